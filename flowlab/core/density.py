@@ -1,0 +1,98 @@
+"""What can be drawn together with its exact log-probability."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from flowlab.core.draw import Draw
+from flowlab.core.layer_state import LayerState
+from flowlab.core.system import System
+
+
+class Density(nn.Module, ABC):
+    """A distribution q over configurations with exact ln q.
+
+    To write one: set ``shape`` and give ``draw`` and ``log_prob``, which agree on every configuration.
+    ``stages`` is worth overriding where a sample is built in steps that a person would want to see.
+
+    Attributes:
+        shape: sides of one configuration.
+        iid: whether the configurations of one draw are independent.
+        log_norm: ln of log_prob's normalisation; None where unknown (then ln Z is NaN, with the reason).
+    """
+
+    shape: tuple[int, ...]
+    iid: bool = True
+    log_norm: float | None = 0.0
+
+    @abstractmethod
+    def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
+        """n configurations with what an objective needs for gradients; see :class:`Draw`."""
+
+    @abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """(n, *shape) -> (n,) exact ln q(x), differentiable in the parameters."""
+
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """n configurations (n, *shape) and their ln q, (n,), without gradients."""
+        with torch.no_grad():
+            x, log_q, _ = self.draw(n, generator=generator)
+        return x, log_q
+
+    def stages(
+        self,
+        n: int | None = None,
+        *,
+        x: Tensor | None = None,
+        z: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Iterator[LayerState]:
+        """The configurations after each layer, latent first, sample last.
+
+        Exactly one of ``n`` (draw that many), ``x`` (run backwards from samples) and ``z`` (the same latents again).
+        Without layers the latent is the sample, and there is one stage.
+        """
+        one_of(n=n, x=x, z=z)
+        with torch.no_grad():
+            if n is not None:
+                x, log_q = self.sample(n, generator=generator)
+            else:
+                x = x if x is not None else z
+                assert x is not None
+                log_q = self.log_prob(x)
+        yield LayerState("sample", "flow", 1.0, x, log_q)
+
+    def flip_action(self) -> Tensor | None:
+        """(*shape) of ±1 with q(action · x) = q(x) exactly for every parameter value, or None where none is built in."""
+        return None
+
+    def bind(self, target: System) -> None:
+        """Called when the target changes: check that the density suits it and take up couplings where it uses them."""
+        if tuple(self.shape) != tuple(target.shape):
+            raise ValueError(f"density has shape {tuple(self.shape)}, target {type(target).__name__} has {target.shape}")
+
+    def anneal(self, progress: float) -> None:
+        """Set what is annealed over training (relaxation noise); progress runs from 0 to 1."""
+
+    def warm_start(self, other: Density) -> list[str]:
+        """Copy every parameter of ``other`` that fits by name and shape; returns the names copied, the rest stay fresh."""
+        mine, theirs = self.state_dict(), other.state_dict()
+        copied = [name for name, value in theirs.items() if name in mine and mine[name].shape == value.shape]
+        self.load_state_dict({name: theirs[name] for name in copied}, strict=False)
+        return copied
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Trainable parameters by role: ``"base"`` and ``"flow"``, which may have learning rates of their own."""
+        return {"base": [p for p in self.parameters() if p.requires_grad]}
+
+
+def one_of(**given: object) -> str:
+    """The name of the one argument that is not None; raises ValueError unless it is exactly one."""
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) != 1:
+        raise ValueError(f"give exactly one of {', '.join(given)}, got {', '.join(names) or 'none'}")
+    return names[0]

@@ -1,0 +1,30 @@
+"""The same physics in other variables."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from flowlab.core.system import System
+
+
+class Representation(System):
+    """A system obtained from ``parent`` by an exact change or integration of variables.
+
+    Attributes:
+        parent: the physical system.
+        log_z_offset: ln Z_parent = ln Z_self + log_z_offset.
+    """
+
+    parent: System
+    log_z_offset: float | Tensor = 0.0
+
+    @abstractmethod
+    def restore(self, x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """(n, *self.shape) -> parent configurations (n, *parent.shape) and ln p(rest | x), (n,)."""
+
+    @abstractmethod
+    def reduce(self, s: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """Parent configurations (n, *parent.shape) -> (n, *self.shape)."""
