@@ -1,0 +1,74 @@
+"""The square lattice with periodic boundaries: neighbours, checkerboards, distances.
+
+Sites are numbered in raster order, site = y * m + x on an n x m lattice.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def check_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """``shape`` as two sides of at least 2, else ValueError.
+
+    >>> check_shape((4, 6))
+    (4, 6)
+    """
+    sides = tuple(shape)
+    if len(sides) != 2 or any(int(side) != side or side < 2 for side in sides):
+        raise ValueError(f"shape must be two sides of at least 2, got {shape}")
+    return int(sides[0]), int(sides[1])
+
+
+def check_even_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """``shape`` as two even sides, which a checkerboard needs, else ValueError."""
+    if len(tuple(shape)) != 2 or any(int(side) != side or side < 2 or side % 2 for side in shape):
+        raise ValueError(f"shape must be two even sides for a checkerboard, got {tuple(shape)}")
+    return int(shape[0]), int(shape[1])
+
+
+def neighbours(shape: tuple[int, ...]) -> Tensor:
+    """(N, 4) site numbers of the neighbours above, below, left and right.
+
+    On a side of length 2 a neighbour appears twice, as the bond does.
+
+    >>> neighbours((3, 3))[4].tolist()
+    [1, 7, 3, 5]
+    """
+    return window(check_shape(shape), [(-1, 0), (1, 0), (0, -1), (0, 1)])
+
+
+def window(shape: tuple[int, ...], offsets: list[tuple[int, int]]) -> Tensor:
+    """(N, len(offsets)) site numbers at the given (dy, dx) from every site, around the torus.
+
+    >>> window((2, 3), [(0, 1)]).flatten().tolist()
+    [1, 2, 0, 4, 5, 3]
+    """
+    n, m = shape
+    y, x = torch.meshgrid(torch.arange(n), torch.arange(m), indexing="ij")
+    columns = [((y + dy) % n) * m + (x + dx) % m for dy, dx in offsets]
+    return torch.stack(columns, dim=-1).reshape(n * m, len(offsets))
+
+
+def checkerboard(shape: tuple[int, ...]) -> Tensor:
+    """(n, m) booleans, True on the even sites (x + y even); both sides must be even.
+
+    >>> checkerboard((2, 2)).tolist()
+    [[True, False], [False, True]]
+    """
+    n, m = check_even_shape(shape)
+    y, x = torch.meshgrid(torch.arange(n), torch.arange(m), indexing="ij")
+    return (x + y) % 2 == 0
+
+
+def distances(shape: tuple[int, ...]) -> np.ndarray:
+    """(n, m) Euclidean distance of each site from site (0, 0), the short way around the torus, in lattice spacings.
+
+    >>> distances((4, 4))[3, 2].round(3)
+    np.float64(2.236)
+    """
+    n, m = check_shape(shape)
+    y, x = np.arange(n)[:, None], np.arange(m)[None, :]
+    return np.hypot(np.minimum(y, n - y), np.minimum(x, m - x))
