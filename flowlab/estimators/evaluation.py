@@ -1,0 +1,217 @@
+"""Every number of a trained density in one Dataset: draws of q with their weights in, scalars with errors out."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from flowlab.estimators import gamma, independence, weights
+from flowlab.estimators.mode_dropping import effective_mode_dropping
+from flowlab.estimators.spins import magnetization_observables, spin_observables
+from flowlab.estimators.weights import Estimate, FloatArray
+
+LOW_ESS = 0.01
+
+LONG_NAMES = {  # name -> (long_name, units)
+    "log_z": ("ln Z, importance-weighted estimate", "1"),
+    "log_z_bound": ("lower bound of ln Z", "1"),
+    "log_z_exact": ("exact ln Z", "1"),
+    "free_energy": ("free energy -T ln Z, importance-weighted estimate", "J"),
+    "free_energy_bound": ("upper bound of the free energy", "J"),
+    "free_energy_per_site": ("free energy per site, importance-weighted estimate", "J"),
+    "free_energy_bound_per_site": ("upper bound of the free energy per site", "J"),
+    "ess": ("effective sample size as a fraction of the samples", "1"),
+    "emdm": ("effective mode-dropping measure", "1"),
+    "acceptance": ("acceptance of the independence chain", "1"),
+    "tau_int": ("integrated autocorrelation time of the independence chain, slowest observable", "steps"),
+    "tau_int_rejections": ("integrated autocorrelation time of the independence chain, from its rejections", "steps"),
+    "longest_rejection_run": ("longest run of rejections in the independence chain", "steps"),
+    "energy_per_site": ("energy per site", "J"),
+    "action_per_site": ("action per site", "1"),
+    "specific_heat": ("specific heat per site", "k_B"),
+    "magnetization": ("magnetization per site", "1"),
+    "abs_magnetization": ("absolute magnetization per site", "1"),
+    "susceptibility": ("susceptibility N<m²>", "1"),
+    "susceptibility_connected": ("connected susceptibility N(<m²> - <|m|>²)", "1"),
+    "binder": ("Binder cumulant 1 - <m⁴>/(3<m²>²)", "1"),
+}
+
+
+class LowESSWarning(UserWarning):
+    """The effective sample size is too small to trust importance-weighted estimates."""
+
+
+def evaluation(
+    log_weight: ArrayLike,
+    log_q: ArrayLike,
+    observables: Mapping[str, ArrayLike],
+    *,
+    n_sites: int,
+    T: float | None = None,
+    domain: str = "spin",
+    log_z_exact: float | None = None,
+    target_samples: tuple[ArrayLike, ArrayLike] | None = None,
+    rng: np.random.Generator,
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """All scalars of an evaluation, each sampled one with its ``<name>_error``; needs no network and can be saved.
+
+    Always: ``log_z, log_z_bound, log_z_exact, ess, emdm, acceptance, tau_int, tau_int_rejections,
+    longest_rejection_run``, and every observable reweighted under its own name. With ``magnetization`` among them also
+    ``abs_magnetization, susceptibility, susceptibility_connected, binder``; with T also ``free_energy,
+    free_energy_bound`` and their ``_per_site``; with T, ``energy_per_site`` and ``magnetization`` also
+    ``specific_heat``. ``tau_int`` is that of the observable with the largest one, named in its attribute
+    ``observable``. Variables carry ``long_name`` and ``units``, and where they are NaN a ``reason``.
+
+    Args:
+        log_weight: (n,) ln of the target's unnormalised weight on independent draws from q, in nats.
+        log_q: (n,) ln q of the same draws.
+        observables: name -> (n,) values on the same draws, e.g. ``energy_per_site`` and ``magnetization``.
+        n_sites: number of sites N.
+        T: temperature in units of J / k_B; needed for spins.
+        domain: "spin", "potts" or "real".
+        log_z_exact: the exact ln Z in nats, or None where unknown.
+        target_samples: (log_weight_p, log_q_p) on independent samples of the target, for ``emdm``.
+        rng: decides what the independence chain accepts.
+        attrs: attributes to keep, e.g. seed and step: numbers and strings (None is left out).
+
+    Returns:
+        Dataset of scalars; its attributes are ``attrs``, ``n, n_sites, domain``, ``T`` where given, and ``warnings``, a
+        string with one warning a line, empty where there was none.
+
+    Raises:
+        ValueError: for shapes that differ, NaN, or spins without T.
+
+    Warns:
+        LowESSWarning: with the number, where the ESS is below 1 %.
+
+    >>> rng = np.random.default_rng(0)
+    >>> m = rng.choice([-1.0, 1.0], 100)
+    >>> found = evaluation(
+    ...     np.zeros(100), np.full(100, -np.log(2.0)), {"energy_per_site": -(m**2), "magnetization": m},
+    ...     n_sites=1, T=2.0, log_z_exact=np.log(2.0), rng=rng,
+    ... )
+    >>> round(float(found.log_z), 6), float(found.ess), round(float(found.emdm), 6)
+    (0.693147, 1.0, 1.0)
+    """
+    values = _checked_observables(log_weight, log_q, observables)
+    log_weight, log_q = (np.asarray(array, dtype=np.float64) for array in (log_weight, log_q))
+    if domain == "spin" and T is None:
+        raise ValueError("spins need their temperature, got T=None")
+    log_w = log_weight - log_q
+
+    log_z, bound, ess = weights.log_z(log_w), weights.log_z_bound(log_w), weights.ess(log_w)
+    variables = {**_variables("log_z", log_z), **_variables("log_z_bound", bound)}
+    exact = math.nan if log_z_exact is None else float(log_z_exact)
+    variables |= _variables("log_z_exact", exact, reason="no exact value is known")
+    if T is not None:
+        for name, estimate in (("free_energy", log_z), ("free_energy_bound", bound)):
+            variables |= _variables(name, _scaled(estimate, -T))
+            variables |= _variables(f"{name}_per_site", _scaled(estimate, -T / n_sites))
+    variables |= _variables("ess", ess)
+    emdm = effective_mode_dropping(log_weight, log_q, log_z_exact=log_z_exact, target_samples=target_samples)
+    variables |= _variables(
+        "emdm",
+        Estimate(emdm.value, emdm.error),
+        reason=emdm.reason,
+        reference=emdm.reference,
+        log_q_threshold=emdm.threshold,
+    )
+    variables |= _chain_variables(log_w, values, rng)
+    for name, estimate in _observable_estimates(log_w, values, n_sites, T).items():
+        variables |= _variables(name, estimate, reason="every magnetization is zero")
+
+    notes = []
+    if ess.value < LOW_ESS:
+        notes.append(
+            f"ESS is {100 * ess.value:.2g} %: importance-weighted estimates may miss modes and their errors are too "
+            "small; rely on the bound, train longer or draw more samples"
+        )
+        warnings.warn(notes[-1], LowESSWarning, stacklevel=2)
+    own = {"n": log_w.size, "n_sites": n_sites, "domain": domain, "T": T, "warnings": "\n".join(notes)}
+    return xr.Dataset(variables, attrs=_storable({**(attrs or {}), **own}))
+
+
+def scalars(dataset: xr.Dataset) -> dict[str, float | None]:
+    """The scalar variables of a Dataset as one flat dictionary for JSON: NaN and infinities become None.
+
+    >>> scalars(xr.Dataset({"ess": 0.5, "emdm": np.nan}))
+    {'ess': 0.5, 'emdm': None}
+    """
+    numbers = {str(name): float(variable) for name, variable in dataset.data_vars.items() if variable.ndim == 0}
+    return {name: number if math.isfinite(number) else None for name, number in numbers.items()}
+
+
+def _chain_variables(
+    log_w: FloatArray, observables: Mapping[str, FloatArray], rng: np.random.Generator
+) -> dict[str, xr.Variable]:
+    chain = independence.independence_chain(log_w, rng)
+    times = {name: gamma.tau_int(values[chain.indices]) for name, values in observables.items()}
+    times = {name: time for name, time in times.items() if not math.isnan(time.value)}
+    slowest = max(times, key=lambda name: float(times[name].value), default="")
+    return {
+        **_variables("acceptance", independence.acceptance(log_w)),
+        **_variables(
+            "tau_int",
+            times.get(slowest, Estimate(math.nan, math.nan)),
+            reason=f"no observable varies along a chain of {log_w.size} steps",
+            observable=slowest,
+        ),
+        **_variables("tau_int_rejections", independence.tau_int_rejections(chain.accepted)),
+        **_variables("longest_rejection_run", float(independence.longest_rejection_run(chain.accepted))),
+    }
+
+
+def _observable_estimates(
+    log_w: FloatArray, observables: Mapping[str, FloatArray], n_sites: int, T: float | None
+) -> dict[str, Estimate]:
+    found = {name: weights.reweighted(log_w, values) for name, values in observables.items()}
+    m, e = observables.get("magnetization"), observables.get("energy_per_site")
+    if m is not None and e is not None and T is not None:
+        found |= spin_observables(log_w, e, m, n_sites, T)
+    elif m is not None:
+        found |= magnetization_observables(log_w, m, n_sites)
+    return found
+
+
+def _checked_observables(
+    log_weight: ArrayLike, log_q: ArrayLike, observables: Mapping[str, ArrayLike]
+) -> dict[str, FloatArray]:
+    shape = np.shape(log_weight)
+    values = {name: np.asarray(array, dtype=np.float64) for name, array in observables.items()}
+    for name, array in {"log_q": np.asarray(log_q), **values}.items():
+        if array.shape != shape:
+            raise ValueError(f"{name} must have the shape of log_weight, {shape}, got {array.shape}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} must be finite, got {(~np.isfinite(array)).sum()} NaN or infinite values")
+    return values
+
+
+def _variables(name: str, value: Estimate | float, *, reason: str = "", **attrs: Any) -> dict[str, xr.Variable]:
+    """The variable of one number and, for an Estimate, that of its error; ``reason`` is kept where the value is NaN."""
+    long_name, units = LONG_NAMES.get(name, (name.replace("_", " "), "1"))
+    if isinstance(value, Estimate):
+        numbers = {name: (value.value, long_name), f"{name}_error": (value.error, f"standard error of {long_name}")}
+    else:
+        numbers = {name: (value, long_name)}
+    variables = {}
+    for key, (number, text) in numbers.items():
+        extra = attrs if key == name else {}
+        why = {"reason": reason or "not defined for these samples"} if math.isnan(number) else {}
+        variables[key] = xr.Variable((), float(number), {"long_name": text, "units": units, **extra, **why})
+    return variables
+
+
+def _scaled(estimate: Estimate, factor: float) -> Estimate:
+    return Estimate(factor * estimate.value, abs(factor) * estimate.error)
+
+
+def _storable(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes as NetCDF can hold them: no None, no booleans."""
+    return {key: int(value) if isinstance(value, bool) else value for key, value in attrs.items() if value is not None}
