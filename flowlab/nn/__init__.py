@@ -1,0 +1,1 @@
+"""Small networks: window networks on lattices, masked linear layers."""
