@@ -1,0 +1,8 @@
+"""What can be drawn together with its exact ln q."""
+
+from flowlab.densities.independent import IndependentSpins
+from flowlab.densities.made import MADE
+from flowlab.densities.pushforward import Pushforward
+from flowlab.densities.z2 import Z2Symmetrized
+
+__all__ = ["MADE", "IndependentSpins", "Pushforward", "Z2Symmetrized"]

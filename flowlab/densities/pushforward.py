@@ -1,0 +1,102 @@
+"""A flow over a base density."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from flowlab.core import Density, Draw, Flow, LayerState, System
+from flowlab.core.density import one_of
+from flowlab.flows import Composed
+
+
+class Pushforward(Density):
+    """The density of x = f(z), z ~ p: ln q(x) = ln p(f⁻¹(x)) + ln|det ∂f⁻¹/∂x|, the determinant 1 for discrete flows.
+
+    Args:
+        flow: f, latent to physical.
+        base: p, the density of the latents.
+
+    Raises:
+        ValueError: where the base's flip symmetry is not the one that the flow turns into the global flip.
+
+    >>> from flowlab.densities import IndependentSpins
+    >>> from flowlab.flows import XorCoupling
+    >>> q = Pushforward(XorCoupling((4, 4)), IndependentSpins((4, 4)))
+    >>> [state.name for state in q.stages(5)]
+    ['latent', 'xor 1']
+    """
+
+    def __init__(self, flow: Flow, base: Density) -> None:
+        super().__init__()
+        self.flow, self.base = flow, base
+        self.shape, self.iid, self.log_norm = base.shape, base.iid, base.log_norm
+        mine, wanted = base.flip_action(), self._pulled_flip()
+        if mine is not None and wanted is not None and not torch.equal(mine, wanted):
+            raise ValueError(
+                f"this flow needs a base symmetric under a flip of {_sites(wanted)}, got a base symmetric under a flip "
+                f"of {_sites(mine)}: use Z2Symmetrized(..., action=flow.pull_flip(-torch.ones{tuple(self.shape)}))"
+            )
+
+    def _pulled_flip(self) -> Tensor | None:
+        device = next((t.device for t in [*self.flow.buffers(), *self.flow.parameters()]), torch.device("cpu"))
+        return self.flow.pull_flip(-torch.ones(self.shape, device=device))
+
+    def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
+        z, log_q, score = self.base.draw(n, generator=generator)
+        x, log_det = self.flow(z, generator=generator)
+        return Draw(x, log_q - log_det, score)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        z, log_det = self.flow.inverse(x)
+        return self.base.log_prob(z) + log_det
+
+    def stages(
+        self,
+        n: int | None = None,
+        *,
+        x: Tensor | None = None,
+        z: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Iterator[LayerState]:
+        one_of(n=n, x=x, z=z)
+        layers = list(self.flow) if isinstance(self.flow, Composed) else [self.flow]
+        with torch.no_grad():
+            if n is not None:
+                z, log_q = self.base.sample(n, generator=generator)
+            else:
+                if x is not None:
+                    z, _ = self.flow.inverse(x)
+                assert z is not None
+                log_q = self.base.log_prob(z)
+            states = [LayerState("latent", "flow", 0.0, z, log_q)]
+            for i, layer in enumerate(layers, 1):
+                z, log_det = layer(z)
+                log_q = log_q - log_det
+                states.append(LayerState(f"{layer.label} {i}", "flow", i / len(layers), z, log_q))
+        yield from states
+
+    def flip_action(self) -> Tensor | None:
+        mine, wanted = self.base.flip_action(), self._pulled_flip()
+        return -torch.ones_like(mine) if mine is not None and wanted is not None and torch.equal(mine, wanted) else None
+
+    def bind(self, target: System) -> None:
+        super().bind(target)
+        if not target.flip_symmetric and self._pulled_flip() is not None and list(self.flow.parameters()):
+            raise ValueError(f"a flow with a flip symmetry (parity) cannot fit a target that a field breaks: {target}")
+        self.base.bind(target)
+
+    def anneal(self, progress: float) -> None:
+        self.flow.anneal(progress)
+        self.base.anneal(progress)
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        flow = [p for p in self.flow.parameters() if p.requires_grad]
+        return self.base.parameter_groups() | {"flow": flow}
+
+
+def _sites(action: Tensor) -> str:
+    flipped = int((action == -1).sum())
+    return "all sites" if flipped == action.numel() else f"{flipped} of {action.numel()} sites"
