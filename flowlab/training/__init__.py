@@ -1,0 +1,8 @@
+"""Objectives, optimisation, and the Experiment that streams them to disk."""
+
+from flowlab.training.experiment import Experiment
+from flowlab.training.objectives import Objective, ReverseKL
+from flowlab.training.registry import experiment, load, studies, study
+from flowlab.training.training import Training
+
+__all__ = ["Experiment", "Objective", "ReverseKL", "Training", "experiment", "load", "studies", "study"]

@@ -1,0 +1,262 @@
+"""A run: seeded, streamed, stoppable, on disk."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Iterator
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import xarray as xr
+
+from flowlab import exact
+from flowlab.core import System
+from flowlab.training.on_disk import OnDisk
+from flowlab.training.process import interrupts_call, offer, torch_threads
+from flowlab.training.variables import DESCRIBE
+
+RunState = Literal["ready", "running", "paused", "stopped", "finished", "failed"]
+
+
+class Experiment(OnDisk):
+    """A run that streams records: one seed, one store, at most one thread.
+
+    A subclass gives ``advance`` (one step, one record), ``state_dict`` and ``load_state_dict``; what a person does with
+    a run is here. Interrupted and resumed, a run gives the same records bit for bit on a CPU at one thread count
+    (``wall_time`` excepted).
+
+    Args:
+        system: the physical system.
+        target: what is sampled: the system, or a Representation of it.
+        steps: the horizon, over which schedules run; at least 1.
+        seed: of every random number of the run.
+        threads: of torch while it runs, on which the last bits of every number depend; 0 for what torch has.
+
+    Attributes:
+        step: number of steps done.
+        state: "ready", "running", "paused", "stopped" (by a person or a time limit), "finished" or "failed".
+        path, study, keys, parent: see :class:`flowlab.training.on_disk.OnDisk`.
+        error: what stopped a background run, if something did.
+    """
+
+    def __init__(self, system: System, target: System, *, steps: int, seed: int, threads: int = 0) -> None:
+        if steps < 1:
+            raise ValueError(f"steps must be at least 1, got {steps}")
+        if threads < 0:
+            raise ValueError(f"threads must be 0 or more, got {threads}")
+        super().__init__()
+        self.threads = int(threads)
+        self.system, self.target, self.steps, self.seed = system, target, int(steps), int(seed)
+        self.step = 0
+        self.state: RunState = "ready"
+        self.error: BaseException | None = None
+        self._recent = math.nan
+        self._thread: threading.Thread | None = None
+        self._streamer: int | None = None
+        self._stop, self._go = threading.Event(), threading.Event()
+        self._go.set()
+        self._listeners: list[queue.Queue[dict[str, float]]] = []
+
+    @abstractmethod
+    def advance(self) -> dict[str, float]:
+        """One step; returns its record."""
+
+    @abstractmethod
+    def evaluate(self, n: int = 10_000) -> xr.Dataset:
+        """Free energy and observables of the system with their errors, from n samples."""
+
+    @abstractmethod
+    def seconds_per_step(self) -> float:
+        """Time of one step in seconds, measured without advancing the run."""
+
+    def _between_steps(self) -> None:
+        """Called between steps, and now and then while paused, by the thread that streams."""
+
+    def _converged(self) -> bool:
+        """Whether to end before the horizon; may depend on the records only."""
+        return False
+
+    # running
+
+    def stream(self, steps: int | None = None, *, seconds: float = math.inf) -> Iterator[dict[str, float]]:
+        """Advance, journal and then yield one record after the other, up to the horizon.
+
+        Args:
+            steps: end after this many; None for all that are left.
+            seconds: end after this time; schedules are not altered by it.
+
+        Raises:
+            FloatingPointError: where a number became NaN or infinite; names the step and the last good checkpoint.
+            RuntimeError: where this run is streaming already, or an interrupt left it in the middle of a step.
+        """
+        if not self._whole:
+            raise RuntimeError(f"this run broke off within step {self.step + 1}: load it again to go on")
+        if not self._streaming.acquire(blocking=False):
+            raise RuntimeError("this run is already training: stop() it or wait() for it first")
+        try:
+            self._stop.clear()
+            self._streamer = threading.get_ident()
+            self._open_store()
+            self.state = "running"
+            with torch_threads(self.threads):
+                yield from self._steps(self.steps if steps is None else min(self.steps, self.step + steps), seconds)
+            done = self.step >= self.steps or self._converged()
+            self.state = "finished" if done else "stopped"
+        except (GeneratorExit, KeyboardInterrupt):
+            self.state = "stopped"
+            raise
+        except BaseException:
+            self.state = "failed"
+            raise
+        finally:
+            self._close_store()
+            self._streamer = None
+            self._streaming.release()
+
+    def _steps(self, last: int, seconds: float) -> Iterator[dict[str, float]]:
+        end = time.monotonic() + seconds
+        while self.step < last and not self._converged() and self._may_go_on() and time.monotonic() < end:
+            record = self._timed_step()
+            if self._store is not None:
+                self._checkpoint_cadence(self._save_checkpoint)
+                self._snapshot_cadence(self._save_snapshot)
+            self._between_steps()
+            yield record
+
+    def _timed_step(self) -> dict[str, float]:
+        started = time.monotonic()
+        self._whole = False
+        record = {"step": self.step + 1, **self.advance()}
+        took = time.monotonic() - started
+        self._spent += took
+        self._recent = took if math.isnan(self._recent) else 0.95 * self._recent + 0.05 * took
+        record["wall_time"] = self._spent
+        self._records.append(record)
+        if self._store is not None:
+            self._store.append(record)
+        self.step += 1
+        self._whole = True
+        for listener in self._listeners:
+            offer(listener, record)
+        return record
+
+    def _may_go_on(self) -> bool:
+        while not self._go.is_set() and not self._stop.is_set():
+            self.state = "paused"
+            self._between_steps()
+            self._go.wait(0.05)
+        if not self._stop.is_set():
+            self.state = "running"
+        return not self._stop.is_set()
+
+    def run(self, steps: int | None = None, *, seconds: float = math.inf, progress: bool = True) -> xr.Dataset:
+        """Drain ``stream`` with a progress bar; returns ``data``. An interrupt ends it after the step at hand."""
+        from tqdm import tqdm
+
+        left = self.steps - self.step if steps is None else min(steps, self.steps - self.step)
+        with (
+            interrupts_call(self.stop),
+            tqdm(total=left, disable=not progress, mininterval=0.2, unit="step", dynamic_ncols=True) as bar,
+        ):
+            for record in self.stream(steps, seconds=seconds):
+                if progress and bar.update():
+                    bar.set_postfix_str(self._headline(record), refresh=False)
+        return self.data
+
+    def _headline(self, record: dict[str, float]) -> str:
+        return f"ln Z >= {record.get('log_z_bound', math.nan):.3f}, ESS {record.get('ess', math.nan):.2f}"
+
+    def start(self) -> None:
+        """Train in a background thread up to the horizon; returns at once."""
+        if self._thread is not None and self._thread.is_alive():
+            raise RuntimeError("this run is already training: stop() it or wait() for it first")
+        self.error = None
+        self._go.set()
+        self.state = "running"
+        self._thread = threading.Thread(target=self._drain, name="flowlab-training", daemon=True)
+        self._thread.start()
+
+    def _drain(self) -> None:
+        try:
+            for _ in self.stream():
+                pass
+        except BaseException as error:
+            self.error = error
+
+    def pause(self) -> None:
+        """Hold before the next step."""
+        self._go.clear()
+
+    def resume(self) -> None:
+        """Go on after ``pause``."""
+        self._go.set()
+
+    def stop(self) -> None:
+        """End after the step at hand; the run is saved and can be started again."""
+        self._stop.set()
+        self._go.set()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait for the background thread; raises what it raised, TimeoutError after ``timeout`` seconds."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+            if self._thread.is_alive():
+                raise TimeoutError(f"still training at step {self.step} of {self.steps}")
+        if self.error is not None:
+            raise self.error
+
+    def listen(self, maxsize: int = 1000) -> queue.Queue[dict[str, float]]:
+        """A bounded queue that receives every record from now on; when it is full the oldest one goes."""
+        listener: queue.Queue[dict[str, float]] = queue.Queue(maxsize)
+        self._listeners.append(listener)
+        return listener
+
+    # looking
+
+    @cached_property
+    def log_z_exact(self) -> float | None:
+        """Exact ln Z of the system, None where none is known."""
+        return exact.log_z(self.system)
+
+    @property
+    def data(self) -> xr.Dataset:
+        return self._records.dataset(self.describe(), DESCRIBE)
+
+    def describe(self) -> dict[str, Any]:
+        """Attributes that every Dataset of this run carries."""
+        return {
+            "study": self.study or "",
+            "system": repr(self.system),
+            "n_sites": self.system.n_sites,
+            "T": float(self.system.couplings.get("T", math.nan)),
+            "log_z_exact": math.nan if self.log_z_exact is None else self.log_z_exact,
+            "steps": self.steps,
+            "seed": self.seed,
+        }
+
+    @property
+    def steps_per_second(self) -> float:
+        """Speed over the last steps, NaN before the first."""
+        return 1.0 / self._recent
+
+    @property
+    def seconds_left(self) -> float:
+        """Time to the horizon at this speed, NaN before the first step."""
+        return (self.steps - self.step) * self._recent
+
+    def lab(self) -> Any:
+        """Live panels for JupyterLab."""
+        return import_module("flowlab.widgets").Lab(self)
+
+    @staticmethod
+    def load(path: str | Path) -> Experiment:
+        """The run in directory ``path``; see :func:`flowlab.load`."""
+        from flowlab.training.registry import load
+
+        return load(path)

@@ -1,0 +1,137 @@
+"""What training minimises, and the gradient it follows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from flowlab.core import Density, Draw, System
+from flowlab.densities import Pushforward, Z2Symmetrized
+from flowlab.densities.autoregressive import Autoregressive
+
+Baseline = Literal["leave_one_out", "running", "learned"]
+
+
+class Loss(NamedTuple):
+    """A loss to differentiate, the draws it was made from, and what else is worth recording.
+
+    Attributes:
+        value: 0-d; its gradient is the gradient to follow, its value is not always the loss (see ``loss``).
+        loss: the number that is minimised.
+        draw: the configurations drawn from the density, detached.
+        metrics: further numbers for the record.
+    """
+
+    value: Tensor
+    loss: Tensor
+    draw: Draw
+    metrics: dict[str, float]
+
+
+class Objective(nn.Module, ABC):
+    """A loss over a density and a target; may own parameters (a learned baseline) and state (a running one)."""
+
+    @abstractmethod
+    def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
+        """The loss on n fresh draws."""
+
+    def parameter_groups(self, density: Density) -> dict[str, list[nn.Parameter]]:
+        """Parameters by role, each role with its own learning rate and schedule."""
+        return density.parameter_groups()
+
+
+class ReverseKL(Objective):
+    """The variational free energy over T: E_q[R], R = ln q(x) - log_weight(x) = KL(q | p) - ln Z.
+
+    Discrete choices get the score-function gradient (R - b) ∇ ln q, maps with a gradient (continuous flows, and XOR
+    masks straight through, whose ln q does not depend on the mask) the gradient of R itself (Wu, Wang and Zhang 2019,
+    arXiv:1809.10606).
+
+    Args:
+        baseline: what is subtracted from R in the score term, with zero mean effect:
+
+            - "leave_one_out": the mean R of the other draws of the batch;
+            - "running": an exponential average over the steps;
+            - "learned": b_k(z_<k), linear in the earlier spins, one for every site k of an autoregressive base.
+        decay: of the running average, in [0, 1).
+
+    Raises:
+        ValueError: for a baseline that does not exist.
+    """
+
+    def __init__(
+        self, baseline: Baseline = "leave_one_out", *, decay: float = 0.95, n_sites: int | None = None
+    ) -> None:
+        super().__init__()
+        if baseline not in ("leave_one_out", "running", "learned"):
+            raise ValueError(f"baseline must be 'leave_one_out', 'running' or 'learned', got {baseline!r}")
+        if baseline == "learned" and n_sites is None:
+            raise ValueError("a learned baseline needs n_sites, the number of sites of its base")
+        self.baseline, self.decay = baseline, decay
+        self.register_buffer("average", torch.tensor(float("nan"), dtype=torch.float64))
+        self.site_baseline = SiteBaseline(n_sites) if baseline == "learned" and n_sites else None
+
+    average: Tensor
+
+    def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
+        draw = density.draw(n, generator=generator)
+        R = draw.log_q - target.log_weight(draw.x)
+        value = R.mean()
+        metrics: dict[str, float] = {}
+        if draw.score.requires_grad:
+            if self.site_baseline is not None:
+                term, metrics = self._learned(density, draw.x.detach(), R.detach())
+            else:
+                term = ((R.detach() - self._level(R.detach())) * draw.score).mean()
+            value = value + term
+        return Loss(value, R.detach().mean(), Draw(*(part.detach() for part in draw)), metrics)
+
+    def _level(self, R: Tensor) -> Tensor:
+        n = len(R)
+        if self.baseline == "leave_one_out":
+            return (R.sum() - R) / max(n - 1, 1)
+        level = torch.where(self.average.isnan(), R.mean(), self.average.to(R.dtype))
+        self.average.copy_(self.decay * level + (1 - self.decay) * R.mean())
+        return level
+
+    def _learned(self, density: Density, x: Tensor, R: Tensor) -> tuple[Tensor, dict[str, float]]:
+        assert self.site_baseline is not None
+        base, z = density, x
+        if isinstance(density, Pushforward):
+            base = density.base
+            with torch.no_grad():
+                z, _ = density.flow.inverse(x)
+        if not isinstance(base, Autoregressive | Z2Symmetrized):
+            raise TypeError(f"a learned baseline needs an autoregressive base, got {type(base).__name__}")
+        centred = R - R.mean()
+        guess = self.site_baseline(base.flatten_sites(z))
+        fit = (centred[:, None] - guess).square().mean()
+        score = ((centred[:, None] - guess.detach()) * base.log_conditionals(z)).sum(-1).mean()
+        return score + fit, {"baseline_misfit": float(fit.detach())}
+
+    def parameter_groups(self, density: Density) -> dict[str, list[nn.Parameter]]:
+        groups = super().parameter_groups(density)
+        return groups | ({"baseline": list(self.parameters())} if self.site_baseline is not None else {})
+
+
+class SiteBaseline(nn.Module):
+    """b_k(z_<k) = Σ_{j<k} w_kj z_j + products with the mean of the spins so far; one number a site.
+
+    Args:
+        n_sites: N.
+    """
+
+    def __init__(self, n_sites: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_sites, n_sites))
+        self.curvature = nn.Parameter(torch.zeros(n_sites))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(n, N) spins -> (n, N) baselines."""
+        n_sites = z.shape[-1]
+        before = z.cumsum(-1) - z
+        spread = before.square() / torch.arange(n_sites, device=z.device, dtype=z.dtype).clamp(min=1.0)
+        return z @ self.weight.tril(-1).T + self.curvature * (spread - 1.0)

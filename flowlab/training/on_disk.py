@@ -1,0 +1,146 @@
+"""A run and its directory: attached, checkpointed while it goes, taken up again."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import xarray as xr
+from torch import Tensor
+
+from flowlab.training.process import Cadence
+from flowlab.training.records import Records
+from flowlab.training.store import Store
+
+
+class OnDisk(ABC):
+    """The part of an Experiment that reads and writes its directory.
+
+    Attributes:
+        path: the directory, or None for a run in memory only.
+        study, keys: the name and keys that rebuild this run; None and {} for one built by hand.
+        parent: study, keys, seed and step of the run that this one was warm-started from, or None.
+    """
+
+    step: int
+    steps: int
+    seed: int
+    state: str
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self.study: str | None = None
+        self.keys: dict[str, Any] = {}
+        self.parent: dict[str, Any] | None = None
+        self._store: Store | None = None
+        self._records = Records()
+        self._spent = 0.0
+        self._whole = True
+        self._streaming = Lock()
+
+    @property
+    @abstractmethod
+    def data(self) -> xr.Dataset:
+        """All records so far, dim ``step``; valid at any moment, while running too."""
+
+    @abstractmethod
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Weights by name, and whatever else the next step depends on (generators, optimisers)."""
+
+    @abstractmethod
+    def load_state_dict(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Go back to where ``state_dict`` was taken."""
+
+    def meta(self) -> dict[str, Any]:
+        """What rebuilds this run, as JSON."""
+        return {
+            "study": self.study,
+            "keys": self.keys,
+            "seed": self.seed,
+            "steps": self.steps,
+            "parent": self.parent,
+        }
+
+    def attach(self, path: str | Path) -> None:
+        """Keep this run in a new directory ``path``; raises where a run is there already."""
+        self.path = Path(path)
+        Store.create(self.path, self.meta()).close()
+
+    def keep(self, dataset: xr.Dataset, name: str) -> None:
+        """Write a Dataset, e.g. an evaluation, into the run's directory as ``name``.
+
+        Raises:
+            ValueError: for a run that has no directory.
+            StoreLocked: while another process is training this run.
+        """
+        if self.path is None:
+            raise ValueError("this run has no directory: attach('runs/name') one first")
+        with Store.open(self.path) as store:
+            store.write_dataset(name, dataset)
+
+    def save(self) -> None:
+        """Write a checkpoint and ``data.nc`` now; a run that is going saves by itself.
+
+        Raises:
+            ValueError: for a run that has no directory.
+            RuntimeError: while the run is going.
+        """
+        if self.path is None:
+            raise ValueError("this run has no directory: attach('runs/name') one first")
+        if not self._streaming.acquire(blocking=False):
+            raise RuntimeError("this run is training and saves by itself: stop() it first")
+        try:
+            self._open_store()
+            self._close_store()
+        finally:
+            self._streaming.release()
+
+    def _open_store(self) -> None:
+        if self.path is not None:
+            self._store = Store.open(self.path)
+            self._store.cut_journal(self.step)
+            if self.step == 0:
+                self._save_checkpoint()
+            self._checkpoint_cadence, self._snapshot_cadence = Cadence(1.0), Cadence(5.0)
+
+    def _close_store(self) -> None:
+        if self._store is None:
+            return
+        try:
+            if self._whole:
+                self._save_checkpoint()
+            self._save_snapshot()
+        finally:
+            self._store.close()
+            self._store = None
+
+    def _save_checkpoint(self) -> None:
+        assert self._store is not None
+        self._store.save_checkpoint(self.step, *self.state_dict())
+
+    def _save_snapshot(self) -> None:
+        assert self._store is not None
+        self._store.snapshot(self.data)
+
+    def restore(self, path: str | Path) -> None:
+        """Take up the run in directory ``path`` at its newest good checkpoint; the disk is left alone until it goes on.
+
+        For a run built by hand, built again in the same way; a study's run is simply loaded.
+
+        Raises:
+            StoreError: where there is no run, or none of its checkpoints can be read.
+        """
+        store = Store.open(path, write=False)
+        checkpoint = store.load_checkpoint()
+        if checkpoint is not None:
+            self.load_state_dict(checkpoint.tensors, checkpoint.state)
+            self.step = checkpoint.step
+        self.path, self._records = Path(path), Records()
+        for record in store.read_journal():
+            if record["step"] <= self.step:
+                self._records.append(record)
+                self._spent = record["wall_time"]
+        if self.step >= self.steps:
+            self.state = "finished"

@@ -1,0 +1,120 @@
+"""Optimisers, their learning rates over the run, and the ramp of the inverse temperature."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+Schedule = Literal["constant", "cosine", "exponential"]
+SCHEDULES = ("constant", "cosine", "exponential")
+
+
+def learning_rate_factor(schedule: Schedule, progress: float, warmup: float = 0.0) -> float:
+    """The factor on a learning rate at ``progress`` (0 to 1): a linear warm-up, then the schedule.
+
+    "cosine" falls to 1 % as (1 + cos(π t)) / 2, "exponential" to 1 % as 0.01^t, with t the progress after the warm-up.
+
+    >>> learning_rate_factor("cosine", 0.0), round(learning_rate_factor("cosine", 1.0), 3)
+    (1.0, 0.01)
+    """
+    if progress < warmup:
+        return (progress + 1e-3) / (warmup + 1e-3)
+    t = (progress - warmup) / max(1.0 - warmup, 1e-9)
+    if schedule == "cosine":
+        return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(t, 1.0)))
+    return float(0.01**t) if schedule == "exponential" else 1.0
+
+
+def inverse_temperature_ramp(progress: float, anneal: float) -> float:
+    """The factor on beta at ``progress``: a smooth rise from 0.2 to 1 over the first ``anneal`` of the run, then 1.
+
+    >>> [round(inverse_temperature_ramp(progress, 0.4), 3) for progress in (0.0, 0.2, 0.4, 1.0)]
+    [0.2, 0.8, 1.0, 1.0]
+    """
+    if progress >= anneal:
+        return 1.0
+    return 1.0 - 0.8 * (1.0 - progress / anneal) ** 2
+
+
+class Optimisation:
+    """One Adam a role ("base", "flow", ...), each with its own learning rate, under one schedule and one clipping rule.
+
+    Args:
+        groups: role -> parameters.
+        learning_rate: role -> peak learning rate.
+        schedule: over the run, see :func:`learning_rate_factor`.
+        warmup: fraction of the run over which the rates rise linearly.
+        clip: largest gradient norm of a role; inf for none.
+
+    Raises:
+        ValueError: for a role without a learning rate, a rate or clip that is not positive, or an unknown schedule.
+    """
+
+    def __init__(
+        self,
+        groups: dict[str, list[nn.Parameter]],
+        learning_rate: dict[str, float],
+        *,
+        schedule: Schedule = "cosine",
+        warmup: float = 0.0,
+        clip: float = math.inf,
+    ) -> None:
+        if schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}")
+        if not clip > 0:
+            raise ValueError(f"clip must be positive, got {clip}")
+        self.groups = {role: parameters for role, parameters in groups.items() if parameters}
+        missing = sorted(set(self.groups) - set(learning_rate))
+        if missing:
+            raise ValueError(f"no learning rate for {missing}: got rates for {sorted(learning_rate)}")
+        for role in self.groups:
+            if not learning_rate[role] > 0:
+                raise ValueError(f"the learning rate of {role} must be positive, got {learning_rate[role]}")
+        self.learning_rate, self.schedule, self.warmup, self.clip = learning_rate, schedule, warmup, clip
+        self.adam = {role: torch.optim.Adam(p, lr=learning_rate[role], fused=True) for role, p in self.groups.items()}
+
+    def step(self, loss: torch.Tensor, progress: float) -> tuple[float, float]:
+        """Follow the gradient of ``loss`` once; returns its norm before clipping and the learning rate of the base."""
+        factor = learning_rate_factor(self.schedule, progress, self.warmup)
+        for adam in self.adam.values():
+            adam.zero_grad(set_to_none=True)
+        loss.backward()
+        norms = [torch.nn.utils.clip_grad_norm_(p, self.clip) for p in self.groups.values()]
+        for role, adam in self.adam.items():
+            adam.param_groups[0]["lr"] = self.learning_rate[role] * factor
+        norm = float(torch.stack(norms).norm())
+        if math.isfinite(norm):
+            for adam in self.adam.values():
+                adam.step()
+        first = next(iter(self.groups))
+        return norm, self.learning_rate[first] * factor
+
+    def state_dict(self) -> dict[str, Any]:
+        return {role: adam.state_dict() for role, adam in self.adam.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for role, adam in self.adam.items():
+            adam.load_state_dict(state[role])
+
+
+def has_plateaued(bound: Iterable[float], patience: int) -> bool:
+    """Whether the mean of the last ``patience`` values is no better (higher) than that of the ``patience`` before.
+
+    "Better" is by more than one standard error of the difference.
+
+    >>> import numpy as np
+    >>> has_plateaued(np.r_[0:100], patience=20), has_plateaued(np.zeros(100), patience=20)
+    (False, True)
+    """
+    import numpy as np
+
+    values = np.asarray(list(bound)[-2 * patience :], dtype=float)
+    if patience < 2 or len(values) < 2 * patience:
+        return False
+    before, last = values[:patience], values[patience:]
+    error = math.sqrt((before.var() + last.var()) / patience)
+    return bool(last.mean() - before.mean() <= error)

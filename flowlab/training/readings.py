@@ -1,0 +1,149 @@
+"""What is read off a trained density: samples, layers, free energies, entropies, as Datasets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from flowlab import estimators
+from flowlab.core import Density, LayerState, Representation, System
+from flowlab.densities import Pushforward, Z2Symmetrized
+from flowlab.densities.autoregressive import Autoregressive
+from flowlab.training.arrays import to_array
+
+CHUNK = 5000
+
+
+def _parent(target: System) -> System:
+    return target.parent if isinstance(target, Representation) else target
+
+
+def _restored(target: System, x: Tensor, generator: torch.Generator) -> Tensor:
+    return target.restore(x, generator=generator)[0] if isinstance(target, Representation) else x
+
+
+def sample(density: Density, target: System, n: int, generator: torch.Generator, attrs: dict[str, Any]) -> xr.Dataset:
+    """``configuration`` (sample, *dims) of the physical system, ``log_q`` and ``log_weight`` (sample), n samples."""
+    if n < 1:
+        raise ValueError(f"the number of samples must be at least 1, got {n}")
+    with torch.no_grad():
+        x, log_q = density.sample(n, generator=generator)
+        log_weight, physical = target.log_weight(x), _restored(target, x, generator)
+    dims = ("sample", *_parent(target).dims)
+    return xr.Dataset(
+        {
+            "configuration": (dims, to_array(physical), {"long_name": "configuration", "units": "1"}),
+            "log_q": ("sample", to_array(log_q), {"long_name": "ln q", "units": "nats"}),
+            "log_weight": ("sample", to_array(log_weight), {"long_name": "log weight of the target", "units": "nats"}),
+        },
+        attrs=attrs,
+    )
+
+
+def layers(
+    density: Density,
+    target: System,
+    generator: torch.Generator,
+    attrs: dict[str, Any],
+    *,
+    n: int | None = None,
+    x: Tensor | None = None,
+    z: Tensor | None = None,
+) -> xr.Dataset:
+    """The configurations after each layer of a density, latent first, with what a person looks at in each.
+
+    Dims ``layer, sample`` and the system's own: ``configuration`` (physical), ``field`` (as the density sees it),
+    ``log_q``, ``log_weight``, ``magnetization``; by layer also ``log_z_bound`` with its error and the two-point
+    function ``correlation`` against ``distance`` (lattice spacings along an axis, mean over axes, not connected).
+    """
+    for given in (x, z):
+        if given is not None:
+            target.check_configurations(given)
+    states = list(density.stages(n, x=x, z=z, generator=generator))
+    fields = [to_array(state.x) for state in states]
+    physical = [to_array(_restored(target, state.x, generator)) for state in states]
+    log_q = np.stack([to_array(state.log_q) for state in states])
+    with torch.no_grad():
+        log_weight = np.stack([to_array(target.log_weight(state.x)) for state in states])
+    bounds = [estimators.log_z_bound(row) for row in log_weight - log_q]
+    correlations = [estimators.correlation_function(c) for c in physical]
+    configuration = np.stack(physical)
+    rows, dims = ("layer", "sample"), _parent(target).dims
+    variables = {
+        "configuration": ((*rows, *dims), configuration, "configuration", "1"),
+        "field": ((*rows, *dims[: fields[0].ndim - 1]), np.stack(fields), "field as the density sees it", "1"),
+        "log_q": (rows, log_q, "ln q after the layer", "nats"),
+        "log_weight": (rows, log_weight, "log weight of the target", "nats"),
+        "magnetization": (rows, configuration.mean(axis=tuple(range(2, configuration.ndim))), "magnetisation", "1"),
+        "log_z_bound": ("layer", [b.value for b in bounds], "lower bound on ln Z", "nats"),
+        "log_z_bound_error": ("layer", [b.error for b in bounds], "standard error of log_z_bound", "nats"),
+        "correlation": (("layer", "distance"), [c.value for c in correlations], "two-point function", "1"),
+        "correlation_error": (("layer", "distance"), [c.error for c in correlations], "its standard error", "1"),
+    }
+    return xr.Dataset(
+        {k: (d, np.asarray(v), {"long_name": name, "units": unit}) for k, (d, v, name, unit) in variables.items()},
+        coords=_layer_coordinates(states)
+        | {"distance": ("distance", np.arange(len(correlations[0].value)), {"units": "lattice spacings"})},
+        attrs=attrs,
+    )
+
+
+def _layer_coordinates(states: list[LayerState]) -> dict[str, Any]:
+    return {
+        "layer": np.arange(len(states)),
+        "layer_name": ("layer", [state.name for state in states]),
+        "layer_kind": ("layer", [state.kind for state in states]),
+        "time": ("layer", [state.time for state in states]),
+    }
+
+
+def evaluate(density: Density, target: System, n: int, generator: torch.Generator, attrs: dict[str, Any]) -> xr.Dataset:
+    """Free energy, ESS, acceptance and reweighted observables from n samples, each with its error."""
+    if n < 2:
+        raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
+    parts: list[dict[str, np.ndarray]] = []
+    parent = _parent(target)
+    for size in [CHUNK] * (n // CHUNK) + ([n % CHUNK] if n % CHUNK else []):
+        with torch.no_grad():
+            x, log_q = density.sample(size, generator=generator)
+            log_weight = target.log_weight(x)
+            observables = parent.observables(_restored(target, x, generator))
+        part = {"log_weight": log_weight, "log_q": log_q} | observables
+        parts.append({name: to_array(value) for name, value in part.items()})
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    offset = float(target.log_z_offset) if isinstance(target, Representation) else 0.0
+    log_z_exact = attrs.get("log_z_exact")
+    return estimators.evaluation(
+        columns.pop("log_weight") + offset,
+        columns.pop("log_q"),
+        columns,
+        n_sites=parent.n_sites,
+        T=attrs.get("T"),
+        domain=parent.domain,
+        log_z_exact=None if log_z_exact is None or np.isnan(log_z_exact) else log_z_exact,
+        rng=np.random.default_rng(generator.initial_seed()),
+        attrs=attrs | {"n": n},
+    )
+
+
+def diagnose(density: Density, n: int, generator: torch.Generator, attrs: dict[str, Any]) -> xr.Dataset:
+    """``conditional_entropy`` H(z_k | z_<k) of an autoregressive base, dim ``site`` in the base's order, in nats."""
+    base = density.base if isinstance(density, Pushforward) else density
+    if not isinstance(base, Autoregressive | Z2Symmetrized):
+        raise TypeError(f"conditional entropies need an autoregressive base, got {type(base).__name__}")
+    with torch.no_grad():
+        z, _ = base.sample(n, generator=generator)
+        conditionals = torch.cat([base.log_conditionals(part) for part in z.split(CHUNK)])
+    profile = estimators.conditional_entropy(to_array(conditionals))
+    return xr.Dataset(
+        {
+            "conditional_entropy": ("site", profile.value, {"long_name": "H(z_k | z_<k)", "units": "nats"}),
+            "conditional_entropy_error": ("site", profile.error, {"long_name": "its standard error", "units": "nats"}),
+        },
+        coords={"site": np.arange(len(profile.value))},
+        attrs=attrs | {"n": n},
+    )

@@ -1,0 +1,183 @@
+"""Studies by name: typed keys in, an Experiment out."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowlab.training.experiment import Experiment
+from flowlab.training.store import Store
+
+Scalar = bool | int | float | str | None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A function from keys to an Experiment, under the name by which a person asks for it.
+
+    Attributes:
+        name: e.g. "ising-xor".
+        function: its keyword arguments are the keys, with types and defaults; besides, it takes ``seed`` and ``warm``.
+        aliases: other spelling -> (key, conversion), e.g. beta -> (T, 1/beta).
+    """
+
+    name: str
+    function: Callable[..., Experiment]
+    aliases: Mapping[str, tuple[str, Callable[[float], float]]]
+
+    @property
+    def defaults(self) -> dict[str, Scalar]:
+        """Every key with its default."""
+        parameters = inspect.signature(self.function).parameters
+        return {name: p.default for name, p in parameters.items() if name not in ("seed", "warm")}
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+        return (inspect.getdoc(self.function) or "").split("\n")[0]
+
+    def normalise(self, keys: Mapping[str, Any]) -> dict[str, Scalar]:
+        """All keys of the study, the given ones as by ``given``, the others with their defaults."""
+        return self.defaults | self.given(keys)
+
+    def given(self, keys: Mapping[str, Any]) -> dict[str, Scalar]:
+        """``keys`` checked and converted, with aliases resolved.
+
+        Raises:
+            ValueError: for a key that does not exist (with those that do), a value of the wrong type, or a key together
+                with its alias.
+        """
+        hints = typing.get_type_hints(self.function)
+        unknown = sorted(set(keys) - set(self.defaults) - set(self.aliases))
+        if unknown:
+            known = ", ".join([*self.defaults, *self.aliases])
+            raise ValueError(f"{self.name} has no key {', '.join(unknown)}; it has {known}")
+        chosen: dict[str, Scalar] = {}
+        for name, value in keys.items():
+            key, convert = self.aliases.get(name, (name, None))
+            if convert is not None:
+                if key in keys:
+                    raise ValueError(f"give {key} or {name}, not both")
+                value = convert(_converted(name, value, float))
+            chosen[key] = _converted(key, value, hints[key])
+        return chosen
+
+
+_studies: dict[str, Study] = {}
+
+
+def study(
+    name: str, *, aliases: Mapping[str, tuple[str, Callable[[float], float]]] | None = None
+) -> Callable[[Callable[..., Experiment]], Callable[..., Experiment]]:
+    """Register a function of keyword arguments with defaults (JSON scalars) as the study ``name``."""
+
+    def register(function: Callable[..., Experiment]) -> Callable[..., Experiment]:
+        _studies[name] = Study(name, function, dict(aliases or {}))
+        return function
+
+    return register
+
+
+def studies() -> dict[str, Study]:
+    """All studies by name."""
+    importlib.import_module("flowlab.studies")
+    return dict(sorted(_studies.items()))
+
+
+def experiment(name: str, *, seed: int = 0, out: str | Path | None = None, **keys: Any) -> Experiment:
+    """The Experiment of a study.
+
+    Args:
+        name: of the study; ``studies()`` has them all.
+        seed: of every random number of the run.
+        out: directory to keep the run in; None for a run in memory only.
+        keys: of the study, e.g. ``L=8, T=2.3``; what is not given has the study's default.
+
+    Raises:
+        ValueError: for a study or a key that does not exist, naming those that do.
+
+    >>> run = experiment("ising-xor", L=4, T=2.3, steps=10, batch=50)
+    >>> run.keys["L"], run.step
+    (4, 0)
+    """
+    built = _build(name, find(name).normalise(keys), seed)
+    if out is not None:
+        built.attach(out)
+    return built
+
+
+def neighbour(run: Experiment, changes: Mapping[str, Any], *, seed: int) -> Experiment:
+    """The study of ``run`` again with some keys changed, built as a warm start that has ``run`` as its parent."""
+    if run.study is None:
+        raise ValueError("this run was built by hand: build the other one by hand and density.warm_start(this one's)")
+    parent = {"study": run.study, "keys": run.keys, "seed": run.seed, "step": run.step}
+    return _build(run.study, run.keys | find(run.study).given(changes), seed, parent)
+
+
+def load(path: str | Path) -> Experiment:
+    """The run of a study in directory ``path``, at its newest good checkpoint; the disk is left alone until it goes on.
+
+    Raises:
+        StoreError: where there is no run, or none of its checkpoints can be read.
+        ValueError: for a run that was built by hand.
+    """
+    meta = Store.open(path, write=False).meta
+    if meta.get("study") is None:
+        raise ValueError(f"{path} was built by hand, not by a study: build it again and restore({str(path)!r})")
+    keys = find(meta["study"]).normalise(meta["keys"])
+    run = _build(meta["study"], keys, meta["seed"], meta.get("parent"))
+    run.restore(path)
+    return run
+
+
+def find(name: str) -> Study:
+    """The study of that name; ValueError with the names that exist where there is none."""
+    if name not in studies():
+        raise ValueError(f"there is no study {name!r}; there are {', '.join(studies())}")
+    return studies()[name]
+
+
+def _build(name: str, keys: dict[str, Scalar], seed: int, parent: dict[str, Any] | None = None) -> Experiment:
+    built = find(name).function(**keys, seed=seed, warm=parent is not None)
+    built.study, built.keys, built.parent = name, keys, parent
+    return built
+
+
+def _converted(key: str, value: Any, hint: Any) -> Any:
+    """``value``, perhaps text from a command line, as the type ``hint``."""
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if type(None) in kinds and value in (None, "none", "None"):
+        return None
+    for kind in kinds:
+        if kind is type(None):
+            continue
+        if kind is bool:
+            words = {"true": True, "false": False, "1": True, "0": False}
+            if isinstance(value, bool) or str(value).lower() in words:
+                return value if isinstance(value, bool) else words[str(value).lower()]
+        elif typing.get_origin(kind) is typing.Literal:
+            if value in typing.get_args(kind):
+                return value
+        elif kind is str:
+            return str(value)
+        elif not isinstance(value, bool):
+            try:
+                number = kind(float(value)) if kind is int and float(value) == int(float(value)) else kind(value)
+            except (TypeError, ValueError, OverflowError):
+                continue
+            return number
+    raise ValueError(f"{key} must be {_spelled(hint)}, got {value!r}")
+
+
+def _spelled(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(hint)))
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "none"}
+    return " or ".join(names.get(kind) or _spelled(kind) for kind in kinds)

@@ -1,0 +1,268 @@
+"""Training of a density on a target."""
+
+from __future__ import annotations
+
+import copy
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import xarray as xr
+from torch import Tensor
+
+from flowlab.core import Density, System, named_generator
+from flowlab.core.generators import named_seed
+from flowlab.training import readings
+from flowlab.training.experiment import Experiment
+from flowlab.training.objectives import Loss, Objective
+from flowlab.training.optimisation import Optimisation, Schedule, has_plateaued
+from flowlab.training.process import torch_threads
+from flowlab.training.registry import neighbour
+
+Annealing = Callable[[float], dict[str, float | Tensor]]
+
+
+class Training(Experiment):
+    """Trains a density on a target and records how well it does.
+
+    Args:
+        target: the system to be sampled.
+        density: what is trained; its shape must be the target's.
+        objective: the loss, e.g. ``ReverseKL()``.
+        steps: the horizon of the schedules.
+        batch: configurations drawn a step.
+        learning_rate: peak rate by role, e.g. ``{"base": 1e-3, "flow": 1e-3}``.
+        schedule, warmup, clip: see :class:`flowlab.training.optimisation.Optimisation`.
+        annealing: progress (0 to 1) -> couplings to train at; None for the target's own all the time.
+        patience: stop when the bound has not improved over this many steps; 0 never stops early.
+        seed, threads: see :class:`flowlab.training.Experiment`.
+        device: where to compute, "cpu", "cuda" or "mps".
+
+    Raises:
+        ValueError: where density and target do not fit, or an argument makes no sense.
+
+    >>> from flowlab.densities import MADE
+    >>> from flowlab.systems import Ising
+    >>> from flowlab.training.objectives import ReverseKL
+    >>> training = Training(Ising((4, 4), T=3.0), MADE((4, 4)), ReverseKL(), steps=3, batch=100,
+    ...                     learning_rate={"base": 1e-3})
+    >>> [record["step"] for record in training.stream()]
+    [1, 2, 3]
+    """
+
+    def __init__(
+        self,
+        target: System,
+        density: Density,
+        objective: Objective,
+        *,
+        steps: int,
+        batch: int,
+        learning_rate: dict[str, float],
+        schedule: Schedule = "cosine",
+        warmup: float = 0.0,
+        clip: float = math.inf,
+        annealing: Annealing | None = None,
+        patience: int = 0,
+        seed: int = 0,
+        threads: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(target, target, steps=steps, seed=seed, threads=threads)
+        if batch < 2:
+            raise ValueError(f"batch must be at least 2, got {batch}")
+        density.bind(target)
+        self.device = torch.device(device)
+        self.target = self.target.to(self.device)
+        self.density = density.to(self.device)
+        self.objective = objective.to(self.device)
+        self.batch, self.annealing, self.patience = int(batch), annealing, int(patience)
+        self.optimisation = Optimisation(
+            objective.parameter_groups(density), learning_rate, schedule=schedule, warmup=warmup, clip=clip
+        )
+        self.generator = named_generator(seed, "train", device=self.device)
+        self._copy: tuple[int, float, Density] | None = None
+        self._wanted, self._published = threading.Event(), threading.Event()
+
+    # training
+
+    def advance(self) -> dict[str, float]:
+        progress = self.step / self.steps
+        couplings = self.annealing(progress) if self.annealing is not None else {}
+        target = self.target.at(**couplings) if couplings else self.target
+        if couplings:
+            self.density.bind(target)
+        self.density.anneal(progress)
+        loss = self.objective.loss(self.density, target, self.batch, generator=self.generator)
+        grad_norm, learning_rate = self.optimisation.step(loss.value, progress)
+        if not (math.isfinite(grad_norm) and bool(loss.loss.isfinite())):
+            raise FloatingPointError(self._diverged(float(loss.loss), grad_norm))
+        temperature = float(target.couplings["T"]) if "T" in target.couplings else math.nan
+        return self._metrics(loss) | {
+            "grad_norm": grad_norm,
+            "learning_rate": learning_rate,
+            "inverse_temperature": 1.0 / temperature,
+            "stage": 0,
+        }
+
+    def _metrics(self, loss: Loss) -> dict[str, float]:
+        x, log_q, _ = loss.draw
+        with torch.no_grad():
+            log_weight = self.target.log_weight(x)
+            log_w = (log_weight - log_q).double()
+            w = (log_w - log_w.max()).exp()
+            n = len(w)
+            smaller = (w.sort().values * torch.arange(n - 1, -1, -1, device=w.device)).sum() * 2 / (n * (n - 1))
+            numbers = {
+                "loss": loss.loss.double(),
+                "log_z_bound": log_w.mean(),
+                "log_z_bound_error": log_w.std() / n**0.5,
+                "ess": w.mean().square() / w.square().mean(),
+                "acceptance": smaller / w.mean(),
+                "energy_mean": -log_weight.double().mean() * self.target.couplings.get("T", w.new_tensor(math.nan)),
+                "log_q_mean": log_q.double().mean(),
+            }
+            values = torch.stack([v.to(w.device) for v in numbers.values()]).tolist()
+        return dict(zip(numbers, values, strict=True)) | loss.metrics
+
+    def _diverged(self, loss: float, grad_norm: float) -> str:
+        what = f"the loss became {loss}" if not math.isfinite(loss) else f"the gradient norm became {grad_norm}"
+        checkpoint = self._store.newest_checkpoint() if self._store is not None else None
+        saved = f"the last good checkpoint is {checkpoint}" if checkpoint else "nothing was saved"
+        return f"{what} at step {self.step + 1}; {saved}; try a smaller learning rate or a smaller clip"
+
+    def _converged(self) -> bool:
+        if not self.patience or self.step < 2 * self.patience:
+            return False
+        return has_plateaued(self._records.column("log_z_bound"), self.patience)
+
+    def _headline(self, record: dict[str, float]) -> str:
+        n = self.system.n_sites
+        bound = f"ln Z / N >= {record['log_z_bound'] / n:.5f}"
+        exact = "" if self.log_z_exact is None else f" (exact {self.log_z_exact / n:.5f})"
+        return f"{bound}{exact}, ESS {record['ess']:.2f}"
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {"device": str(self.device)}
+
+    def seconds_per_step(self) -> float:
+        probe = Training(
+            self.target,
+            copy.deepcopy(self.density),
+            copy.deepcopy(self.objective),
+            steps=100,
+            batch=self.batch,
+            learning_rate=self.optimisation.learning_rate,
+            seed=named_seed(self.seed, "probe"),
+            device=self.device,
+        )
+        with torch_threads(self.threads):
+            for _ in range(3):
+                probe.advance()
+            started = time.perf_counter()
+            for _ in range(10):
+                probe.advance()
+        return (time.perf_counter() - started) / 10
+
+    # reading while it trains
+
+    def reading(self) -> tuple[int, Density]:
+        """The step and a detached copy of the density, at most 0.2 s old or as of the last step.
+
+        While another thread trains, that thread makes the copy between two steps.
+        """
+        elsewhere = self._streaming.locked() and self._streamer != threading.get_ident()
+        fresh = self._copy is not None and time.monotonic() - self._copy[1] < 0.2
+        if not elsewhere and (self._copy is None or self._copy[0] != self.step):
+            self._publish()
+        elif elsewhere and not fresh:
+            self._published.clear()
+            self._wanted.set()
+            while not self._published.wait(0.1) and self._streaming.locked():
+                pass
+            if not self._streaming.locked() and self._copy is None:
+                self._publish()
+        assert self._copy is not None
+        return self._copy[0], self._copy[2]
+
+    def _publish(self) -> None:
+        self._copy = (self.step, time.monotonic(), copy.deepcopy(self.density).requires_grad_(False))
+
+    def _between_steps(self) -> None:
+        if self._wanted.is_set():
+            self._wanted.clear()
+            self._publish()
+            self._published.set()
+
+    def sample(self, n: int) -> xr.Dataset:
+        """n configurations with ln q and the log weight; see :func:`flowlab.training.readings.sample`."""
+        step, density = self.reading()
+        return readings.sample(density, self.target, n, self._spawn("sample", step), self._attrs(step))
+
+    def layers(
+        self, n: int | None = None, *, x: Tensor | None = None, z: Tensor | None = None, seed: int = 0
+    ) -> xr.Dataset:
+        """Configurations after each layer; see :func:`flowlab.training.readings.layers`.
+
+        Give ``n`` for fresh latents (the same ones for the same ``seed``, while the weights change), ``z`` for given
+        latents, ``x`` to run backwards from given configurations; 16 fresh ones where nothing is given.
+        """
+        step, density = self.reading()
+        n = 16 if n is None and x is None and z is None else n
+        return readings.layers(
+            density, self.target, self._spawn("layers", seed), self._attrs(step), n=n, x=self._own(x), z=self._own(z)
+        )
+
+    def evaluate(self, n: int = 10_000) -> xr.Dataset:
+        """Free energy, observables and their errors from n samples; see :func:`flowlab.estimators.evaluation`."""
+        step, density = self.reading()
+        return readings.evaluate(density, self.target, n, self._spawn("evaluate", step), self._attrs(step))
+
+    def diagnose(self, n: int = 10_000) -> xr.Dataset:
+        """Conditional entropies of the base's spins; see :func:`flowlab.training.readings.diagnose`."""
+        step, density = self.reading()
+        return readings.diagnose(density, n, self._spawn("diagnose", step), self._attrs(step))
+
+    def _own(self, x: Tensor | None) -> Tensor | None:
+        return None if x is None else torch.as_tensor(x, dtype=torch.get_default_dtype(), device=self.device)
+
+    def _spawn(self, purpose: str, count: int) -> torch.Generator:
+        return named_generator(self.seed, purpose, count, device=self.device)
+
+    def _attrs(self, step: int) -> dict[str, Any]:
+        return self.describe() | {"step": step}
+
+    # elsewhere in the phase diagram
+
+    def at(self, *, steps: int | None = None, **changes: Any) -> Training:
+        """The same study with other keys (couplings, device, ...), warm-started from this run's weights; not started.
+
+        Args:
+            steps: horizon of the new run; None for this run's.
+            changes: keys of the study, e.g. ``T=2.5``.
+
+        Raises:
+            ValueError: for a run that no study made, or keys that do not exist.
+        """
+        changes["steps"] = self.steps if steps is None else steps
+        seed = named_seed(self.seed, "at", *sorted(f"{key}={value}" for key, value in changes.items())) % 2**31
+        other = neighbour(self, changes, seed=seed)
+        assert isinstance(other, Training)
+        other.density.warm_start(self.reading()[1])
+        return other
+
+    # on disk
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        weights = {f"density.{k}": v for k, v in self.density.state_dict().items()}
+        weights |= {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
+        return weights, {"optimisation": self.optimisation.state_dict(), "generator": self.generator.get_state()}
+
+    def load_state_dict(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        for name, module in {"density.": self.density, "objective.": self.objective}.items():
+            module.load_state_dict({k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)})
+        self.optimisation.load_state_dict(state["optimisation"])
+        self.generator.set_state(state["generator"].cpu())
