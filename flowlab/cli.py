@@ -1,0 +1,142 @@
+"""``flowlab``: list the studies, run one, evaluate a run, open the tutorials."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from flowlab.training import Experiment, experiment, studies
+from flowlab.training.store import StoreError, StoreLocked
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of the command line; returns the exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except (ValueError, FloatingPointError, StoreError, OSError) as error:
+        print(f"flowlab: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="flowlab", description="Samplers with exact likelihoods for lattice models.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    listing = commands.add_parser("list", help="the studies and their keys")
+    listing.set_defaults(command=_list)
+
+    run = commands.add_parser("run", help="train a study: flowlab run ising-xor L=8 T=2.3 --out runs/a")
+    run.add_argument("study", help="name of a study, see flowlab list")
+    run.add_argument("keys", nargs="*", metavar="key=value", help="keys of the study")
+    run.add_argument("--out", required=True, metavar="DIR", help="directory of the run")
+    run.add_argument("--steps", type=int, metavar="N", help="horizon in steps (the key of that name)")
+    run.add_argument("--seconds", type=float, metavar="S", help="time limit; without steps it also sets the horizon")
+    run.add_argument("--resume", action="store_true", help="go on with the run in DIR")
+    run.add_argument("--seed", type=int, metavar="K", help="seed of every random number (default 0)")
+    run.add_argument("--quiet", action="store_true", help="no progress bar")
+    run.set_defaults(command=_run)
+
+    evaluate = commands.add_parser("evaluate", help="free energy and observables of a run, with errors")
+    evaluate.add_argument("dir", metavar="DIR")
+    evaluate.add_argument("-n", type=int, default=10_000, metavar="N", help="number of samples (default 10000)")
+    evaluate.add_argument("--json", action="store_true", help="print one flat JSON object")
+    evaluate.set_defaults(command=_evaluate)
+
+    lab = commands.add_parser("lab", help="open JupyterLab, on this machine only and with a token")
+    lab.add_argument("dir", nargs="?", metavar="DIR", help="folder to open (default: the tutorials, else this folder)")
+    lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
+    lab.set_defaults(command=_lab)
+    return parser
+
+
+def _list(options: argparse.Namespace) -> int:
+    for study in studies().values():
+        print(f"{study.name}\n  {study.summary}")
+        print("  keys: " + " ".join(f"{key}={_text(value)}" for key, value in study.defaults.items()))
+        if study.aliases:
+            print("  also: " + ", ".join(f"{alias} for {key}" for alias, (key, _) in study.aliases.items()))
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    run = _resumed(options) if options.resume else _started(options)
+    run.run(seconds=math.inf if options.seconds is None else options.seconds, progress=not options.quiet)
+    print(f"{run.state} at step {run.step} of {run.steps}: {options.out}")
+    if run.state == "stopped":
+        print(f"go on with: flowlab run {options.study} --resume --out {options.out}")
+    return 0
+
+
+def _started(options: argparse.Namespace) -> Experiment:
+    keys = _keys(options.keys)
+    if options.steps is not None:
+        keys["steps"] = str(options.steps)
+    seed = options.seed or 0
+    if options.seconds is not None and "steps" not in keys:
+        if options.seconds <= 0:
+            raise ValueError(f"--seconds must be positive, got {options.seconds:g}")
+        trial = experiment(options.study, seed=seed, **keys)
+        keys["steps"] = str(max(1, int(0.95 * options.seconds / trial.seconds_per_step())))
+    return experiment(options.study, seed=seed, out=options.out, **keys)
+
+
+def _resumed(options: argparse.Namespace) -> Experiment:
+    if options.keys or options.steps is not None or options.seed is not None:
+        raise ValueError("a resumed run keeps its keys, steps and seed: give only --out, and --seconds if you like")
+    run = Experiment.load(options.out)
+    if run.study != options.study:
+        raise ValueError(f"{options.out} is a run of {run.study}, got {options.study}")
+    return run
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from flowlab.estimators import scalars
+
+    run = Experiment.load(options.dir)
+    result = run.evaluate(options.n)
+    try:
+        run.keep(result, "evaluation.nc")
+    except StoreLocked as error:
+        print(f"flowlab: the evaluation is not kept: {error}", file=sys.stderr)
+    values = scalars(result)
+    if options.json:
+        print(json.dumps(values | {"n": options.n, "step": run.step, "study": run.study, "seed": run.seed}))
+        return 0
+    print(f"{run.study}, step {run.step} of {run.steps}, {options.n} samples")
+    for name, value in values.items():
+        if not name.endswith("_error"):
+            spread = f" ± {values[f'{name}_error']:.2g}" if f"{name}_error" in values else ""
+            print(f"  {name:28s} {_text(value)}{spread}")
+    return 0
+
+
+def _lab(options: argparse.Namespace) -> int:
+    tutorials = Path("tutorials")
+    folder = options.dir or (tutorials if tutorials.is_dir() else ".")
+    command = [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--ServerApp.root_dir={Path(folder).resolve()}"]
+    return subprocess.call(command + (["--no-browser"] if options.no_browser else []))
+
+
+def _keys(words: Sequence[str]) -> dict[str, str]:
+    keys: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise ValueError(f"keys are given as key=value, got {word!r}")
+        if key in keys:
+            raise ValueError(f"{key} is given twice")
+        keys[key] = value
+    return keys
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
