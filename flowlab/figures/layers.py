@@ -1,0 +1,262 @@
+"""A configuration on its way through the layers, latent first, sample last."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from flowlab.figures.bound import bound_per_site
+from flowlab.figures.style import COLORS, FIELD_SCALE, INK, SPIN_SCALE, number, styled
+
+Array = NDArray[np.float64]
+
+
+def configuration(layers: xr.Dataset, sample: int = 0, layer: int = -1) -> go.Figure:
+    """One configuration after one layer, (y, x) as a heat map; a dot marks each site that this layer changed.
+
+    Args:
+        layers: what ``Experiment.layers`` returns (dims layer, sample, y, x).
+        sample: which sample.
+        layer: which layer, 0 is the latent; negative counts from the end.
+
+    Raises:
+        IndexError: for a layer or a sample that is not there.
+    """
+    layer, sample = _check(layers, layer, sample)
+    figure = go.Figure()
+    _add_configuration(figure, layers, sample, layer, scale_bar=True, pixels=360)
+    _square_axes(figure, layers)
+    figure.update_layout(xaxis_title="x", yaxis_title="y", width=540)
+    return styled(figure, title=layer_title(layers, sample, layer), height=500)
+
+
+def strip(layers: xr.Dataset, sample: int = 0) -> go.Figure:
+    """One configuration through all layers side by side, with its magnetization; dots mark what each layer changed."""
+    _, sample = _check(layers, 0, sample)
+    names = layer_names(layers)
+    columns = min(len(names), 6)
+    rows = -(-len(names) // columns)
+    figure = make_subplots(rows=rows, cols=columns, horizontal_spacing=0.02, vertical_spacing=0.28 / rows,
+                           subplot_titles=[f"{k} · {name}" for k, name in enumerate(names)])  # fmt: skip
+    for k in range(len(names)):
+        cell = dict(row=k // columns + 1, col=k % columns + 1)
+        _add_configuration(figure, layers, sample, k, scale_bar=False, pixels=800 // columns, **cell)
+        _square_axes(figure, layers, **cell)
+        figure.update_xaxes(title_text=f"m = {_signed(layers['magnetization'][k, sample])}", **cell)
+    figure.update_xaxes(showticklabels=False, ticks="")
+    figure.update_yaxes(showticklabels=False, ticks="")
+    figure.update_annotations(font_size=12)
+    title = f"sample {sample} through the layers · dots: changed by the layer"
+    return styled(figure, title=title, height=100 + rows * 205, margin=dict(l=20, r=20, t=84, b=44))
+
+
+def magnetization_histogram(layers: xr.Dataset, layer: int = -1) -> go.Figure:
+    """The magnetization per site after one layer (bars), in the latent and in the sample (lines)."""
+    layer, _ = _check(layers, layer, 0)
+    figure = go.Figure()
+    _add_histogram(figure, layers, layer)
+    figure.update_layout(xaxis_title="magnetization per site, m", yaxis_title="fraction of samples")
+    return styled(figure, title=f"magnetization · {_short(layers, layer)}", height=340, bargap=0.0)
+
+
+def correlation(layers: xr.Dataset, layer: int = -1) -> go.Figure:
+    """The two-point function along an axis after one layer, next to that of the latent and that of the sample."""
+    layer, _ = _check(layers, layer, 0)
+    figure = go.Figure()
+    _add_correlation(figure, layers, layer)
+    figure.update_layout(xaxis_title="distance r (lattice spacings)", yaxis_title="⟨s(0) s(r)⟩")
+    return styled(figure, title=f"correlation function · {_short(layers, layer)}", height=340)
+
+
+def bound_by_layer(layers: xr.Dataset) -> go.Figure:
+    """What each layer gains: the bound when the flow is cut after it, as its distance from the exact value.
+
+    Where no exact value is known the bounds themselves are drawn, as points. Error bars are one standard error.
+    """
+    bound = bound_per_site(layers)
+    names = [f"{k} · {name}" for k, name in enumerate(layer_names(layers))]
+    error = dict(array=bound.error, color=INK, thickness=1.2, width=5)
+    figure = go.Figure()
+    if isfinite(bound.exact):
+        upper = bound.name.startswith("free")  # the gap is negative where a bound is violated
+        gap = bound.value - bound.exact if upper else bound.exact - bound.value
+        figure.add_bar(
+            x=names, y=gap, error_y=error, marker_color=COLORS["bound"], width=0.55, customdata=bound.value,
+            hovertemplate="%{x}<br>gap %{y:.6f}<br>bound %{customdata:.6f}<extra></extra>",
+        )  # fmt: skip
+        label = "(F<sub>bound</sub> − F<sub>exact</sub>)/N (J)" if upper else "ln(Z / Z<sub>bound</sub>)/N (nats)"
+        title = f"gap to the exact value after each layer · exact {number(bound.exact, digits=6)}"
+        figure.update_yaxes(title_text=label, rangemode="tozero", zeroline=True, zerolinecolor=INK)
+    else:
+        figure.add_scatter(
+            x=names, y=bound.value, error_y=error, mode="markers", marker=dict(size=9, color=COLORS["bound"])
+        )
+        title = f"{bound.name} after each layer"
+        figure.update_yaxes(title_text=bound.axis)
+    return styled(figure, title=title, height=340, xaxis_title="layer", showlegend=False)
+
+
+def layer_overview(layers: xr.Dataset, sample: int = 0, layer: int = 0) -> go.Figure:
+    """Configuration, magnetization and correlation function after one layer, as the live panel shows them."""
+    layer, sample = _check(layers, layer, sample)
+    figure = make_subplots(rows=1, cols=3, column_widths=[0.36, 0.32, 0.32], horizontal_spacing=0.09)
+    _add_configuration(figure, layers, sample, layer, scale_bar=False, pixels=300, row=1, col=1)
+    _add_histogram(figure, layers, layer, row=1, col=2)
+    _add_correlation(figure, layers, layer, showlegend=False, row=1, col=3)
+    _square_axes(figure, layers, row=1, col=1)
+    figure.update_xaxes(title_text="magnetization per site, m", row=1, col=2)
+    figure.update_yaxes(title_text="fraction of samples", row=1, col=2)
+    figure.update_xaxes(title_text="distance r (lattice spacings)", row=1, col=3)
+    figure.update_yaxes(title_text="⟨s(0) s(r)⟩", row=1, col=3)
+    return styled(figure, title=layer_title(layers, sample, layer), height=400, bargap=0.0)
+
+
+def layer_names(layers: xr.Dataset) -> list[str]:
+    """The name of each layer, ``layer k`` where the Dataset has none."""
+    if "layer_name" in layers.coords:
+        return [str(name) for name in layers["layer_name"].values]
+    return [f"layer {k}" for k in range(layers.sizes["layer"])]
+
+
+def layer_title(layers: xr.Dataset, sample: int, layer: int) -> str:
+    """``layer 2 of 4 · xor 2 · sample 0 · 13 of 64 sites changed``."""
+    title = f"{_short(layers, layer)} · sample {sample}"
+    if layer > 0:
+        changed = changed_sites(layers, sample, layer)
+        title += f" · {int(changed.sum())} of {changed.size} sites changed"
+    if bool(np.isnan(layers["configuration"][layer, sample]).any()):
+        title += "<br><sub>blank: not yet sampled</sub>"
+    return title
+
+
+def changed_sites(layers: xr.Dataset, sample: int, layer: int) -> NDArray[np.bool_]:
+    """(y, x) where the configuration differs from the previous layer's; nowhere for the latent, or where one is NaN."""
+    now = np.asarray(layers["configuration"][layer, sample], dtype=float)
+    if layer == 0:
+        return np.zeros(now.shape, dtype=bool)
+    before = np.asarray(layers["configuration"][layer - 1, sample], dtype=float)
+    return np.asarray((now != before) & np.isfinite(now) & np.isfinite(before))
+
+
+def _short(layers: xr.Dataset, layer: int) -> str:
+    return f"layer {layer} of {layers.sizes['layer'] - 1} · {layer_names(layers)[layer]}"
+
+
+def _signed(value: xr.DataArray) -> str:
+    return f"{float(value):+.3f}".replace("-", "−")
+
+
+def _check(layers: xr.Dataset, layer: int, sample: int) -> tuple[int, int]:
+    found = []
+    for name, index in (("layer", layer), ("sample", sample)):
+        size = layers.sizes[name]
+        if not -size <= index < size:
+            raise IndexError(f"{name} must be below {size}, the number there are, got {index}")
+        found.append(index % size)
+    return found[0], found[1]
+
+
+def _add_configuration(
+    figure: go.Figure, layers: xr.Dataset, sample: int, layer: int, *, scale_bar: bool, pixels: int, **cell: Any
+) -> None:
+    now = np.asarray(layers["configuration"][layer, sample], dtype=float)
+    every = np.asarray(layers["configuration"][:, sample], dtype=float)
+    every = np.abs(every[np.isfinite(every)])
+    spins = bool(np.all(every == 1.0))
+    limit = 1.0 if spins or not len(every) else float(every.max())
+    bar = dict(thickness=10, len=0.5, outlinewidth=0, title=dict(text="s" if spins else "φ", side="top"))
+    bar |= dict(tickvals=[-0.5, 0.5], ticktext=["−1", "+1"]) if spins else {}
+    figure.add_heatmap(
+        z=_without_nan(now), zmin=-limit, zmax=limit, showscale=scale_bar, colorbar=bar,
+        colorscale=SPIN_SCALE if spins else FIELD_SCALE, xgap=1, ygap=1, name="configuration", hoverongaps=False,
+        hovertemplate="x %{x}, y %{y}: %{z:.3g}<extra></extra>", **cell,
+    )  # fmt: skip
+    y, x = np.nonzero(changed_sites(layers, sample, layer))
+    size = max(3.0, 0.3 * pixels / max(now.shape))
+    figure.add_scatter(
+        x=x, y=y, mode="markers", name="changed by this layer", showlegend=False, hoverinfo="skip",
+        marker=dict(size=min(size, 12.0), color="white", line=dict(color=INK, width=1.2 if size > 5 else 0.7)), **cell,
+    )  # fmt: skip
+
+
+def _without_nan(values: Array) -> Array | list[list[float | None]]:
+    """The values; as lists with None where some are NaN, which JSON does not have."""
+    if np.isfinite(values).all():
+        return values
+    return [[float(value) if isfinite(value) else None for value in row] for row in values]
+
+
+def _square_axes(figure: go.Figure, layers: xr.Dataset, **cell: Any) -> None:
+    """Square sites, and no room around the lattice."""
+    anchor = next(figure.select_xaxes(**cell)).plotly_name.replace("xaxis", "x")
+    look = dict(constrain="domain", showgrid=False, showline=False)
+    figure.update_xaxes(range=[-0.5, layers.sizes["x"] - 0.5], **look, **cell)
+    figure.update_yaxes(range=[-0.5, layers.sizes["y"] - 0.5], scaleanchor=anchor, **look, **cell)
+
+
+def magnetization_bins(n_sites: int, most: int = 33) -> Array:
+    """Edges of at most about ``most`` equal bins, symmetric about 0, that no value of m = Σs/N falls on.
+
+    >>> magnetization_bins(4).tolist()
+    [-1.25, -0.75, -0.25, 0.25, 0.75, 1.25]
+    """
+    values = max(1, -(-(n_sites + 1) // most))
+    values += (values + n_sites) % 2 == 0
+    half = -(-n_sites // (2 * values)) if n_sites % (2 * values) else n_sites // (2 * values)
+    return np.asarray(np.arange(-2 * half - 1, 2 * half + 2, 2) * values / n_sites, dtype=float)
+
+
+def _add_histogram(figure: go.Figure, layers: xr.Dataset, layer: int, **cell: Any) -> None:
+    values = np.asarray(layers["magnetization"], dtype=float)
+    edges = magnetization_bins(int(layers.attrs["n_sites"]))
+    largest = np.nanmax(np.abs(values), initial=0.0)
+    if largest > edges[-1]:
+        edges = np.linspace(-largest, largest, 34)
+    counts = np.array([np.histogram(row[np.isfinite(row)], edges)[0] for row in values], dtype=float)
+    fraction = counts / np.maximum(counts.sum(1, keepdims=True), 1.0)
+    centres = (edges[1:] + edges[:-1]) / 2
+    figure.add_bar(
+        x=centres, y=fraction[layer], marker=dict(color=COLORS["current"], line_width=0), opacity=0.55,
+        width=float(edges[1] - edges[0]) * 0.92, name="this layer", legendgroup="this layer",
+        hovertemplate="m = %{x:.3f}<br>%{y:.3f}<extra></extra>", **cell,
+    )  # fmt: skip
+    for name, k in (("latent", 0), ("sample", -1)):
+        figure.add_scatter(
+            x=centres, y=fraction[k], mode="lines", line=_line(name, shape="hvh"), name=name, legendgroup=name,
+            hoverinfo="skip", **cell,
+        )  # fmt: skip
+    figure.update_yaxes(range=[0.0, 1.08 * max(float(fraction.max()), 1e-9)], **cell)
+    figure.update_xaxes(range=[float(edges[0]), float(edges[-1])], **cell)
+
+
+def _add_correlation(
+    figure: go.Figure, layers: xr.Dataset, layer: int, *, showlegend: bool = True, **cell: Any
+) -> None:
+    values = np.asarray(layers["correlation"], dtype=float)
+    distance = np.asarray(layers["distance"], dtype=float)
+    figure.add_scatter(
+        x=distance, y=values[layer], mode="lines+markers", line=dict(color=COLORS["current"], width=2), marker_size=8,
+        name="this layer", legendgroup="this layer", showlegend=showlegend, **cell,
+    )  # fmt: skip
+    for name, k in (("latent", 0), ("sample", -1)):
+        figure.add_scatter(
+            x=distance, y=values[k], mode="lines", line=_line(name), name=name, legendgroup=name,
+            showlegend=showlegend, **cell,
+        )  # fmt: skip
+    finite = values[np.isfinite(values)]
+    low = min(0.0, float(finite.min()) if len(finite) else 0.0)
+    high = max(1.0, float(finite.max()) if len(finite) else 1.0)
+    figure.update_yaxes(range=[low - 0.04, high + 0.06], **cell)
+    figure.update_xaxes(dtick=max(1, len(distance) // 8), **cell)
+
+
+def _line(name: str, **more: Any) -> dict[str, Any]:
+    """Dotted grey for the latent, thin ink for the sample."""
+    latent = name == "latent"
+    return dict(color=COLORS["latent" if latent else "physical"], width=1.4, dash="dot" if latent else "solid", **more)

@@ -1,0 +1,63 @@
+"""A figure in a notebook that follows a figure made anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+
+class LiveFigure:
+    """A FigureWidget that is changed, never rebuilt: ``redraw`` sends what differs from the figure before.
+
+    An axis that a person has zoomed keeps its range.
+
+    Args:
+        figure: the first figure. Later ones have the same kinds of traces in the same subplots; more may come.
+    """
+
+    def __init__(self, figure: go.Figure) -> None:
+        self.figure = figure
+        self.widget = go.FigureWidget(figure)
+        self.widget.layout.autosize = True
+        self.widget._config = {**self.widget._config, "responsive": True, "displaylogo": False}
+
+    def redraw(self, figure: go.Figure) -> None:
+        """Show ``figure``. The caller holds the panel's lock."""
+        before, self.figure = self.figure, figure
+        known = len(before.data)
+        if len(figure.data) > known:
+            self.widget.add_traces(list(figure.data[known:]))
+        with self.widget.batch_update():
+            for trace, old, new in zip(self.widget.data, before.data, figure.data, strict=False):
+                _change(trace, old.to_plotly_json(), new.to_plotly_json())
+            old, new = before.layout.to_plotly_json(), figure.layout.to_plotly_json()
+            for key in ("title", "annotations", "shapes", "showlegend"):
+                if old.get(key) != new.get(key):
+                    self.widget.layout[key] = new.get(key)
+            for name in new:
+                if name.startswith(("xaxis", "yaxis")):
+                    self._change_range(name, old.get(name, {}).get("range"), new[name].get("range"))
+
+    def _change_range(self, name: str, old: Any, new: Any) -> None:
+        axis = self.widget.layout[name]
+        zoomed = axis.range is not None and old is not None and not np.allclose(axis.range, old)
+        if new is not None and (axis.autorange or not zoomed) and not (old is not None and np.array_equal(old, new)):
+            axis.update(range=new, autorange=False)
+
+
+def _change(trace: Any, old: dict[str, Any], new: dict[str, Any]) -> None:
+    for key in (old | new).keys() - {"type", "uid"}:
+        if not _same(old.get(key), new.get(key)):
+            trace[key] = new.get(key)
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f")
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return False
+    return bool(a == b)

@@ -1,0 +1,89 @@
+"""One look for every picture: fonts, axes, and one colour or colour scale for each quantity."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
+INK = "#22303c"
+QUIET = "#5f6f7c"
+RULE = "#c3ccd3"
+GRID = "#e9edf0"
+
+COLORS = {
+    "bound": "#1c6e8c",
+    "exact": INK,
+    "earlier": "#8f9ba5",
+    "ess": "#4f8a3c",
+    "entropy": "#84517b",
+    "latent": "#8f9ba5",
+    "current": "#1c6e8c",
+    "physical": INK,
+}
+"""The colour of each quantity, everywhere."""
+
+MINUS, MIDDLE, PLUS = "#2f5d8a", "#f6f4ef", "#e6a94f"
+FIELD_SCALE = [[0.0, MINUS], [0.5, MIDDLE], [1.0, PLUS]]
+"""Diverging scale of a real field, blue below zero and amber above, apart for all colour vision and in grey."""
+SPIN_SCALE = [[0.0, MINUS], [0.5, MINUS], [0.5, PLUS], [1.0, PLUS]]
+"""The two ends of the same scale: blue is -1, amber is +1."""
+
+_AXIS = dict(
+    showline=True,
+    linecolor=RULE,
+    gridcolor=GRID,
+    zeroline=False,
+    ticks="outside",
+    tickcolor=RULE,
+    ticklen=4,
+    tickfont=dict(size=11, color=QUIET),
+    title=dict(font=dict(size=12, color=INK), standoff=8),
+    automargin=True,
+)
+
+TEMPLATE = go.layout.Template(
+    layout=dict(
+        font=dict(family=FONT, size=12, color=INK),
+        title=dict(font=dict(size=15), x=0.0, xref="container", xanchor="left", pad=dict(l=16), y=0.97, yanchor="top"),
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        colorway=[COLORS["bound"], COLORS["ess"], COLORS["entropy"], COLORS["earlier"]],
+        xaxis=_AXIS,
+        yaxis=_AXIS,
+        hovermode="closest",
+        hoverlabel=dict(font=dict(family=FONT, size=12)),
+        legend=dict(orientation="h", x=1.0, xanchor="right", y=1.0, yanchor="bottom", font=dict(size=11)),
+        margin=dict(l=70, r=24, t=60, b=52),
+    )
+)
+
+
+def styled(figure: go.Figure, *, title: str, height: int, **layout: object) -> go.Figure:
+    """The figure with flowlab's look, its title and a fixed height in pixels; a user's zoom survives an update."""
+    return figure.update_layout(template=TEMPLATE, title_text=title, height=height, uirevision="flowlab", **layout)
+
+
+def message(text: str, *, title: str = "", height: int = 320) -> go.Figure:
+    """An empty picture that says why there is nothing to see yet.
+
+    >>> message("no steps yet").layout.annotations[0].text
+    'no steps yet'
+    """
+    figure = go.Figure()
+    figure.add_annotation(text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font_color=QUIET)
+    return styled(figure, title=title, height=height, xaxis_visible=False, yaxis_visible=False)
+
+
+def number(value: float, error: float | None = None, digits: int = 5) -> str:
+    """A number as people write it: ``value ± error`` to two digits of the error, a dash where there is none.
+
+    >>> number(-2.110351, 0.00042), number(0.98712), number(float("nan"))
+    ('−2.11035 ± 0.00042', '0.98712', '—')
+    """
+    value = float(value)
+    if value != value:
+        return "—"
+    if error is None or not 0 < (error := float(error)) < float("inf"):
+        return f"{value:.{digits}g}".replace("-", "−")
+    places = max(0, 1 - int(f"{error:.1e}".split("e")[1]))
+    return f"{value:.{places}f} ± {error:.{places}f}".replace("-", "−")

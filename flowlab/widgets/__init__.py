@@ -1,0 +1,8 @@
+"""Panels for JupyterLab: views of an Experiment that stay alive while it trains."""
+
+from flowlab.widgets.lab import Lab
+from flowlab.widgets.layers import LayersPanel
+from flowlab.widgets.retrain import RetrainPanel
+from flowlab.widgets.train import TrainPanel
+
+__all__ = ["Lab", "LayersPanel", "RetrainPanel", "TrainPanel"]

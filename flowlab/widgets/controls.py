@@ -1,0 +1,135 @@
+"""The buttons and the status line of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from math import isfinite
+from typing import TYPE_CHECKING
+
+import ipywidgets
+
+from flowlab.figures.bound import bound_per_site
+from flowlab.figures.style import number
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from flowlab.widgets.run import Run
+
+ENABLED = {
+    "ready": {"Start"},
+    "running": {"Pause", "Stop"},
+    "paused": {"Resume", "Stop"},
+    "stopped": {"Start"},
+    "finished": set[str](),
+    "failed": set[str](),
+}
+"""The buttons that make sense in each state of a run."""
+
+_DOT = {"running": "#4f8a3c", "paused": "#d08a2e", "failed": "#a3341f"}
+
+
+class RunControls:
+    """Start, Pause, Resume and Stop for an Experiment, its progress, speed, bound and effective sample size.
+
+    Args:
+        experiment: the run, or None while there is none: all buttons are off.
+        wake: called after a button has done its work.
+        say: called with an exception that a button met.
+        names: the buttons to show.
+
+    Attributes:
+        buttons: by name.
+        status, numbers: two lines of text, the state and the figures.
+    """
+
+    def __init__(
+        self,
+        experiment: Run | None,
+        *,
+        wake: Callable[[], None],
+        say: Callable[[BaseException], None],
+        names: tuple[str, ...] = ("Start", "Pause", "Resume", "Stop"),
+    ) -> None:
+        self.experiment = experiment
+        self._wake, self._say = wake, say
+        hints = {
+            "Start": "train in the background up to the horizon",
+            "Pause": "hold before the next step",
+            "Resume": "go on with training",
+            "Stop": "end after this step; the run can be started again",
+        }
+        self.buttons = {
+            name: ipywidgets.Button(description=name, tooltip=hints[name], disabled=True, layout={"width": "88px"})
+            for name in names
+        }
+        for name, button in self.buttons.items():
+            button.on_click(lambda _, name=name: self.press(name))
+        self.progress = ipywidgets.FloatProgress(min=0.0, max=1.0, layout={"width": "100%", "height": "18px"})
+        self.status = ipywidgets.HTML("no run yet", layout={"margin": "0 0 0 12px"})
+        self.numbers = ipywidgets.HTML(layout={"min_height": "28px"})
+        row = ipywidgets.HBox([*self.buttons.values(), self.status], layout={"align_items": "center"})
+        self.widget = ipywidgets.VBox([row, self.progress, self.numbers], layout={"width": "100%"})
+
+    def press(self, name: str) -> None:
+        """What a click on the button does."""
+        try:
+            if self.experiment is not None:
+                getattr(self.experiment, name.lower())()
+        except Exception as error:
+            self._say(error)
+        self._wake()
+
+    def show(self, data: xr.Dataset) -> None:
+        """Show the run's state and the last record of its ``data``. The caller holds the panel's lock."""
+        if self.experiment is None:
+            return
+        enabled = ENABLED[self.experiment.state]
+        for name, button in self.buttons.items():
+            button.disabled = name not in enabled
+        self.progress.value = min(1.0, self.experiment.step / max(1, self.experiment.steps))
+        self.status.value = status_html(self.experiment)
+        self.numbers.value = numbers_html(data)
+
+
+def status_html(experiment: Run) -> str:
+    """State, step, speed, time left and device in a line."""
+    state = experiment.state
+    parts = [f"step {experiment.step:,} of {experiment.steps:,}".replace(",", "\u202f")]
+    if isfinite(experiment.steps_per_second):
+        parts.append(f"{experiment.steps_per_second:.3g} steps/s")
+    if state in ("running", "paused") and isfinite(experiment.seconds_left):
+        parts.append(f"{duration(experiment.seconds_left)} left")
+    parts.append(str(experiment.device))
+    dot = f"<span style='color:{_DOT.get(state, '#8f9ba5')}'>●</span>"
+    return f"{dot} <b>{state}</b> · {escape(' · '.join(parts))}"
+
+
+def numbers_html(data: xr.Dataset) -> str:
+    """The mean bound of the last steps, the exact value and the effective sample size in a line."""
+    if data.sizes["step"] == 0:
+        return "<span style='color:#5f6f7c'>no steps yet</span>"
+    tail = data.isel(step=slice(-20, None))
+    bound = bound_per_site(tail)
+    count = len(bound.value)
+    error = float((bound.error**2).sum() ** 0.5 / count)
+    text = f"{bound.name}: {number(float(bound.value.mean()), error)}"
+    if isfinite(bound.exact):
+        text += f" · exact {number(bound.exact, digits=6)}"
+    text += f" · ESS {number(float(tail['ess'].mean()), digits=3)}"
+    return f"{text} <span style='color:#5f6f7c'>(mean of the last {count} steps)</span>"
+
+
+def duration(seconds: float) -> str:
+    """Time as people say it.
+
+    >>> duration(4.2), duration(95), duration(7300)
+    ('4 s', '1 min 35 s', '2 h 1 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,88 @@
+"""What all panels share."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from flowlab.figures import Figure
+from flowlab.widgets.publisher import Publisher
+
+if TYPE_CHECKING:
+    from flowlab.widgets.run import Run
+
+
+class Panel(ABC):
+    """A view of an Experiment: an ordinary object whose ``widget`` is what a notebook shows.
+
+    To write one: build ``self.widget``, and give ``update`` (called by the publisher, may take its time outside
+    ``self.lock``) and ``snapshot``.
+
+    Args:
+        experiment: what is looked at; closing the panel does not stop it.
+        publisher: the thread that calls ``refresh``; a panel that is shown alone has its own.
+
+    Attributes:
+        widget: the ipywidget.
+        lock: held while widgets change.
+        message: a line for what a person should know: errors, and what is being worked on.
+    """
+
+    widget: ipywidgets.Widget
+
+    def __init__(self, experiment: Run, publisher: Publisher | None = None) -> None:
+        self.experiment = experiment
+        self.lock = threading.RLock()
+        self.message = ipywidgets.HTML(layout={"min_height": "28px"})
+        self.publisher = publisher or Publisher(self)
+
+    @abstractmethod
+    def update(self) -> bool:
+        """Show the present state of the experiment; whether there may be more to show."""
+
+    @abstractmethod
+    def snapshot(self) -> Figure:
+        """What the panel shows, as a static figure."""
+
+    def refresh(self) -> bool:
+        """``update``, with its error shown in the panel."""
+        try:
+            return self.update()
+        except Exception as error:
+            self.say(error)
+            return not has_ended(self.experiment)
+
+    def say(self, what: str | BaseException) -> None:
+        """Put a line under the panel; an exception is shown as an error."""
+        if isinstance(what, BaseException):
+            text = f"<b style='color:#a3341f'>{type(what).__name__}: {escape(str(what))}</b>"
+        else:
+            text = f"<span style='color:#5f6f7c'>{escape(what)}</span>"
+        with self.lock:
+            self.message.value = text
+
+    def close(self) -> None:
+        """Take the panel off the page and end its thread; the experiment goes on."""
+        self.publisher.close()
+        with self.lock:
+            close_tree(self.widget)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        self.publisher.wake()
+        return self.widget._repr_mimebundle_(**kwargs)
+
+
+def has_ended(experiment: Run) -> bool:
+    """Whether the run can change no more."""
+    return experiment.state == "finished" or (experiment.state == "failed" and experiment.error is not None)
+
+
+def close_tree(widget: ipywidgets.Widget) -> None:
+    """Close a widget and all in it."""
+    for child in getattr(widget, "children", ()):
+        close_tree(child)
+    widget.close()

@@ -1,0 +1,55 @@
+"""Training as it happens."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import ipywidgets
+
+from flowlab.figures import Figure, training_overview
+from flowlab.figures.live_figure import LiveFigure
+from flowlab.widgets.controls import RunControls
+from flowlab.widgets.panel import Panel, has_ended
+from flowlab.widgets.publisher import Publisher
+
+if TYPE_CHECKING:
+    from flowlab.widgets.run import Run
+
+LIVE_POINTS = 500
+DRAW_EVERY = 0.5  # seconds between curves, so that drawing takes little from training
+
+
+class TrainPanel(Panel):
+    """The bound against the exact value, the effective sample size, speed and time left; Start, Pause, Resume, Stop.
+
+    What stops the training thread is shown beneath.
+    """
+
+    def __init__(self, experiment: Run, publisher: Publisher | None = None) -> None:
+        super().__init__(experiment, publisher)
+        self.controls = RunControls(experiment, wake=self.publisher.wake, say=self.say)
+        data = experiment.data
+        self.live = LiveFigure(training_overview(data, points=LIVE_POINTS))
+        self.widget = ipywidgets.VBox([self.controls.widget, self.message, self.live.widget])
+        self._shown, self._drawn_at = data.sizes["step"], 0.0
+        self.controls.show(data)
+
+    def update(self) -> bool:
+        more = not has_ended(self.experiment)
+        settled = self.experiment.state != "running"
+        data = self.experiment.data
+        with self.lock:
+            self.controls.show(data)
+        if data.sizes["step"] != self._shown and (settled or time.monotonic() - self._drawn_at > DRAW_EVERY):
+            figure = training_overview(data, points=LIVE_POINTS)
+            with self.lock:
+                self.live.redraw(figure)
+            self._shown, self._drawn_at = data.sizes["step"], time.monotonic()
+        if self.experiment.error is not None:
+            self.say(self.experiment.error)
+        return more
+
+    def snapshot(self) -> Figure:
+        """Both curves as they are now."""
+        return training_overview(self.experiment.data)

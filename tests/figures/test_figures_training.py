@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from flowlab.figures import ess_curve, training_curve, training_overview
+from flowlab.figures.training import decimate
+
+
+def named(figure, name):
+    return next(trace for trace in figure.data if trace.name == name)
+
+
+def test_training_curve_is_the_free_energy_bound_per_site(data: xr.Dataset) -> None:
+    figure = training_curve(data)
+    curve = named(figure, "T = 2.27")
+    np.testing.assert_array_equal(curve.x, data["step"])
+    np.testing.assert_allclose(curve.y, -2.27 * data["log_z_bound"] / 64)
+    np.testing.assert_allclose(curve.customdata, 2.27 * data["log_z_bound_error"] / 64)
+    assert "(J)" in figure.layout.yaxis.title.text
+    assert figure.layout.xaxis.title.text == "training step"
+
+
+def test_exact_line_is_dashed_labelled_and_in_sight(data: xr.Dataset) -> None:
+    figure = training_curve(data)
+    exact = -2.27 * 171.0 / 64
+    line = next(t for t in figure.data if t.line.dash == "dash")
+    np.testing.assert_allclose(line.y, exact)
+    assert figure.layout.annotations[0].text == "exact −6.06516"
+    low, high = figure.layout.yaxis.range
+    assert low < exact < high
+    assert high < -2.27 * float(data["log_z_bound"][0]) / 64, "the first steps should not set the scale"
+
+
+def test_without_temperature_or_exact_value(data: xr.Dataset) -> None:
+    del data.attrs["T"]
+    data.attrs["log_z_exact"] = float("nan")
+    figure = training_curve(data)
+    np.testing.assert_allclose(named(figure, "ising-xor").y, data["log_z_bound"] / 64)
+    assert all(t.visible is False for t in figure.data if t.line.dash == "dash")
+    assert "ln Z" in figure.layout.yaxis.title.text
+
+
+def test_earlier_runs_lie_beneath_in_grey(data: xr.Dataset) -> None:
+    other = data.assign_attrs(T=2.5)
+    figure = training_curve(other, data)
+    names = [t.name for t in figure.data]
+    assert names.index("T = 2.27") < names.index("T = 2.5")
+    assert named(figure, "T = 2.27").line.color != named(figure, "T = 2.5").line.color
+    assert named(figure, "T = 2.27").showlegend
+    assert len(training_overview(other, data).data) == len(figure.data) + 2
+
+
+def test_long_runs_are_decimated_to_means() -> None:
+    n = 10_001
+    step, value, error = decimate(np.arange(1.0, n + 1), np.arange(n) % 2.0, np.ones(n))
+    assert len(step) <= 2000
+    np.testing.assert_allclose(value[:-1], 0.5, atol=0.1)
+    np.testing.assert_allclose(error[:-1], 1 / np.sqrt(6))
+    assert step[0] == 3.5
+
+
+def test_decimation_skips_nan() -> None:
+    _, value, error = decimate(np.arange(4.0), np.array([1.0, np.nan, np.nan, np.nan]), np.ones(4), points=2)
+    np.testing.assert_array_equal(value, [1.0, np.nan])
+    assert error[0] == 1.0
+
+
+@pytest.mark.parametrize("picture", [training_curve, ess_curve, training_overview])
+def test_a_run_without_steps_says_so(picture, data: xr.Dataset) -> None:
+    figure = picture(data.isel(step=slice(0, 0)))
+    assert any("no steps yet" in a.text for a in figure.layout.annotations)
+
+
+def test_ess_is_a_fraction(data: xr.Dataset) -> None:
+    figure = ess_curve(data)
+    np.testing.assert_allclose(figure.data[0].y, data["ess"])
+    assert figure.layout.yaxis.range[0] == 0.0
+    assert figure.layout.yaxis.range[1] == pytest.approx(1.0, abs=0.1)

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import gc
+import threading
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from flowlab.figures import layer_overview, training_overview
+from flowlab.figures.live_figure import LiveFigure
+from flowlab.widgets import Lab, LayersPanel, RetrainPanel, TrainPanel
+from flowlab.widgets.controls import ENABLED
+from flowlab.widgets.publisher import Publisher
+
+
+def enabled(controls) -> set[str]:
+    return {name for name, button in controls.buttons.items() if not button.disabled}
+
+
+@pytest.mark.parametrize("state", ENABLED)
+def test_buttons_are_enabled_where_they_make_sense(make_run, state: str) -> None:
+    run = make_run()
+    run.state = state
+    panel = TrainPanel(run)
+    panel.refresh()
+    assert enabled(panel.controls) == ENABLED[state]
+    panel.close()
+
+
+def test_buttons_drive_the_run(make_run, until) -> None:
+    run = make_run(steps=100_000)
+    panel = TrainPanel(run)
+    for button, state in (("Start", "running"), ("Pause", "paused"), ("Resume", "running"), ("Stop", "stopped")):
+        panel.controls.buttons[button].click()
+        until(lambda state=state: run.state == state and f"<b>{state}</b>" in panel.controls.status.value)
+        assert enabled(panel.controls) == ENABLED[state]
+    panel.close()
+
+
+def test_curve_follows_training_to_its_end_and_the_thread_ends(make_run, until) -> None:
+    run = make_run(steps=40)
+    panel = TrainPanel(run)
+    panel.publisher.wake()
+    run.start()
+    until(lambda: not panel.publisher.alive)
+    curve = next(t for t in panel.live.widget.data if t.name == "T = 2.5")
+    np.testing.assert_allclose(curve.y, -2.5 * run.data["log_z_bound"] / 16)
+    assert "finished" in panel.controls.status.value
+    assert panel.controls.progress.value == 1.0
+    assert "ESS 0.9" in panel.controls.numbers.value
+    panel.close()
+
+
+def test_an_error_in_the_training_thread_is_shown(make_run, until) -> None:
+    run = make_run(fail_at=7)
+    panel = TrainPanel(run)
+    panel.controls.buttons["Start"].click()
+    until(lambda: "FloatingPointError: the loss became &lt;nan&gt; at step 7" in panel.message.value)
+    until(lambda: not panel.publisher.alive)
+    assert enabled(panel.controls) == set()
+    panel.close()
+
+
+def test_an_error_of_a_button_is_shown(make_run) -> None:
+    run = make_run(steps=100_000)
+    run.start()
+    panel = TrainPanel(run)
+    panel.controls.press("Start")
+    assert "training already" in panel.message.value
+    panel.close()
+
+
+def test_slider_changes_the_picture(make_run) -> None:
+    run = make_run()
+    panel = LayersPanel(run, n=30)
+    assert "working" in panel.message.value
+    panel.refresh()
+    assert panel.layer.max == 2
+    x = panel.data["configuration"]
+    changes = (x.values[1:] != x.values[:-1]).sum(axis=(0, 2, 3))
+    assert changes[panel.sample.value] == changes.max()
+    panel.sample.value = 0
+    for layer in (1, 2, 0):
+        panel.layer.value = layer
+        np.testing.assert_array_equal(panel.live.widget.data[0].z, panel.data["configuration"][layer, 0])
+        assert f"layer {layer}" in panel.live.widget.layout.title.text
+        np.testing.assert_array_equal(panel.live.widget.data[5].y, panel.data["correlation"][layer])
+    panel.sample.value = 29
+    np.testing.assert_array_equal(panel.live.widget.data[0].z, panel.data["configuration"][0, 29])
+    panel.layer.value = 1
+    assert "<b>xor 1</b>" in panel.line.value
+    assert f"{-2.5 * 18 / 16:.3f}".replace("-", "−") in panel.line.value
+    panel.close()
+
+
+def test_new_samples_and_following(make_run, until) -> None:
+    run = make_run(steps=100_000)
+    panel = LayersPanel(run, n=10, every=0.05)
+    panel.publisher.wake()
+    until(lambda: panel.data is not None)
+    first = panel.data["configuration"].values
+    panel.new_samples.click()
+    until(lambda: not np.array_equal(panel.data["configuration"].values, first))
+    run.start()
+    asked = len(run.asked)
+    panel.follow.value = True
+    until(lambda: len(run.asked) >= asked + 3)
+    assert {a["seed"] for a in run.asked[asked:]} == {1}, "following shows the same random numbers, as weights change"
+    panel.close()
+
+
+def test_layers_that_cannot_be_drawn_say_why(make_run) -> None:
+    run = make_run()
+
+    def fail(n: int, *, seed: int) -> None:
+        raise ValueError("no layers here")
+
+    run.layers = fail
+    panel = LayersPanel(run)
+    panel.refresh()
+    assert "ValueError: no layers here" in panel.message.value
+    panel.close()
+
+
+def test_retraining_draws_the_new_curve_over_the_old(make_run, until) -> None:
+    run = make_run(T=2.0, steps=30)
+    run.start()
+    until(lambda: run.state == "finished")
+    panel = RetrainPanel(run)
+    assert panel.temperature.min == pytest.approx(1.4)
+    assert panel.temperature.max == pytest.approx(2.8)
+    assert panel.device.value == "cpu"
+    for count, T in enumerate((2.2, 2.4), start=1):
+        panel.temperature.value = T
+        panel.steps.value = 20
+        panel.button.click()
+        until(lambda count=count: len(panel.retrained) == count and not panel.publisher.alive)
+        assert run.asked[-1] == {"T": panel.temperature.value, "steps": 20, "device": "cpu"}
+        assert panel.current.state == "finished"
+        names = [t.name for t in panel.live.widget.data if t.showlegend]
+        assert names == [["T = 2", "T = 2.2"], ["T = 2.2", "T = 2", "T = 2.4"]][count - 1]
+        new = next(t for t in panel.live.widget.data if t.name == f"T = {T:g}")
+        np.testing.assert_allclose(new.y, -panel.current.T * panel.current.data["log_z_bound"] / 16)
+        assert not panel.button.disabled
+    panel.close()
+
+
+def test_retraining_that_fails_says_why_and_can_be_tried_again(make_run, until) -> None:
+    run = make_run()
+    run.at_error = ValueError("T must be positive, got -1")
+    panel = RetrainPanel(run)
+    panel.button.click()
+    until(lambda: "T must be positive" in panel.message.value)
+    until(lambda: not panel.button.disabled)
+    assert panel.retrained == []
+    panel.close()
+
+
+def test_lab_refreshes_the_tab_in_front(make_run, until) -> None:
+    run = make_run(steps=100_000)
+    lab = Lab(run)
+    assert lab.widget.titles == ("Train", "Layers", "Retrain")
+    assert lab.layers.data is None
+    lab.widget.selected_index = 1
+    until(lambda: lab.layers.data is not None)
+    assert "layer 0" in lab.snapshot().layout.title.text
+    assert "text/plain" in lab._repr_mimebundle_()
+    assert sum(t.name == "flowlab-publisher" for t in threading.enumerate()) == 1
+    lab.close()
+    until(lambda: all(t.name != "flowlab-publisher" for t in threading.enumerate()))
+
+
+@pytest.mark.parametrize("panel", [TrainPanel, LayersPanel, RetrainPanel, Lab])
+def test_snapshots_are_static_figures(make_run, panel) -> None:
+    shown = panel(make_run())
+    assert isinstance(shown.snapshot(), go.Figure)
+    assert not isinstance(shown.snapshot(), go.FigureWidget)
+    shown.close()
+
+
+def test_a_zoomed_axis_keeps_its_range(make_run) -> None:
+    run = make_run()
+    run.rows = [(15.0, 0.1, 0.5)] * 5
+    live = LiveFigure(training_overview(run.data))
+    run.rows += [(19.0, 0.1, 0.5)] * 50
+    live.redraw(training_overview(run.data))
+    assert tuple(live.widget.layout.yaxis.range) == tuple(training_overview(run.data).layout.yaxis.range)
+    live.widget.layout.yaxis.range = (-3.0, -2.9)
+    run.rows += [(21.0, 0.1, 0.5)] * 50
+    live.redraw(training_overview(run.data))
+    assert tuple(live.widget.layout.yaxis.range) == (-3.0, -2.9)
+
+
+def test_a_redraw_equals_a_new_figure(make_run) -> None:
+    layers = make_run().layers(20, seed=0)
+    live = LiveFigure(layer_overview(layers, 0, 0))
+    live.redraw(layer_overview(layers, 3, 2))
+    for mine, new in zip(live.widget.data, layer_overview(layers, 3, 2).data, strict=True):
+        for key in ("x", "y", "z"):
+            if key in new:
+                np.testing.assert_array_equal(mine[key], new[key])
+
+
+def test_publisher_ends_with_its_owner() -> None:
+    class Owner:
+        def refresh(self) -> bool:
+            return True
+
+    owner = Owner()
+    publisher = Publisher(owner, rate=200.0)
+    publisher.wake()
+    thread = publisher._thread
+    assert thread is not None
+    assert thread.daemon
+    del owner
+    gc.collect()
+    thread.join(2.0)
+    assert not publisher.alive
