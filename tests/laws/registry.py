@@ -1,0 +1,115 @@
+"""Every implementation that the laws are tested on, as named constructors of something small.
+
+A new flow, density, system or study costs one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+import flowlab as fl
+from flowlab.core import named_generator
+
+SHAPE = (4, 2)
+
+
+class Scaled(fl.Flow):
+    """x = exp(a) z at every site: the smallest flow with a Jacobian."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.a = nn.Parameter(0.3 * torch.randn(shape, generator=named_generator(0, "scaled")))
+
+    def forward(self, z: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        return z * self.a.exp(), self.a.sum().expand(len(z))
+
+    def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x * (-self.a).exp(), -self.a.sum().expand(len(x))
+
+    def pull_flip(self, action: Tensor) -> Tensor:
+        return action
+
+
+def xor(reads: str = "even", name: int = 0, **options: object) -> fl.XorCoupling:
+    options = {"start": "random"} | options
+    return fl.XorCoupling(SHAPE, reads, generator=named_generator(1, "law", name), **options)
+
+
+def alternating(layers: int, **options: object) -> fl.Composed:
+    return fl.Composed([xor("even" if i % 2 == 0 else "odd", i, **options) for i in range(layers)])
+
+
+def shaken(module: nn.Module, scale: float = 0.5) -> nn.Module:
+    """The module with every parameter moved at random, so that no law holds only at the start of training."""
+    generator = named_generator(2, "shaken")
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
+    return module
+
+
+SPIN_FLOWS: dict[str, Callable[[], fl.Flow]] = {
+    "xor even": lambda: xor(parity="even"),
+    "xor even from identity": lambda: xor(parity="even", start="identity"),
+    "xor odd": lambda: xor(parity="odd"),
+    "xor odd from local field": lambda: xor("odd", parity="odd", start="local_field"),
+    "xor without parity": lambda: xor(parity=None),
+    "xor wide window": lambda: xor(parity="odd", kernel=7, hidden=(8, 8)),
+    "composed of none": lambda: fl.Composed([]),
+    "composed even": lambda: alternating(3, parity="even"),
+    "composed odd": lambda: alternating(4, parity="odd"),
+    "composed gumbel": lambda: alternating(2, parity="odd", gradient="gumbel"),
+    "composed clip": lambda: alternating(2, parity="even", gradient="clip"),
+    "composed identity": lambda: alternating(2, parity="even", gradient="identity"),
+}
+
+REAL_FLOWS: dict[str, Callable[[], fl.Flow]] = {
+    "scaled": lambda: Scaled(SHAPE),
+    "composed scaled": lambda: fl.Composed([Scaled(SHAPE), Scaled(SHAPE)]),
+}
+
+
+def made(**options: object) -> fl.MADE:
+    return fl.MADE(SHAPE, generator=named_generator(3, "law"), **options)
+
+
+def over(flow: fl.Flow, base: fl.Density) -> fl.Pushforward:
+    action = flow.pull_flip(-torch.ones(SHAPE))
+    return fl.Pushforward(flow, fl.Z2Symmetrized(base, "all" if action is None else action))
+
+
+SPIN_DENSITIES: dict[str, Callable[[], fl.Density]] = {
+    "independent": lambda: fl.IndependentSpins(SHAPE, bias=0.4),
+    "made": lambda: made(),
+    "made two layers": lambda: made(layers=2),
+    "made without skip": lambda: made(skip=False),
+    "made on a checkerboard": lambda: made(order="checkerboard"),
+    "z2 of made": lambda: fl.Z2Symmetrized(made()),
+    "z2 of independent on a sublattice": lambda: fl.Z2Symmetrized(fl.IndependentSpins(SHAPE, bias=0.4), "odd"),
+    "xor over made": lambda: fl.Pushforward(alternating(2, parity="even"), made()),
+    "xor over z2": lambda: over(alternating(3, parity="odd"), made()),
+    "gumbel xor over z2": lambda: over(alternating(2, parity="odd", gradient="gumbel"), made()),
+    "free xor over z2": lambda: over(alternating(2, parity=None), made()),
+}
+
+SYSTEMS: dict[str, Callable[[], fl.System]] = {
+    "ising": lambda: fl.Ising(SHAPE, T=2.0),
+    "ising in a field": lambda: fl.Ising(SHAPE, T=1.7, h=0.3),
+    "ising antiferromagnet": lambda: fl.Ising((4, 4), T=2.5, J=-1.0),
+    "ising with odd sides": lambda: fl.Ising((3, 5), T=2.5),
+}
+
+SMALL = {"L": 4, "T": 2.5, "steps": 8, "batch": 60, "device": "cpu"}
+EXPERIMENTS: dict[str, Callable[..., fl.Experiment]] = {
+    "ising-xor": lambda **more: fl.experiment("ising-xor", **SMALL | more),
+    "ising-xor learned baseline": lambda **more: fl.experiment("ising-xor", **SMALL, baseline="learned", **more),
+    "ising-xor running baseline": lambda **more: fl.experiment("ising-xor", **SMALL, baseline="running", **more),
+    "ising-xor gumbel": lambda **more: fl.experiment("ising-xor", **SMALL, gradient="gumbel", **more),
+    "ising-xor independent": lambda **more: fl.experiment("ising-xor", **SMALL, base="independent", layers=1, **more),
+    "ising-xor from identity": lambda **more: fl.experiment("ising-xor", **SMALL, start="identity", **more),
+    "ising-xor in a field": lambda **more: fl.experiment("ising-xor", **SMALL, h=0.2, **more),
+    "ising-xor base alone": lambda **more: fl.experiment("ising-xor", **SMALL, layers=0, **more),
+}

@@ -1,0 +1,144 @@
+"""Laws of every density."""
+
+import math
+
+import pytest
+import torch
+
+import flowlab as fl
+from flowlab.exact.enumeration import configurations
+from tests.laws.registry import SHAPE, SPIN_DENSITIES, SYSTEMS, Scaled, shaken
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def every_configuration():
+    return configurations(SHAPE, 0, 2**8)
+
+
+@pytest.fixture(params=SPIN_DENSITIES)
+def make(request):
+    return SPIN_DENSITIES[request.param]
+
+
+@pytest.fixture
+def density(make):
+    return shaken(make())
+
+
+def test_normalised(density):
+    with torch.no_grad():
+        log_q = density.double().log_prob(every_configuration().double())
+    assert abs(float(log_q.logsumexp(0))) < 1e-10
+
+
+def test_draw_agrees_with_log_prob(density):
+    draw = density.double().draw(300, generator=generator())
+    torch.testing.assert_close(draw.log_q, density.log_prob(draw.x), atol=1e-10, rtol=0)
+    torch.testing.assert_close(draw.score, draw.log_q, atol=1e-10, rtol=0)
+    x, log_q = density.sample(300, generator=generator())
+    torch.testing.assert_close(log_q, density.log_prob(x).detach(), atol=1e-10, rtol=0)
+    assert not x.requires_grad and not log_q.requires_grad
+
+
+def test_frequencies_are_the_probabilities(density):
+    n = 20_000
+    with torch.no_grad():
+        probability = density.log_prob(every_configuration().float()).exp().double()
+    x, _ = density.sample(n, generator=generator(5))
+    bits = (x.flatten(1) > 0).long()
+    order = (every_configuration().flatten(1) > 0).long()
+    code = 2 ** torch.arange(8)
+    place = torch.empty(256, dtype=torch.long)
+    place[(order * code).sum(1)] = torch.arange(256)
+    counts = torch.bincount(place[(bits * code).sum(1)], minlength=256).double()
+    likely = probability * n > 5
+    chi2 = ((counts - n * probability).square() / (n * probability))[likely].sum()
+    cells = int(likely.sum())
+    assert abs(float(chi2) - cells) < 4 * math.sqrt(2 * cells) + 1
+
+
+def test_same_seed_same_draw_and_no_global_generator(density):
+    before = torch.get_rng_state()
+    first, again = (density.draw(20, generator=generator(3)) for _ in range(2))
+    assert torch.equal(first.x, again.x) and torch.equal(first.log_q, again.log_q)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_flip_action_leaves_q_alone(density):
+    action = density.flip_action()
+    x = every_configuration().double()
+    if action is not None:
+        density = density.double()
+        with torch.no_grad():
+            torch.testing.assert_close(density.log_prob(x * action), density.log_prob(x), atol=1e-10, rtol=0)
+
+
+def test_stages_end_in_the_sample(density):
+    n_stages = [list(density.stages(7, generator=generator(1)))]
+    x = n_stages[0][-1].x
+    n_stages.append(list(density.stages(x=x)))
+    n_stages.append(list(density.stages(z=n_stages[0][0].x)))
+    for stages in n_stages:
+        assert torch.equal(stages[-1].x, x) and torch.equal(stages[0].x, n_stages[0][0].x)
+        torch.testing.assert_close(stages[-1].log_q, density.log_prob(x).detach(), atol=1e-5, rtol=0)
+        assert stages[-1].time == 1.0
+    with pytest.raises(ValueError, match="exactly one of n, x, z"):
+        next(iter(density.stages(3, x=x)))
+
+
+def test_reverse_kl_gradient_reaches_every_parameter(density):
+    target = fl.Ising(SHAPE, T=2.0)
+    fl.ReverseKL().loss(density, target, 500, generator=generator()).value.backward()
+    for name, parameter in density.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+
+
+def test_state_dict_restores_it_and_has_no_couplings(make, density):
+    x = every_configuration().float()
+    fresh = make()
+    fresh.load_state_dict(density.state_dict())
+    with torch.no_grad():
+        assert torch.equal(fresh.log_prob(x), density.log_prob(x))
+    assert set(density.state_dict()) == {name for name, _ in density.named_parameters()}
+
+
+def test_warm_start_copies_what_fits(make, density):
+    fresh = make()
+    assert sorted(fresh.warm_start(density)) == sorted(density.state_dict())
+    x = every_configuration().float()
+    with torch.no_grad():
+        assert torch.equal(fresh.log_prob(x), density.log_prob(x))
+
+
+def test_refuses_a_target_of_another_shape(density):
+    with pytest.raises(ValueError, match=r"density has shape \(4, 2\)"):
+        density.bind(SYSTEMS["ising with odd sides"]())
+
+
+class Normal(fl.Density):
+    """Independent Gaussians: the smallest density of real fields."""
+
+    shape = SHAPE
+
+    def draw(self, n, *, generator=None):
+        x = torch.randn(n, *SHAPE, generator=generator, dtype=torch.float64)
+        log_q = self.log_prob(x)
+        return fl.Draw(x, log_q, torch.zeros_like(log_q))
+
+    def log_prob(self, x):
+        return -(x.square() / 2 + math.log(2 * math.pi) / 2).sum((-1, -2))
+
+
+def test_pushforward_of_a_continuous_flow_has_its_jacobian_and_a_pathwise_gradient():
+    q = fl.Pushforward(Scaled(SHAPE).double(), Normal())
+    draw = q.draw(50, generator=generator())
+    torch.testing.assert_close(draw.log_q, q.log_prob(draw.x))
+    scale = q.flow.a.exp()
+    expected = torch.distributions.Normal(torch.zeros_like(scale), scale).log_prob(draw.x).sum((-1, -2))
+    torch.testing.assert_close(draw.log_q, expected)
+    assert draw.x.requires_grad and not draw.score.any()
+    both = fl.Z2Symmetrized(q).draw(50, generator=generator())
+    torch.testing.assert_close(both.log_q, q.log_prob(both.x))

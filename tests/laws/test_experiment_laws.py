@@ -1,0 +1,80 @@
+"""Laws of every experiment: reproducible, resumable, readable."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import flowlab as fl
+from tests.laws.registry import EXPERIMENTS
+
+
+@pytest.fixture(params=EXPERIMENTS)
+def make(request):
+    return EXPERIMENTS[request.param]
+
+
+def records(run):
+    return run.data.drop_vars("wall_time")
+
+
+def test_same_seed_same_records_another_seed_others(make):
+    first, again, other = make(seed=1), make(seed=1), make(seed=2)
+    for run in (first, again, other):
+        run.run(3, progress=False)
+    xr.testing.assert_identical(records(first), records(again))
+    assert not np.array_equal(first.data.loss, other.data.loss)
+
+
+def test_looking_never_changes_training(make):
+    quiet, watched = make(), make()
+    quiet.run(progress=False)
+    for _ in watched.stream():
+        watched.layers(4)
+        watched.sample(3)
+    xr.testing.assert_identical(records(quiet), records(watched))
+
+
+@pytest.mark.filterwarnings("ignore::flowlab.estimators.LowESSWarning")
+def test_never_uses_the_global_generator(make):
+    before = torch.get_rng_state()
+    run = make()
+    run.run(2, progress=False)
+    run.evaluate(50)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.filterwarnings("ignore::flowlab.estimators.LowESSWarning")
+def test_interrupted_and_resumed_is_uninterrupted(make, tmp_path):
+    straight = make()
+    straight.run(progress=False)
+    run = make(out=tmp_path / "run")
+    run.run(3, progress=False)
+    resumed = fl.load(tmp_path / "run")
+    assert resumed.step == 3 and resumed.keys == run.keys
+    resumed.run(progress=False)
+    xr.testing.assert_identical(records(resumed), records(straight))
+    xr.testing.assert_identical(resumed.evaluate(200), straight.evaluate(200))
+    on_disk = xr.load_dataset(tmp_path / "run" / "data.nc")
+    np.testing.assert_array_equal(on_disk.loss, straight.data.loss)
+
+
+def test_layers_end_in_configurations_of_the_system(make):
+    run = make()
+    layers = run.layers(5)
+    assert layers.configuration.dims == ("layer", "sample", "y", "x")
+    assert set(np.unique(layers.configuration)) <= {-1.0, 1.0}
+    back = run.layers(x=layers.configuration.values[-1])
+    np.testing.assert_array_equal(back.configuration, layers.configuration)
+    again = run.layers(z=layers.field.values[0])
+    np.testing.assert_array_equal(again.configuration, layers.configuration)
+
+
+@pytest.mark.filterwarnings("ignore::flowlab.estimators.LowESSWarning")
+def test_every_variable_says_what_it_is(make):
+    run = make()
+    run.run(2, progress=False)
+    datasets = (run.data, run.layers(3), run.sample(3), run.evaluate(100), run.diagnose(100))
+    for dataset in datasets:
+        for name, variable in dataset.data_vars.items():
+            assert variable.attrs.get("long_name") and variable.attrs.get("units"), name
