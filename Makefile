@@ -1,0 +1,69 @@
+# Everything lives in .venv, and every target sets up what it needs:  make demo,  make test.
+# Use another interpreter with  make PYTHON=/path/to/python3  (3.11 or newer).
+
+PY := .venv/bin/python
+INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help setup demo lab test lint browser bench binder clean
+
+help:
+	@echo "make demo    train the main study, print its table, write demo/report.html"
+	@echo "make lab     open JupyterLab on the tutorials"
+	@echo "make test    lint, types, unit tests, laws, doctests, notebooks, browser"
+	@echo "make lint    ruff and mypy only"
+	@echo "make bench   the benchmarks: tables, and JSON in benchmarks/results/"
+	@echo "make binder  try the Binder environment without its image"
+	@echo "make setup   .venv with everything for development"
+	@echo "make clean   remove .venv and whatever was built or written here"
+
+demo: .venv/.stamp-run
+	@$(PY) demo.py
+
+lab: .venv/.stamp-run
+	@.venv/bin/flowlab lab
+
+test: lint browser
+	@$(PY) -m pytest
+
+lint: .venv/.stamp-dev
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+browser: .venv/.stamp-dev
+	@$(PY) tests/browser/helpers.py
+
+bench: .venv/.stamp-run
+	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(PY) "$$script"; done
+
+# What Binder does, short of building its image: a clean environment, postBuild, and the first tutorial in it.
+binder: .venv/.stamp-dev
+	@$(PY) -m repo2docker --no-build .
+	@$(PY) -m venv --clear build/binder
+	@build/binder/bin/python -m pip install --quiet --disable-pip-version-check -r binder/requirements.txt
+	@export PATH="$$PWD/build/binder/bin:$$PATH" && binder/postBuild && \
+		jupyter nbconvert --to notebook --execute --output-dir build tutorials/01_*.ipynb
+
+setup: .venv/.stamp-dev
+
+clean:
+	rm -rf .venv build dist demo .ci/artifacts .mypy_cache .ruff_cache benchmarks/results
+	find flowlab tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.stamp-run: pyproject.toml constraints.txt | .venv/bin/pip
+	@echo "Installing flowlab into .venv; the first time takes minutes, most of them for torch."
+	@$(INSTALL) -e .
+	@touch $@
+
+.venv/.stamp-dev: pyproject.toml constraints.txt | .venv/bin/pip
+	@echo "Installing flowlab and its tools into .venv; the first time takes minutes, most of them for torch."
+	@$(INSTALL) -e '.[dev]'
+	@touch .venv/.stamp-run $@
+
+.venv/bin/pip:
+	@for python in $(PYTHON) python3.11 python3 python3.12 python3.13 python; do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		"$$python" -m venv .venv && exit; \
+		echo "$$python could not make .venv; on Debian and Ubuntu it needs the package python3-venv." >&2; exit 1; \
+	done; \
+	echo "flowlab needs Python 3.11 or newer, and none was found: install it, or name it with make PYTHON=..." >&2; exit 1

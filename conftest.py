@@ -1,0 +1,32 @@
+"""What every test shares: the device, quiet threads, and the names doctests may use."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+os.environ.setdefault("FLOWLAB_SCALE", "smoke")  # notebooks run their small version
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", default="cpu", help="torch device of the tests that take one: cpu, cuda, cuda:1, mps")
+
+
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """The device asked for with ``--device``."""
+    return torch.device(request.config.getoption("--device"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _threads() -> None:
+    """Two threads: the matrices of the tests are small, and more threads than cores slow torch down manyfold."""
+    torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+@pytest.fixture(autouse=True)
+def _doctest_names(doctest_namespace: dict[str, object]) -> None:
+    doctest_namespace.update(np=np, torch=torch)
