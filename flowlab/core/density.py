@@ -67,19 +67,21 @@ class Density(nn.Module, ABC):
         yield LayerState("sample", "flow", 1.0, x, log_q)
 
     def flip_action(self) -> Tensor | None:
-        """(*shape) of ±1 with q(action · x) = q(x) exactly for every parameter value, or None where none is built in."""
+        """(*shape) of ±1 with q(action · x) = q(x) for every parameter value, or None where none is built in."""
         return None
 
     def bind(self, target: System) -> None:
-        """Called when the target changes: check that the density suits it and take up couplings where it uses them."""
+        """Called when the target changes: check that the density suits it, take up couplings where it uses them."""
         if tuple(self.shape) != tuple(target.shape):
-            raise ValueError(f"density has shape {tuple(self.shape)}, target {type(target).__name__} has {target.shape}")
+            raise ValueError(
+                f"density has shape {tuple(self.shape)}, target {type(target).__name__} has {target.shape}"
+            )
 
     def anneal(self, progress: float) -> None:
         """Set what is annealed over training (relaxation noise); progress runs from 0 to 1."""
 
     def warm_start(self, other: Density) -> list[str]:
-        """Copy every parameter of ``other`` that fits by name and shape; returns the names copied, the rest stay fresh."""
+        """Copy the parameters of ``other`` that fit by name and shape; returns their names, the rest stay fresh."""
         mine, theirs = self.state_dict(), other.state_dict()
         copied = [name for name, value in theirs.items() if name in mine and mine[name].shape == value.shape]
         self.load_state_dict({name: theirs[name] for name in copied}, strict=False)

@@ -82,7 +82,7 @@ class System(nn.Module, ABC):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         self.couplings = {name: fn(value) for name, value in self.couplings.items()}
-        return super()._apply(fn, recurse)
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
 
 def as_coupling(value: float | Tensor) -> Tensor:
