@@ -38,6 +38,11 @@ class System(nn.Module, ABC):
         return math.prod(self.shape)
 
     @property
+    def title(self) -> str:
+        """What a person calls it, couplings included; used in Datasets and figures."""
+        return repr(self)
+
+    @property
     def flip_symmetric(self) -> bool:
         """Whether log_weight(-x) = log_weight(x) for every x."""
         return False

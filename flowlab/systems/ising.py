@@ -33,6 +33,8 @@ class Ising(System):
     -32.0
     >>> float(ising.at(T=4.0).log_weight(torch.ones(1, 4, 4)))
     8.0
+    >>> ising.title
+    'Ising 4 × 4, T = 2'
     """
 
     def __init__(
@@ -49,6 +51,12 @@ class Ising(System):
         super().check_couplings()
         if float(self.couplings["T"].detach()) <= 0:
             raise ValueError(f"T must be positive, got {float(self.couplings['T'].detach())}")
+
+    @property
+    def title(self) -> str:
+        T, J, h = (float(self.couplings[name].detach()) for name in ("T", "J", "h"))
+        others = [f"{name} = {value:.4g}" for name, value, usual in (("J", J, 1.0), ("h", h, 0.0)) if value != usual]
+        return ", ".join([f"Ising {self.shape[0]} × {self.shape[1]}", f"T = {T:.4g}", *others])
 
     @property
     def flip_symmetric(self) -> bool:
