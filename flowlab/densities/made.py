@@ -20,7 +20,7 @@ class MADE(Autoregressive):
     it; in later layers, the units of the layer before that belong to it or to earlier sites; its logit sees the last
     layer in the same way, plus, with ``skip``, a linear function of the sites before. Units are
     absolute values: beside the linear function, what is left of a spin's conditional is even to leading order (how
-    strong its local field is, not which way it points). It starts at uniform spins.
+    strong its local field is, not which way it points). It starts near uniform spins.
 
     Args:
         shape: sides of one configuration, e.g. ``(8, 8)`` or ``(64,)``; N sites in all.
@@ -64,7 +64,7 @@ class MADE(Autoregressive):
         site, unit = torch.arange(sites), torch.arange(hidden) // (hidden // sites)
         masks = [unit[:, None] > site] + [unit[:, None] >= unit] * (layers - 1)
         self.hidden_layers = nn.ModuleList(MaskedLinear(mask, generator=generator) for mask in masks)
-        self.output = MaskedLinear(site[:, None] >= unit, gain=0.0, generator=generator)
+        self.output = MaskedLinear(site[:, None] >= unit, gain=0.1, generator=generator)
         self.skip = MaskedLinear(site[:, None] > site, bias=False, gain=0.0, generator=generator) if skip else None
 
     def logits(self, x: Tensor) -> Tensor:
