@@ -14,7 +14,9 @@ GRADIENTS = ("tanh", "clip", "identity", "gumbel")
 
 @dataclass
 class HardSign:
-    """sign(g) in {-1, +1} (zero counts as +1) whose backward pass differentiates a smooth stand-in for the sign.
+    """sign(g) in {-1, +1} whose backward pass differentiates a smooth stand-in for the sign.
+
+    At g = 0 it is the sign bit that counts, +0 or -0: the mask of an odd g is then odd at ties too.
 
     The value never changes: only the gradient is a surrogate, d/dg of
 
@@ -46,7 +48,7 @@ class HardSign:
         self.temperature = self.start_temperature * (self.end_temperature / self.start_temperature) ** progress
 
     def __call__(self, g: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        hard = torch.where(g < 0, -1.0, 1.0).to(g.dtype)
+        hard = torch.copysign(torch.ones((), dtype=g.dtype, device=g.device), g)
         if not (torch.is_grad_enabled() and g.requires_grad):
             return hard
         if self.gradient == "tanh":

@@ -66,6 +66,8 @@ class XorCoupling(Flow):
         super().__init__()
         if reads not in ("even", "odd"):
             raise ValueError(f"reads must be 'even' or 'odd', got {reads!r}")
+        if parity not in ("even", "odd", None):
+            raise ValueError(f"parity must be 'even', 'odd' or None, got {parity!r}")
         even = checkerboard(shape)
         self.shape, self.parity, self.start = tuple(shape), parity, start
         deciding = even if reads == "even" else ~even
@@ -118,6 +120,9 @@ class XorCoupling(Flow):
         if self.parity is None or not bool((decided == -1).all()):
             return None
         return action if self.parity == "even" else torch.where(self.deciding, action, -action)
+
+    def anneal(self, progress: float) -> None:
+        self.sign.anneal(progress)
 
     def extra_repr(self) -> str:
         return f"shape={self.shape}, parity={self.parity}, start={self.start}, gradient={self.sign.gradient}"
