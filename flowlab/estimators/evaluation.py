@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from flowlab.estimators import gamma, independence, weights
-from flowlab.estimators.mode_dropping import effective_mode_dropping
+from flowlab.estimators.mode_dropping import effective_mode_dropping, forward_check
 from flowlab.estimators.spins import magnetization_observables, spin_observables
 from flowlab.estimators.weights import Estimate, FloatArray
 
@@ -28,6 +28,10 @@ LONG_NAMES = {  # name -> (long_name, units)
     "free_energy_bound_per_site": ("upper bound of the free energy per site", "J"),
     "ess": ("effective sample size as a fraction of the samples", "1"),
     "emdm": ("effective mode-dropping measure", "1"),
+    "forward_log_z": ("ln Z from samples of the target", "1"),
+    "forward_log_z_upper": ("upper bound of ln Z from samples of the target", "1"),
+    "forward_kl": ("KL(p | q) from samples of the target", "nats"),
+    "forward_ess": ("effective sample size on samples of the target", "1"),
     "acceptance": ("acceptance of the independence chain", "1"),
     "tau_int": ("integrated autocorrelation time of the independence chain, slowest observable", "steps"),
     "tau_int_rejections": ("integrated autocorrelation time of the independence chain, from its rejections", "steps"),
@@ -67,7 +71,9 @@ def evaluation(
     ``abs_magnetization, susceptibility, susceptibility_connected, binder``; with T also ``free_energy,
     free_energy_bound`` and their ``_per_site``; with T, ``energy_per_site`` and ``magnetization`` also
     ``specific_heat``. ``tau_int`` is that of the observable with the largest one, named in its attribute
-    ``observable``. Variables carry ``long_name`` and ``units``, and where they are NaN a ``reason``.
+    ``observable``. With ``target_samples`` also the forward check: ``forward_log_z, forward_log_z_upper, forward_kl,
+    forward_ess``, which see the modes that q drops. Variables carry ``long_name`` and ``units``, and a ``reason`` where
+    they are NaN.
 
     Args:
         log_weight: (n,) ln of the target's unnormalised weight on independent draws from q, in nats.
@@ -77,7 +83,8 @@ def evaluation(
         T: temperature in units of J / k_B; needed for spins.
         domain: "spin", "potts" or "real".
         log_z_exact: the exact ln Z in nats, or None where unknown.
-        target_samples: (log_weight_p, log_q_p) on independent samples of the target, for ``emdm``.
+        target_samples: (log_weight_p, log_q_p) on independent samples of the target, for the forward check, and for
+            ``emdm`` where ln Z is not known.
         rng: decides what the independence chain accepts.
         attrs: attributes to keep, e.g. seed and step: numbers and strings (None is left out).
 
@@ -123,6 +130,9 @@ def evaluation(
         reference=emdm.reference,
         log_q_threshold=emdm.threshold,
     )
+    if target_samples is not None:
+        for name, estimate in forward_check(*target_samples)._asdict().items():
+            variables |= _variables(f"forward_{name}", estimate)
     variables |= _chain_variables(log_w, values, rng)
     for name, estimate in _observable_estimates(log_w, values, n_sites, T).items():
         variables |= _variables(name, estimate, reason="every magnetization is zero")

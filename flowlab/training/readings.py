@@ -101,8 +101,18 @@ def _layer_coordinates(states: list[LayerState]) -> dict[str, Any]:
     }
 
 
-def evaluate(density: Density, target: System, n: int, generator: torch.Generator, attrs: dict[str, Any]) -> xr.Dataset:
-    """Free energy, ESS, acceptance and reweighted observables from n samples, each with its error."""
+def evaluate(
+    density: Density,
+    target: System,
+    n: int,
+    generator: torch.Generator,
+    attrs: dict[str, Any],
+    reference: Tensor | None = None,
+) -> xr.Dataset:
+    """Free energy, ESS, acceptance and reweighted observables from n samples, each with its error.
+
+    ``reference`` holds independent configurations of the target itself, for the forward check.
+    """
     if n < 2:
         raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
     parts: list[dict[str, np.ndarray]] = []
@@ -125,9 +135,17 @@ def evaluate(density: Density, target: System, n: int, generator: torch.Generato
         T=attrs.get("T"),
         domain=parent.domain,
         log_z_exact=None if log_z_exact is None or np.isnan(log_z_exact) else log_z_exact,
+        target_samples=None if reference is None else _on_samples_of_the_target(density, target, reference),
         rng=np.random.default_rng(generator.initial_seed()),
         attrs=attrs | {"n": n},
     )
+
+
+def _on_samples_of_the_target(density: Density, target: System, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    target.check_configurations(x)
+    with torch.no_grad():
+        log_q = torch.cat([density.log_prob(part) for part in x.split(CHUNK)])
+        return to_array(target.log_weight(x)), to_array(log_q)
 
 
 def diagnose(density: Density, n: int, generator: torch.Generator, attrs: dict[str, Any]) -> xr.Dataset:

@@ -1,0 +1,47 @@
+"""What is read off a density that misses half of the target, and on the device asked for."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import flowlab as fl
+from flowlab.core import named_generator
+from flowlab.exact.enumeration import configurations, distribution
+
+
+def one_sector(T: float = 1.2) -> fl.Training:
+    """Independent spins that point up, against an ordered lattice that is up or down."""
+    return fl.Training(
+        fl.Ising((4, 4), T), fl.IndependentSpins((4, 4), bias=4.5), fl.ReverseKL(), steps=1, batch=10,
+        learning_rate={"base": 1e-3},
+    )  # fmt: skip
+
+
+def test_a_lost_sector_costs_ln_2_and_only_emdm_and_the_forward_check_see_it():
+    run = one_sector()
+    p = distribution(run.system).exp()
+    chosen = torch.multinomial(p, 2000, replacement=True, generator=named_generator(0, "reference"))
+    result = run.evaluate(20_000, reference=configurations((4, 4), 0, 2**16).float()[chosen])
+    assert result.ess > 0.5
+    assert float(result.log_z_exact - result.log_z) == pytest.approx(math.log(2), abs=0.05)
+    assert float(result.emdm) == pytest.approx(0.5, abs=4 * float(result.emdm_error) + 0.02)
+    assert float(result.forward_ess) < 0.01
+    assert float(result.forward_kl) > 10
+
+
+def test_reference_must_be_configurations():
+    with pytest.raises(ValueError, match=r"configurations must have shape \(n, 4, 4\)"):
+        one_sector().evaluate(100, reference=torch.ones(5, 4, 2))
+    with pytest.raises(ValueError, match="spins must be -1 or \\+1, got 0"):
+        one_sector().evaluate(100, reference=torch.zeros(5, 4, 4))
+
+
+def test_study_on_the_device_asked_for(device):
+    run = fl.experiment("ising-xor", L=4, T=2.5, steps=3, batch=50, device=str(device))
+    run.run(progress=False)
+    assert all(parameter.device.type == device.type for parameter in run.density.parameters())
+    assert run.data.attrs["device"].startswith(device.type)
+    assert set(np.unique(run.layers(3).configuration)) <= {-1.0, 1.0}
+    assert np.isfinite(float(run.evaluate(2000).log_z))
