@@ -23,8 +23,8 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 
 @pytest.fixture(autouse=True, scope="session")
 def _threads() -> None:
-    """Two threads: the matrices of the tests are small, and more threads than cores slow torch down manyfold."""
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
+    """One thread: the matrices of the tests are small, and threads without a free core slow torch down manyfold."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

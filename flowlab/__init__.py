@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import flowlab.studies  # noqa: F401  (first, so that the name ``studies`` below stays the function)
 from flowlab import estimators, exact
 from flowlab.core import Density, Draw, Flow, LayerState, MarkovChain, Representation, System
 from flowlab.densities import MADE, IndependentSpins, Pushforward, Z2Symmetrized

@@ -153,7 +153,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
             notes = [f"skipped checkpoint {p.name}: {why}; used {path.name} instead" for p, why in reasons.items()]
             for note in notes:
                 _log.warning("%s", note)
-            return Checkpoint(_step_of(path), tensors, state, path, tuple(notes))
+            return Checkpoint(step_of(path), tensors, state, path, tuple(notes))
         else:
             if not paths:
                 return None
@@ -196,7 +196,7 @@ def _verified(path: Path) -> dict[str, bytes]:
         expected = {name: (manifest["files"][name]["sha256"], manifest["files"][name]["bytes"]) for name in _FILES}
     except (ValueError, KeyError, TypeError) as error:
         raise _Damaged(f"{_MANIFEST} cannot be read") from error
-    if step != _step_of(path):
+    if step != step_of(path):
         raise _Damaged(f"{_MANIFEST} says step {step}")
     contents = {name: _bytes_of(path, name) for name in _FILES}
     for name, (sha256, size) in expected.items():
@@ -244,14 +244,15 @@ def _checkpoints(folder: Path) -> list[Path]:
     return []
 
 
-def _step_of(path: Path) -> int:
+def step_of(path: Path) -> int:
+    """The step that a checkpoint's folder is named after."""
     return int(path.name.removesuffix(".old").removeprefix("step-"))
 
 
 def _prune(folder: Path, newest: Path, keep: int) -> None:
     kept = 0
     for path in _checkpoints(folder):
-        current = not path.name.endswith(".old") and _step_of(path) <= _step_of(newest)
+        current = not path.name.endswith(".old") and step_of(path) <= step_of(newest)
         if current and kept < keep and (path == newest or _is_whole(path)):
             kept += 1
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import queue
 import threading
@@ -11,17 +12,15 @@ from collections.abc import Iterator
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import xarray as xr
 
 from flowlab import exact
 from flowlab.core import System
-from flowlab.training.on_disk import OnDisk
-from flowlab.training.process import interrupts_call, offer, torch_threads
+from flowlab.training.on_disk import OnDisk, RunState
+from flowlab.training.process import interrupts_call, offer, progress_interval, torch_threads
 from flowlab.training.variables import DESCRIBE
-
-RunState = Literal["ready", "running", "paused", "stopped", "finished", "failed"]
 
 
 class Experiment(OnDisk):
@@ -42,7 +41,7 @@ class Experiment(OnDisk):
         step: number of steps done.
         state: "ready", "running", "paused", "stopped" (by a person or a time limit), "finished" or "failed".
         path, study, keys, parent: see :class:`flowlab.training.on_disk.OnDisk`.
-        error: what stopped a background run, if something did.
+        error: what made it fail, else None.
     """
 
     def __init__(self, system: System, target: System, *, steps: int, seed: int, threads: int = 0) -> None:
@@ -59,6 +58,7 @@ class Experiment(OnDisk):
         self._recent = math.nan
         self._thread: threading.Thread | None = None
         self._streamer: int | None = None
+        self._stepping = threading.Lock()
         self._stop, self._go = threading.Event(), threading.Event()
         self._go.set()
         self._listeners: list[queue.Queue[dict[str, float]]] = []
@@ -76,11 +76,14 @@ class Experiment(OnDisk):
         """Time of one step in seconds, measured without advancing the run."""
 
     def _between_steps(self) -> None:
-        """Called between steps, and now and then while paused, by the thread that streams."""
+        """Called after each step by the thread that streams."""
 
     def _converged(self) -> bool:
         """Whether to end before the horizon; may depend on the records only."""
         return False
+
+    def _ended(self) -> bool:
+        return self.step >= self.steps or self._converged()
 
     # running
 
@@ -93,36 +96,56 @@ class Experiment(OnDisk):
 
         Raises:
             FloatingPointError: where a number became NaN or infinite; names the step and the last good checkpoint.
-            RuntimeError: where this run is streaming already, or an interrupt left it in the middle of a step.
+            RuntimeError: where this run is streaming already, or an error left it in the middle of a step.
         """
-        if not self._whole:
-            raise RuntimeError(f"this run broke off within step {self.step + 1}: load it again to go on")
+        self._claim()
+        yield from self._claimed(self.steps if steps is None else min(self.steps, self.step + steps), seconds)
+
+    def _claim(self) -> None:
+        """Take the one right to advance this run; ``_claimed`` gives it back."""
         if not self._streaming.acquire(blocking=False):
             raise RuntimeError("this run is already training: stop() it or wait() for it first")
+        if not self._whole:
+            self._streaming.release()
+            again = "build" if self.path is None else "load"
+            raise RuntimeError(f"this run broke off within step {self.step + 1}: {again} it again to go on")
+        self.error = None
+
+    def _claimed(self, last: int, seconds: float) -> Iterator[dict[str, float]]:
+        ending: RunState = "failed"
         try:
-            self._stop.clear()
             self._streamer = threading.get_ident()
             self._open_store()
             self.state = "running"
             with torch_threads(self.threads):
-                yield from self._steps(self.steps if steps is None else min(self.steps, self.step + steps), seconds)
-            done = self.step >= self.steps or self._converged()
-            self.state = "finished" if done else "stopped"
+                yield from self._steps(last, seconds)
+            ending = "finished" if self._ended() else "stopped"
         except (GeneratorExit, KeyboardInterrupt):
-            self.state = "stopped"
+            ending = "stopped"
             raise
-        except BaseException:
-            self.state = "failed"
+        except BaseException as error:
+            self.error = error
             raise
         finally:
-            self._close_store()
-            self._streamer = None
-            self._streaming.release()
+            try:
+                self._close_store()
+            except BaseException as error:
+                ending, self.error = "failed", error
+                raise
+            finally:
+                self._stop.clear()
+                self._go.set()
+                self._streamer = None
+                self.state = ending
+                self._streaming.release()
 
     def _steps(self, last: int, seconds: float) -> Iterator[dict[str, float]]:
         end = time.monotonic() + seconds
-        while self.step < last and not self._converged() and self._may_go_on() and time.monotonic() < end:
-            record = self._timed_step()
+        while self.step < last and not self._ended() and self._may_go_on() and time.monotonic() < end:
+            with self._stepping:
+                record = self._timed_step()
+            for listener in self._listeners:
+                offer(listener, record)
             if self._store is not None:
                 self._checkpoint_cadence(self._save_checkpoint)
                 self._snapshot_cadence(self._save_snapshot)
@@ -142,16 +165,12 @@ class Experiment(OnDisk):
             self._store.append(record)
         self.step += 1
         self._whole = True
-        for listener in self._listeners:
-            offer(listener, record)
         return record
 
     def _may_go_on(self) -> bool:
-        while not self._go.is_set() and not self._stop.is_set():
+        if not self._go.is_set():
             self.state = "paused"
-            self._between_steps()
-            self._go.wait(0.05)
-        if not self._stop.is_set():
+            self._go.wait()
             self.state = "running"
         return not self._stop.is_set()
 
@@ -162,45 +181,49 @@ class Experiment(OnDisk):
         left = self.steps - self.step if steps is None else min(steps, self.steps - self.step)
         with (
             interrupts_call(self.stop),
-            tqdm(total=left, disable=not progress, mininterval=0.2, unit="step", dynamic_ncols=True) as bar,
+            tqdm(total=left, disable=not progress, mininterval=progress_interval(), unit="step") as bar,
         ):
-            for record in self.stream(steps, seconds=seconds):
+            for _ in self.stream(steps, seconds=seconds):
                 if progress and bar.update():
-                    bar.set_postfix_str(self._headline(record), refresh=False)
+                    bar.set_postfix_str(self.headline(), refresh=False)
         return self.data
 
-    def _headline(self, record: dict[str, float]) -> str:
-        return f"ln Z >= {record.get('log_z_bound', math.nan):.3f}, ESS {record.get('ess', math.nan):.2f}"
+    def headline(self) -> str:
+        """The newest bound per site, the exact value where known, and the ESS, in words."""
+        record, n = self._records.last(), self.system.n_sites
+        exact = "" if self.log_z_exact is None else f" (exact {self.log_z_exact / n:.5f})"
+        return f"ln Z / N >= {record['log_z_bound'] / n:.5f}{exact}, ESS {record['ess']:.2f}"
 
     def start(self) -> None:
-        """Train in a background thread up to the horizon; returns at once."""
-        if self._thread is not None and self._thread.is_alive():
-            raise RuntimeError("this run is already training: stop() it or wait() for it first")
-        self.error = None
-        self._go.set()
+        """Train in a background thread up to the horizon; returns at once.
+
+        Raises:
+            RuntimeError: as ``stream`` does; what goes wrong later is kept in ``error`` and raised by ``wait``.
+        """
+        self._claim()
         self.state = "running"
         self._thread = threading.Thread(target=self._drain, name="flowlab-training", daemon=True)
         self._thread.start()
 
     def _drain(self) -> None:
-        try:
-            for _ in self.stream():
+        with contextlib.suppress(BaseException):  # kept in ``error``
+            for _ in self._claimed(self.steps, math.inf):
                 pass
-        except BaseException as error:
-            self.error = error
 
     def pause(self) -> None:
-        """Hold before the next step."""
-        self._go.clear()
+        """Hold before the next step; nothing where the run is not going."""
+        if self._streaming.locked():
+            self._go.clear()
 
     def resume(self) -> None:
         """Go on after ``pause``."""
         self._go.set()
 
     def stop(self) -> None:
-        """End after the step at hand; the run is saved and can be started again."""
-        self._stop.set()
-        self._go.set()
+        """End after the step at hand; the run is saved and can be started again. Nothing where it is not going."""
+        if self._streaming.locked():
+            self._stop.set()
+            self._go.set()
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait for the background thread; raises what it raised, TimeoutError after ``timeout`` seconds."""
@@ -219,6 +242,16 @@ class Experiment(OnDisk):
 
     # looking
 
+    def __repr__(self) -> str:
+        from flowlab.training.summary import text
+
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        from flowlab.training.summary import html
+
+        return html(self)
+
     @cached_property
     def log_z_exact(self) -> float | None:
         """Exact ln Z of the system, None where none is known."""
@@ -232,7 +265,7 @@ class Experiment(OnDisk):
         """Attributes that every Dataset of this run carries."""
         return {
             "study": self.study or "",
-            "system": repr(self.system),
+            "system": self.system.title,
             "n_sites": self.system.n_sites,
             "T": float(self.system.couplings.get("T", math.nan)),
             "log_z_exact": math.nan if self.log_z_exact is None else self.log_z_exact,

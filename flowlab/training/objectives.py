@@ -57,9 +57,10 @@ class ReverseKL(Objective):
             - "running": an exponential average over the steps;
             - "learned": b_k(z_<k), linear in the earlier spins, one for every site k of an autoregressive base.
         decay: of the running average, in [0, 1).
+        n_sites: number of sites of the base, for the learned baseline.
 
     Raises:
-        ValueError: for a baseline that does not exist.
+        ValueError: for a baseline that does not exist, a decay outside [0, 1), or a learned baseline without n_sites.
     """
 
     def __init__(
@@ -70,6 +71,8 @@ class ReverseKL(Objective):
             raise ValueError(f"baseline must be 'leave_one_out', 'running' or 'learned', got {baseline!r}")
         if baseline == "learned" and n_sites is None:
             raise ValueError("a learned baseline needs n_sites, the number of sites of its base")
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay must lie in [0, 1), got {decay}")
         self.baseline, self.decay = baseline, decay
         self.register_buffer("average", torch.tensor(float("nan"), dtype=torch.float64))
         self.site_baseline = SiteBaseline(n_sites) if baseline == "learned" and n_sites else None
@@ -90,9 +93,8 @@ class ReverseKL(Objective):
         return Loss(value, R.detach().mean(), Draw(*(part.detach() for part in draw)), metrics)
 
     def _level(self, R: Tensor) -> Tensor:
-        n = len(R)
         if self.baseline == "leave_one_out":
-            return (R.sum() - R) / max(n - 1, 1)
+            return _mean_of_others(R)
         level = torch.where(self.average.isnan(), R.mean(), self.average.to(R.dtype))
         self.average.copy_(self.decay * level + (1 - self.decay) * R.mean())
         return level
@@ -106,7 +108,7 @@ class ReverseKL(Objective):
                 z, _ = density.flow.inverse(x)
         if not isinstance(base, Autoregressive | Z2Symmetrized):
             raise TypeError(f"a learned baseline needs an autoregressive base, got {type(base).__name__}")
-        centred = R - R.mean()
+        centred = R - _mean_of_others(R)
         guess = self.site_baseline(base.flatten_sites(z))
         fit = (centred[:, None] - guess).square().mean()
         score = ((centred[:, None] - guess.detach()) * base.log_conditionals(z)).sum(-1).mean()
@@ -117,8 +119,12 @@ class ReverseKL(Objective):
         return groups | ({"baseline": list(self.parameters())} if self.site_baseline is not None else {})
 
 
+def _mean_of_others(R: Tensor) -> Tensor:
+    return (R.sum() - R) / max(len(R) - 1, 1)
+
+
 class SiteBaseline(nn.Module):
-    """b_k(z_<k) = Σ_{j<k} w_kj z_j + products with the mean of the spins so far; one number a site.
+    """b_k(z_<k) = Σ_{j<k} w_kj z_j + c_k ((Σ_{j<k} z_j)² / k - 1): one number a site, from the sites before it.
 
     Args:
         n_sites: N.

@@ -5,14 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 import xarray as xr
 from torch import Tensor
 
+from flowlab.training.checkpoint import step_of
 from flowlab.training.process import Cadence
 from flowlab.training.records import Records
-from flowlab.training.store import Store
+from flowlab.training.store import Store, StoreError
+
+RunState = Literal["ready", "running", "paused", "stopped", "finished", "failed"]
 
 
 class OnDisk(ABC):
@@ -27,7 +30,7 @@ class OnDisk(ABC):
     step: int
     steps: int
     seed: int
-    state: str
+    state: RunState
 
     def __init__(self) -> None:
         self.path: Path | None = None
@@ -44,6 +47,10 @@ class OnDisk(ABC):
     @abstractmethod
     def data(self) -> xr.Dataset:
         """All records so far, dim ``step``; valid at any moment, while running too."""
+
+    @abstractmethod
+    def _ended(self) -> bool:
+        """Whether there is nothing left to do."""
 
     @abstractmethod
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -64,9 +71,20 @@ class OnDisk(ABC):
         }
 
     def attach(self, path: str | Path) -> None:
-        """Keep this run in a new directory ``path``; raises where a run is there already."""
+        """Keep this run, with the records it has so far, in a new directory ``path``.
+
+        Raises:
+            StoreError: where a run is there already, or nothing can be written.
+            RuntimeError: while the run is going.
+        """
+        if self._streaming.locked():
+            raise RuntimeError("this run is training: stop() it first")
+        with Store.create(path, self.meta()) as store:
+            columns = {name: self._records.column(name).tolist() for name in self._records.names}
+            for row in zip(*columns.values(), strict=True):
+                store.append(dict(zip(columns, row, strict=True)))
         self.path = Path(path)
-        Store.create(self.path, self.meta()).close()
+        self.save()
 
     def keep(self, dataset: xr.Dataset, name: str) -> None:
         """Write a Dataset, e.g. an evaluation, into the run's directory as ``name``.
@@ -100,10 +118,23 @@ class OnDisk(ABC):
     def _open_store(self) -> None:
         if self.path is not None:
             self._store = Store.open(self.path)
+            self._refuse_older()
             self._store.cut_journal(self.step)
-            if self.step == 0:
+            if self._store.newest_checkpoint() is None:
                 self._save_checkpoint()
             self._checkpoint_cadence, self._snapshot_cadence = Cadence(1.0), Cadence(5.0)
+
+    def _refuse_older(self) -> None:
+        """Another process, or another object of this one, may have taken the run on disk further than this one is."""
+        assert self._store is not None
+        newest = self._store.newest_checkpoint()
+        if newest is not None and step_of(newest) > self.step:
+            self._store.close()
+            self._store = None
+            raise StoreError(
+                f"the run in {self.path} has gone on to step {step_of(newest)}, this one is at step {self.step}: "
+                "load it again"
+            )
 
     def _close_store(self) -> None:
         if self._store is None:
@@ -130,17 +161,25 @@ class OnDisk(ABC):
         For a run built by hand, built again in the same way; a study's run is simply loaded.
 
         Raises:
-            StoreError: where there is no run, or none of its checkpoints can be read.
+            StoreError: where there is no run, none of its checkpoints can be read, or they are of another run.
+            RuntimeError: while the run is going.
         """
+        if self._streaming.locked():
+            raise RuntimeError("this run is training: stop() it first")
         store = Store.open(path, write=False)
+        if store.meta.get("steps") != self.steps:
+            raise StoreError(f"{path} has a horizon of {store.meta.get('steps')} steps, this run of {self.steps}")
         checkpoint = store.load_checkpoint()
         if checkpoint is not None:
-            self.load_state_dict(checkpoint.tensors, checkpoint.state)
+            try:
+                self.load_state_dict(checkpoint.tensors, checkpoint.state)
+            except (RuntimeError, KeyError, ValueError) as error:
+                why = " ".join(str(error).split())  # torch lists every weight on a line of its own
+                raise StoreError(f"checkpoint {checkpoint.path} is not of a run like this one: {why}") from error
             self.step = checkpoint.step
         self.path, self._records = Path(path), Records()
         for record in store.read_journal():
             if record["step"] <= self.step:
                 self._records.append(record)
                 self._spent = record["wall_time"]
-        if self.step >= self.steps:
-            self.state = "finished"
+        self.state = "finished" if self._ended() else "stopped" if self.step else "ready"

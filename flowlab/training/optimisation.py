@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 Schedule = Literal["constant", "cosine", "exponential"]
@@ -101,18 +102,15 @@ class Optimisation:
             adam.load_state_dict(state[role])
 
 
-def has_plateaued(bound: Iterable[float], patience: int) -> bool:
+def has_plateaued(bound: ArrayLike, patience: int) -> bool:
     """Whether the mean of the last ``patience`` values is no better (higher) than that of the ``patience`` before.
 
     "Better" is by more than one standard error of the difference.
 
-    >>> import numpy as np
     >>> has_plateaued(np.r_[0:100], patience=20), has_plateaued(np.zeros(100), patience=20)
     (False, True)
     """
-    import numpy as np
-
-    values = np.asarray(list(bound)[-2 * patience :], dtype=float)
+    values = np.asarray(bound, dtype=float)[-2 * patience :]
     if patience < 2 or len(values) < 2 * patience:
         return False
     before, last = values[:patience], values[patience:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,11 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def progress_interval() -> float:
+    """Seconds between updates of a progress bar: often for a person who watches, seldom for a log file."""
+    return 0.2 if sys.stderr.isatty() or "ipykernel" in sys.modules else 20.0
 
 
 def offer(listener: queue.Queue[dict[str, float]], record: dict[str, float]) -> None:

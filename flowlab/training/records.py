@@ -93,6 +93,12 @@ class Records:
             values: NDArray[Any] = self._steps if name == "step" else self._columns[name]
             return values[: self._length].copy()
 
+    def last(self) -> dict[str, float]:
+        """The newest row, empty before the first."""
+        with self._lock:
+            n = self._length - 1
+            return {"step": int(self._steps[n])} | {k: float(v[n]) for k, v in self._columns.items()} if n >= 0 else {}
+
     def cut(self, step: int) -> None:
         """Drop the rows of later steps than ``step``, and columns that had not appeared by then."""
         with self._lock:

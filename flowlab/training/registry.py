@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import types
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flowlab.core.generators import named_seed
 from flowlab.training.experiment import Experiment
-from flowlab.training.store import Store
+from flowlab.training.store import Store, StoreError
 
 Scalar = bool | int | float | str | None
 
@@ -64,7 +66,10 @@ class Study:
             if convert is not None:
                 if key in keys:
                     raise ValueError(f"give {key} or {name}, not both")
-                value = convert(_converted(name, value, float))
+                try:
+                    value = convert(_converted(name, value, float))
+                except ArithmeticError:
+                    raise ValueError(f"{name} gives no finite {key}, got {value!r}") from None
             chosen[key] = _converted(key, value, hints[key])
         return chosen
 
@@ -90,7 +95,7 @@ def studies() -> dict[str, Study]:
     return dict(sorted(_studies.items()))
 
 
-def experiment(name: str, *, seed: int = 0, out: str | Path | None = None, **keys: Any) -> Experiment:
+def experiment(name: str, /, *, seed: int = 0, out: str | Path | None = None, **keys: Any) -> Experiment:
     """The Experiment of a study.
 
     Args:
@@ -112,12 +117,16 @@ def experiment(name: str, *, seed: int = 0, out: str | Path | None = None, **key
     return built
 
 
-def neighbour(run: Experiment, changes: Mapping[str, Any], *, seed: int) -> Experiment:
-    """The study of ``run`` again with some keys changed, built as a warm start that has ``run`` as its parent."""
+def neighbour(run: Experiment, changes: Mapping[str, Any]) -> Experiment:
+    """The study of ``run`` again with some keys changed, built as a warm start that has ``run`` as its parent.
+
+    Its seed follows from the seed of ``run`` and the new keys, however they were spelled.
+    """
     if run.study is None:
         raise ValueError("this run was built by hand: build the other one by hand and density.warm_start(this one's)")
-    parent = {"study": run.study, "keys": run.keys, "seed": run.seed, "step": run.step}
-    return _build(run.study, run.keys | find(run.study).given(changes), seed, parent)
+    keys = run.keys | find(run.study).given(changes)
+    seed = named_seed(run.seed, run.study, *(f"{key}={value}" for key, value in sorted(keys.items()))) % 2**31
+    return _build(run.study, keys, seed, {"study": run.study, "keys": run.keys, "seed": run.seed, "step": run.step})
 
 
 def load(path: str | Path) -> Experiment:
@@ -130,6 +139,10 @@ def load(path: str | Path) -> Experiment:
     meta = Store.open(path, write=False).meta
     if meta.get("study") is None:
         raise ValueError(f"{path} was built by hand, not by a study: build it again and restore({str(path)!r})")
+    if not isinstance(meta.get("keys"), dict) or type(meta.get("seed")) is not int:
+        raise StoreError(
+            f"experiment.json of {path} must have keys and a whole seed: it was changed after it was written"
+        )
     keys = find(meta["study"]).normalise(meta["keys"])
     run = _build(meta["study"], keys, meta["seed"], meta.get("parent"))
     run.restore(path)
@@ -167,11 +180,10 @@ def _converted(key: str, value: Any, hint: Any) -> Any:
         elif kind is str:
             return str(value)
         elif not isinstance(value, bool):
-            try:
-                number = kind(float(value)) if kind is int and float(value) == int(float(value)) else kind(value)
-            except (TypeError, ValueError, OverflowError):
-                continue
-            return number
+            with contextlib.suppress(TypeError, ValueError, OverflowError):
+                number = float(value)
+                if kind is float or number == int(number):
+                    return kind(number)
     raise ValueError(f"{key} must be {_spelled(hint)}, got {value!r}")
 
 

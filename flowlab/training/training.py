@@ -74,6 +74,8 @@ class Training(Experiment):
         super().__init__(target, target, steps=steps, seed=seed, threads=threads)
         if batch < 2:
             raise ValueError(f"batch must be at least 2, got {batch}")
+        if patience < 0 or patience == 1:
+            raise ValueError(f"patience must be 0 (never stop early) or at least 2 steps, got {patience}")
         density.bind(target)
         self.device = torch.device(device)
         self.target = self.target.to(self.device)
@@ -135,15 +137,12 @@ class Training(Experiment):
         return f"{what} at step {self.step + 1}; {saved}; try a smaller learning rate or a smaller clip"
 
     def _converged(self) -> bool:
-        if not self.patience or self.step < 2 * self.patience:
+        first = self.step - 2 * self.patience
+        if not self.patience or first < 0:
             return False
-        return has_plateaued(self._records.column("log_z_bound"), self.patience)
-
-    def _headline(self, record: dict[str, float]) -> str:
-        n = self.system.n_sites
-        bound = f"ln Z / N >= {record['log_z_bound'] / n:.5f}"
-        exact = "" if self.log_z_exact is None else f" (exact {self.log_z_exact / n:.5f})"
-        return f"{bound}{exact}, ESS {record['ess']:.2f}"
+        if self.annealing is not None and self.annealing(first / self.steps) != self.annealing(1.0):
+            return False  # the bound refers to the final target, and says little while another is trained on
+        return has_plateaued(self._records.column("log_z_bound")[first:], self.patience)
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"device": str(self.device)}
@@ -170,30 +169,32 @@ class Training(Experiment):
     # reading while it trains
 
     def reading(self) -> tuple[int, Density]:
-        """The step and a detached copy of the density, at most 0.2 s old or as of the last step.
+        """The step and a detached copy of the density, as of the last step or at most 0.2 s old.
 
-        While another thread trains, that thread makes the copy between two steps.
+        While another thread trains, that thread makes the copy between two steps; where it is held up there (paused, or
+        a ``stream`` that nobody draws from), this one does.
         """
-        elsewhere = self._streaming.locked() and self._streamer != threading.get_ident()
-        fresh = self._copy is not None and time.monotonic() - self._copy[1] < 0.2
-        if not elsewhere and (self._copy is None or self._copy[0] != self.step):
-            self._publish()
-        elif elsewhere and not fresh:
+        elsewhere = self._streamer not in (None, threading.get_ident())
+        copied = self._copy
+        if copied is None or (copied[0] != self.step and not (elsewhere and time.monotonic() - copied[1] < 0.2)):
             self._published.clear()
             self._wanted.set()
-            while not self._published.wait(0.1) and self._streaming.locked():
-                pass
-            if not self._streaming.locked() and self._copy is None:
-                self._publish()
+            while not (elsewhere and self._published.wait(0.05)):
+                if self._stepping.acquire(blocking=not elsewhere):
+                    try:
+                        self._publish()
+                        break
+                    finally:
+                        self._stepping.release()
         assert self._copy is not None
         return self._copy[0], self._copy[2]
 
     def _publish(self) -> None:
+        self._wanted.clear()
         self._copy = (self.step, time.monotonic(), copy.deepcopy(self.density).requires_grad_(False))
 
     def _between_steps(self) -> None:
         if self._wanted.is_set():
-            self._wanted.clear()
             self._publish()
             self._published.set()
 
@@ -216,10 +217,15 @@ class Training(Experiment):
             density, self.target, self._spawn("layers", seed), self._attrs(step), n=n, x=self._own(x), z=self._own(z)
         )
 
-    def evaluate(self, n: int = 10_000) -> xr.Dataset:
-        """Free energy, observables and their errors from n samples; see :func:`flowlab.estimators.evaluation`."""
+    def evaluate(self, n: int = 10_000, *, reference: Tensor | None = None) -> xr.Dataset:
+        """Free energy, observables and their errors from n samples; see :func:`flowlab.estimators.evaluation`.
+
+        ``reference``, independent configurations of the target, adds the forward check: it sees the modes that the
+        density drops.
+        """
         step, density = self.reading()
-        return readings.evaluate(density, self.target, n, self._spawn("evaluate", step), self._attrs(step))
+        generator = self._spawn("evaluate", step)
+        return readings.evaluate(density, self.target, n, generator, self._attrs(step), self._own(reference))
 
     def diagnose(self, n: int = 10_000) -> xr.Dataset:
         """Conditional entropies of the base's spins; see :func:`flowlab.training.readings.diagnose`."""
@@ -237,19 +243,22 @@ class Training(Experiment):
 
     # elsewhere in the phase diagram
 
-    def at(self, *, steps: int | None = None, **changes: Any) -> Training:
-        """The same study with other keys (couplings, device, ...), warm-started from this run's weights; not started.
+    def at(self, **changes: Any) -> Training:
+        """The same study with other keys, warm-started from this run's weights, not started; it does not anneal.
 
         Args:
-            steps: horizon of the new run; None for this run's.
-            changes: keys of the study, e.g. ``T=2.5``.
+            changes: keys of the study, e.g. ``T=2.5`` or ``beta=0.4, steps=500, device="cpu"``; the others stay, and
+                the seed follows from this run's seed and the new keys.
 
         Raises:
             ValueError: for a run that no study made, or keys that do not exist.
+
+        >>> from flowlab.training import experiment
+        >>> run = experiment("ising-xor", L=4, T=2.5, steps=10, batch=50)
+        >>> run.at(T=2.3).keys["T"], run.at(T=2.3).parent["keys"]["T"]
+        (2.3, 2.5)
         """
-        changes["steps"] = self.steps if steps is None else steps
-        seed = named_seed(self.seed, "at", *sorted(f"{key}={value}" for key, value in changes.items())) % 2**31
-        other = neighbour(self, changes, seed=seed)
+        other = neighbour(self, changes)
         assert isinstance(other, Training)
         other.density.warm_start(self.reading()[1])
         return other
@@ -266,3 +275,4 @@ class Training(Experiment):
             module.load_state_dict({k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)})
         self.optimisation.load_state_dict(state["optimisation"])
         self.generator.set_state(state["generator"].cpu())
+        self._copy = None
