@@ -30,7 +30,7 @@ def ising_xor(
     T: float = CRITICAL_TEMPERATURE,
     h: float = 0.0,
     layers: int = 4,
-    start: Literal["local_field", "identity", "random"] = "local_field",
+    start: Literal["local_field", "identity", "random"] = "identity",
     parity: Literal["auto", "even", "odd", "none"] = "auto",
     kernel: int = 5,
     mask_width: int = 16,
@@ -42,7 +42,7 @@ def ising_xor(
     order: Literal["auto", "raster", "checkerboard"] = "auto",
     z2: bool | None = None,
     steps: int = 2000,
-    batch: int = 500,
+    batch: int = 1000,
     lr: float = 5e-3,
     lr_flow: float = 1e-3,
     clip: float = 10.0,
@@ -59,7 +59,7 @@ def ising_xor(
     Keys:
         L, T, h: side (even), temperature (or beta), field.
         layers: number of coupling layers, alternating sublattices; 0 trains the base alone.
-        start: where the flow starts: "local_field" (its first layer), "identity" or "random".
+        start: where the flow starts: "identity", "local_field" (its first layer) or "random".
         parity: of the masks under the flip; "auto" is none in a field, else odd at the local field and even elsewhere.
         kernel, mask_width, mask_depth, gradient: of the mask networks, see :class:`flowlab.flows.XorCoupling`.
         base: "made" or "independent"; width, depth: hidden units a site and hidden layers of a MADE.
@@ -78,6 +78,10 @@ def ising_xor(
         raise ValueError(f"layers must be 0 or more, got {layers}")
     if width < 1 or depth < 1:
         raise ValueError(f"width and depth must be at least 1, got {width} and {depth}")
+    if mask_width < 1 or mask_depth < 1:
+        raise ValueError(f"mask_width and mask_depth must be at least 1, got {mask_width} and {mask_depth}")
+    if not 0 <= anneal <= 1:
+        raise ValueError(f"anneal must lie in [0, 1], a fraction of the run, got {anneal}")
     target = Ising((L, L), T, h=h)
     if order == "auto":
         order = "checkerboard" if layers and start == "local_field" else "raster"
@@ -114,6 +118,7 @@ def ising_xor(
         batch=batch,
         learning_rate={"base": lr, "flow": lr_flow, "baseline": 1e-2},
         clip=clip,
+        warmup=0.05 if warm else 0.0,
         annealing=annealing if anneal > 0 and not warm else None,
         patience=patience,
         seed=seed,
