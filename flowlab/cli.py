@@ -7,11 +7,13 @@ import json
 import math
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from flowlab.estimators import LowESSWarning, scalars
 from flowlab.training import Experiment, experiment, studies
-from flowlab.training.store import StoreError, StoreLocked
+from flowlab.training.store import StoreError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, FloatingPointError, StoreError, OSError) as error:
         print(f"flowlab: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("flowlab: interrupted", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,6 +71,8 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.seconds is not None and not options.seconds > 0:
+        raise ValueError(f"--seconds must be positive, got {options.seconds:g}")
     run = _resumed(options) if options.resume else _started(options)
     run.run(seconds=math.inf if options.seconds is None else options.seconds, progress=not options.quiet)
     print(f"{run.state} at step {run.step} of {run.steps}: {options.out}")
@@ -77,11 +84,11 @@ def _run(options: argparse.Namespace) -> int:
 def _started(options: argparse.Namespace) -> Experiment:
     keys = _keys(options.keys)
     if options.steps is not None:
+        if "steps" in keys:
+            raise ValueError("give steps=N or --steps N, not both")
         keys["steps"] = str(options.steps)
     seed = options.seed or 0
     if options.seconds is not None and "steps" not in keys:
-        if options.seconds <= 0:
-            raise ValueError(f"--seconds must be positive, got {options.seconds:g}")
         trial = experiment(options.study, seed=seed, **keys)
         keys["steps"] = str(max(1, int(0.95 * options.seconds / trial.seconds_per_step())))
     return experiment(options.study, seed=seed, out=options.out, **keys)
@@ -97,13 +104,15 @@ def _resumed(options: argparse.Namespace) -> Experiment:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from flowlab.estimators import scalars
-
     run = Experiment.load(options.dir)
-    result = run.evaluate(options.n)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LowESSWarning)
+        result = run.evaluate(options.n)
+    for note in result.attrs["warnings"].splitlines():
+        print(f"flowlab: warning: {note}", file=sys.stderr)
     try:
         run.keep(result, "evaluation.nc")
-    except StoreLocked as error:
+    except StoreError as error:
         print(f"flowlab: the evaluation is not kept: {error}", file=sys.stderr)
     values = scalars(result)
     if options.json:
@@ -132,6 +141,8 @@ def _keys(words: Sequence[str]) -> dict[str, str]:
             raise ValueError(f"keys are given as key=value, got {word!r}")
         if key in keys:
             raise ValueError(f"{key} is given twice")
+        if key in ("seed", "out"):
+            raise ValueError(f"{key} is given as --{key} {value}, got {word!r}")
         keys[key] = value
     return keys
 

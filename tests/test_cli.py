@@ -1,0 +1,211 @@
+"""The command line: list, run, resume, evaluate, and its refusals in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.cli import main
+from flowlab.training.store import Store
+
+SMALL = ["L=4", "T=2.4", "layers=1", "width=1", "batch=20", "device=cpu"]
+SCALARS = {
+    "log_z", "log_z_bound", "log_z_exact", "free_energy", "free_energy_bound", "free_energy_per_site",
+    "free_energy_bound_per_site", "ess", "emdm", "acceptance", "tau_int", "energy_per_site", "abs_magnetization",
+    "susceptibility", "susceptibility_connected", "binder",
+}  # fmt: skip
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line that a refused command prints."""
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("flowlab: ") and err.count("\n") == 1, (out, err)
+    return err
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cli") / "run"
+    keys = ["L=4", "T=2.4", "layers=2", "batch=200", "device=cpu"]
+    assert main(["run", "ising-xor", *keys, "--steps", "400", "--seed", "3", "--out", str(path), "--quiet"]) == 0
+    return path
+
+
+def test_list_shows_every_study_with_its_keys(capsys):
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    for study in fl.studies().values():
+        assert study.name in said and study.summary in said
+        assert all(f"{key}=" in said for key in study.defaults)
+    assert "beta for T" in said and "z2=none" in said
+
+
+def test_run_and_evaluate_agree_with_the_exact_value(trained, capsys):
+    assert main(["evaluate", str(trained), "-n", "5000", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    exact = fl.exact.log_z(fl.Ising((4, 4), 2.4))
+    assert found["log_z_exact"] == pytest.approx(exact, rel=1e-12)
+    assert abs(found["log_z"] - exact) < 4 * found["log_z_error"] and found["log_z_error"] < 0.01
+    assert found["log_z_bound"] - exact < 4 * found["log_z_bound_error"]
+    assert found["ess"] > 0.9
+    assert (found["n"], found["step"], found["study"], found["seed"]) == (5000, 400, "ising-xor", 3)
+    kept = Store.open(trained, write=False).read_dataset("evaluation.nc")
+    assert float(kept.log_z) == found["log_z"] and kept.attrs["step"] == 400
+
+
+def test_json_is_flat_and_has_the_documented_names_with_errors(trained, capsys):
+    main(["evaluate", str(trained), "-n", "500", "--json"])
+    found = json.loads(capsys.readouterr().out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert set(found) >= SCALARS
+    assert set(found) >= {f"{name}_error" for name in SCALARS - {"log_z_exact"}}
+    assert all(value is None or isinstance(value, int | float | str) for value in found.values())
+
+
+def test_evaluate_in_words(trained, capsys):
+    assert main(["evaluate", str(trained), "-n", "500"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("ising-xor, step 400 of 400, 500 samples\n")
+    assert all(f"  {name} " in said for name in SCALARS) and " ± " in said and "_error" not in said
+
+
+def test_evaluate_warns_of_a_small_ess_in_one_line(tmp_path, capsys):
+    run = fl.experiment("ising-xor", L=8, T=1.0, layers=0, base="independent", device="cpu", out=tmp_path / "run")
+    assert run.step == 0
+    assert main(["evaluate", str(tmp_path / "run"), "-n", "2000", "--json"]) == 0
+    out, err = capsys.readouterr()
+    json.loads(out)
+    assert err.startswith("flowlab: warning: ESS is 0.") and err.count("\n") == 1
+
+
+def test_an_evaluation_of_a_run_that_is_being_written_is_printed_all_the_same(tmp_path, capsys):
+    fl.experiment("ising-xor", L=4, T=2.4, layers=1, steps=2, batch=20, device="cpu", out=tmp_path / "run")
+    with Store.open(tmp_path / "run"):
+        assert main(["evaluate", str(tmp_path / "run"), "-n", "500", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "log_z" in json.loads(out) and "the evaluation is not kept: run" in err
+    assert not (tmp_path / "run" / "evaluation.nc").exists()
+
+
+def test_resume_goes_on_to_the_same_records(tmp_path, capsys):
+    out = str(tmp_path / "run")
+    assert (
+        main(["run", "ising-xor", *SMALL, "steps=60", "--seed", "1", "--seconds", "1e-3", "--out", out, "--quiet"]) == 0
+    )
+    said = capsys.readouterr().out
+    stopped = fl.load(out)
+    assert f"stopped at step {stopped.step} of 60" in said and f"flowlab run ising-xor --resume --out {out}" in said
+    assert 0 < stopped.step < 60
+    assert main(["run", "ising-xor", "--resume", "--out", out, "--quiet"]) == 0
+    assert f"finished at step 60 of 60: {out}" in capsys.readouterr().out
+    straight = fl.experiment("ising-xor", seed=1, L=4, T=2.4, layers=1, width=1, batch=20, device="cpu", steps=60)
+    np.testing.assert_array_equal(fl.load(out).data.loss, straight.run(progress=False).loss)
+
+
+def test_seconds_choose_a_horizon_that_is_kept(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["run", "ising-xor", *SMALL, "--seconds", "0.4", "--out", str(out), "--quiet"]) == 0
+    kept = json.loads((out / "experiment.json").read_text())
+    steps = kept["keys"]["steps"]
+    assert kept["steps"] == steps == fl.load(out).steps and 5 < steps < 2000
+    assert f" of {steps}: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ising"], "there is no study 'ising'; there are ising-xor"),
+        (["ising-xor", "kappa=1"], "ising-xor has no key kappa; it has L, T, h, layers"),
+        (["ising-xor", "L=6.5"], "L must be a whole number, got '6.5'"),
+        (["ising-xor", "L=7"], "shape must be two even sides for a checkerboard, got (7, 7)"),
+        (["ising-xor", "T=-1"], "T must be positive, got -1.0"),
+        (["ising-xor", "T=2", "beta=0.5"], "give T or beta, not both"),
+        (["ising-xor", "beta=0"], "beta gives no finite T"),
+        (["ising-xor", "z2=perhaps"], "z2 must be true or false or none, got 'perhaps'"),
+        (["ising-xor", "L"], "keys are given as key=value, got 'L'"),
+        (["ising-xor", "L=4", "L=6"], "L is given twice"),
+        (["ising-xor", "seed=3"], "seed is given as --seed 3"),
+        (["ising-xor", "steps=3", "--steps", "4"], "give steps=N or --steps N, not both"),
+        (["ising-xor", "--steps", "0"], "steps must be at least 1, got 0"),
+        (["ising-xor", "--seconds", "-1"], "--seconds must be positive, got -1"),
+        (["ising-xor", "L=4", "--resume"], "a resumed run keeps its keys, steps and seed"),
+        (["ising-xor", "--resume"], "there is no run in"),
+    ],
+)
+def test_a_run_that_makes_no_sense_is_refused_and_leaves_nothing(tmp_path, capsys, arguments, message):
+    assert message in refused(capsys, "run", *arguments, "--out", str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_run_in_the_same_directory_is_refused(trained, capsys):
+    said = refused(capsys, "run", "ising-xor", *SMALL, "--out", str(trained))
+    assert "already holds a run of ising-xor" in said and "--resume" in said
+
+
+def test_evaluate_refuses_too_few_samples_and_what_is_no_run(trained, tmp_path, capsys):
+    assert "at least 2 samples, got 1" in refused(capsys, "evaluate", str(trained), "-n", "1")
+    assert "there is no run in" in refused(capsys, "evaluate", str(tmp_path))
+
+
+def test_a_divergence_ends_with_its_step_and_status_2(tmp_path, capsys):
+    run = [
+        "run",
+        "ising-xor",
+        *SMALL,
+        "lr=1e30",
+        "lr_flow=1e30",
+        "clip=1e30",
+        "--out",
+        str(tmp_path / "run"),
+        "--quiet",
+    ]
+    said = refused(capsys, *run)
+    assert " at step " in said and "the last good checkpoint is" in said
+    assert fl.load(tmp_path / "run").step == 0
+
+
+def test_a_store_of_a_newer_version_and_a_damaged_one_are_refused(tmp_path, capsys):
+    fl.experiment("ising-xor", L=4, layers=1, device="cpu", out=tmp_path / "run")
+    described = tmp_path / "run" / "experiment.json"
+    meta = json.loads(described.read_text())
+    described.write_text(json.dumps(meta | {"format": 99}))
+    assert "was written by format 99" in refused(capsys, "evaluate", str(tmp_path / "run"))
+    described.write_text(json.dumps(meta | {"keys": meta["keys"] | {"L": 6}}))
+    assert "is not of a run like this one" in refused(capsys, "evaluate", str(tmp_path / "run"))
+    described.write_text(json.dumps({key: value for key, value in meta.items() if key != "keys"}))
+    assert "must have keys and a whole seed" in refused(capsys, "evaluate", str(tmp_path / "run"))
+    described.write_text("{")
+    assert "cannot be read" in refused(capsys, "evaluate", str(tmp_path / "run"))
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (Path(self.path),)  # type: ignore[attr-defined]
+
+
+def test_a_pickle_is_refused_and_never_run(tmp_path, capsys):
+    fl.experiment("ising-xor", L=4, layers=1, device="cpu", out=tmp_path / "run")
+    bomb = Bomb()
+    bomb.path = str(tmp_path / "exploded")  # type: ignore[attr-defined]
+    state = pickle.dumps(bomb)
+    (folder,) = (tmp_path / "run" / "checkpoints").glob("step-*")
+    (folder / "state.pt").write_bytes(state)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["state.pt"] = {"sha256": hashlib.sha256(state).hexdigest(), "bytes": len(state)}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert "pickled objects are never loaded" in refused(capsys, "evaluate", str(tmp_path / "run"))
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_the_installed_command_is_this_one():
+    code = "from flowlab.cli import main; raise SystemExit(main())"
+    found = subprocess.run([sys.executable, "-c", code, "run", "ising-xor"], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 2 and "--out" in found.stderr and "Traceback" not in found.stderr
