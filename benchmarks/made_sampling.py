@@ -7,14 +7,10 @@ Prints a table and writes JSON. Every number is the best of several repetitions,
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+import _machine as machine
 import torch
 
 from flowlab.core import named_generator
@@ -40,13 +36,6 @@ class NaiveMADE(MADE):
     """The network once per site."""
 
     choose = Autoregressive.choose
-
-
-def cpu_model() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def best_seconds(actions: dict[str, Callable[[], object]], repeats: dict[str, int]) -> dict[str, float]:
@@ -91,14 +80,14 @@ def measure(side: int, batch: int, threads: int, quick: bool) -> dict[str, float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = machine.parser(__doc__, "made_sampling")
     parser.add_argument("--quick", action="store_true", help="8x8 and 16x16 only, fewer repetitions")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--batch", type=int, default=1000)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "made_sampling.json")
     args = parser.parse_args()
 
-    print(f"MADE, hidden 4N, one layer, float32, batch {args.batch}, {cpu_model()}, torch {torch.__version__}")
+    here = machine.describe()
+    print(f"MADE, hidden 4N, one layer, float32, batch {args.batch}, {here['cpu']}, torch {here['torch']}")
     print(" ".join(format(name, f">{width}") for name, width, _ in COLUMNS))
     rows = []
     for threads in args.threads:
@@ -110,18 +99,7 @@ def main() -> None:
             ]
             print(" ".join(texts), flush=True)
 
-    machine = {
-        "cpu": cpu_model(),
-        "cores": os.cpu_count(),
-        "load_average": os.getloadavg(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(
-        json.dumps({"machine": machine, "batch": args.batch, "quick": args.quick, "rows": rows}, indent=1) + "\n"
-    )
-    print(f"written to {args.out}")
+    machine.write(args.out, {"batch": args.batch, "quick": args.quick, "sampling": rows})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,97 @@
+"""What a training step spends outside sampling, network and optimiser, how long an import takes, memory of the demo.
+
+    python benchmarks/overhead.py
+
+The step is that of ``ising-xor`` at 8 x 8, kept on disk, journaled, checkpointed, with someone reading it five times a
+second or not; the share is one minus the time inside the objective and the optimiser over all of the time.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import _machine as machine
+
+import flowlab as fl
+
+
+class Stopwatch:
+    """Adds up the time spent inside a function."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def wrap(self, function):
+        def timed(*args, **kwargs):
+            started = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.seconds += time.perf_counter() - started
+
+        return timed
+
+
+def step_overhead(steps: int, read: bool) -> dict[str, float | bool]:
+    """The share of a run's time that is not objective or optimiser, perhaps with someone looking."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = fl.experiment("ising-xor", L=8, steps=steps, out=Path(folder) / "run", device="cpu")
+        watch = Stopwatch()
+        run.objective.loss = watch.wrap(run.objective.loss)
+        run.optimisation.step = watch.wrap(run.optimisation.step)
+        done = threading.Event()
+
+        def look() -> None:
+            while not done.wait(0.2):
+                run.reading()
+                len(run.data)
+
+        reader = threading.Thread(target=look, daemon=True)
+        if read:
+            reader.start()
+        started = time.perf_counter()
+        run.run(progress=False)
+        total = time.perf_counter() - started
+        done.set()
+    return {"steps": steps, "read": read, "ms_per_step": 1e3 * total / steps, "overhead": 1 - watch.seconds / total}
+
+
+def import_seconds() -> float:
+    """The best of five fresh processes."""
+
+    def once() -> float:
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import flowlab"], check=True)
+        return time.perf_counter() - started
+
+    return min(once() for _ in range(5))
+
+
+def demo_megabytes() -> float:
+    """Peak resident memory of the demo."""
+    demo = Path(__file__).parent.parent / "demo.py"
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, str(demo.resolve())], check=True, cwd=folder, stdout=subprocess.DEVNULL)
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def main() -> None:
+    options = machine.parser(__doc__, "overhead").parse_args()
+    rows = [step_overhead(1000, read) for read in (False, True)]
+    for row in rows:
+        watched = "read at 5 Hz" if row["read"] else "not looked at"
+        print(f"step, {watched}: {row['ms_per_step']:.1f} ms, {100 * row['overhead']:.1f} % outside (goal: 5 %)")
+    seconds, megabytes = import_seconds(), demo_megabytes()
+    print(f"import flowlab: {seconds:.2f} s (goal: 2.5 s)")
+    print(f"demo: {megabytes:.0f} MB at its peak (goal: 1,000 MB)")
+    machine.write(options.out, {"step": rows, "import_seconds": seconds, "demo_megabytes": megabytes})
+
+
+if __name__ == "__main__":
+    main()
