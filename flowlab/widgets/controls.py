@@ -61,7 +61,7 @@ class RunControls:
             "Stop": "end after this step; the run can be started again",
         }
         self.buttons = {
-            name: ipywidgets.Button(description=name, tooltip=hints[name], disabled=True, layout={"width": "88px"})
+            name: ipywidgets.Button(description=name, tooltip=hints[name], disabled=True, layout={"width": "76px"})
             for name in names
         }
         for name, button in self.buttons.items():
@@ -69,7 +69,9 @@ class RunControls:
         self.progress = ipywidgets.FloatProgress(min=0.0, max=1.0, layout={"width": "100%", "height": "18px"})
         self.status = ipywidgets.HTML("no run yet", layout={"margin": "0 0 0 12px"})
         self.numbers = ipywidgets.HTML(layout={"min_height": "28px"})
-        row = ipywidgets.HBox([*self.buttons.values(), self.status], layout={"align_items": "center"})
+        row = ipywidgets.HBox(
+            [*self.buttons.values(), self.status], layout={"align_items": "center", "flex_flow": "row wrap"}
+        )
         self.widget = ipywidgets.VBox([row, self.progress, self.numbers], layout={"width": "100%"})
 
     def press(self, name: str) -> None:
@@ -103,7 +105,7 @@ def status_html(experiment: Run) -> str:
         parts.append(f"{duration(experiment.seconds_left)} left")
     parts.append(str(experiment.device))
     dot = f"<span style='color:{_DOT.get(state, '#8f9ba5')}'>●</span>"
-    return f"{dot} <b>{state}</b> · {escape(' · '.join(parts))}"
+    return f"<span style='white-space:nowrap'>{dot} <b>{state}</b> · {escape(' · '.join(parts))}</span>"
 
 
 def numbers_html(data: xr.Dataset) -> str:

@@ -32,7 +32,7 @@ class Lab(Panel):
         self.widget = ipywidgets.Tab(
             [panel.widget for panel in self.panels],
             titles=("Train", "Layers", "Retrain"),
-            layout={"width": "100%", "min_width": "760px"},
+            layout={"width": "calc(100% - 4px)", "min_width": "760px"},
         )
         self.widget.observe(lambda _: self.publisher.wake(), "selected_index")
 

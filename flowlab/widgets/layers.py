@@ -45,7 +45,9 @@ class LayersPanel(Panel):
         self.data: xr.Dataset | None = None
         self._wanted, self._drawn_at, self._drawn_step = True, 0.0, -1
         narrow = {"description_width": "initial"}
-        self.layer = ipywidgets.IntSlider(0, 0, 1, description="layer", disabled=True, style=narrow)
+        self.layer = ipywidgets.IntSlider(
+            0, 0, 1, description="layer", disabled=True, style=narrow, layout={"width": "240px"}
+        )
         self.play = ipywidgets.Play(0, 0, 1, interval=700, disabled=True, show_repeat=False)
         self._link = ipywidgets.jslink((self.play, "value"), (self.layer, "value"))
         self.sample = ipywidgets.BoundedIntText(
