@@ -1,0 +1,141 @@
+"""The first tutorial in a real JupyterLab, from its first cell to the buttons of the live lab."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.helpers import Lab, artifact, run_all
+
+TUTORIAL = "01_a_flow_learns_the_ising_model.ipynb"
+STATUS = re.compile(r"(ready|running|paused|stopped|finished|failed) · step ([\d\u202f]+) of")
+
+
+class LivePanel:
+    """The lab in the tutorial's last cell, as a person uses it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.output = page.locator(".jp-OutputArea-output").filter(has=page.locator(".jupyter-widget-tab"))
+
+    def tab(self, name: str) -> None:
+        self.output.get_by_role("tab", name=name, exact=True).click()
+
+    def press(self, name: str) -> None:
+        self.output.get_by_role("button", name=name, exact=True).click()
+
+    def status(self) -> Locator:
+        """The status line of the tab in front."""
+        lines = self.output.locator(".widget-html-content").filter(has_text=STATUS)
+        return lines.locator("visible=true").first
+
+    def step(self) -> int:
+        found = STATUS.search(self.status().inner_text())
+        assert found, self.status().inner_text()
+        return int(found[2].replace("\u202f", ""))
+
+    def wait_for_state(self, state: str) -> None:
+        expect(self.status()).to_contain_text(f"{state} ·", timeout=30_000)
+
+    def wait_for_step_after(self, step: int) -> None:
+        later = """([line, step]) => {
+            const found = /step ([\\d\\u202f]+) of/.exec(line.textContent);
+            return found && Number(found[1].replaceAll('\\u202f', '')) > step;
+        }"""
+        self.page.wait_for_function(later, arg=[self.status().element_handle(), step])
+
+    def lines(self) -> Locator:
+        """The curves in the tab in front; what is exactly level, as an exact value, has no height and is not seen."""
+        return self.output.locator(".scatterlayer path.js-line").locator("visible=true")
+
+    def lattice(self) -> str:
+        """The lattice image on show, as the browser holds it."""
+        image = self.output.locator(".heatmaplayer image").locator("visible=true").first
+        image.wait_for(state="attached")
+        return str(image.evaluate("e => e.getAttribute('href') || e.href.baseVal"))
+
+    def shot(self, name: str) -> None:
+        self.output.screenshot(path=artifact(name))
+
+
+@pytest.fixture(scope="module")
+def live(page: Page, lab: Lab) -> LivePanel:
+    """Tutorial 01, run to its end, with the live lab in view."""
+    run_all(page, lab, TUTORIAL)
+    panel = LivePanel(page)
+    panel.output.wait_for(timeout=120_000)
+    panel.output.scroll_into_view_if_needed()
+    return panel
+
+
+def test_the_curve_appears_while_training_runs(live: LivePanel) -> None:
+    live.wait_for_state("running")
+    live.wait_for_step_after(100)
+    expect(live.output.get_by_text("free-energy bound per site:").locator("visible=true")).to_contain_text("exact")
+    drawn = "e => e.getAttribute('d').length"
+    expect(live.lines()).to_have_count(3)  # the bound, its error band and the ESS
+    before = max(live.lines().evaluate_all(f"all => all.map({drawn})"))
+    live.wait_for_step_after(live.step() + 100)
+    live.page.wait_for_function(
+        "([before]) => Math.max(...[...document.querySelectorAll('.jupyter-widget-tab .js-line')]"
+        ".map(e => e.getAttribute('d').length)) > before",
+        arg=[before],
+    )
+    live.shot("1-train.png")
+
+
+def test_the_slider_walks_through_the_layers(live: LivePanel) -> None:
+    live.tab("Layers")
+    live.output.get_by_text(re.compile("samples drawn at step")).wait_for()
+    latent = live.lattice()
+    live.shot("2-layers-latent.png")
+    handle = live.output.locator(".noUi-handle").locator("visible=true").first
+    handle.focus()
+    handle.press("ArrowRight")
+    live.output.locator(".gtitle").filter(has_text="layer 1 of 4").wait_for()
+    live.page.wait_for_function(
+        "before => [...document.querySelectorAll('.jupyter-widget-tab .heatmaplayer image')]"
+        ".some(e => (e.getAttribute('href') || e.href.baseVal) !== before)",
+        arg=latent,
+    )
+    assert live.lattice() != latent
+    live.shot("3-layers-first.png")
+
+
+def test_pause_resume_and_stop(live: LivePanel) -> None:
+    live.tab("Train")
+    live.press("Pause")
+    live.wait_for_state("paused")
+    paused = live.step()
+    live.shot("4-paused.png")
+    live.page.wait_for_timeout(1500)  # enough for a hundred steps
+    assert live.step() == paused
+    live.press("Resume")
+    live.wait_for_state("running")
+    live.wait_for_step_after(paused)
+    live.press("Stop")
+    live.wait_for_state("stopped")
+    live.shot("5-stopped.png")
+
+
+def test_retraining_at_another_temperature_draws_a_second_curve(live: LivePanel) -> None:
+    live.tab("Retrain")
+    lines = live.lines().count()
+    handle = live.output.locator(".noUi-handle").locator("visible=true").first
+    handle.focus()
+    for _ in range(12):
+        handle.press("ArrowRight")
+    steps = live.output.get_by_label("steps").locator("visible=true")
+    steps.fill("200")
+    steps.press("Enter")
+    live.press("Retrain")
+    live.wait_for_state("running")
+    live.output.get_by_text(re.compile("from the weights of step")).wait_for()
+    live.wait_for_state("finished")
+    names = live.output.locator(".legendtext").locator("visible=true")
+    expect(names).to_have_count(2)
+    assert len(set(names.all_text_contents())) == 2, names.all_text_contents()
+    expect(live.lines()).to_have_count(lines + 2)  # its bound and its ESS
+    live.shot("6-retrained.png")
