@@ -17,7 +17,6 @@ ROWS = [
     {"L": 8, "seconds": 110, "start": "local_field"},
     {"L": 8, "seconds": 110, "start": "identity"},
     {"L": 16, "seconds": 560, "start": "identity"},
-    {"L": 16, "seconds": 560, "start": "local_field"},
 ]
 """The goals: ESS 0.97 and a gap of 5e-4 per site in 120 s at L = 8, ESS 0.5 in 10 minutes at L = 16."""
 
