@@ -13,13 +13,12 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-import flowlab.studies  # noqa: F401  (first, so that the name ``studies`` below stays the function)
 from flowlab import estimators, exact
 from flowlab.core import Density, Draw, Flow, LayerState, MarkovChain, Representation, System
 from flowlab.densities import MADE, IndependentSpins, Pushforward, Z2Symmetrized
 from flowlab.flows import Composed, XorCoupling
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
-from flowlab.training import Experiment, Objective, ReverseKL, Training, experiment, load, studies, study
+from flowlab.training import Experiment, Objective, ReverseKL, Training, experiment, load, study
 
 __version__ = "0.1.0"
 
@@ -60,6 +59,5 @@ __all__ = [
     "exact",
     "experiment",
     "load",
-    "studies",
     "study",
 ]

@@ -43,7 +43,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_list_shows_every_study_with_its_keys(capsys):
     assert main(["list"]) == 0
     said = capsys.readouterr().out
-    for study in fl.studies().values():
+    for study in fl.training.studies().values():
         assert study.name in said and study.summary in said
         assert all(f"{key}=" in said for key in study.defaults)
     assert "beta for T" in said and "z2=none" in said

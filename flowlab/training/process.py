@@ -61,7 +61,7 @@ def offer(listener: queue.Queue[dict[str, float]], record: dict[str, float]) -> 
 
 
 class Cadence:
-    """Does something now and then: at least ``seconds`` apart, and seldom enough to take under 2 % of the time.
+    """Does something now and then: at least ``seconds`` apart, and seldom enough to take under 4 % of the time.
 
     Args:
         seconds: shortest time between two calls.
@@ -78,4 +78,4 @@ class Cadence:
             return
         action()
         now = time.monotonic()
-        self._next = now + max(self.seconds, 50 * (now - started))
+        self._next = now + max(self.seconds, 25 * (now - started))

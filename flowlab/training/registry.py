@@ -99,7 +99,7 @@ def experiment(name: str, /, *, seed: int = 0, out: str | Path | None = None, **
     """The Experiment of a study.
 
     Args:
-        name: of the study; ``studies()`` has them all.
+        name: of the study; ``flowlab list`` shows them all, :func:`flowlab.training.studies` returns them.
         seed: of every random number of the run.
         out: directory to keep the run in; None for a run in memory only.
         keys: of the study, e.g. ``L=8, T=2.3``; what is not given has the study's default.

@@ -89,7 +89,7 @@ def test_a_study_speaks_for_itself():
 
 
 def test_every_key_of_every_study_is_documented_and_its_default_is_of_its_type():
-    for study in fl.studies().values():
+    for study in fl.training.studies().values():
         documented = study.function.__doc__.split("Keys:")[1]
         for key, value in study.defaults.items():
             assert key in documented, key
