@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 import warnings
@@ -130,7 +131,11 @@ def _lab(options: argparse.Namespace) -> int:
     tutorials = Path("tutorials")
     folder = options.dir or (tutorials if tutorials.is_dir() else ".")
     command = [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--ServerApp.root_dir={Path(folder).resolve()}"]
-    return subprocess.call(command + (["--no-browser"] if options.no_browser else []))
+    command += ["--LabApp.news_url=None", "--LabApp.extension_manager=readonly"]  # nothing is fetched
+    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    command += ["--no-browser"] if options.no_browser else []
+    command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # as in a container
+    return subprocess.call(command)
 
 
 def _keys(words: Sequence[str]) -> dict[str, str]:

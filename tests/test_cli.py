@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
+import re
+import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -209,3 +214,23 @@ def test_the_installed_command_is_this_one():
     code = "from flowlab.cli import main; raise SystemExit(main())"
     found = subprocess.run([sys.executable, "-c", code, "run", "ising-xor"], capture_output=True, text=True, timeout=60)
     assert found.returncode == 2 and "--out" in found.stderr and "Traceback" not in found.stderr
+
+
+def test_lab_answers_on_loopback_and_only_with_its_token(tmp_path):
+    """JupyterLab as ``flowlab lab`` starts it: the address it prints works, the same one without a token does not."""
+    own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    command = [sys.executable, "-c", "from flowlab.cli import main; main()", "lab", str(tmp_path), "--no-browser"]
+    server = subprocess.Popen(command, env=os.environ | own, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        address = re.compile(r"http://127\.0\.0\.1:\d+/lab\?token=\w{20,}")
+        printed = next(found[0] for line in server.stderr if (found := address.search(line)))
+        status = printed.replace("/lab?", "/api/status?")
+        with urllib.request.urlopen(status, timeout=10) as answer:
+            assert answer.status == 200
+        with pytest.raises(urllib.error.HTTPError, match="403") as refusal:
+            urllib.request.urlopen(status.split("?")[0], timeout=10)
+        refusal.value.close()
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+        server.stderr.close()
