@@ -108,7 +108,7 @@ def ising_xor(
         density = Z2Symmetrized(density, "all" if action is None else action)
 
     def annealing(progress: float) -> dict[str, float | Tensor]:
-        return {"T": T / inverse_temperature_ramp(progress, 0.0 if warm else anneal)}
+        return {"T": T / inverse_temperature_ramp(progress, anneal)} if progress < anneal else {}
 
     return Training(
         target,

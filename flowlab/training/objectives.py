@@ -22,12 +22,14 @@ class Loss(NamedTuple):
         value: 0-d; its gradient is the gradient to follow, its value is not always the loss (see ``loss``).
         loss: the number that is minimised.
         draw: the configurations drawn from the density, detached.
+        log_weight: (n,) of these configurations at the target that was trained on, detached.
         metrics: further numbers for the record.
     """
 
     value: Tensor
     loss: Tensor
     draw: Draw
+    log_weight: Tensor
     metrics: dict[str, float]
 
 
@@ -81,7 +83,8 @@ class ReverseKL(Objective):
 
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
         draw = density.draw(n, generator=generator)
-        R = draw.log_q - target.log_weight(draw.x)
+        log_weight = target.log_weight(draw.x)
+        R = draw.log_q - log_weight
         value = R.mean()
         metrics: dict[str, float] = {}
         if draw.score.requires_grad:
@@ -90,7 +93,8 @@ class ReverseKL(Objective):
             else:
                 term = ((R.detach() - self._level(R.detach())) * draw.score).mean()
             value = value + term
-        return Loss(value, R.detach().mean(), Draw(*(part.detach() for part in draw)), metrics)
+        detached = Draw(*(part.detach() for part in draw))
+        return Loss(value, R.detach().mean(), detached, log_weight.detach(), metrics)
 
     def _level(self, R: Tensor) -> Tensor:
         if self.baseline == "leave_one_out":

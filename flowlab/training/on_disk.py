@@ -122,7 +122,7 @@ class OnDisk(ABC):
             self._store.cut_journal(self.step)
             if self._store.newest_checkpoint() is None:
                 self._save_checkpoint()
-            self._checkpoint_cadence, self._snapshot_cadence = Cadence(1.0), Cadence(5.0)
+            self._checkpoint_cadence, self._snapshot_cadence = Cadence(1.0), Cadence(10.0)
 
     def _refuse_older(self) -> None:
         """Another process, or another object of this one, may have taken the run on disk further than this one is."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
@@ -16,8 +17,9 @@ from torch import Tensor
 from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.training import readings
+from flowlab.training.arrays import to_array
 from flowlab.training.experiment import Experiment
-from flowlab.training.objectives import Loss, Objective
+from flowlab.training.objectives import Objective
 from flowlab.training.optimisation import Optimisation, Schedule, has_plateaued
 from flowlab.training.process import torch_threads
 from flowlab.training.registry import neighbour
@@ -36,7 +38,7 @@ class Training(Experiment):
         batch: configurations drawn a step.
         learning_rate: peak rate by role, e.g. ``{"base": 1e-3, "flow": 1e-3}``.
         schedule, warmup, clip: see :class:`flowlab.training.optimisation.Optimisation`.
-        annealing: progress (0 to 1) -> couplings to train at; None for the target's own all the time.
+        annealing: progress (0 to 1) -> couplings to train at, empty for the target's own; None for these all the time.
         patience: stop when the bound has not improved over this many steps; 0 never stops early.
         seed, threads: see :class:`flowlab.training.Experiment`.
         device: where to compute, "cpu", "cuda" or "mps".
@@ -100,35 +102,35 @@ class Training(Experiment):
         self.density.anneal(progress)
         loss = self.objective.loss(self.density, target, self.batch, generator=self.generator)
         grad_norm, learning_rate = self.optimisation.step(loss.value, progress)
-        if not (math.isfinite(grad_norm) and bool(loss.loss.isfinite())):
-            raise FloatingPointError(self._diverged(float(loss.loss), grad_norm))
-        temperature = float(target.couplings["T"]) if "T" in target.couplings else math.nan
-        return self._metrics(loss) | {
+        value = float(loss.loss)
+        if not (math.isfinite(grad_norm) and math.isfinite(value)):
+            raise FloatingPointError(self._diverged(value, grad_norm))
+        log_weight = loss.log_weight
+        if couplings:
+            with torch.no_grad():
+                log_weight = self.target.log_weight(loss.draw.x)
+        return self._metrics(to_array(log_weight), to_array(loss.draw.log_q)) | {
+            "loss": value,
             "grad_norm": grad_norm,
             "learning_rate": learning_rate,
-            "inverse_temperature": 1.0 / temperature,
+            "inverse_temperature": 1.0 / float(target.couplings.get("T", math.nan)),
             "stage": 0,
+            **loss.metrics,
         }
 
-    def _metrics(self, loss: Loss) -> dict[str, float]:
-        x, log_q, _ = loss.draw
-        with torch.no_grad():
-            log_weight = self.target.log_weight(x)
-            log_w = (log_weight - log_q).double()
-            w = (log_w - log_w.max()).exp()
-            n = len(w)
-            smaller = (w.sort().values * torch.arange(n - 1, -1, -1, device=w.device)).sum() * 2 / (n * (n - 1))
-            numbers = {
-                "loss": loss.loss.double(),
-                "log_z_bound": log_w.mean(),
-                "log_z_bound_error": log_w.std() / n**0.5,
-                "ess": w.mean().square() / w.square().mean(),
-                "acceptance": smaller / w.mean(),
-                "energy_mean": -log_weight.double().mean() * self.target.couplings.get("T", w.new_tensor(math.nan)),
-                "log_q_mean": log_q.double().mean(),
-            }
-            values = torch.stack([v.to(w.device) for v in numbers.values()]).tolist()
-        return dict(zip(numbers, values, strict=True)) | loss.metrics
+    def _metrics(self, log_weight: np.ndarray, log_q: np.ndarray) -> dict[str, float]:
+        """How good the batch is for the final target; (n,) each. Plain numpy, since this is done at every step."""
+        log_w, n = log_weight - log_q, len(log_q)
+        w = np.exp(log_w - log_w.max())
+        smaller_of_two = 2.0 * (np.sort(w) @ np.arange(n - 1.0, -1.0, -1.0)) / (n * (n - 1))
+        return {
+            "log_z_bound": float(log_w.mean()),
+            "log_z_bound_error": float(log_w.std(ddof=1) / n**0.5),
+            "ess": float(w.mean() ** 2 / np.square(w).mean()),
+            "acceptance": float(smaller_of_two / w.mean()),
+            "energy_mean": -float(log_weight.mean()) * float(self.target.couplings.get("T", math.nan)),
+            "log_q_mean": float(log_q.mean()),
+        }
 
     def _diverged(self, loss: float, grad_norm: float) -> str:
         what = f"the loss became {loss}" if not math.isfinite(loss) else f"the gradient norm became {grad_norm}"
@@ -169,14 +171,14 @@ class Training(Experiment):
     # reading while it trains
 
     def reading(self) -> tuple[int, Density]:
-        """The step and a detached copy of the density, as of the last step or at most 0.2 s old.
+        """The step and a detached copy of the density, as of the last step or at most 0.5 s old.
 
         While another thread trains, that thread makes the copy between two steps; where it is held up there (paused, or
         a ``stream`` that nobody draws from), this one does.
         """
         elsewhere = self._streamer not in (None, threading.get_ident())
         copied = self._copy
-        if copied is None or (copied[0] != self.step and not (elsewhere and time.monotonic() - copied[1] < 0.2)):
+        if copied is None or (copied[0] != self.step and not (elsewhere and time.monotonic() - copied[1] < 0.5)):
             self._published.clear()
             self._wanted.set()
             while not (elsewhere and self._published.wait(0.05)):
