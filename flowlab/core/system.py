@@ -72,8 +72,9 @@ class System(nn.Module, ABC):
     def check_couplings(self) -> None:
         """Raise ValueError where a coupling has a value that makes no sense; called by ``at``."""
         for name, value in self.couplings.items():
-            if not bool(torch.isfinite(value.detach())):
-                raise ValueError(f"{name} must be a finite number, got {float(value.detach())}")
+            number = float(value.detach())
+            if not math.isfinite(number):
+                raise ValueError(f"{name} must be a finite number, got {number}")
 
     def check_configurations(self, x: Tensor) -> None:
         """Raise ValueError where x is not a batch of configurations of this system."""
