@@ -119,7 +119,7 @@ class OnDisk(ABC):
         if self.path is not None:
             self._store = Store.open(self.path)
             self._refuse_older()
-            self._store.cut_journal(self.step)
+            self._store.cut(self.step)
             if self._store.newest_checkpoint() is None:
                 self._save_checkpoint()
             self._checkpoint_cadence, self._snapshot_cadence = Cadence(1.0), Cadence(10.0)

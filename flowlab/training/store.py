@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import logging
 import threading
@@ -12,11 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import h5netcdf
-import numpy as np
 import xarray as xr
 from torch import Tensor
-from xarray.backends import H5NetCDFStore
 
 from flowlab.training.atomic import StoreError, StoreLocked, WriterLock, saving, write_atomic
 from flowlab.training.checkpoint import (
@@ -26,13 +22,14 @@ from flowlab.training.checkpoint import (
     remove_leftovers,
     write_checkpoint,
 )
+from flowlab.training.netcdf import from_netcdf, to_netcdf
+from flowlab.training.parts import cut_parts, read_parts, write_part
 from flowlab.training.records import Journal
 from flowlab.training.versions import versions
 
 __all__ = ["FORMAT", "Store", "StoreError", "StoreLocked"]
 
 FORMAT = 1
-_ENCODED = "json_attributes"  # names of the attributes that NetCDF cannot hold and that are stored as JSON text
 _log = logging.getLogger(__name__)
 
 
@@ -175,10 +172,20 @@ class Store:
         """
         return self._journal.read()
 
-    def cut_journal(self, step: int) -> None:
-        """Remove the records of later steps than ``step``, all at once."""
+    def cut(self, step: int) -> None:
+        """Remove the records and the measurements of later steps than ``step``."""
         with self._writing("journal.jsonl"):
             self._journal.cut(step)
+            cut_parts(self.path, step)
+
+    def write_part(self, step: int, part: xr.Dataset) -> None:
+        """Write measurements of a simulation, those up to ``step`` that are in no earlier part."""
+        with self._writing(f"the measurements up to step {step}"):
+            write_part(self.path, step, part)
+
+    def read_parts(self, step: int) -> list[xr.Dataset]:
+        """The measurements up to ``step``, in the parts in which they were written."""
+        return read_parts(self.path, step)
 
     def snapshot(self, dataset: xr.Dataset) -> None:
         """Write ``data.nc``, the records so far; a reader finds the one before or this one."""
@@ -254,45 +261,6 @@ class Store:
             raise StoreError(
                 f"{self.path} holds the records of a run whose experiment.json is missing: choose another --out"
             )
-
-
-def to_netcdf(dataset: xr.Dataset) -> bytes:
-    """The bytes of a NetCDF file with ``dataset``; attributes that are no numbers or strings become JSON text.
-
-    In memory, because HDF5 may crash the process when the disk fills up under it.
-    """
-    plain = dataset.copy()
-    items: list[Any] = [plain, *plain.variables.values()]
-    for item in items:
-        attrs: dict[str, Any] = {}
-        encoded = []
-        for name, value in item.attrs.items():
-            value = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
-            if type(value) not in (int, float, str):
-                encoded.append(name)
-                value = json.dumps(value)
-            attrs[name] = value
-        item.attrs = attrs | ({_ENCODED: ",".join(encoded)} if encoded else {})
-    buffer = io.BytesIO()
-    with h5netcdf.File(buffer, "w") as file:
-        plain.dump_to_store(H5NetCDFStore(file))
-    return buffer.getvalue()
-
-
-def from_netcdf(data: bytes) -> xr.Dataset:
-    """The Dataset that :func:`to_netcdf` was given, in memory.
-
-    >>> from_netcdf(to_netcdf(xr.Dataset(attrs={"n": 3, "warnings": ["ESS is 0.2 %"], "study": None}))).attrs
-    {'n': 3, 'warnings': ['ESS is 0.2 %'], 'study': None}
-    """
-    dataset: xr.Dataset = xr.load_dataset(io.BytesIO(data), engine="h5netcdf")
-    items: list[Any] = [dataset, *dataset.variables.values()]
-    for item in items:
-        encoded = item.attrs.pop(_ENCODED, "").split(",")
-        for name, value in item.attrs.items():
-            value = value.item() if isinstance(value, np.generic) else value
-            item.attrs[name] = json.loads(value) if name in encoded else value
-    return dataset
 
 
 def _lock(path: Path) -> WriterLock:

@@ -27,7 +27,8 @@ import torch
 import xarray as xr
 
 from flowlab.training import atomic, checkpoint
-from flowlab.training.store import FORMAT, Store, StoreError, StoreLocked, from_netcdf, to_netcdf
+from flowlab.training.netcdf import from_netcdf, to_netcdf
+from flowlab.training.store import FORMAT, Store, StoreError, StoreLocked
 
 
 def record(step: int) -> dict[str, Any]:
@@ -99,7 +100,7 @@ def busy_save(path: Path, die_at: int) -> None:
         setattr(os, name, counted(name))
     os.fsync = lambda fd: None  # for speed: it matters to a power cut, not to a kill
     store = Store.open(path)
-    store.cut_journal(4)
+    store.cut(4)
     store.append(record(5))
     store.update_meta(horizon=100)
     store.snapshot(dataset(5))
@@ -242,7 +243,7 @@ def test_killed_at_random_moments_it_loses_nothing_that_was_acknowledged(tmp_pat
             data = store.read_dataset("data.nc")
             assert data is None or data.identical(dataset(data.attrs["last"]))
             assert not list(path.rglob("*.tmp"))
-            store.cut_journal(found.step)
+            store.cut(found.step)
             assert store.read_journal()[-1]["step"] == found.step
             assert found.step > reached or kill == 0
             reached = found.step
@@ -412,7 +413,7 @@ def test_a_reader_changes_nothing_and_may_not_write(tmp_path: Path) -> None:
     assert found is not None
     writes: list[Callable[[], None]] = [
         lambda: reader.append(record(4)),
-        lambda: reader.cut_journal(1),
+        lambda: reader.cut(1),
         lambda: reader.update_meta(a=1),
         lambda: reader.snapshot(dataset(1)),
         lambda: save(reader, 4),
@@ -444,7 +445,7 @@ def test_readers_see_a_whole_run_while_a_writer_writes(tmp_path: Path) -> None:
             if step % 7 == 0:
                 store.update_meta(step=step)
                 step -= 3
-                store.cut_journal(step)
+                store.cut(step)
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -590,7 +591,7 @@ def test_a_full_disk_is_said_and_damages_nothing(tmp_path: Path, monkeypatch: py
         "data.nc": lambda: store.snapshot(dataset(4)),
         "the record of step 4": lambda: store.append(record(4)),
         "experiment.json": lambda: store.update_meta(a=1),
-        "journal.jsonl": lambda: store.cut_journal(1),
+        "journal.jsonl": lambda: store.cut(1),
     }
     for what, call in writes.items():
         room = 20
