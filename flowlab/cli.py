@@ -68,6 +68,8 @@ def _list(options: argparse.Namespace) -> int:
         print("  keys: " + " ".join(f"{key}={_text(value)}" for key, value in study.defaults.items()))
         if study.aliases:
             print("  also: " + ", ".join(f"{alias} for {key}" for alias, (key, _) in study.aliases.items()))
+        for name, values in study.presets.items():
+            print(f"  preset={name}: " + " ".join(f"{key}={_text(value)}" for key, value in values.items()))
     return 0
 
 

@@ -8,7 +8,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,13 @@ class Study:
         name: e.g. "ising-xor".
         function: its keyword arguments are the keys, with types and defaults; besides, it takes ``seed`` and ``warm``.
         aliases: other spelling -> (key, conversion), e.g. beta -> (T, 1/beta).
+        presets: name -> values of some keys, chosen together by ``preset=name``; what is given besides overrides them.
     """
 
     name: str
     function: Callable[..., Experiment]
     aliases: Mapping[str, tuple[str, Callable[[float], float]]]
+    presets: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
 
     @property
     def defaults(self) -> dict[str, Scalar]:
@@ -49,13 +51,19 @@ class Study:
         return self.defaults | self.given(keys)
 
     def given(self, keys: Mapping[str, Any]) -> dict[str, Scalar]:
-        """``keys`` checked and converted, with aliases resolved.
+        """``keys`` checked and converted, with aliases and a preset resolved.
 
         Raises:
             ValueError: for a key that does not exist (with those that do), a value of the wrong type, or a key together
                 with its alias.
         """
         hints = typing.get_type_hints(self.function)
+        keys = dict(keys)
+        preset = keys.pop("preset", None) if self.presets else None
+        if preset is not None:
+            if preset not in self.presets:
+                raise ValueError(f"{self.name} has the presets {', '.join(self.presets)}, got {preset!r}")
+            return {**self.presets[preset], **self.given(keys)}
         unknown = sorted(set(keys) - set(self.defaults) - set(self.aliases))
         if unknown:
             known = ", ".join([*self.defaults, *self.aliases])
@@ -78,12 +86,15 @@ _studies: dict[str, Study] = {}
 
 
 def study(
-    name: str, *, aliases: Mapping[str, tuple[str, Callable[[float], float]]] | None = None
+    name: str,
+    *,
+    aliases: Mapping[str, tuple[str, Callable[[float], float]]] | None = None,
+    presets: Mapping[str, Mapping[str, Scalar]] | None = None,
 ) -> Callable[[Callable[..., Experiment]], Callable[..., Experiment]]:
-    """Register a function of keyword arguments with defaults (JSON scalars) as the study ``name``."""
+    """Register a function of keyword arguments with defaults (JSON scalars) as the study ``name``; see :class:`Study`."""
 
     def register(function: Callable[..., Experiment]) -> Callable[..., Experiment]:
-        _studies[name] = Study(name, function, dict(aliases or {}))
+        _studies[name] = Study(name, function, dict(aliases or {}), dict(presets or {}))
         return function
 
     return register
