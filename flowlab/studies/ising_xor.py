@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from flowlab.core import Density, named_generator
 from flowlab.densities import MADE, IndependentSpins, Pushforward, Z2Symmetrized
@@ -20,7 +19,7 @@ from flowlab.flows.xor import Parity, Start
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 from flowlab.training import ReverseKL, Training, study
 from flowlab.training.devices import resolve_device
-from flowlab.training.optimisation import inverse_temperature_ramp
+from flowlab.training.optimisation import beta_ramp
 
 
 @study("ising-xor", aliases={"beta": ("T", lambda beta: 1.0 / beta)})
@@ -80,8 +79,6 @@ def ising_xor(
         raise ValueError(f"width and depth must be at least 1, got {width} and {depth}")
     if mask_width < 1 or mask_depth < 1:
         raise ValueError(f"mask_width and mask_depth must be at least 1, got {mask_width} and {mask_depth}")
-    if not 0 <= anneal <= 1:
-        raise ValueError(f"anneal must lie in [0, 1], a fraction of the run, got {anneal}")
     target = Ising((L, L), T, h=h)
     if order == "auto":
         order = "checkerboard" if layers and start == "local_field" else "raster"
@@ -107,9 +104,6 @@ def ising_xor(
         action = flow.pull_flip(-torch.ones(L, L))
         density = Z2Symmetrized(density, "all" if action is None else action)
 
-    def annealing(progress: float) -> dict[str, float | Tensor]:
-        return {"T": T / inverse_temperature_ramp(progress, anneal)} if progress < anneal else {}
-
     return Training(
         target,
         Pushforward(flow, density) if layers else density,
@@ -119,7 +113,7 @@ def ising_xor(
         learning_rate={"base": lr, "flow": lr_flow, "baseline": 1e-2},
         clip=clip,
         warmup=0.05 if warm else 0.0,
-        annealing=annealing if anneal > 0 and not warm else None,
+        annealing=None if warm else beta_ramp(T, anneal),
         patience=patience,
         seed=seed,
         threads=threads,

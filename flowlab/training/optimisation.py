@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import nn
+from torch import Tensor, nn
 
 Schedule = Literal["constant", "cosine", "exponential"]
 SCHEDULES = ("constant", "cosine", "exponential")
@@ -39,6 +40,20 @@ def inverse_temperature_ramp(progress: float, anneal: float) -> float:
     if progress >= anneal:
         return 1.0
     return 1.0 - 0.8 * (1.0 - progress / anneal) ** 2
+
+
+def beta_ramp(T: float, anneal: float) -> Callable[[float], dict[str, float | Tensor]] | None:
+    """Progress -> the couplings to train at: beta rises to 1/T by :func:`inverse_temperature_ramp`; None for no ramp.
+
+    >>> ramp = beta_ramp(1.0, 0.5)
+    >>> round(ramp(0.0)["T"], 9), ramp(0.5)
+    (5.0, {})
+    """
+    if not 0 <= anneal <= 1:
+        raise ValueError(f"anneal must lie in [0, 1], a fraction of the run, got {anneal}")
+    if anneal == 0:
+        return None
+    return lambda progress: {"T": T / inverse_temperature_ramp(progress, anneal)} if progress < anneal else {}
 
 
 class Optimisation:
