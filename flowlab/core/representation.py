@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -28,3 +29,10 @@ class Representation(System):
     @abstractmethod
     def reduce(self, s: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Parent configurations (n, *parent.shape) -> (n, *self.shape)."""
+
+    def at(self, **couplings: float | Tensor) -> Self:
+        """The same representation, and the same parent, with other couplings; see :meth:`System.at`."""
+        other = super().at(**couplings)
+        shared = [name for name in couplings if name in self.parent.couplings]
+        other.parent = self.parent.at(**{name: other.couplings[name] for name in shared})
+        return other

@@ -65,6 +65,8 @@ class System(nn.Module, ABC):
         if unknown:
             raise ValueError(f"{type(self).__name__} has the couplings {sorted(self.couplings)}, got {unknown}")
         other = copy.copy(self)
+        for name in ("_parameters", "_buffers", "_modules"):  # a shallow copy shares them: moving it would move self
+            other.__dict__[name] = self.__dict__[name].copy()
         other.couplings = self.couplings | {name: as_coupling(value) for name, value in couplings.items()}
         other.check_couplings()
         return other
