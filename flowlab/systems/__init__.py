@@ -1,5 +1,7 @@
 """What is sampled: lattice geometry and the systems on it."""
 
+from flowlab.systems.hubbard_stratonovich import ContinuousSpinGlass
 from flowlab.systems.ising import CRITICAL_TEMPERATURE, Ising
+from flowlab.systems.spin_glass import SpinGlass
 
-__all__ = ["CRITICAL_TEMPERATURE", "Ising"]
+__all__ = ["CRITICAL_TEMPERATURE", "ContinuousSpinGlass", "Ising", "SpinGlass"]

@@ -1,0 +1,290 @@
+"""Ising spins with any symmetric couplings: Sherrington-Kirkpatrick, Edwards-Anderson, and what a user brings."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowlab.core import System
+from flowlab.core.system import as_coupling
+
+LATTICE_DIMS = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
+GATHER_BELOW = 1 / 16  # largest degree / N up to which gathering neighbours is cheaper than a matrix product
+
+
+class SpinGlass(System):
+    """Ising spins with couplings of their own: E(s) = -Σ_{i<j} J_ij s_i s_j - Σ_i h_i s_i, ln weight = -E/T, k_B = 1.
+
+    Where every site has few neighbours, energies and local fields gather them and cost O(N z) a configuration, with z
+    the largest number of neighbours; else they are matrix products. J is kept in float64, results have x's type.
+
+    Args:
+        J: (N, N) couplings, symmetric with zero diagonal: an array, a dense or sparse tensor, a SciPy sparse matrix.
+        T: temperature in the units of J, positive.
+        h: fields, one a site ((N,) or the lattice's shape) or one number for all; by default none.
+        shape: sides of a lattice whose sites, in raster order, are those of J; by default (N,), no lattice.
+
+    Raises:
+        ValueError: for a J that is not symmetric, couples a site to itself or is not finite, fields or a shape of
+            another number of sites, or T <= 0.
+
+    >>> glass = SpinGlass(np.array([[0.0, 1.0], [1.0, 0.0]]), T=2.0, h=[0.0, 0.5])
+    >>> glass.energy(torch.tensor([[1.0, 1.0], [1.0, -1.0]])).tolist()
+    [-1.5, 1.5]
+    >>> glass.title
+    'Spin glass N = 2, in fields, T = 2'
+    """
+
+    h: Tensor
+    _matrix: Tensor | None
+    _sites: Tensor | None
+    _bonds: Tensor | None
+
+    def __init__(self, J: Any, T: float | Tensor, h: Any = None, *, shape: tuple[int, ...] | None = None) -> None:
+        super().__init__()
+        n, rows, columns, values = _entries(J)
+        self.shape, self.dims = _lattice(shape, n)
+        self.domain = "spin"
+        self.couplings = {"T": as_coupling(T)}
+        self.check_couplings()
+        self.name = f"Spin glass {_sides(self.shape)}"
+        self.register_buffer("h", _fields(h, self.shape), persistent=False)
+        sparse = np.bincount(rows, minlength=n).max() <= GATHER_BELOW * n
+        sites, bonds = _table(n, rows, columns, values) if sparse else (None, None)
+        matrix = None
+        if not sparse:
+            matrix = torch.zeros(n, n, dtype=torch.float64)
+            matrix[rows, columns] = torch.from_numpy(values)
+        for name, value in {"_matrix": matrix, "_sites": sites, "_bonds": bonds}.items():
+            self.register_buffer(name, value, persistent=False)
+
+    @classmethod
+    def sherrington_kirkpatrick(cls, n: int, T: float | Tensor, seed: int = 0) -> Self:
+        """Every pair of n sites coupled by J_ij ~ N(0, 1/n), critical at T = 1 (Sherrington, Kirkpatrick 1975).
+
+        The couplings are ``np.random.default_rng(seed).standard_normal(n * (n - 1) // 2) / sqrt(n)`` in the order of
+        ``np.triu_indices(n, 1)``.
+
+        Args:
+            n: number of sites, at least 2.
+            T: temperature, positive.
+            seed: number of the instance, not negative.
+
+        >>> glass = SpinGlass.sherrington_kirkpatrick(64, T=0.5, seed=3)
+        >>> glass.title, round(float(glass.J[0, 1]), 6)
+        ('Sherrington-Kirkpatrick N = 64, instance 3, T = 0.5', 0.255115)
+        """
+        if int(n) != n or n < 2:
+            raise ValueError(f"n must be a number of sites of at least 2, got {n}")
+        n = int(n)
+        J = np.zeros((n, n))
+        J[np.triu_indices(n, 1)] = _instance(seed).standard_normal(n * (n - 1) // 2) / math.sqrt(n)
+        glass = cls(J + J.T, T)
+        glass.name = f"Sherrington-Kirkpatrick N = {n}, instance {seed}"
+        return glass
+
+    @classmethod
+    def edwards_anderson(
+        cls, shape: tuple[int, ...], T: float | Tensor, seed: int = 0, kind: Literal["gaussian", "pm1"] = "gaussian"
+    ) -> Self:
+        """Nearest neighbours of a periodic lattice coupled at random (Edwards, Anderson 1975).
+
+        With ``rng = np.random.default_rng(seed)`` and d axes the couplings are ``rng.standard_normal((d, *shape))`` or
+        ``2 * rng.integers(0, 2, (d, *shape)) - 1``: entry [a, site] joins the site to the next along axis a. On a side
+        of 2 a pair of neighbours has two bonds, whose couplings add.
+
+        Args:
+            shape: one, two or three sides of at least 2.
+            T: temperature, positive.
+            seed: number of the instance, not negative.
+            kind: ``"gaussian"`` for J_ij ~ N(0, 1), ``"pm1"`` for -1 or 1 with equal chances.
+
+        >>> glass = SpinGlass.edwards_anderson((4, 6), T=1.0, seed=2, kind="pm1")
+        >>> glass.title, glass.dims, int((glass.J != 0).sum(1)[0])
+        ('Edwards-Anderson 4 × 6, ±1 couplings, instance 2, T = 1', ('y', 'x'), 4)
+        """
+        sides = tuple(shape)
+        if not 1 <= len(sides) <= 3 or any(int(side) != side or side < 2 for side in sides):
+            raise ValueError(f"shape must be one, two or three sides of at least 2, got {shape}")
+        sides = tuple(int(side) for side in sides)
+        rng, size = _instance(seed), (len(sides), *sides)
+        if kind not in ("gaussian", "pm1"):
+            raise ValueError(f"kind must be 'gaussian' or 'pm1', got {kind!r}")
+        couplings = rng.standard_normal(size) if kind == "gaussian" else 2.0 * rng.integers(0, 2, size) - 1
+        site = np.arange(math.prod(sides)).reshape(sides)
+        here = np.tile(site.ravel(), len(sides))
+        there = np.concatenate([np.roll(site, -1, axis).ravel() for axis in range(len(sides))])
+        J = torch.sparse_coo_tensor(
+            torch.from_numpy(np.stack([np.append(here, there), np.append(there, here)])),
+            torch.from_numpy(np.tile(couplings.ravel(), 2)),
+            (site.size, site.size),
+            check_invariants=False,
+        )
+        glass = cls(J, T, shape=sides)
+        random = "Gaussian" if kind == "gaussian" else "±1"
+        glass.name = f"Edwards-Anderson {_sides(sides)}, {random} couplings, instance {seed}"
+        return glass
+
+    def check_couplings(self) -> None:
+        super().check_couplings()
+        if float(self.couplings["T"].detach()) <= 0:
+            raise ValueError(f"T must be positive, got {float(self.couplings['T'].detach())}")
+
+    @property
+    def title(self) -> str:
+        fields = "" if self.flip_symmetric else ", in fields"
+        return f"{self.name}{fields}, T = {float(self.couplings['T'].detach()):.4g}"
+
+    @property
+    def flip_symmetric(self) -> bool:
+        return not bool(self.h.any())
+
+    @property
+    def J(self) -> Tensor:
+        """(N, N) couplings as a dense matrix; made anew at each call where neighbours are gathered."""
+        if self._matrix is not None:
+            return self._matrix
+        assert self._sites is not None and self._bonds is not None
+        empty = torch.zeros(self.n_sites, self.n_sites, dtype=self._bonds.dtype, device=self._bonds.device)
+        return empty.scatter_add_(1, self._sites.T, self._bonds.T)
+
+    def neighbours(self) -> tuple[Tensor, Tensor]:
+        """Who is coupled to whom: (N, z) site numbers, int64, and (N, z) couplings, float64.
+
+        z is the largest number of neighbours; a site with fewer names itself in the rest, with coupling 0.
+
+        >>> J = torch.zeros(3, 3)
+        >>> J[0, 1] = J[1, 0] = J[1, 2] = J[2, 1] = 0.5
+        >>> [part.tolist() for part in SpinGlass(J, T=1.0).neighbours()]
+        [[[1, 0], [0, 2], [1, 2]], [[0.5, 0.0], [0.5, 0.5], [0.5, 0.0]]]
+        """
+        if self._sites is None or self._bonds is None:
+            J = self.J.cpu().double().numpy()
+            rows, columns = np.nonzero(J)
+            sites, bonds = _table(len(J), rows, columns, J[rows, columns])
+            return sites.T.contiguous().to(self.h.device), bonds.T.contiguous().to(self.h.device)
+        return self._sites.T.contiguous(), self._bonds.T.contiguous().double()
+
+    def coupled(self, x: Tensor) -> Tensor:
+        """(n, N) -> (n, N): Σ_j J_ij x_j, for any real x."""
+        if self._matrix is not None:
+            return x @ self._matrix.to(x.dtype)
+        assert self._sites is not None and self._bonds is not None
+        total = torch.zeros_like(x)
+        for site, bond in zip(self._sites, self._bonds.to(x.dtype), strict=True):
+            total = torch.addcmul(total, bond, x.index_select(1, site))
+        return total
+
+    def local_fields(self, x: Tensor) -> Tensor:
+        """(n, N) or (n, *shape) spins -> Σ_j J_ij s_j + h_i in the same shape: flipping s_i costs 2 s_i times it."""
+        return (self.coupled(x.flatten(1)) + self.h.to(x.dtype)).reshape(x.shape)
+
+    def energy(self, x: Tensor) -> Tensor:
+        """(n, *shape) spins -> (n,) energies E in the units of J."""
+        x = x.flatten(1)
+        return -(x * (0.5 * self.coupled(x) + self.h.to(x.dtype))).sum(-1)
+
+    def log_weight(self, x: Tensor) -> Tensor:
+        """(n, *shape) spins -> (n,): -E/T."""
+        return -self.energy(x) / self.couplings["T"].to(x.dtype)
+
+    def observables(self, x: Tensor) -> dict[str, Tensor]:
+        """``energy_per_site`` E/N and ``magnetization`` Σs/N, each (n,)."""
+        return {"energy_per_site": self.energy(x) / self.n_sites, "magnetization": x.flatten(1).mean(-1)}
+
+    def extra_repr(self) -> str:
+        return self.title
+
+
+def _instance(seed: int) -> np.random.Generator:
+    if int(seed) != seed or seed < 0:
+        raise ValueError(f"seed must be a whole number of at least 0, got {seed}")
+    return np.random.default_rng(int(seed))
+
+
+def _sides(shape: tuple[int, ...]) -> str:
+    return f"N = {shape[0]}" if len(shape) == 1 else " × ".join(map(str, shape))
+
+
+def _lattice(shape: tuple[int, ...] | None, n: int) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Shape and dims of a system of n sites."""
+    if shape is None:
+        return (n,), ("site",)
+    sides = tuple(int(side) for side in shape)
+    if len(sides) not in LATTICE_DIMS or min(sides) < 1 or math.prod(sides) != n:
+        raise ValueError(f"shape must be up to three sides with {n} sites, as many as J has, got {tuple(shape)}")
+    return sides, LATTICE_DIMS[len(sides)]
+
+
+def _fields(h: Any, shape: tuple[int, ...]) -> Tensor:
+    """(N,) float64 fields."""
+    n = math.prod(shape)
+    if h is None:
+        return torch.zeros(n, dtype=torch.float64)
+    fields = torch.as_tensor(h if isinstance(h, Tensor) else np.asarray(h, dtype=np.float64)).detach().double()
+    if fields.ndim and tuple(fields.shape) not in {(n,), shape}:
+        raise ValueError(f"h must have one field for each of the {n} sites of J, got shape {tuple(fields.shape)}")
+    if not bool(fields.isfinite().all()):
+        raise ValueError(f"h must be finite, got {float(fields[~fields.isfinite()].flatten()[0])}")
+    return fields.flatten().expand(n).clone()
+
+
+def _entries(J: Any) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+    """N and the rows, columns and values of the entries of J other than 0, in raster order, checked."""
+    size, rows, columns, values = _coordinates(J)
+    if len(size) != 2 or size[0] != size[1] or size[0] == 0:
+        raise ValueError(f"J must be a square matrix, one row a site, got shape {size}")
+    n, tolerance = size[0], 64 * np.finfo(values.dtype).eps
+    values = values.astype(np.float64)
+    for wrong, problem in ((~np.isfinite(values), "be finite"), ((rows == columns) & (values != 0), "be 0 for i = j")):
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            raise ValueError(f"J[i, j] must {problem}, got J[{rows[at]}, {columns[at]}] = {values[at]:g}")
+    entry, index = np.unique(np.append(rows * n + columns, columns * n + rows), return_inverse=True)
+    mean = np.bincount(index, np.tile(values, 2), minlength=len(entry)) / 2
+    half = np.bincount(index, np.append(values, -values), minlength=len(entry)) / 2
+    if len(entry) and np.abs(half).max() > tolerance * np.abs(mean).max():
+        at = int(np.abs(half).argmax())
+        i, j = divmod(int(entry[at]), n)
+        one, other = mean[at] + half[at], mean[at] - half[at]
+        raise ValueError(f"J must be symmetric, got J[{i}, {j}] = {one:g} and J[{j}, {i}] = {other:g}")
+    kept = mean != 0
+    return n, entry[kept] // n, entry[kept] % n, mean[kept]
+
+
+def _coordinates(J: Any) -> tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarray]:
+    """Shape, rows, columns and values of a matrix of any kind; of a dense one every entry but 0."""
+    if isinstance(J, Tensor):
+        J = J.detach().cpu()
+        if J.layout != torch.strided:
+            J = J.to_sparse_coo().coalesce()
+            (rows, columns), values = J.indices().numpy(), J.values().numpy()
+            return tuple(J.shape), rows, columns, _floats(values)
+    if hasattr(J, "tocoo"):  # a SciPy sparse matrix or array, whose duplicates tocsr adds up
+        J = J.tocsr().tocoo()
+        return tuple(J.shape), J.row.astype(np.int64), J.col.astype(np.int64), _floats(J.data)
+    dense = _floats(np.asarray(J))
+    if dense.ndim != 2:
+        return dense.shape, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+    rows, columns = np.nonzero(dense)
+    return dense.shape, rows, columns, dense[rows, columns]
+
+
+def _floats(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"J must hold real numbers, got {values.dtype}")
+    return values if values.dtype.kind == "f" else values.astype(np.float64)
+
+
+def _table(n: int, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> tuple[Tensor, Tensor]:
+    """(z, N) site numbers of the neighbours and (z, N) couplings, from entries in raster order."""
+    degree = np.bincount(rows, minlength=n)
+    rank = np.arange(len(rows)) - (np.cumsum(degree) - degree)[rows]
+    sites = np.tile(np.arange(n), (int(degree.max()), 1))
+    bonds = np.zeros(sites.shape)
+    sites[rank, rows], bonds[rank, rows] = columns, values
+    return torch.from_numpy(sites), torch.from_numpy(bonds)
