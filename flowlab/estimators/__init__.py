@@ -1,8 +1,9 @@
 """Numbers with errors, from plain arrays: importance weights, mode dropping, the independence chain, observables."""
 
 from flowlab.estimators.correlation import correlation_function
+from flowlab.estimators.divergences import divergences
 from flowlab.estimators.entropy import conditional_entropy
-from flowlab.estimators.evaluation import LowESSWarning, evaluation, scalars
+from flowlab.estimators.evaluation import LowESSWarning, columns, evaluation, scalars
 from flowlab.estimators.gamma import mean, tau_int
 from flowlab.estimators.independence import (
     Chain,
@@ -12,6 +13,7 @@ from flowlab.estimators.independence import (
     rejection_runs,
     tau_int_rejections,
 )
+from flowlab.estimators.mode_collapse import ModeCollapse, mode_collapse
 from flowlab.estimators.mode_dropping import (
     ForwardCheck,
     ModeDropping,
@@ -20,7 +22,18 @@ from flowlab.estimators.mode_dropping import (
     log_z_from_target,
     support_threshold,
 )
+from flowlab.estimators.overlaps import Overlaps, overlap_distribution, overlaps, total_variation
 from flowlab.estimators.spins import magnetization_observables, spin_observables
+from flowlab.estimators.symmetry import site_magnetizations, symmetry_breaking
+from flowlab.estimators.tempering import (
+    Thermalisation,
+    log_z_bennett,
+    log_z_integration,
+    swap_acceptance,
+    thermalisation,
+    thermodynamics,
+)
+from flowlab.estimators.triangles import Triangles, triangle_fractions, triangles
 from flowlab.estimators.weights import Estimate, ess, log_z, log_z_bound, reweighted
 
 __all__ = [
@@ -28,26 +41,45 @@ __all__ = [
     "Estimate",
     "ForwardCheck",
     "LowESSWarning",
+    "ModeCollapse",
     "ModeDropping",
+    "Overlaps",
+    "Thermalisation",
+    "Triangles",
     "acceptance",
+    "columns",
     "conditional_entropy",
     "correlation_function",
+    "divergences",
     "effective_mode_dropping",
     "ess",
     "evaluation",
     "forward_check",
     "independence_chain",
     "log_z",
+    "log_z_bennett",
     "log_z_bound",
     "log_z_from_target",
+    "log_z_integration",
     "longest_rejection_run",
     "magnetization_observables",
     "mean",
+    "mode_collapse",
+    "overlap_distribution",
+    "overlaps",
     "rejection_runs",
     "reweighted",
     "scalars",
+    "site_magnetizations",
     "spin_observables",
     "support_threshold",
+    "swap_acceptance",
+    "symmetry_breaking",
     "tau_int",
     "tau_int_rejections",
+    "thermalisation",
+    "thermodynamics",
+    "total_variation",
+    "triangle_fractions",
+    "triangles",
 ]

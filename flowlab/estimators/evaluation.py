@@ -158,6 +158,22 @@ def scalars(dataset: xr.Dataset) -> dict[str, float | None]:
     return {name: number if math.isfinite(number) else None for name, number in numbers.items()}
 
 
+def columns(dataset: xr.Dataset) -> dict[str, list[float | None]]:
+    """The one-dimensional variables of a Dataset and their coordinates as lists for JSON, NaN and infinities as None.
+
+    >>> columns(xr.Dataset({"log_z": ("temperature", [2.5, np.nan])}, {"temperature": [1.0, 2.0]}))
+    {'temperature': [1.0, 2.0], 'log_z': [2.5, None]}
+    """
+    lines = {str(name): variable for name, variable in dataset.data_vars.items() if variable.ndim == 1}
+    used = [name for name in dataset.coords if any(name in line.dims for line in lines.values())]
+    found = {str(name): dataset[name] for name in used} | lines
+    return {
+        name: [float(x) if math.isfinite(x) else None for x in line.values]
+        for name, line in found.items()
+        if line.dtype.kind in "iuf"
+    }
+
+
 def _chain_variables(
     log_w: FloatArray, observables: Mapping[str, FloatArray], rng: np.random.Generator
 ) -> dict[str, xr.Variable]:

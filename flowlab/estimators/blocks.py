@@ -1,0 +1,103 @@
+"""Spin configurations from independent sources, cut into blocks that share none: where honest errors come from.
+
+What pairs or triples of configurations say is not independent, since a configuration takes part in many. Pairs and
+triples are therefore made inside blocks of configurations only: the blocks are independent of each other, and the
+spread between them is the error, with nothing left to correct.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from flowlab.estimators.weights import FloatArray
+
+IntArray = NDArray[np.intp]
+BLOCKS, TIME_BLOCKS = 40, 20
+
+
+class Configurations(NamedTuple):
+    """Checked spins: ``spins`` (M, N) float32 of ±1, ``owner`` (M,) the set each comes from, sets times length = M."""
+
+    spins: NDArray[np.float32]
+    owner: IntArray
+    sets: int
+    length: int
+
+
+def checked_configurations(s: ArrayLike, *, smallest: int = 2, name: str = "s") -> Configurations:
+    """Spins of (n, N) independent configurations, each a set of its own, or of (sets, n, N), set after set.
+
+    (sets, 1, N) is the same as (sets, N).
+
+    Raises:
+        ValueError: for another shape, values other than ±1, or fewer than ``smallest`` independent sets.
+
+    >>> checked_configurations(np.ones((3, 4)))[2:]
+    (3, 1)
+    """
+    array = np.asarray(s)
+    if array.ndim not in (2, 3) or array.shape[-1] == 0:
+        raise ValueError(f"{name} must have shape (n, sites) or (sets, n, sites), got {array.shape}")
+    sets, length = (array.shape[0], 1) if array.ndim == 2 else array.shape[:2]
+    if sets < smallest or length < 1:
+        what = "configurations" if array.ndim == 2 else "independent sets with samples in them"
+        raise ValueError(f"{name} must hold at least {smallest} {what}, got shape {array.shape}")
+    spins = array.reshape(sets * length, -1).astype(np.float32)
+    n_bad = int((np.abs(spins) != 1).sum())
+    if n_bad:
+        raise ValueError(f"{name} must be spins of -1 and +1, got {n_bad} other values of {spins.size}")
+    return Configurations(spins, np.repeat(np.arange(sets), length), sets, length)
+
+
+def independent_blocks(
+    c: Configurations, *, smallest: int = 2, count: int | None = None, rng: np.random.Generator
+) -> list[IntArray]:
+    """Blocks (times, sets) of row numbers of ``c.spins``, each with ``smallest`` or more sets, no row in two of them.
+
+    Where there are many sets, a block is a random group of whole sets, independent whatever the order within a set.
+    Else it is a stretch of every set in its order: at most 20 of them, each meant to be longer than the
+    autocorrelation time. ``count`` asks for fewer blocks.
+
+    >>> c = checked_configurations(np.ones((3, 6, 4)))
+    >>> [block.shape for block in independent_blocks(c, count=2, rng=np.random.default_rng(0))]
+    [(3, 3), (3, 3)]
+    """
+    of_sets = min(BLOCKS, max(c.sets // 10, min(c.sets // smallest, 12)))
+    of_time = min(TIME_BLOCKS, c.length)
+    by_sets = of_sets >= of_time
+    wanted = max(of_sets, of_time) if count is None else min(count, max(of_sets, of_time))
+    if by_sets:
+        groups = np.array_split(rng.permutation(c.sets), wanted)
+        return [np.add.outer(np.arange(c.length), group * c.length) for group in groups]
+    stretches = np.array_split(np.arange(c.length), wanted)
+    return [np.add.outer(stretch, np.arange(c.sets) * c.length) for stretch in stretches]
+
+
+def words(spins: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """(M, N) spins as (M, ⌈N/64⌉) words of 64 bits: the bits set in ``a ^ b`` are the spins that differ.
+
+    >>> int(np.bitwise_count(words(np.ones((1, 70), np.float32)) ^ words(-np.ones((1, 70), np.float32))).sum())
+    70
+    """
+    bits = np.packbits(spins > 0, axis=1)
+    return np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
+
+
+def block_means(values: FloatArray, blocks: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Mean over the rows of (n, k) values and its error from the spread of the blocks' means; NaN for one block.
+
+    >>> mean, error = block_means(np.array([[0.0], [0.0], [2.0], [2.0]]), np.array([0, 0, 1, 1]))
+    >>> mean, error
+    (array([1.]), array([1.]))
+    """
+    _, place, size = np.unique(blocks, return_inverse=True, return_counts=True)
+    sums = np.zeros((size.size, values.shape[1]))
+    np.add.at(sums, place, values)
+    mean = sums.sum(0) / len(values)
+    if size.size < 2:
+        return mean, np.full_like(mean, np.nan)
+    spread = ((sums - size[:, None] * mean) ** 2).sum(0) * size.size / (size.size - 1)
+    return mean, np.sqrt(spread) / len(values)
