@@ -215,7 +215,7 @@ def thermalisation(
     >>> thermalisation(noise, [1.0, 2.0]).thermalised
     True
     >>> thermalisation(noise + np.linspace(1, 0, 900)[:, None, None], [1.0, 2.0]).text
-    'not thermalised: thirds of the run differ by 11.5 errors (limit 4.1)'
+    'not thermalised: thirds of the run differ by 12.4 errors (limit 4.3)'
     """
     values, _ = _checked(energies, temperatures)
     replicas = values.shape[1]
