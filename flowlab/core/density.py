@@ -77,6 +77,9 @@ class Density(nn.Module, ABC):
                 f"density has shape {tuple(self.shape)}, target {type(target).__name__} has {target.shape}"
             )
 
+    def fit(self, x: Tensor) -> None:
+        """Take up, before training, what is estimated from samples (n, *shape) of the target; here that is nothing."""
+
     def anneal(self, progress: float) -> None:
         """Set what is annealed over training (relaxation noise); progress runs from 0 to 1."""
 

@@ -44,5 +44,17 @@ class Flow(nn.Module, ABC):
         """
         return None
 
+    def fit(self, x: Tensor) -> Tensor:
+        """Take up, before training, what is estimated from samples of the target; here that is nothing.
+
+        Args:
+            x: (n, *shape) samples as they reach this flow from the physical side.
+
+        Returns:
+            The latents of these samples (n, *shape), for the flow on the latent side of this one.
+        """
+        with torch.no_grad():
+            return self.inverse(x)[0]
+
     def anneal(self, progress: float) -> None:
         """Set what is annealed over training (relaxation noise); progress runs from 0 to 1."""

@@ -2,7 +2,8 @@
 
 from flowlab.densities.independent import IndependentSpins
 from flowlab.densities.made import MADE
+from flowlab.densities.normal import Normal
 from flowlab.densities.pushforward import Pushforward
 from flowlab.densities.z2 import Z2Symmetrized
 
-__all__ = ["MADE", "IndependentSpins", "Pushforward", "Z2Symmetrized"]
+__all__ = ["MADE", "IndependentSpins", "Normal", "Pushforward", "Z2Symmetrized"]

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, Flow, LayerState, System
 from flowlab.core.density import one_of
-from flowlab.flows import Composed
+from flowlab.flows.composed import Composed
+from flowlab.flows.linear import Linear
 
 
 class Pushforward(Density):
@@ -61,8 +62,13 @@ class Pushforward(Density):
         z: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Iterator[LayerState]:
+        """See :meth:`Density.stages`. A fixed linear map next to the samples is shown right after the latent.
+
+        What coupling layers do in its coordinates is thus seen at the physical sites: x = M f_L(... f_1(z)) is the
+        latent, the Gaussian M z, and M f_l(... f_1(z)) for l = 1 .. L.
+        """
         one_of(n=n, x=x, z=z)
-        layers = list(self.flow) if isinstance(self.flow, Composed) else [self.flow]
+        layers, frame = self._layers()
         with torch.no_grad():
             if n is not None:
                 z, log_q = self.base.sample(n, generator=generator)
@@ -72,11 +78,29 @@ class Pushforward(Density):
                 assert z is not None
                 log_q = self.base.log_prob(z)
             states = [LayerState("latent", "flow", 0.0, z, log_q)]
+            for layer in frame:
+                x, log_det = layer(z)
+                states.append(LayerState(layer.label, "flow", 1 / (len(layers) + 1), x, log_q - log_det))
             for i, layer in enumerate(layers, 1):
                 z, log_det = layer(z)
                 log_q = log_q - log_det
-                states.append(LayerState(f"{layer.label} {i}", "flow", i / len(layers), z, log_q))
+                x, log_det = frame(z)
+                time = len(states) / (len(layers) + len(frame))
+                states.append(LayerState(f"{layer.label} {i}", "flow", time, x, log_q - log_det))
         yield from states
+
+    def _layers(self) -> tuple[list[Flow], Composed]:
+        """The layers, latent first, and the fixed map behind them through which they are seen (none or one layer)."""
+        layers = list(self.flow) if isinstance(self.flow, Composed) else [self.flow]
+        split = len(layers) - (len(layers) > 1 and isinstance(layers[-1], Linear))
+        return layers[:split], Composed(layers[split:])
+
+    def log_prob_at(self, stage: int, x: Tensor) -> Tensor:
+        """(n, *shape) -> (n,) ln of the density of the configurations that ``stages`` shows as number ``stage``."""
+        layers, frame = self._layers()
+        flow = Composed([*layers[: stage - len(frame)], *frame] if stage else [])
+        z, log_det = flow.inverse(x)
+        return self.base.log_prob(z) + log_det
 
     def flip_action(self) -> Tensor | None:
         mine, wanted = self.base.flip_action(), self._pulled_flip()
@@ -87,6 +111,9 @@ class Pushforward(Density):
         if not target.flip_symmetric and self._pulled_flip() is not None and list(self.flow.parameters()):
             raise ValueError(f"a flow with a flip symmetry (parity) cannot fit a target that a field breaks: {target}")
         self.base.bind(target)
+
+    def fit(self, x: Tensor) -> None:
+        self.base.fit(self.flow.fit(x))
 
     def anneal(self, progress: float) -> None:
         self.flow.anneal(progress)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from flowlab.core import Density, Draw, System
+from flowlab.core import Density, Draw, LayerState, System
 from flowlab.densities.autoregressive import Autoregressive
+from flowlab.densities.pushforward import Pushforward
 from flowlab.systems.lattice import checkerboard
 
 
@@ -52,6 +54,32 @@ class Z2Symmetrized(Density):
         both = self.density.log_prob(torch.cat([x, x * self.action.to(x.dtype)]))
         return torch.logaddexp(*both.chunk(2)) - math.log(2)
 
+    def stages(
+        self,
+        n: int | None = None,
+        *,
+        x: Tensor | None = None,
+        z: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Iterator[LayerState]:
+        """The layers of p's flow, if p has one, each symmetrised: x_l or a·x_l by one shared bit, ln (p_l + p_l∘a) / 2.
+
+        The bit belongs to fresh draws; configurations x and latents z that are given keep their sign.
+        """
+        if not isinstance(self.density, Pushforward):
+            yield from super().stages(n, x=x, z=z, generator=generator)
+            return
+        states = list(self.density.stages(n, x=x, z=z, generator=generator))
+        like = states[-1].x
+        action = self.action.to(like.dtype)
+        bit = torch.rand(len(like), generator=generator, device=like.device) < (0.5 if n is not None else 0.0)
+        bit = bit.view(-1, *[1] * len(self.shape))
+        with torch.no_grad():
+            for i, (name, kind, time, one, log_q) in enumerate(states):
+                other = one * action
+                both = torch.logaddexp(log_q, self.density.log_prob_at(i, other)) - math.log(2)
+                yield LayerState(name, kind, time, torch.where(bit, other, one), both)
+
     def _autoregressive(self) -> Autoregressive:
         if not isinstance(self.density, Autoregressive):
             raise TypeError(f"conditionals need an autoregressive density, got {type(self.density).__name__}")
@@ -75,6 +103,9 @@ class Z2Symmetrized(Density):
         if not target.flip_symmetric:
             raise ValueError(f"a Z2-symmetrised density cannot fit a target that a field breaks: {target}")
         self.density.bind(target)
+
+    def fit(self, x: Tensor) -> None:
+        self.density.fit(torch.cat([x, x * self.action.to(x.dtype)]))
 
     def anneal(self, progress: float) -> None:
         self.density.anneal(progress)

@@ -48,6 +48,11 @@ class Composed(Flow):
             pulled = None if pulled is None else layer.pull_flip(pulled)
         return pulled
 
+    def fit(self, x: Tensor) -> Tensor:
+        for layer in reversed(list(self)):
+            x = layer.fit(x)
+        return x
+
     def anneal(self, progress: float) -> None:
         for layer in self:
             layer.anneal(progress)
