@@ -15,10 +15,11 @@ from typing import Any
 
 from flowlab import estimators, exact
 from flowlab.core import Density, Draw, Flow, LayerState, MarkovChain, Representation, System
-from flowlab.densities import MADE, IndependentSpins, Pushforward, Z2Symmetrized
-from flowlab.flows import Composed, XorCoupling
-from flowlab.systems import CRITICAL_TEMPERATURE, Ising
-from flowlab.training import Experiment, Objective, ReverseKL, Training, experiment, load, study
+from flowlab.densities import MADE, IndependentSpins, Normal, Pushforward, Z2Symmetrized
+from flowlab.flows import AffineCoupling, Composed, Linear, XorCoupling
+from flowlab.mcmc import ParallelTempering
+from flowlab.systems import CRITICAL_TEMPERATURE, ContinuousSpinGlass, Ising, SpinGlass
+from flowlab.training import Experiment, ForwardKL, Objective, ReverseKL, Simulation, Training, experiment, load, study
 
 __version__ = "0.1.0"
 
@@ -38,19 +39,27 @@ def __dir__() -> list[str]:
 __all__ = [
     "CRITICAL_TEMPERATURE",
     "MADE",
+    "AffineCoupling",
     "Composed",
+    "ContinuousSpinGlass",
     "Density",
     "Draw",
     "Experiment",
     "Flow",
+    "ForwardKL",
     "IndependentSpins",
     "Ising",
     "LayerState",
+    "Linear",
     "MarkovChain",
+    "Normal",
     "Objective",
+    "ParallelTempering",
     "Pushforward",
     "Representation",
     "ReverseKL",
+    "Simulation",
+    "SpinGlass",
     "System",
     "Training",
     "XorCoupling",

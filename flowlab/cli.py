@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from flowlab.estimators import LowESSWarning, scalars
+from flowlab.estimators import LowESSWarning, columns, scalars
 from flowlab.training import Experiment, experiment, studies
 from flowlab.training.store import StoreError
 
@@ -117,16 +117,30 @@ def _evaluate(options: argparse.Namespace) -> int:
         run.keep(result, "evaluation.nc")
     except StoreError as error:
         print(f"flowlab: the evaluation is not kept: {error}", file=sys.stderr)
-    values = scalars(result)
+    values, lists = scalars(result), columns(result)
     if options.json:
-        print(json.dumps(values | {"n": options.n, "step": run.step, "study": run.study, "seed": run.seed}))
+        print(json.dumps(values | lists | {"n": options.n, "step": run.step, "study": run.study, "seed": run.seed}))
         return 0
     print(f"{run.study}, step {run.step} of {run.steps}, {options.n} samples")
     for name, value in values.items():
         if not name.endswith("_error"):
             spread = f" ± {values[f'{name}_error']:.2g}" if f"{name}_error" in values else ""
             print(f"  {name:28s} {_text(value)}{spread}")
+    if "temperature" in lists:
+        _print_table({name: lists[name] for name in lists if len(lists[name]) == len(lists["temperature"])})
     return 0
+
+
+def _print_table(lists: dict[str, list[float | None]]) -> None:
+    """Columns by temperature, each number with its error."""
+    names = [name for name in lists if not name.endswith("_error")]
+    print("  ".join(f"{name[:22]:>22s}" for name in names))
+    for row in range(len(lists["temperature"])):
+        words = []
+        for name in names:
+            error = lists[f"{name}_error"][row] if f"{name}_error" in lists else None
+            words.append(_text(lists[name][row]) + (f" ± {error:.2g}" if error is not None else ""))
+        print("  ".join(f"{word:>22s}" for word in words))
 
 
 def _lab(options: argparse.Namespace) -> int:

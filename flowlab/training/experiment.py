@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from flowlab import exact
@@ -40,6 +41,7 @@ class Experiment(OnDisk):
     Attributes:
         step: number of steps done.
         state: "ready", "running", "paused", "stopped" (by a person or a time limit), "finished" or "failed".
+        activity: what it does before the first step, in words; empty once it steps.
         path, study, keys, parent: see :class:`flowlab.training.on_disk.OnDisk`.
         error: what made it fail, else None.
     """
@@ -54,6 +56,7 @@ class Experiment(OnDisk):
         self.system, self.target, self.steps, self.seed = system, target, int(steps), int(seed)
         self.step = 0
         self.state: RunState = "ready"
+        self.activity = ""
         self.error: BaseException | None = None
         self._recent = math.nan
         self._thread: threading.Thread | None = None
@@ -62,6 +65,7 @@ class Experiment(OnDisk):
         self._stop, self._go = threading.Event(), threading.Event()
         self._go.set()
         self._listeners: list[queue.Queue[dict[str, float]]] = []
+        self._bars: list[Any] = []
 
     @abstractmethod
     def advance(self) -> dict[str, float]:
@@ -74,6 +78,14 @@ class Experiment(OnDisk):
     @abstractmethod
     def seconds_per_step(self) -> float:
         """Time of one step in seconds, measured without advancing the run."""
+
+    def _prepare(self) -> None:
+        """Called by the thread that streams before its first step; says what it does through ``_report``."""
+
+    def _report(self, what: str) -> None:
+        self.activity = what
+        for bar in self._bars:
+            bar.set_postfix_str(what)
 
     def _between_steps(self) -> None:
         """Called after each step by the thread that streams."""
@@ -118,6 +130,8 @@ class Experiment(OnDisk):
             self._open_store()
             self.state = "running"
             with torch_threads(self.threads):
+                self._prepare()
+                self._report("")
                 yield from self._steps(last, seconds)
             ending = "finished" if self._ended() else "stopped"
         except (GeneratorExit, KeyboardInterrupt):
@@ -183,16 +197,26 @@ class Experiment(OnDisk):
             interrupts_call(self.stop),
             tqdm(total=left, disable=not progress, mininterval=progress_interval(), unit="step") as bar,
         ):
-            for _ in self.stream(steps, seconds=seconds):
-                if progress and bar.update():
-                    bar.set_postfix_str(self.headline(), refresh=False)
+            self._bars.append(bar)
+            try:
+                for _ in self.stream(steps, seconds=seconds):
+                    if progress and bar.update():
+                        bar.set_postfix_str(self.headline(), refresh=False)
+            finally:
+                self._bars.remove(bar)
         return self.data
 
     def headline(self) -> str:
         """The newest bound per site, the exact value where known, and the ESS, in words."""
-        record, n = self._records.last(), self.system.n_sites
+        n = self.system.n_sites
         exact = "" if self.log_z_exact is None else f" (exact {self.log_z_exact / n:.5f})"
-        return f"ln Z / N >= {record['log_z_bound'] / n:.5f}{exact}, ESS {record['ess']:.2f}"
+        return f"ln Z / N >= {self._newest('log_z_bound') / n:.5f}{exact}, ESS {self._newest('ess'):.2g}"
+
+    def _newest(self, name: str) -> float:
+        """The newest value of a column that is not NaN."""
+        values = self._records.column(name)[-1000:]
+        known = values[~np.isnan(values)]
+        return float(known[-1]) if len(known) else math.nan
 
     def start(self) -> None:
         """Train in a background thread up to the horizon; returns at once.

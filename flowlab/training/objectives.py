@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
@@ -13,6 +14,11 @@ from flowlab.densities import Pushforward, Z2Symmetrized
 from flowlab.densities.autoregressive import Autoregressive
 
 Baseline = Literal["leave_one_out", "running", "learned"]
+Report = Callable[[str], None]
+
+
+def silent(what: str) -> None:
+    """A report that nobody reads."""
 
 
 class Loss(NamedTuple):
@@ -21,20 +27,35 @@ class Loss(NamedTuple):
     Attributes:
         value: 0-d; its gradient is the gradient to follow, its value is not always the loss (see ``loss``).
         loss: the number that is minimised.
-        draw: the configurations drawn from the density, detached.
-        log_weight: (n,) of these configurations at the target that was trained on, detached.
+        draw: configurations drawn from the density, detached; None where this step drew none.
+        log_weight: (n,) of these configurations at the target that was trained on, detached; None without a draw.
         metrics: further numbers for the record.
     """
 
     value: Tensor
     loss: Tensor
-    draw: Draw
-    log_weight: Tensor
+    draw: Draw | None
+    log_weight: Tensor | None
     metrics: dict[str, float]
 
 
 class Objective(nn.Module, ABC):
-    """A loss over a density and a target; may own parameters (a learned baseline) and state (a running one)."""
+    """A loss over a density and a target; may own parameters (a learned baseline) and state (a running one).
+
+    Attributes:
+        watched: the column of the records by which early stopping judges, and whether it should rise or fall.
+    """
+
+    watched: tuple[str, Literal["rises", "falls"]] = ("log_z_bound", "rises")
+
+    def prepare(self, density: Density, target: System, *, fresh: bool, report: Report = silent) -> None:
+        """Whatever takes time before the first step, e.g. training samples.
+
+        Args:
+            density, target: what will be trained, and on what.
+            fresh: whether training has not begun: only then may the density be changed.
+            report: called with what is being done, in words.
+        """
 
     @abstractmethod
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:

@@ -18,8 +18,14 @@ from flowlab.training.arrays import to_array
 CHUNK = 5000
 
 
-def _parent(target: System) -> System:
+def physical(target: System) -> System:
+    """The physical system that a target stands for."""
     return target.parent if isinstance(target, Representation) else target
+
+
+def log_z_offset(target: System) -> float:
+    """ln Z of the physical system minus ln Z of the target, 0 unless the target is a Representation."""
+    return float(target.log_z_offset) if isinstance(target, Representation) else 0.0
 
 
 def _restored(target: System, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -32,11 +38,11 @@ def sample(density: Density, target: System, n: int, generator: torch.Generator,
         raise ValueError(f"the number of samples must be at least 1, got {n}")
     with torch.no_grad():
         x, log_q = density.sample(n, generator=generator)
-        log_weight, physical = target.log_weight(x), _restored(target, x, generator)
-    dims = ("sample", *_parent(target).dims)
+        log_weight, spins = target.log_weight(x), _restored(target, x, generator)
+    dims = ("sample", *physical(target).dims)
     return xr.Dataset(
         {
-            "configuration": (dims, to_array(physical), {"long_name": "configuration", "units": "1"}),
+            "configuration": (dims, to_array(spins), {"long_name": "configuration", "units": "1"}),
             "log_q": ("sample", to_array(log_q), {"long_name": "ln q", "units": "nats"}),
             "log_weight": ("sample", to_array(log_weight), {"long_name": "log weight of the target", "units": "nats"}),
         },
@@ -53,26 +59,28 @@ def layers(
     n: int | None = None,
     x: Tensor | None = None,
     z: Tensor | None = None,
+    restored_with: int = 0,
 ) -> xr.Dataset:
     """The configurations after each layer of a density, latent first, with what a person looks at in each.
 
     Dims ``layer, sample`` and the system's own: ``configuration`` (physical), ``field`` (as the density sees it),
-    ``log_q``, ``log_weight``, ``magnetization``; by layer also ``log_z_bound`` with its error and the two-point
-    function ``correlation`` against ``distance`` (lattice spacings along an axis, mean over axes, not connected).
+    ``log_q``, ``log_weight``, ``magnetization``; by layer also ``log_z_bound`` with its error and, on a lattice, the
+    two-point function ``correlation`` against ``distance`` (lattice spacings along an axis, mean over axes, not
+    connected). Where the physical configuration is drawn given the field, every layer is drawn with the same random
+    numbers, from the seed ``restored_with``.
     """
     for given in (x, z):
         if given is not None:
             target.check_configurations(given)
     states = list(density.stages(n, x=x, z=z, generator=generator))
     fields = [to_array(state.x) for state in states]
-    physical = [to_array(_restored(target, state.x, generator)) for state in states]
+    restored = [to_array(_restored(target, state.x, generator.manual_seed(restored_with))) for state in states]
     log_q = np.stack([to_array(state.log_q) for state in states])
     with torch.no_grad():
         log_weight = np.stack([to_array(target.log_weight(state.x)) for state in states])
-    bounds = [estimators.log_z_bound(row) for row in log_weight - log_q]
-    correlations = [estimators.correlation_function(c) for c in physical]
-    configuration = np.stack(physical)
-    rows, dims = ("layer", "sample"), _parent(target).dims
+    bounds = [estimators.log_z_bound(row) for row in log_weight - log_q + log_z_offset(target)]
+    configuration = np.stack(restored)
+    rows, dims = ("layer", "sample"), physical(target).dims
     variables = {
         "configuration": ((*rows, *dims), configuration, "configuration", "1"),
         "field": ((*rows, *dims[: fields[0].ndim - 1]), np.stack(fields), "field as the density sees it", "1"),
@@ -81,13 +89,21 @@ def layers(
         "magnetization": (rows, configuration.mean(axis=tuple(range(2, configuration.ndim))), "magnetisation", "1"),
         "log_z_bound": ("layer", [b.value for b in bounds], "lower bound on ln Z", "nats"),
         "log_z_bound_error": ("layer", [b.error for b in bounds], "standard error of log_z_bound", "nats"),
-        "correlation": (("layer", "distance"), [c.value for c in correlations], "two-point function", "1"),
-        "correlation_error": (("layer", "distance"), [c.error for c in correlations], "its standard error", "1"),
     }
+    coordinates = _layer_coordinates(states)
+    if dims != ("site",):
+        correlations = [estimators.correlation_function(c, lattice_dims=len(dims)) for c in restored]
+        where = ("layer", "distance")
+        variables["correlation"] = (where, [c.value for c in correlations], "two-point function", "1")
+        variables["correlation_error"] = (where, [c.error for c in correlations], "its standard error", "1")
+        coordinates["distance"] = (
+            "distance",
+            np.arange(len(correlations[0].value)),
+            {"long_name": "distance along an axis", "units": "lattice spacings"},
+        )
     return xr.Dataset(
         {k: (d, np.asarray(v), {"long_name": name, "units": unit}) for k, (d, v, name, unit) in variables.items()},
-        coords=_layer_coordinates(states)
-        | {"distance": ("distance", np.arange(len(correlations[0].value)), {"units": "lattice spacings"})},
+        coords=coordinates,
         attrs=attrs,
     )
 
@@ -111,12 +127,12 @@ def evaluate(
 ) -> xr.Dataset:
     """Free energy, ESS, acceptance and reweighted observables from n samples, each with its error.
 
-    ``reference`` holds independent configurations of the target itself, for the forward check.
+    ``reference`` holds independent configurations of the physical system, for the forward check.
     """
     if n < 2:
         raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
     parts: list[dict[str, np.ndarray]] = []
-    parent = _parent(target)
+    parent = physical(target)
     for size in [CHUNK] * (n // CHUNK) + ([n % CHUNK] if n % CHUNK else []):
         with torch.no_grad():
             x, log_q = density.sample(size, generator=generator)
@@ -125,33 +141,44 @@ def evaluate(
         part = {"log_weight": log_weight, "log_q": log_q} | observables
         parts.append({name: to_array(value) for name, value in part.items()})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    offset = float(target.log_z_offset) if isinstance(target, Representation) else 0.0
     log_z_exact = attrs.get("log_z_exact")
     return estimators.evaluation(
-        columns.pop("log_weight") + offset,
+        columns.pop("log_weight") + log_z_offset(target),
         columns.pop("log_q"),
         columns,
         n_sites=parent.n_sites,
         T=attrs.get("T"),
         domain=parent.domain,
         log_z_exact=None if log_z_exact is None or np.isnan(log_z_exact) else log_z_exact,
-        target_samples=None if reference is None else _on_samples_of_the_target(density, target, reference),
+        target_samples=None if reference is None else on_samples_of_the_target(density, target, reference, generator),
         rng=np.random.default_rng(generator.initial_seed()),
         attrs=attrs | {"n": n},
     )
 
 
-def _on_samples_of_the_target(density: Density, target: System, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    target.check_configurations(x)
+def on_samples_of_the_target(
+    density: Density, target: System, s: Tensor, generator: torch.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The log weight, ln Z of the physical system being its normalisation, and ln q, on physical configurations."""
+    physical(target).check_configurations(s)
     with torch.no_grad():
+        x = target.reduce(s, generator=generator) if isinstance(target, Representation) else s
         log_q = torch.cat([density.log_prob(part) for part in x.split(CHUNK)])
-        return to_array(target.log_weight(x)), to_array(log_q)
+        return to_array(target.log_weight(x)) + log_z_offset(target), to_array(log_q)
+
+
+def has_conditionals(density: Density) -> bool:
+    """Whether :func:`diagnose` has something to say about a density."""
+    base = density.base if isinstance(density, Pushforward) else density
+    return isinstance(base, Autoregressive) or (
+        isinstance(base, Z2Symmetrized) and isinstance(base.density, Autoregressive)
+    )
 
 
 def diagnose(density: Density, n: int, generator: torch.Generator, attrs: dict[str, Any]) -> xr.Dataset:
     """``conditional_entropy`` H(z_k | z_<k) of an autoregressive base, dim ``site`` in the base's order, in nats."""
     base = density.base if isinstance(density, Pushforward) else density
-    if not isinstance(base, Autoregressive | Z2Symmetrized):
+    if not isinstance(base, Autoregressive | Z2Symmetrized) or not has_conditionals(density):
         raise TypeError(f"conditional entropies need an autoregressive base, got {type(base).__name__}")
     with torch.no_grad():
         z, _ = base.sample(n, generator=generator)

@@ -91,7 +91,7 @@ def study(
     aliases: Mapping[str, tuple[str, Callable[[float], float]]] | None = None,
     presets: Mapping[str, Mapping[str, Scalar]] | None = None,
 ) -> Callable[[Callable[..., Experiment]], Callable[..., Experiment]]:
-    """Register a function of keyword arguments with defaults (JSON scalars) as the study ``name``; see :class:`Study`."""
+    """Register a function of keyword arguments with defaults (JSON scalars) as a study; see :class:`Study`."""
 
     def register(function: Callable[..., Experiment]) -> Callable[..., Experiment]:
         _studies[name] = Study(name, function, dict(aliases or {}), dict(presets or {}))

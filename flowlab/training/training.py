@@ -14,14 +14,17 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from flowlab.core import Density, System, named_generator
+from flowlab.core import Density, Representation, System, named_generator
 from flowlab.core.generators import named_seed
-from flowlab.training import readings
+from flowlab.systems import SpinGlass
+from flowlab.training import overlap_readings, readings
 from flowlab.training.arrays import to_array
+from flowlab.training.batch import OF_DRAWS, of_draws
 from flowlab.training.experiment import Experiment
-from flowlab.training.objectives import Objective
+from flowlab.training.objectives import Loss, Objective
 from flowlab.training.optimisation import Optimisation, Schedule, has_plateaued
 from flowlab.training.process import torch_threads
+from flowlab.training.reference import Reference
 from flowlab.training.registry import neighbour
 
 Annealing = Callable[[float], dict[str, float | Tensor]]
@@ -39,7 +42,9 @@ class Training(Experiment):
         learning_rate: peak rate by role, e.g. ``{"base": 1e-3, "flow": 1e-3}``.
         schedule, warmup, clip: see :class:`flowlab.training.optimisation.Optimisation`.
         annealing: progress (0 to 1) -> couplings to train at, empty for the target's own; None for these all the time.
-        patience: stop when the bound has not improved over this many steps; 0 never stops early.
+        patience: stop when what the objective watches (the bound, or the loss on held-out samples) has not improved
+            over this many steps; 0 never stops early.
+        comparison: configurations of the system at equilibrium to compare with, None for none.
         seed, threads: see :class:`flowlab.training.Experiment`.
         device: where to compute, "cpu", "cuda" or "mps".
 
@@ -69,11 +74,13 @@ class Training(Experiment):
         clip: float = math.inf,
         annealing: Annealing | None = None,
         patience: int = 0,
+        comparison: Reference | None = None,
         seed: int = 0,
         threads: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
-        super().__init__(target, target, steps=steps, seed=seed, threads=threads)
+        system = target.parent if isinstance(target, Representation) else target
+        super().__init__(system, target, steps=steps, seed=seed, threads=threads)
         if batch < 2:
             raise ValueError(f"batch must be at least 2, got {batch}")
         if patience < 0 or patience == 1:
@@ -84,6 +91,7 @@ class Training(Experiment):
         self.density = density.to(self.device)
         self.objective = objective.to(self.device)
         self.batch, self.annealing, self.patience = int(batch), annealing, int(patience)
+        self.comparison = comparison
         self.optimisation = Optimisation(
             objective.parameter_groups(density), learning_rate, schedule=schedule, warmup=warmup, clip=clip
         )
@@ -92,6 +100,9 @@ class Training(Experiment):
         self._wanted, self._published = threading.Event(), threading.Event()
 
     # training
+
+    def _prepare(self) -> None:
+        self.objective.prepare(self.density, self.target, fresh=self.step == 0, report=self._report)
 
     def advance(self) -> dict[str, float]:
         progress = self.step / self.steps
@@ -105,11 +116,7 @@ class Training(Experiment):
         value = float(loss.loss)
         if not (math.isfinite(grad_norm) and math.isfinite(value)):
             raise FloatingPointError(self._diverged(value, grad_norm))
-        log_weight = loss.log_weight
-        if couplings:
-            with torch.no_grad():
-                log_weight = self.target.log_weight(loss.draw.x)
-        return self._metrics(to_array(log_weight), to_array(loss.draw.log_q)) | {
+        return self._metrics(loss, annealed=bool(couplings)) | {
             "loss": value,
             "grad_norm": grad_norm,
             "learning_rate": learning_rate,
@@ -118,19 +125,17 @@ class Training(Experiment):
             **loss.metrics,
         }
 
-    def _metrics(self, log_weight: np.ndarray, log_q: np.ndarray) -> dict[str, float]:
-        """How good the batch is for the final target; (n,) each. Plain numpy, since this is done at every step."""
-        log_w, n = log_weight - log_q, len(log_q)
-        w = np.exp(log_w - log_w.max())
-        smaller_of_two = 2.0 * (np.sort(w) @ np.arange(n - 1.0, -1.0, -1.0)) / (n * (n - 1))
-        return {
-            "log_z_bound": float(log_w.mean()),
-            "log_z_bound_error": float(log_w.std(ddof=1) / n**0.5),
-            "ess": float(w.mean() ** 2 / np.square(w).mean()),
-            "acceptance": float(smaller_of_two / w.mean()),
-            "energy_mean": -float(log_weight.mean()) * float(self.target.couplings.get("T", math.nan)),
-            "log_q_mean": float(log_q.mean()),
-        }
+    def _metrics(self, loss: Loss, annealed: bool) -> dict[str, float]:
+        """How good the draws are for the final target; NaN for a step that drew none."""
+        if loss.draw is None or loss.log_weight is None:
+            return dict.fromkeys([*OF_DRAWS, "energy_mean"], math.nan)
+        log_weight = loss.log_weight
+        if annealed:
+            with torch.no_grad():
+                log_weight = self.target.log_weight(loss.draw.x)
+        metrics = of_draws(to_array(log_weight), to_array(loss.draw.log_q))
+        metrics["log_z_bound"] += readings.log_z_offset(self.target)
+        return metrics | {"energy_mean": -float(log_weight.mean()) * float(self.target.couplings.get("T", math.nan))}
 
     def _diverged(self, loss: float, grad_norm: float) -> str:
         what = f"the loss became {loss}" if not math.isfinite(loss) else f"the gradient norm became {grad_norm}"
@@ -144,7 +149,10 @@ class Training(Experiment):
             return False
         if self.annealing is not None and self.annealing(first / self.steps) != self.annealing(1.0):
             return False  # the bound refers to the final target, and says little while another is trained on
-        return has_plateaued(self._records.column("log_z_bound")[first:], self.patience)
+        name, direction = self.objective.watched
+        column = self._records.column(name)[first:]
+        seen = column[~np.isnan(column)]
+        return has_plateaued(seen if direction == "rises" else -seen, len(seen) // 2)
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"device": str(self.device)}
@@ -161,6 +169,8 @@ class Training(Experiment):
             device=self.device,
         )
         with torch_threads(self.threads):
+            self.objective.prepare(self.density, self.target, fresh=self.step == 0, report=self._report)
+            probe.objective = copy.deepcopy(self.objective)
             for _ in range(3):
                 probe.advance()
             started = time.perf_counter()
@@ -216,23 +226,64 @@ class Training(Experiment):
         step, density = self.reading()
         n = 16 if n is None and x is None and z is None else n
         return readings.layers(
-            density, self.target, self._spawn("layers", seed), self._attrs(step), n=n, x=self._own(x), z=self._own(z)
+            density,
+            self.target,
+            self._spawn("layers", seed),
+            self._attrs(step),
+            n=n,
+            x=self._own(x),
+            z=self._own(z),
+            restored_with=named_seed(self.seed, "restore", seed),
         )
 
     def evaluate(self, n: int = 10_000, *, reference: Tensor | None = None) -> xr.Dataset:
         """Free energy, observables and their errors from n samples; see :func:`flowlab.estimators.evaluation`.
 
-        ``reference``, independent configurations of the target, adds the forward check: it sees the modes that the
-        density drops.
+        ``reference``, independent configurations of the system, adds the forward check: it sees the modes that the
+        density drops. Where the run has a comparison, that gives them; overlaps, triangles and divergences are then
+        compared too, see :func:`flowlab.training.overlap_readings.of_model`.
         """
         step, density = self.reading()
         generator = self._spawn("evaluate", step)
-        return readings.evaluate(density, self.target, n, generator, self._attrs(step), self._own(reference))
+        compared = self.reference()
+        if reference is None and compared is not None:
+            reference = overlap_readings.unseen(compared)
+        found = readings.evaluate(density, self.target, n, generator, self._attrs(step), self._own(reference))
+        if compared is None:
+            return found
+        return overlap_readings.of_model(found, density, self.target, compared, generator)
 
     def diagnose(self, n: int = 10_000) -> xr.Dataset:
-        """Conditional entropies of the base's spins; see :func:`flowlab.training.readings.diagnose`."""
+        """Conditional entropies of the base's spins, and on a spin glass what every layer does to the overlaps.
+
+        See :func:`flowlab.training.readings.diagnose` and :func:`flowlab.training.overlap_readings.of_layers`.
+        """
         step, density = self.reading()
-        return readings.diagnose(density, n, self._spawn("diagnose", step), self._attrs(step))
+        attrs, generator = self._attrs(step), self._spawn("diagnose", step)
+        if not isinstance(self.system, SpinGlass):
+            return readings.diagnose(density, n, generator, attrs)
+        found = overlap_readings.of_layers(self.layers(min(n, 5000)), self.reference(), self._rng("diagnose", step))
+        if readings.has_conditionals(density):
+            found = found.merge(readings.diagnose(density, n, generator, attrs).rename(site="place"))
+        return found
+
+    def reference(self, T: float | None = None) -> xr.Dataset | None:
+        """The comparison's configurations at temperature T, the run's own where not given; None without a comparison.
+
+        Runs parallel tempering where that has not been done, which may take a while. See :meth:`.Tempered.dataset`.
+        """
+        if self.comparison is None:
+            return None
+        here = float(self.system.couplings["T"])
+        return self.comparison.dataset(here if T is None else T, self._report)
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """At which ``reference`` has configurations, ascending."""
+        return () if self.comparison is None else self.comparison.temperatures
+
+    def _rng(self, purpose: str, count: int) -> np.random.Generator:
+        return np.random.default_rng(named_seed(self.seed, purpose, count))
 
     def _own(self, x: Tensor | None) -> Tensor | None:
         return None if x is None else torch.as_tensor(x, dtype=torch.get_default_dtype(), device=self.device)

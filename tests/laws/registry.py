@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import flowlab as fl
 from flowlab.core import named_generator
+from flowlab.flows.affine import complementary_masks
 
 SHAPE = (4, 2)
 
@@ -66,8 +67,26 @@ SPIN_FLOWS: dict[str, Callable[[], fl.Flow]] = {
     "composed identity": lambda: alternating(2, parity="even", gradient="identity"),
 }
 
+
+def affine(layers: int) -> list[fl.Flow]:
+    masks = complementary_masks(SHAPE, layers, generator=named_generator(4, "law"))
+    layers = [fl.AffineCoupling(mask, generator=named_generator(4, "law", i)) for i, mask in enumerate(masks)]
+    return [shaken(layer, 0.1) for layer in layers]
+
+
+def linear() -> fl.Linear:
+    spread = torch.randn(8, 8, generator=named_generator(5, "law"), dtype=torch.float64)
+    return fl.Linear.from_covariance(spread @ spread.T + torch.eye(8), SHAPE)
+
+
 REAL_FLOWS: dict[str, Callable[[], fl.Flow]] = {
     "scaled": lambda: Scaled(SHAPE),
+    "affine": lambda: affine(1)[0],
+    "affine with a learned scale": lambda: fl.AffineCoupling(
+        fl.systems.lattice.checkerboard(SHAPE), learned_scale=True
+    ),
+    "linear": linear,
+    "composed affine and linear": lambda: fl.Composed([*affine(4), linear()]),
     "composed scaled": lambda: fl.Composed([Scaled(SHAPE), Scaled(SHAPE)]),
 }
 
@@ -95,14 +114,33 @@ SPIN_DENSITIES: dict[str, Callable[[], fl.Density]] = {
     "free xor over z2": lambda: over(alternating(2, parity=None), made()),
 }
 
+
+def couplings(n: int) -> Tensor:
+    return fl.SpinGlass.sherrington_kirkpatrick(n, T=1.0, seed=2).J
+
+
+REAL_DENSITIES: dict[str, Callable[[], fl.Density]] = {
+    "normal": lambda: fl.Normal(SHAPE),
+    "linear over normal": lambda: fl.Pushforward(linear(), fl.Normal(SHAPE)),
+    "affine over normal": lambda: fl.Pushforward(fl.Composed(affine(4)), fl.Normal(SHAPE)),
+    "z2 of affine and linear": lambda: fl.Z2Symmetrized(
+        fl.Pushforward(fl.Composed([*affine(4), linear()]), fl.Normal(SHAPE))
+    ),
+}
+
 SYSTEMS: dict[str, Callable[[], fl.System]] = {
     "ising": lambda: fl.Ising(SHAPE, T=2.0),
     "ising in a field": lambda: fl.Ising(SHAPE, T=1.7, h=0.3),
     "ising antiferromagnet": lambda: fl.Ising((4, 4), T=2.5, J=-1.0),
     "ising with odd sides": lambda: fl.Ising((3, 5), T=2.5),
+    "spin glass": lambda: fl.SpinGlass.sherrington_kirkpatrick(8, T=0.7, seed=1),
+    "spin glass in fields": lambda: fl.SpinGlass(couplings(8), T=1.3, h=torch.linspace(-0.5, 0.9, 8)),
+    "edwards-anderson": lambda: fl.SpinGlass.edwards_anderson((8, 8), T=1.1, seed=1),
+    "edwards-anderson in 3d": lambda: fl.SpinGlass.edwards_anderson((2, 3, 2), T=1.1, seed=1, kind="pm1"),
 }
 
 SMALL = {"L": 4, "T": 2.5, "steps": 8, "batch": 60, "device": "cpu"}
+GLASS = {"N": 8, "T": 0.7, "samples": 400, "steps": 8, "batch": 60, "device": "cpu"}
 EXPERIMENTS: dict[str, Callable[..., fl.Experiment]] = {
     "ising-xor": lambda **more: fl.experiment("ising-xor", **SMALL | more),
     "ising-xor learned baseline": lambda **more: fl.experiment("ising-xor", **SMALL, baseline="learned", **more),
@@ -112,4 +150,9 @@ EXPERIMENTS: dict[str, Callable[..., fl.Experiment]] = {
     "ising-xor from identity": lambda **more: fl.experiment("ising-xor", **SMALL, start="identity", **more),
     "ising-xor in a field": lambda **more: fl.experiment("ising-xor", **SMALL, h=0.2, **more),
     "ising-xor base alone": lambda **more: fl.experiment("ising-xor", **SMALL, layers=0, **more),
+    "sk-forward": lambda **more: fl.experiment("sk-forward", **GLASS, **more),
+    "sk-forward in the bare variables": lambda **more: fl.experiment(
+        "sk-forward", **GLASS, z2=False, whiten="none", **more
+    ),
+    "sk-reverse": lambda **more: fl.experiment("sk-reverse", **GLASS, anneal=0.5, **more),
 }

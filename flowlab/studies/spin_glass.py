@@ -1,0 +1,235 @@
+"""Generative models of the Sherrington-Kirkpatrick spin glass.
+
+Continuous flows on the Hubbard-Stratonovich form of the model, trained on samples or on the free energy (Hartnett and
+Mohseni 2020, arXiv:2001.00585 and arXiv:2001.00927), an autoregressive density of the spins themselves (Biazzo, Wu and
+Carleo 2024), and parallel tempering, to which all of them are compared.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal
+
+from flowlab.core import Density, Flow, named_generator
+from flowlab.densities import Normal, Pushforward, Z2Symmetrized
+from flowlab.flows import AffineCoupling, Composed, Linear
+from flowlab.flows.affine import complementary_masks
+from flowlab.mcmc import ParallelTempering, ladder
+from flowlab.systems import ContinuousSpinGlass, SpinGlass
+from flowlab.training import ForwardKL, ReverseKL, Simulation, Training, study
+from flowlab.training.devices import resolve_device
+from flowlab.training.optimisation import Schedule, beta_ramp
+from flowlab.training.reference import Reference
+
+BETA = {"beta": ("T", lambda beta: 1.0 / beta)}
+TEMPERATURES = "0.2,0.23,0.27,0.31,0.36,0.42,0.5,0.6,0.7,0.8,0.9,1,1.13,1.27,1.42,1.6,1.8,2,2.25,2.5"
+"""Of parallel tempering; a study's own temperature joins them."""
+Whiten = Literal["eigenbasis", "covariance", "none"]
+
+
+@study(
+    "sk-forward",
+    aliases=BETA,
+    presets={
+        "paper": dict(
+            N=256, whiten="none", z2=False, batch=50, lr=1e-4, schedule="constant", steps=250_000, samples=100_000
+        )
+    },
+)
+def sk_forward(
+    *,
+    N: int = 64,
+    T: float = 0.5,
+    seed_J: int = 0,
+    epsilon: float = 0.01,
+    layers: int = 4,
+    hidden: int | None = None,
+    whiten: Whiten = "eigenbasis",
+    z2: bool = True,
+    samples: int = 100_000,
+    held_out: float = 0.1,
+    steps: int = 8000,
+    batch: int = 256,
+    lr: float = 4e-3,
+    schedule: Schedule = "cosine",
+    clip: float = 5.0,
+    patience: int = 0,
+    threads: int = 1,
+    device: str = "auto",
+    seed: int = 0,
+    warm: bool = False,
+) -> Training:
+    """An affine flow of the continuous spin glass, by maximum likelihood on samples from parallel tempering.
+
+    Keys:
+        N, T, seed_J: spins, temperature (or beta), instance of the couplings.
+        epsilon: smallest eigenvalue of the shifted couplings.
+        layers, hidden: affine coupling layers with random complementary masks; width of their networks, N where none.
+        whiten: fixed linear layer behind the couplings: scales of the samples along the eigenvectors of J, their whole
+            covariance, or none.
+        z2: whether to symmetrise the density, (q(x) + q(-x)) / 2.
+        samples, held_out: configurations from parallel tempering, and the fraction that is not trained on.
+        steps, batch, lr, schedule, clip: horizon, configurations a step, Adam's peak rate, its schedule, largest
+            gradient norm.
+        patience: stop when the held-out loss has not improved over this many steps; 0 never does.
+        threads, device: of torch.
+    """
+    target = ContinuousSpinGlass(SpinGlass.sherrington_kirkpatrick(N, T, seed_J), epsilon)
+    comparison = _comparison(N, T, seed_J, samples)
+    return Training(
+        target,
+        _affine_flow(target, layers, hidden, whiten, z2, seed),
+        ForwardKL(functools.partial(comparison.samples, T), held_out=held_out, seed=seed),
+        steps=steps,
+        batch=batch,
+        learning_rate={"base": lr, "flow": lr},
+        schedule=schedule,
+        warmup=0.02,
+        clip=clip,
+        patience=patience,
+        comparison=comparison,
+        seed=seed,
+        threads=threads,
+        device=resolve_device(device),
+    )
+
+
+@study(
+    "sk-reverse",
+    aliases=BETA,
+    presets={
+        "paper": dict(N=256, whiten="none", z2=True, batch=50, lr=1e-4, schedule="constant", steps=250_000, anneal=0.0)
+    },
+)
+def sk_reverse(
+    *,
+    N: int = 64,
+    T: float = 0.5,
+    seed_J: int = 0,
+    epsilon: float = 0.01,
+    layers: int = 4,
+    hidden: int | None = None,
+    whiten: Literal["eigenbasis", "none"] = "eigenbasis",
+    z2: bool = True,
+    samples: int = 20_000,
+    steps: int = 4000,
+    batch: int = 256,
+    lr: float = 1e-3,
+    schedule: Schedule = "cosine",
+    clip: float = 10.0,
+    anneal: float = 0.0,
+    patience: int = 0,
+    threads: int = 1,
+    device: str = "auto",
+    seed: int = 0,
+    warm: bool = False,
+) -> Training:
+    """An affine flow of the continuous spin glass, trained on its own free energy: watch it lose valleys when cold.
+
+    Keys:
+        N, T, seed_J, epsilon, layers, hidden, z2: as in sk-forward.
+        whiten: fixed linear layer behind the couplings, with the scales that free spins would give, or none.
+        samples: configurations from parallel tempering that evaluations compare with.
+        anneal: fraction of the run over which beta rises from beta/5; a warm start does not anneal.
+        steps, batch, lr, schedule, clip, threads, device: as in sk-forward.
+        patience: stop when the bound has not improved over this many steps; 0 never does.
+    """
+    target = ContinuousSpinGlass(SpinGlass.sherrington_kirkpatrick(N, T, seed_J), epsilon)
+    return Training(
+        target,
+        _affine_flow(target, layers, hidden, whiten, z2, seed),
+        ReverseKL(),
+        steps=steps,
+        batch=batch,
+        learning_rate={"base": lr, "flow": lr},
+        schedule=schedule,
+        warmup=0.02,
+        clip=clip,
+        annealing=None if warm else beta_ramp(T, anneal),
+        patience=patience,
+        comparison=_comparison(N, T, seed_J, samples),
+        seed=seed,
+        threads=threads,
+        device=resolve_device(device),
+    )
+
+
+@study("sk-pt")
+def sk_pt(
+    *,
+    N: int = 64,
+    T: float = 0.5,
+    seed_J: int = 0,
+    temperatures: str = TEMPERATURES,
+    replicas: int = 8,
+    sweeps: int = 10,
+    samples: int = 3000,
+    discard: float = 0.25,
+    steps: int = 4000,
+    threads: int = 1,
+    seed: int = 0,
+    warm: bool = False,
+) -> Simulation:
+    """Parallel tempering of the Sherrington-Kirkpatrick model: energies, ln Z and overlaps at every temperature.
+
+    Keys:
+        N, seed_J: spins, instance of the couplings.
+        T: a temperature that is wanted in any case.
+        temperatures: the others, separated by commas; the ladder goes on from them to infinite temperature.
+        replicas: independent sets, at least 3 for triangles.
+        sweeps: between two measurements.
+        samples: configurations kept at each temperature, over all replicas.
+        discard: fraction of the run that is left out as thermalisation.
+        steps: measurements.
+        threads: of the chains.
+    """
+    glass = SpinGlass.sherrington_kirkpatrick(N, T, seed_J)
+    wanted = _temperatures(temperatures, T)
+    chain = ParallelTempering(glass, ladder(wanted, N), replicas=replicas, threads=threads)
+    return Simulation(
+        glass,
+        chain,
+        temperatures=wanted,
+        steps=steps,
+        every=sweeps,
+        keep_every=max(1, int((1 - discard) * steps * replicas / samples)),
+        discard=discard,
+        seed=seed,
+        threads=threads,
+    )
+
+
+def _temperatures(words: str, T: float) -> tuple[float, ...]:
+    try:
+        given = {float(word) for word in words.split(",")}
+    except ValueError:
+        raise ValueError(f"temperatures must be numbers separated by commas, got {words!r}") from None
+    return tuple(sorted(given | {T}))
+
+
+@functools.lru_cache(maxsize=8)
+def _comparison(N: int, T: float, seed_J: int, samples: int) -> Reference:
+    """Parallel tempering of one instance; kept, so that runs at neighbouring keys share it."""
+    glass = SpinGlass.sherrington_kirkpatrick(N, T, seed_J)
+    return Reference(glass, _temperatures(TEMPERATURES, T), samples=samples, seed=seed_J)
+
+
+def _affine_flow(
+    target: ContinuousSpinGlass, layers: int, hidden: int | None, whiten: Whiten, z2: bool, seed: int
+) -> Density:
+    """Couplings from unit Gaussians, then the fixed linear layer, if any, to the physical fields."""
+    if layers < 1:
+        raise ValueError(f"layers must be at least 1, got {layers}")
+    # not of the seed: a warm start from another run of this study needs the same masks
+    masks = complementary_masks(target.shape, layers, generator=named_generator(0, "masks"))
+    flows: list[Flow] = [
+        AffineCoupling(mask, hidden=hidden, generator=named_generator(seed, "flow", layer))
+        for layer, mask in enumerate(masks)
+    ]
+    if whiten != "none":
+        beta = 1.0 / target.couplings["T"]
+        free = (1.0 + 1.0 / (beta * target.eigenvalues)).sqrt()  # of spins without couplings
+        estimates: dict[Whiten, Literal["scale", "covariance"]] = {"eigenbasis": "scale", "covariance": "covariance"}
+        flows.append(Linear(target.shape, target.eigenvectors, free, estimate=estimates[whiten]))
+    density = Pushforward(Composed(flows), Normal(target.shape))
+    return Z2Symmetrized(density) if z2 else density

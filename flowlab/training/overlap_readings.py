@@ -1,0 +1,271 @@
+"""What is read off runs on a spin glass: overlaps, triangles, and how far from equilibrium they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+import xarray as xr
+
+from flowlab import estimators
+from flowlab.core import Density, System
+from flowlab.estimators import Estimate
+from flowlab.estimators.mode_collapse import ModeCollapse
+from flowlab.estimators.overlaps import Overlaps
+from flowlab.estimators.triangles import KINDS, Convention
+from flowlab.training import readings
+from flowlab.training.tempered import Tempered
+
+CONVENTIONS: tuple[Convention, ...] = ("folded", "signed")
+TOLERANCE = 0.05
+N_TRIANGLES = 20_000
+N_SAMPLES = 5000
+"""Samples of a model that overlaps are taken from, at most."""
+AT_MOST = 20_000
+"""Configurations of a reference that are compared with."""
+
+NAMES = {  # name -> (long_name, units)
+    "abs_overlap": ("mean |q| of two samples", "1"),
+    "overlap_squared": ("mean q² of two samples", "1"),
+    "overlap_binder": ("3/2 - <q⁴>/(2<q²>²)", "1"),
+    "overlap_peak": ("|q| at the peak of P(|q|)", "1"),
+    "overlap_dip": ("depth of the dip of P(q) at q = 0", "1"),
+    "overlap_total_variation": ("total variation of P(|q|) to the reference", "1"),
+    "overlap_total_variation_floor": ("the part of it that noise alone makes", "1"),
+    "symmetry_breaking": ("how far <s_i> differs from 0, in standard deviations", "1"),
+    "mode_collapse": ("whether valleys or mirror images are missing", "1"),
+    "forward_kl": ("KL(p | q), on samples of the target", "nats"),
+    "reverse_kl": ("KL(q | p), on samples of the model", "nats"),
+    "gibbs_free_energy_x": ("Gibbs free energy of the model in its own variables", "J"),
+    "helmholtz_free_energy_x": ("Helmholtz free energy in the model's variables", "J"),
+    "loss_forward": ("cross entropy -E_p[ln q]", "nats"),
+    "entropy_x": ("entropy H[p] in the model's variables", "nats"),
+    "log_z_reference": ("ln Z of the reference", "nats"),
+    "energy_per_site": ("energy per site", "J"),
+    "specific_heat": ("specific heat per site", "k_B"),
+    "log_z": ("ln Z, Bennett's acceptance ratio", "nats"),
+    "log_z_integration": ("ln Z, integral over the inverse temperature", "nats"),
+    "free_energy_per_site": ("free energy per site", "J"),
+}
+Columns = dict[str, tuple[tuple[str, ...], np.ndarray]]
+
+
+def thinned(spins: np.ndarray, n: int = AT_MOST) -> np.ndarray:
+    """(replicas, m, *shape) -> (replicas, at most n in all, N), evenly spread."""
+    flat = spins.reshape(*spins.shape[:2], -1)
+    return np.asarray(flat[:, :: -(-flat.shape[0] * flat.shape[1] // n)])
+
+
+def of_overlaps(found: Overlaps) -> dict[str, Estimate]:
+    """The numbers of one P(q), by the names they have in Datasets."""
+    return {
+        "abs_overlap": found.mean_abs_q,
+        "overlap_squared": found.mean_q2,
+        "overlap_binder": found.binder,
+        "overlap_peak": found.peak,
+        "overlap_dip": found.dip,
+    }
+
+
+def of_triangles(spins: np.ndarray, rng: np.random.Generator) -> dict[str, Estimate]:
+    """Fractions of the kinds of folded triangles as ``triangle_<kind>``, at a tolerance of 0.05."""
+    found = estimators.triangles(spins, n=N_TRIANGLES, convention="folded", rng=rng).fractions(TOLERANCE)
+    return {f"triangle_{kind}": found[kind] for kind in KINDS}
+
+
+def unseen(reference: xr.Dataset) -> torch.Tensor:
+    """The configurations of the last replica, which maximum likelihood holds out, (n, *shape)."""
+    return torch.from_numpy(reference["configuration"].values[-1])
+
+
+def of_model(
+    evaluation: xr.Dataset, density: Density, target: System, reference: xr.Dataset, generator: torch.Generator
+) -> xr.Dataset:
+    """An evaluation, with how the density compares with a reference: overlaps, triangles, divergences, a verdict.
+
+    ``forward_kl`` = KL(p | q), ``reverse_kl`` = KL(q | p), ``loss_forward`` = -E_p[ln q] and ``entropy_x`` = H[p],
+    whose difference is the former, ``gibbs_free_energy_x`` and ``helmholtz_free_energy_x`` are in the variables of the
+    density, with ln Z from the reference (Hartnett and Mohseni 2020, arXiv:2001.00585, eq. 16, 20 and 21). The
+    attribute ``verdict`` says in words whether modes are missing, and is among the ``warnings`` where they are.
+    """
+    n = int(min(evaluation.attrs["n"], N_SAMPLES))
+    drawn = readings.sample(density, target, n, generator, {})
+    numbers, found = verdict(drawn["configuration"].values.reshape(n, -1), reference, _rng(generator))
+    offset = readings.log_z_offset(target)
+    log_weight, log_q = readings.on_samples_of_the_target(density, target, _like(density, unseen(reference)), generator)
+    T = float(evaluation.attrs["T"])
+    values = estimators.divergences(
+        log_w_model=drawn["log_weight"].values - drawn["log_q"].values,
+        log_w_target=log_weight - offset - log_q,
+        log_weight_target=log_weight - offset,
+        log_z=float(reference["log_z"]) - offset,
+        log_z_error=float(reference["log_z_error"]),
+        T=T,
+    )
+    renamed = {
+        "forward_kl": values["kl_forward"],
+        "reverse_kl": values["kl_reverse"],
+        "loss_forward": values["loss_forward"],
+        "entropy_x": values["entropy"],
+        "gibbs_free_energy_x": values["gibbs_free_energy"],
+        "helmholtz_free_energy_x": values["helmholtz_free_energy"],
+        "log_z_reference": Estimate(float(reference["log_z"]), float(reference["log_z_error"])),
+    }
+    notes = [evaluation.attrs["warnings"]] if evaluation.attrs["warnings"] else []
+    notes += [found.text] if found.collapsed or found.other_states else []
+    notes += [f"reference {reference.attrs['thermalisation']}"] if not reference.attrs["thermalised"] else []
+    merged = evaluation.drop_vars([name for name in renamed if name in evaluation], errors="ignore")
+    merged = merged.drop_vars([f"{name}_error" for name in renamed], errors="ignore")
+    merged = merged.merge(numbers).merge(dataset_of(renamed))
+    return merged.assign_attrs(evaluation.attrs | {"verdict": found.text, "warnings": "\n".join(notes)})
+
+
+def _like(density: Density, s: torch.Tensor) -> torch.Tensor:
+    like = next((t for t in [*density.parameters(), *density.buffers()] if t.is_floating_point()), torch.zeros(()))
+    return s.to(device=like.device, dtype=torch.get_default_dtype())
+
+
+def _rng(generator: torch.Generator) -> np.random.Generator:
+    return np.random.default_rng(generator.initial_seed())
+
+
+def verdict(model: np.ndarray, reference: xr.Dataset, rng: np.random.Generator) -> tuple[xr.Dataset, ModeCollapse]:
+    """Overlaps and triangles of a model's samples (n, N), those of the reference, and how far they are apart."""
+    spins = thinned(reference["configuration"].values)
+    found = estimators.mode_collapse(model, spins, rng=rng)
+    numbers = of_overlaps(found.model) | of_triangles(model, rng)
+    numbers |= {f"reference_{k}": v for k, v in (of_overlaps(found.reference) | of_triangles(spins, rng)).items()}
+    numbers |= {
+        "overlap_total_variation": found.total_variation,
+        "overlap_total_variation_floor": Estimate(found.total_variation_floor, np.nan),
+        "symmetry_breaking": Estimate(found.symmetry_breaking, np.nan),
+        "mode_collapse": Estimate(float(found.collapsed), np.nan),
+    }
+    return dataset_of(numbers), found
+
+
+def dataset_of(numbers: Mapping[str, Estimate]) -> xr.Dataset:
+    """Scalars with their ``_error`` where they have one."""
+    variables = {}
+    for name, (value, error) in numbers.items():
+        long_name, units = describe(name)
+        variables[name] = xr.Variable((), float(value), {"long_name": long_name, "units": units})
+        if not np.isnan(error):
+            attrs = {"long_name": f"standard error of {long_name}", "units": units}
+            variables[f"{name}_error"] = xr.Variable((), float(error), attrs)
+    return xr.Dataset(variables)
+
+
+def describe(name: str) -> tuple[str, str]:
+    """Long name and units of a number, of a reference's too."""
+    if name.startswith("reference_"):
+        long_name, units = describe(name.removeprefix("reference_"))
+        return f"{long_name}, of the reference", units
+    if name.startswith("triangle_"):
+        return f"fraction of {name.removeprefix('triangle_')} triangles, d = (1 - |q|)/2", "1"
+    return NAMES.get(name, (name.replace("_", " "), "1"))
+
+
+def of_layers(layers: xr.Dataset, reference: xr.Dataset | None, rng: np.random.Generator) -> xr.Dataset:
+    """P(q), its Binder cumulant, dip and peak, and triangles after every layer, and of the reference, if any.
+
+    Dims ``layer, overlap, convention, kind, site``: where ``overlap_dip`` rises is the transition inside the flow.
+    """
+    x = layers["configuration"].values
+    columns = _columns([x[layer].reshape(len(x[layer]), -1) for layer in range(len(x))], ("layer",), rng)
+    if reference is not None:
+        spins = thinned(reference["configuration"].values)
+        ours = _columns([spins], ("layer",), rng)
+        columns |= {f"reference_{k}": (dims[1:], values[0]) for k, (dims, values) in ours.items()}
+    return _with_names(columns, layers.attrs, {name: layers[name] for name in ("layer_name", "layer_kind", "time")})
+
+
+def of_simulation(run: Tempered, n: int, rng: np.random.Generator) -> xr.Dataset:
+    """Thermodynamics and ln Z at every temperature of the ladder, overlaps and triangles where spins were kept."""
+    energies, N = run.energies, run.system.n_sites
+    thermal = estimators.thermodynamics(energies, run.ladder, N)
+    log_z = estimators.log_z_bennett(energies, run.ladder, N)
+    T, check = np.array(run.ladder), estimators.thermalisation(energies, run.ladder, round_trips=run.round_trips)
+    found = {
+        "energy_per_site": thermal.energy_per_site,
+        "specific_heat": thermal.specific_heat,
+        "log_z": log_z,
+        "log_z_integration": estimators.log_z_integration(energies, run.ladder, N),
+    }
+    finite = np.isfinite(T)
+    columns: Columns = {}
+    for name, estimate in found.items():
+        columns |= _pair(name, ("temperature",), np.asarray(estimate.value)[finite], np.asarray(estimate.error)[finite])
+    free = -T[finite] / N
+    columns |= _pair(
+        "free_energy_per_site",
+        ("temperature",),
+        free * np.asarray(log_z.value)[finite],
+        -free * np.asarray(log_z.error)[finite],
+    )
+    columns["swap_acceptance"] = (("pair",), estimators.swap_acceptance(energies, run.ladder))
+    spins = [thinned(run.spins(t), n) for t in run.temperatures]
+    columns |= _columns(spins, ("kept_temperature",), rng)
+    data = _with_names(columns, {}, {"temperature": T[finite], "kept_temperature": list(run.temperatures)})
+    scalars = {
+        "thermalised": Estimate(float(check.thermalised), np.nan),
+        "round_trips": Estimate(float(run.round_trips.sum()), np.nan),
+        "swap_acceptance_min": Estimate(check.swap_acceptance, np.nan),
+        "z_thirds": Estimate(check.z_thirds, np.nan),
+        "z_replicas": Estimate(check.z_replicas, np.nan),
+        "energy_lowest": Estimate(float(energies.min()), np.nan),
+    }
+    warnings = "" if check.thermalised else check.text
+    return data.merge(dataset_of(scalars)).assign_attrs(thermalisation=check.text, warnings=warnings)
+
+
+def _columns(samples: Iterable[np.ndarray], dims: tuple[str, ...], rng: np.random.Generator) -> Columns:
+    """Overlaps, triangles and site magnetisations of each set of samples, stacked along ``dims``."""
+    rows: list[dict[str, np.ndarray]] = []
+    for s in samples:
+        found = estimators.overlap_distribution(s, rng=rng)
+        moments = estimators.site_magnetizations(s)
+        row = {"overlap_distribution": found.probability, "overlap_distribution_error": found.error}
+        row |= {"site_magnetization": moments.value, "site_magnetization_error": moments.error}
+        for name, (value, error) in of_overlaps(found).items():
+            row |= {name: np.asarray(value), f"{name}_error": np.asarray(error)}
+        cut = [estimators.triangles(s, n=N_TRIANGLES, convention=c, rng=rng).fractions(TOLERANCE) for c in CONVENTIONS]
+        row["triangle_fraction"] = np.array([[f[kind].value for kind in KINDS] for f in cut])
+        row["triangle_fraction_error"] = np.array([[f[kind].error for kind in KINDS] for f in cut])
+        rows.append(row)
+    own: dict[str, tuple[str, ...]] = {
+        "overlap_distribution": ("overlap",),
+        "site_magnetization": ("site",),
+        "triangle_fraction": ("convention", "kind"),
+    }
+    stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    return {name: ((*dims, *own.get(name.removesuffix("_error"), ())), values) for name, values in stacked.items()}
+
+
+def _pair(name: str, dims: tuple[str, ...], value: np.ndarray, error: np.ndarray) -> Columns:
+    return {name: (dims, value), f"{name}_error": (dims, error)}
+
+
+def _with_names(columns: Columns, attrs: Mapping[str, object], coords: Mapping[str, object]) -> xr.Dataset:
+    long = {
+        "overlap_distribution": ("P(q) of two samples", "1"),
+        "site_magnetization": ("mean spin of each site", "1"),
+        "triangle_fraction": (f"fraction of triangles of a kind, tolerance {TOLERANCE}", "1"),
+        "swap_acceptance": ("acceptance of swaps between neighbouring temperatures", "1"),
+    }
+    variables = {}
+    for name, (dims, values) in columns.items():
+        plain = name.removesuffix("_error")
+        text, units = long.get(plain.removeprefix("reference_")) or describe(plain)
+        text = f"standard error of {text}" if name != plain else text
+        variables[name] = xr.Variable(dims, values, {"long_name": text, "units": units})
+    data = xr.Dataset(variables, coords=dict(coords), attrs=dict(attrs))
+    sizes = data.sizes
+    found: dict[str, object] = {}
+    if "overlap" in sizes:
+        q = np.linspace(-1, 1, sizes["overlap"])
+        found["overlap"] = ("overlap", q, {"long_name": "overlap q", "units": "1"})
+    if "kind" in sizes:
+        found |= {"convention": list(CONVENTIONS), "kind": list(KINDS)}
+    return data.assign_coords(found)

@@ -1,0 +1,225 @@
+"""Markov chains as experiments: energies and configurations, streamed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from flowlab.core import System, named_generator
+from flowlab.core.generators import named_seed
+from flowlab.mcmc import ParallelTempering
+from flowlab.training.experiment import Experiment
+from flowlab.training.process import Cadence, torch_threads
+from flowlab.training.registry import neighbour
+from flowlab.training.store import Store
+from flowlab.training.tempered import Tempered, pack
+
+
+class Simulation(Experiment):
+    """Parallel tempering of a spin system as a run: seeded, streamed, stoppable, resumable.
+
+    A step is some steps of the chain and one measurement of all energies. ``data`` has the dims ``step, replica,
+    temperature``; on disk the measurements lie in ``samples/``.
+
+    Args:
+        system: the spin system.
+        chain: the parallel tempering of it.
+        temperatures: at which configurations are kept, a part of the chain's.
+        steps: measurements in all.
+        every: steps of the chain between two measurements.
+        keep_every: steps between two configurations that are kept.
+        discard: fraction of the steps, from the beginning, that estimates leave out.
+        seed, threads: see :class:`flowlab.training.Experiment`.
+
+    Raises:
+        ValueError: for a fraction outside [0, 1), or temperatures that the chain does not have.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        chain: ParallelTempering,
+        *,
+        temperatures: tuple[float, ...],
+        steps: int,
+        every: int = 10,
+        keep_every: int = 10,
+        discard: float = 0.25,
+        seed: int = 0,
+        threads: int = 1,
+    ) -> None:
+        super().__init__(system, system, steps=steps, seed=seed, threads=threads)
+        if not 0 <= discard < 1:
+            raise ValueError(f"discard must lie in [0, 1), a fraction of the run, got {discard}")
+        if keep_every < 1 or every < 1:
+            raise ValueError(f"every and keep_every must be at least 1, got {every} and {keep_every}")
+        missing = sorted(set(temperatures) - set(chain.temperatures))
+        if missing:
+            raise ValueError(f"the chain has no temperature {missing}, it has {list(chain.temperatures)}")
+        self.chain, self.every, self.keep_every, self.discard = chain, int(every), int(keep_every), float(discard)
+        self.temperatures = tuple(sorted(temperatures))
+        self._kept = [chain.temperatures.index(T) for T in self.temperatures]
+        self._chain_state = chain.init(generator=named_generator(seed, "chain"))
+        self._energies: list[np.ndarray] = []
+        self._bits: list[np.ndarray] = []
+        self._on_disk = 0
+
+    def advance(self) -> dict[str, float]:
+        keep = self._kept if (self.step + 1) % self.keep_every == 0 else []
+        self._chain_state, energies, spins = self.chain.run(self._chain_state, self.every, every=self.every, keep=keep)
+        self._energies.append(energies[0, 0])
+        if keep:
+            self._bits.append(pack(spins[0, 0]))
+        coldest = energies[0, 0, :, 0]
+        return {
+            "energy_mean": float(coldest.mean()),
+            "energy_lowest": float(coldest.min()),
+            "round_trips": float(self._chain_state.round_trips.sum()),
+        }
+
+    def headline(self) -> str:
+        T = self.temperatures[0]
+        energy = self._newest("energy_mean") / self.system.n_sites
+        return f"E / N = {energy:.4f} at T = {T:g}, {self._newest('round_trips'):.0f} round trips"
+
+    def seconds_per_step(self) -> float:
+        state = self.chain.init(generator=named_generator(self.seed, "probe"))
+        with torch_threads(self.threads):
+            state, _, _ = self.chain.run(state, 3 * self.every)
+            started = time.perf_counter()
+            self.chain.run(state, 10 * self.every)
+        return (time.perf_counter() - started) / 10 + 3e-4  # and the journal
+
+    # looking
+
+    @property
+    def data(self) -> xr.Dataset:
+        """The records, and ``energy`` (step, replica, temperature) of the whole system."""
+        data = self._records.dataset(self.describe(), DESCRIBE)
+        n = data.sizes["step"]
+        energies = np.array(self._energies[:n]).reshape(n, self.chain.replicas, len(self.chain.temperatures))
+        data["energy"] = (
+            ("step", "replica", "temperature"),
+            energies,
+            {"long_name": "energy of the whole system", "units": "J"},
+        )
+        return data.assign_coords(
+            temperature=("temperature", list(self.chain.temperatures), {"long_name": "temperature", "units": "J/k_B"})
+        )
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {"every": self.every, "keep_every": self.keep_every, "discard": self.discard}
+
+    @property
+    def measured(self) -> Tempered:
+        """The run so far without what is discarded.
+
+        Raises:
+            ValueError: where too few steps have been done for that.
+        """
+        energies, bits = list(self._energies), list(self._bits)
+        first = int(self.discard * len(energies))
+        kept = bits[first // self.keep_every :]
+        if len(energies) - first < 16 or len(kept) < 4:
+            raise ValueError(
+                "estimates need 16 measured steps and 4 kept configurations a replica, got "
+                f"{len(energies) - first} and {len(kept)}: run it longer"
+            )
+        return Tempered(
+            self.system,
+            self.chain.temperatures,
+            np.array(energies[first:]),
+            self.temperatures,
+            np.array(kept),
+            self._chain_state.round_trips[0],
+        )
+
+    def reference(self, T: float | None = None) -> xr.Dataset:
+        """The configurations kept at temperature T (the lowest where not given); see :meth:`.Tempered.dataset`."""
+        return self.measured.dataset(self.temperatures[0] if T is None else T).assign_attrs(seed=self.seed)
+
+    def sample(self, n: int, T: float | None = None) -> xr.Dataset:
+        """n of the configurations kept at temperature T (the lowest where not given), drawn with replacement."""
+        if n < 1:
+            raise ValueError(f"the number of samples must be at least 1, got {n}")
+        found = self.reference(T).configuration.stack(drawn=("replica", "sample")).transpose("drawn", ...)
+        rng = np.random.default_rng(named_seed(self.seed, "sample", self.step))
+        chosen = found.values[rng.integers(len(found), size=n)]
+        names = {"long_name": "configuration", "units": "1"}
+        return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, names)}, attrs=self.describe())
+
+    def evaluate(self, n: int = 10_000) -> xr.Dataset:
+        """Thermodynamics, ln Z, overlaps and triangles at every temperature with errors; how well it thermalised.
+
+        ``n`` is the number of configurations at each temperature that overlaps are taken from, at most.
+        """
+        from flowlab.training.overlap_readings import of_simulation
+
+        rng = np.random.default_rng(named_seed(self.seed, "evaluate", self.step))
+        return of_simulation(self.measured, n, rng).assign_attrs(self.describe() | {"n": n, "step": self.step})
+
+    def at(self, **changes: Any) -> Experiment:
+        """The same study with other keys, not started; its chains start afresh."""
+        return neighbour(self, changes)
+
+    # on disk
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        arrays = self.chain.state_dict(self._chain_state)
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}, {}
+
+    def load_state_dict(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        self._chain_state = self.chain.load_state_dict({name: tensor.numpy() for name, tensor in tensors.items()})
+
+    def restore(self, path: str | Path) -> None:
+        super().restore(path)
+        parts = Store.open(path, write=False).read_parts(self.step)
+        self._energies = [row for part in parts for row in part["energy"].values]
+        self._bits = [pack(row.reshape(*row.shape[:2], -1)) for part in parts for row in part["configuration"].values]
+        self._on_disk = len(self._energies)
+
+    def _open_store(self) -> None:
+        super()._open_store()
+        self._checkpoint_cadence = Cadence(10.0)
+
+    def _save_checkpoint(self) -> None:
+        assert self._store is not None
+        if self.step > self._on_disk:
+            self._store.write_part(self.step, self._part(self._on_disk))
+            self._on_disk = self.step
+        super()._save_checkpoint()
+
+    def _part(self, first: int) -> xr.Dataset:
+        """The measurements after step ``first``."""
+        kept = np.array(self._bits[first // self.keep_every :], dtype=np.uint8)
+        shape = (len(kept), self.chain.replicas, len(self.temperatures), *self.system.shape)
+        spins = np.zeros(shape, dtype=np.int8)
+        if len(kept):
+            bits = np.unpackbits(kept, axis=-1, count=self.system.n_sites)
+            spins[...] = (2 * bits.astype(np.int8) - 1).reshape(shape)
+        units = {"units": "J/k_B"}
+        return xr.Dataset(
+            {
+                "energy": (("step", "replica", "temperature"), np.array(self._energies[first:]), {"units": "J"}),
+                "configuration": (("kept", "replica", "kept_temperature", *self.system.dims), spins, {"units": "1"}),
+            },
+            coords={
+                "step": np.arange(first + 1, self.step + 1),
+                "temperature": ("temperature", list(self.chain.temperatures), units),
+                "kept_temperature": ("kept_temperature", list(self.temperatures), units),
+            },
+        )
+
+
+DESCRIBE = {
+    "energy_mean": ("mean energy at the lowest temperature", "J"),
+    "energy_lowest": ("lowest energy at the lowest temperature", "J"),
+    "round_trips": ("round trips between the lowest and the highest temperature", "1"),
+    "wall_time": ("time spent", "s"),
+}

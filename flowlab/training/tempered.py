@@ -1,0 +1,101 @@
+"""What parallel tempering leaves behind: energies at every temperature, and configurations at some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from flowlab import estimators, exact
+from flowlab.core import System
+
+MOST_SITES_ENUMERATED = 16
+
+
+@dataclass(frozen=True)
+class Tempered:
+    """A thermalised run of parallel tempering on one spin system.
+
+    Attributes:
+        system: the spin system; its own temperature does not matter.
+        ladder: (K,) all temperatures of the run, rising to infinity.
+        energies: (steps, replicas, K) energies of the whole system.
+        temperatures: at which configurations were kept, a part of ``ladder``.
+        bits: (n, replicas, len(temperatures), bytes) configurations, packed by :func:`pack`.
+        round_trips: (replicas,) round trips between the ends of the ladder.
+
+    >>> from flowlab.systems import Ising
+    >>> bits = pack(np.ones((5, 3, 1, 4), dtype=np.int8))
+    >>> run = Tempered(Ising((2, 2), T=2.0), (2.0, np.inf), np.zeros((5, 3, 2)), (2.0,), bits, np.zeros(3))
+    >>> run.spins(2.0).shape
+    (3, 5, 2, 2)
+    """
+
+    system: System
+    ladder: tuple[float, ...]
+    energies: np.ndarray
+    temperatures: tuple[float, ...]
+    bits: np.ndarray
+    round_trips: np.ndarray
+
+    def spins(self, T: float) -> np.ndarray:
+        """(replicas, n, *shape) int8 of ±1 at temperature T; replicas are independent, one's configurations in order.
+
+        Raises:
+            ValueError: for a temperature at which no configurations were kept.
+        """
+        if float(T) not in self.temperatures:
+            known = ", ".join(f"{t:g}" for t in self.temperatures)
+            raise ValueError(f"configurations were kept at the temperatures {known}, got {T}")
+        bits = self.bits[:, :, self.temperatures.index(float(T))].swapaxes(0, 1)
+        spins = 2 * np.unpackbits(bits, axis=-1, count=self.system.n_sites).astype(np.int8) - 1
+        return spins.reshape(*spins.shape[:2], *self.system.shape)
+
+    def log_z(self, T: float) -> estimators.Estimate:
+        """ln Z of the system at temperature T: exact where known, else by Bennett's acceptance ratio with its error."""
+        known = exact.log_z(self.system.at(T=T))
+        if known is not None:
+            return estimators.Estimate(known, 0.0)
+        found = estimators.log_z_bennett(self.energies, self.ladder, self.system.n_sites)
+        k = self.ladder.index(float(T))
+        return estimators.Estimate(float(found.value[k]), float(found.error[k]))
+
+    def dataset(self, T: float) -> xr.Dataset:
+        """``configuration`` (replica, sample, *dims), ``log_z`` and its error at T; where N <= 16 also the exact P(q).
+
+        Attributes ``thermalised`` (0 or 1) and ``thermalisation`` (in words) say whether to believe it.
+        """
+        log_z, verdict = (
+            self.log_z(T),
+            estimators.thermalisation(self.energies, self.ladder, round_trips=self.round_trips),
+        )
+        system = self.system.at(T=T)
+        spins = self.spins(T).astype(np.float64)
+        variables = {
+            "configuration": (("replica", "sample", *system.dims), spins, "configuration", "1"),
+            "log_z": ((), log_z.value, "ln Z", "nats"),
+            "log_z_error": ((), log_z.error, "standard error of ln Z", "nats"),
+        }
+        coordinates = {}
+        if system.n_sites <= MOST_SITES_ENUMERATED:
+            q, probability = exact.overlap_distribution(system)
+            variables["overlap_distribution_exact"] = (("overlap",), probability, "exact P(q) of two copies", "1")
+            coordinates["overlap"] = ("overlap", q, {"long_name": "overlap q", "units": "1"})
+        return xr.Dataset(
+            {k: (dims, v, {"long_name": name, "units": unit}) for k, (dims, v, name, unit) in variables.items()},
+            coords=coordinates,
+            attrs={
+                "system": system.title,
+                "n_sites": system.n_sites,
+                "T": float(T),
+                "source": "parallel tempering",
+                "thermalised": int(verdict.thermalised),
+                "thermalisation": verdict.text,
+            },
+        )
+
+
+def pack(spins: np.ndarray) -> np.ndarray:
+    """(..., N) of ±1 -> (..., ceil(N / 8)) uint8, a bit a spin."""
+    return np.packbits(spins > 0, axis=-1)

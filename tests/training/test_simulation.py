@@ -1,0 +1,150 @@
+"""Parallel tempering as a run: against enumeration, on disk, resumed, refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import flowlab as fl
+from flowlab.cli import main
+from flowlab.training.reference import Reference
+from flowlab.training.store import Store
+
+DATA = json.loads((Path(__file__).parents[1] / "data" / "public_sk_exact.json").read_text())
+SMALL = {"N": 8, "T": 0.5, "temperatures": "0.3,0.5,1,2", "replicas": 4, "samples": 400, "steps": 240}
+
+
+def simulation(**more: object) -> fl.Simulation:
+    return fl.experiment("sk-pt", **SMALL | more)
+
+
+@pytest.fixture(scope="module")
+def done() -> fl.Simulation:
+    run = fl.experiment("sk-pt", N=16, seed_J=1, T=0.5, temperatures="0.2,0.5,1,2", samples=2000, steps=1200, seed=2)
+    run.run(progress=False)
+    return run
+
+
+def exact(T: float) -> dict[str, float]:
+    return next(case for case in DATA["cases"] if (case["N"], case["seed"], case["T"]) == (16, 1, T))
+
+
+def test_thermodynamics_and_overlaps_agree_with_enumeration(done):
+    found = done.evaluate()
+    assert found.attrs["warnings"] == "" and float(found.thermalised) == 1
+    for T in (0.2, 0.5, 1.0, 2.0):
+        here, case = found.sel(temperature=T, kept_temperature=T), exact(T)
+        for name, value in {
+            "energy_per_site": case["E_per_site"], "specific_heat": case["C_per_site"], "log_z": case["lnZ"],
+            "log_z_integration": case["lnZ"], "overlap_squared": case["q2"], "abs_overlap": case["abs_q"],
+            "free_energy_per_site": -T * case["lnZ"] / 16,
+        }.items():  # fmt: skip
+            assert abs(float(here[name]) - value) < 4 * float(here[f"{name}_error"]), (T, name)
+        p = np.array(case["P_q_desc"])[::-1]
+        assert 0.5 * np.abs(here.overlap_distribution - p).sum() < 0.08
+
+
+def test_data_has_the_energies_of_all_temperatures(done):
+    data = done.data
+    assert dict(data.energy.sizes) == {"step": 1200, "replica": 8, "temperature": len(done.chain.temperatures)}
+    assert data.temperature.values[-1] == math.inf and {0.2, 0.5, 1.0, 2.0} <= set(data.temperature.values)
+    assert np.isfinite(data.energy).all()
+
+
+def test_reference_is_what_was_kept(done):
+    found = done.reference(0.5)
+    assert found.configuration.dims == ("replica", "sample", "site") and found.sizes["replica"] == 8
+    assert set(np.unique(found.configuration)) == {-1.0, 1.0}
+    energy = done.system.energy(torch.tensor(found.configuration.values.reshape(-1, 16)))
+    assert abs(float(energy.mean()) / 16 - exact(0.5)["E_per_site"]) < 0.02
+    assert found.sizes["overlap"] == 17
+    assert done.sample(5, T=1.0).configuration.shape == (5, 16)
+
+
+def test_interrupted_and_resumed_is_uninterrupted(tmp_path):
+    straight = simulation()
+    straight.run(progress=False)
+    run = simulation(out=tmp_path / "run")
+    run.run(70, progress=False)
+    resumed = fl.load(tmp_path / "run")
+    assert resumed.step == 70
+    resumed.run(progress=False)
+    again = fl.load(tmp_path / "run")
+    for other in (resumed, again):
+        xr.testing.assert_identical(other.data.drop_vars("wall_time"), straight.data.drop_vars("wall_time"))
+        xr.testing.assert_identical(other.evaluate(), straight.evaluate())
+
+
+def test_what_a_killed_run_wrote_beyond_its_checkpoint_is_made_again(tmp_path):
+    run = simulation(out=tmp_path / "run")
+    run.run(50, progress=False)
+    with Store.open(tmp_path / "run") as store:
+        store.write_part(90, run._part(0))
+    resumed = fl.load(tmp_path / "run")
+    assert len(resumed.data.step) == resumed.data.energy.sizes["step"] == 50
+    resumed.run(progress=False)
+    assert fl.load(tmp_path / "run").data.energy.sizes["step"] == 240
+
+
+def test_measurements_on_disk_need_no_flowlab(tmp_path):
+    simulation(out=tmp_path / "run").run(progress=False)
+    parts = sorted((tmp_path / "run" / "samples").glob("*.nc"))
+    with xr.open_dataset(parts[-1], engine="h5netcdf") as part:
+        assert part.step.values[-1] == 240 and part.configuration.dims[-1] == "site"
+
+
+def test_too_short_a_run_says_so():
+    run = simulation()
+    with pytest.raises(ValueError, match="run it longer"):
+        run.evaluate()
+    short = fl.experiment("sk-pt", N=32, seed_J=0, temperatures="0.1,0.5", steps=200, samples=400, sweeps=1)
+    short.run(progress=False)
+    assert "not thermalised" in short.evaluate().attrs["warnings"]
+
+
+def test_evaluate_prints_all_temperatures(tmp_path, capsys):
+    keys = [f"{key}={value}" for key, value in SMALL.items()]
+    assert main(["run", "sk-pt", *keys, "--out", str(tmp_path / "p"), "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "p"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["temperature"]) == len(found["log_z"]) == len(found["energy_per_site_error"])
+    assert found["study"] == "sk-pt" and found["round_trips"] > 0
+    assert main(["evaluate", str(tmp_path / "p")]) == 0
+    assert "energy_per_site" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"temperatures": "0.5,warm"}, "temperatures must be numbers separated by commas"),
+        ({"temperatures": "-1"}, "temperatures must be positive"),
+        ({"discard": 1.0}, "discard must lie in"),
+        ({"replicas": 0}, "replicas must be"),
+        ({"T": 0.0}, "T must be positive"),
+    ],
+)
+def test_refuses(keys, message):
+    with pytest.raises(ValueError, match=message):
+        simulation(**keys)
+
+
+def test_a_reference_runs_once_and_knows_its_temperatures():
+    glass = fl.SpinGlass.sherrington_kirkpatrick(8, T=1.0, seed=0)
+    reference = Reference(glass, [1.0, 0.5], samples=60, replicas=3)
+    said: list[str] = []
+    assert not reference.is_ready and reference.temperatures == (0.5, 1.0)
+    assert reference.run(said.append) is reference.run()
+    assert "parallel tempering" in said[0] and said[-1] == ""
+    found = reference.dataset(0.5)
+    assert float(found.log_z) == pytest.approx(fl.exact.log_z(glass.at(T=0.5))) and float(found.log_z_error) == 0
+    with pytest.raises(ValueError, match=r"temperatures 0.5, 1, got 0.7"):
+        reference.dataset(0.7)
+    with pytest.raises(ValueError, match="at least 3 replicas"):
+        Reference(glass, [1.0], replicas=2)
