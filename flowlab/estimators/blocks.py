@@ -82,7 +82,7 @@ def words(spins: NDArray[np.float32]) -> NDArray[np.uint64]:
     >>> int(np.bitwise_count(words(np.ones((1, 70), np.float32)) ^ words(-np.ones((1, 70), np.float32))).sum())
     70
     """
-    bits = np.packbits(spins > 0, axis=1)
+    bits = np.packbits(np.ascontiguousarray(spins > 0), axis=1)
     return np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
 
 

@@ -12,8 +12,11 @@ from flowlab.figures.layers import (
     strip,
 )
 from flowlab.figures.live_figure import LiveFigure
+from flowlab.figures.overlaps import measure_overlaps, overlap_distribution
 from flowlab.figures.report import write_report
+from flowlab.figures.tempering import tempering_overview
 from flowlab.figures.training import ess_curve, training_curve, training_overview
+from flowlab.figures.triangles import measure_triangles, triangle, triangle_cloud
 
 __all__ = [
     "Figure",
@@ -25,8 +28,14 @@ __all__ = [
     "ess_curve",
     "layer_overview",
     "magnetization_histogram",
+    "measure_overlaps",
+    "measure_triangles",
+    "overlap_distribution",
     "strip",
+    "tempering_overview",
     "training_curve",
     "training_overview",
+    "triangle",
+    "triangle_cloud",
     "write_report",
 ]

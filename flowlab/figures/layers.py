@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from flowlab.figures.bound import bound_per_site
+from flowlab.figures.sites import sites_of, without_nan
 from flowlab.figures.style import COLORS, FIELD_SCALE, INK, SPIN_SCALE, number, styled
 
 Array = NDArray[np.float64]
 
 
 def configuration(layers: xr.Dataset, sample: int = 0, layer: int = -1) -> go.Figure:
-    """One configuration after one layer, (y, x) as a heat map; a dot marks each site that this layer changed.
+    """One configuration after one layer as a heat map; a dot marks each site that this layer changed.
 
     Args:
-        layers: what ``Experiment.layers`` returns (dims layer, sample, y, x).
+        layers: what ``Experiment.layers`` returns: dims layer, sample and those of the system; (y, x) is drawn as it
+            is, (z, y, x) plane by plane, the sites of a graph in reading order in a grid.
         sample: which sample.
         layer: which layer, 0 is the latent; negative counts from the end.
 
@@ -32,7 +34,9 @@ def configuration(layers: xr.Dataset, sample: int = 0, layer: int = -1) -> go.Fi
     figure = go.Figure()
     _add_configuration(figure, layers, sample, layer, scale_bar=True, pixels=360)
     _square_axes(figure, layers)
-    figure.update_layout(xaxis_title="x", yaxis_title="y", width=540)
+    if "y" in layers.sizes and "z" not in layers.sizes:
+        figure.update_layout(xaxis_title="x", yaxis_title="y")
+    figure.update_layout(width=540)
     return styled(figure, title=layer_title(layers, sample, layer), height=500)
 
 
@@ -103,17 +107,23 @@ def bound_by_layer(layers: xr.Dataset) -> go.Figure:
 
 
 def layer_overview(layers: xr.Dataset, sample: int = 0, layer: int = 0) -> go.Figure:
-    """Configuration, magnetization and correlation function after one layer, as the live panel shows them."""
+    """Configuration, magnetization and correlation function after one layer, as the live panel shows them.
+
+    Where there are no distances, as in a spin glass, the third picture shows many samples against the one on show.
+    """
     layer, sample = _check(layers, layer, sample)
     figure = make_subplots(rows=1, cols=3, column_widths=[0.36, 0.32, 0.32], horizontal_spacing=0.09)
     _add_configuration(figure, layers, sample, layer, scale_bar=False, pixels=300, row=1, col=1)
     _add_histogram(figure, layers, layer, row=1, col=2)
-    _add_correlation(figure, layers, layer, showlegend=False, row=1, col=3)
     _square_axes(figure, layers, row=1, col=1)
     figure.update_xaxes(title_text="magnetization per site, m", row=1, col=2)
     figure.update_yaxes(title_text="fraction of samples", row=1, col=2)
-    figure.update_xaxes(title_text="distance r (lattice spacings)", row=1, col=3)
-    figure.update_yaxes(title_text="⟨s(0) s(r)⟩", row=1, col=3)
+    if "correlation" in layers:
+        _add_correlation(figure, layers, layer, showlegend=False, row=1, col=3)
+        figure.update_xaxes(title_text="distance r (lattice spacings)", row=1, col=3)
+        figure.update_yaxes(title_text="⟨s(0) s(r)⟩", row=1, col=3)
+    else:
+        _add_raster(figure, layers, sample, layer, row=1, col=3)
     return styled(figure, title=layer_title(layers, sample, layer), height=400, bargap=0.0)
 
 
@@ -136,7 +146,7 @@ def layer_title(layers: xr.Dataset, sample: int, layer: int) -> str:
 
 
 def changed_sites(layers: xr.Dataset, sample: int, layer: int) -> NDArray[np.bool_]:
-    """(y, x) where the configuration differs from the previous layer's; nowhere for the latent, or where one is NaN."""
+    """(*dims) where the configuration differs from the previous layer's; not in the latent, nor where one is NaN."""
     now = np.asarray(layers["configuration"][layer, sample], dtype=float)
     if layer == 0:
         return np.zeros(now.shape, dtype=bool)
@@ -165,7 +175,8 @@ def _check(layers: xr.Dataset, layer: int, sample: int) -> tuple[int, int]:
 def _add_configuration(
     figure: go.Figure, layers: xr.Dataset, sample: int, layer: int, *, scale_bar: bool, pixels: int, **cell: Any
 ) -> None:
-    now = np.asarray(layers["configuration"][layer, sample], dtype=float)
+    sites = sites_of(layers["configuration"])
+    now = sites.picture(np.asarray(layers["configuration"][layer, sample], dtype=float).ravel())
     every = np.asarray(layers["configuration"][:, sample], dtype=float)
     every = np.abs(every[np.isfinite(every)])
     spins = bool(np.all(every == 1.0))
@@ -173,31 +184,49 @@ def _add_configuration(
     bar = dict(thickness=10, len=0.5, outlinewidth=0, title=dict(text="s" if spins else "φ", side="top"))
     bar |= dict(tickvals=[-0.5, 0.5], ticktext=["−1", "+1"]) if spins else {}
     figure.add_heatmap(
-        z=_without_nan(now), zmin=-limit, zmax=limit, showscale=scale_bar, colorbar=bar,
+        z=without_nan(now), zmin=-limit, zmax=limit, showscale=scale_bar, colorbar=bar,
         colorscale=SPIN_SCALE if spins else FIELD_SCALE, xgap=1, ygap=1, name="configuration", hoverongaps=False,
-        hovertemplate="x %{x}, y %{y}: %{z:.3g}<extra></extra>", **cell,
+        text=sites.labels(), hovertemplate="%{text}: %{z:.3g}<extra></extra>", **cell,
     )  # fmt: skip
-    y, x = np.nonzero(changed_sites(layers, sample, layer))
+    changed = changed_sites(layers, sample, layer).ravel()
     size = max(3.0, 0.3 * pixels / max(now.shape))
     figure.add_scatter(
-        x=x, y=y, mode="markers", name="changed by this layer", showlegend=False, hoverinfo="skip",
-        marker=dict(size=min(size, 12.0), color="white", line=dict(color=INK, width=1.2 if size > 5 else 0.7)), **cell,
+        x=sites.column[changed], y=sites.row[changed], mode="markers", name="changed by this layer", showlegend=False,
+        marker=dict(size=min(size, 12.0), color="white", line=dict(color=INK, width=1.2 if size > 5 else 0.7)),
+        hoverinfo="skip", **cell,
     )  # fmt: skip
 
 
-def _without_nan(values: Array) -> Array | list[list[float | None]]:
-    """The values; as lists with None where some are NaN, which JSON does not have."""
-    if np.isfinite(values).all():
-        return values
-    return [[float(value) if isfinite(value) else None for value in row] for row in values]
+def _add_raster(figure: go.Figure, layers: xr.Dataset, sample: int, layer: int, **cell: Any) -> None:
+    """The first 60 samples, a row each, where they agree (amber) with the sample on show and where not (blue).
+
+    The rows are in the order of their overlap q with it, so that valleys are seen as blocks.
+    """
+    s = np.asarray(layers["configuration"][layer], dtype=float).reshape(layers.sizes["sample"], -1)
+    product = s[:60] * s[sample]
+    overlap = np.nan_to_num(product.mean(1))
+    order = np.argsort(overlap, kind="stable")
+    figure.add_heatmap(
+        z=without_nan(product[order]), zmin=-1, zmax=1, showscale=False, colorscale=SPIN_SCALE, hoverongaps=False,
+        name="samples", customdata=np.broadcast_to(overlap[order, None], product.shape),
+        hovertemplate="site %{x}: %{z:+d}<br>q = %{customdata:.3f}<extra></extra>", **cell,
+    )  # fmt: skip
+    figure.update_xaxes(title_text="site", range=[-0.5, product.shape[1] - 0.5], showgrid=False, **cell)
+    figure.update_yaxes(
+        title_text="samples, by overlap with this one", range=[-0.5, len(product) - 0.5], showgrid=False,
+        showticklabels=False, ticks="", **cell,
+    )  # fmt: skip
 
 
 def _square_axes(figure: go.Figure, layers: xr.Dataset, **cell: Any) -> None:
     """Square sites, and no room around the lattice."""
+    sites = sites_of(layers["configuration"])
     anchor = next(figure.select_xaxes(**cell)).plotly_name.replace("xaxis", "x")
     look = dict(constrain="domain", showgrid=False, showline=False)
-    figure.update_xaxes(range=[-0.5, layers.sizes["x"] - 0.5], **look, **cell)
-    figure.update_yaxes(range=[-0.5, layers.sizes["y"] - 0.5], scaleanchor=anchor, **look, **cell)
+    if "y" not in layers.sizes or "z" in layers.sizes:
+        look |= dict(showticklabels=False, ticks="")
+    figure.update_xaxes(range=[-0.5, sites.columns - 0.5], **look, **cell)
+    figure.update_yaxes(range=[-0.5, sites.rows - 0.5], scaleanchor=anchor, **look, **cell)
 
 
 def magnetization_bins(n_sites: int, most: int = 33) -> Array:

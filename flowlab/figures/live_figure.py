@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.basedatatypes import Undefined
+
+
+class _FigureWidget(go.FigureWidget):  # type: ignore[misc]
+    """A FigureWidget in which a person may select: the browser sends properties of a selection that have no value.
+
+    Attributes:
+        selected: called with all selections, as dicts, when a person has changed them.
+    """
+
+    selected: Callable[[list[dict[str, Any]]], None] | None = None
+
+    def plotly_relayout(self, relayout_data: dict[str, Any], **kwargs: Any) -> None:
+        super().plotly_relayout(_defined(relayout_data), **kwargs)
+        by_hand = "source_view_id" in kwargs and any(key.startswith("selections") for key in relayout_data)
+        if by_hand and self.selected is not None:
+            self.selected(self.layout.to_plotly_json().get("selections") or [])
 
 
 class LiveFigure:
@@ -15,11 +33,13 @@ class LiveFigure:
 
     Args:
         figure: the first figure. Later ones have the same kinds of traces in the same subplots; more may come.
+        selected: called with the selections (boxes and lassos, in plotly's words) when a person has changed them.
     """
 
-    def __init__(self, figure: go.Figure) -> None:
+    def __init__(self, figure: go.Figure, selected: Callable[[list[dict[str, Any]]], None] | None = None) -> None:
         self.figure = figure
-        self.widget = go.FigureWidget(figure)
+        self.widget = _FigureWidget(figure)
+        self.widget.selected = selected
         self.widget.layout.autosize = True
         self.widget._config = {**self.widget._config, "responsive": True, "displaylogo": False}
 
@@ -45,6 +65,17 @@ class LiveFigure:
         zoomed = axis.range is not None and old is not None and not np.allclose(axis.range, old)
         if new is not None and (axis.autorange or not zoomed) and not (old is not None and np.array_equal(old, new)):
             axis.update(range=new, autorange=False)
+
+
+def _defined(value: Any) -> Any:
+    """Lists and dicts without what is undefined in the browser.
+
+    >>> _defined({"selections": [{"x0": 1.0, "opacity": Undefined}]})
+    {'selections': [{'x0': 1.0}]}
+    """
+    if isinstance(value, dict):
+        return {key: _defined(each) for key, each in value.items() if each is not Undefined}
+    return [_defined(each) for each in value] if isinstance(value, list) else value
 
 
 def _change(trace: Any, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -19,6 +19,8 @@ COLORS = {
     "latent": "#8f9ba5",
     "current": "#1c6e8c",
     "physical": INK,
+    "model": "#1c6e8c",
+    "parallel tempering": "#c4622d",
 }
 """The colour of each quantity, everywhere."""
 
@@ -27,6 +29,8 @@ FIELD_SCALE = [[0.0, MINUS], [0.5, MIDDLE], [1.0, PLUS]]
 """Diverging scale of a real field, blue below zero and amber above, apart for all colour vision and in grey."""
 SPIN_SCALE = [[0.0, MINUS], [0.5, MINUS], [0.5, PLUS], [1.0, PLUS]]
 """The two ends of the same scale: blue is -1, amber is +1."""
+DENSITY_SCALE = [[0.0, "#ffffff"], [0.02, "#d7e6ec"], [0.25, "#7fb0c3"], [0.6, "#1c6e8c"], [1.0, "#0b2f3f"]]
+"""Scale of a probability: white where there is none."""
 
 _AXIS = dict(
     showline=True,
@@ -56,6 +60,16 @@ TEMPLATE = go.layout.Template(
         margin=dict(l=70, r=24, t=60, b=52),
     )
 )
+
+
+def band_color(name: str, opacity: float = 0.2) -> str:
+    """The colour of a quantity, so light that a curve is seen through it.
+
+    >>> band_color("bound")
+    'rgba(28,110,140,0.2)'
+    """
+    red, green, blue = (int(COLORS[name][k : k + 2], 16) for k in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
 
 
 def styled(figure: go.Figure, *, title: str, height: int, **layout: object) -> go.Figure:

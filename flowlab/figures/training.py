@@ -94,6 +94,12 @@ def y_range(values: list[Array], exact: list[float]) -> list[float] | None:
     return [float(low - pad), float(high + pad)]
 
 
+def _known(data: xr.Dataset, value: Array, error: Array) -> tuple[Array, Array, Array]:
+    """Steps, values and errors without the steps that measured nothing."""
+    known = np.isfinite(value)
+    return np.asarray(data["step"], dtype=float)[known], value[known], np.nan_to_num(error[known])
+
+
 def _title(data: xr.Dataset) -> str:
     system = str(data.attrs.get("system") or data.attrs.get("study") or "")
     name = bound_per_site(data).name
@@ -107,7 +113,7 @@ def _add_bound(figure: go.Figure, data: xr.Dataset, others: tuple[xr.Dataset, ..
     shown, exact = [], [bound.exact]
     for other in others:
         before = bound_per_site(other)
-        step, value, error = decimate(np.asarray(other["step"], dtype=float), before.value, before.error, points)
+        step, value, error = decimate(*_known(other, before.value, before.error), points)
         figure.add_scatter(
             x=step, y=value, mode="lines", line=dict(color=COLORS["earlier"], width=1.2), name=run_label(other),
             showlegend=True, **cell,
@@ -116,7 +122,7 @@ def _add_bound(figure: go.Figure, data: xr.Dataset, others: tuple[xr.Dataset, ..
         _add_exact(figure, before, last, COLORS["earlier"], cell)
         shown.append(value)
         exact.append(before.exact)
-    step, value, error = decimate(np.asarray(data["step"], dtype=float), bound.value, bound.error, points)
+    step, value, error = decimate(*_known(data, bound.value, bound.error), points)
     figure.add_scatter(
         x=np.concatenate([step, step[::-1]]), y=np.concatenate([value + error, (value - error)[::-1]]),
         fill="toself", fillcolor="rgba(28,110,140,0.20)", line_width=0, mode="lines", hoverinfo="skip",
@@ -149,7 +155,7 @@ def _add_exact(figure: go.Figure, bound: BoundPerSite, last: float, color: str, 
 def _add_ess(figure: go.Figure, data: xr.Dataset, others: tuple[xr.Dataset, ...], points: int, **cell: Any) -> None:
     for run, color in [*((d, COLORS["earlier"]) for d in others), (data, COLORS["ess"])]:
         value = np.asarray(run["ess"], dtype=float)
-        step, value, _ = decimate(np.asarray(run["step"], dtype=float), value, np.zeros_like(value), points)
+        step, value, _ = decimate(*_known(run, value, np.zeros_like(value)), points)
         figure.add_scatter(
             x=step, y=value, mode="lines", line=dict(color=color, width=1.4), name=f"ESS {run_label(run)}",
             showlegend=False, hovertemplate="step %{x:.0f}<br>ESS %{y:.4f}<extra></extra>", **cell,

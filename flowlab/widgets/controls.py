@@ -8,6 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 import ipywidgets
+import numpy as np
 
 from flowlab.figures.bound import bound_per_site
 from flowlab.figures.style import number
@@ -103,24 +104,34 @@ def status_html(experiment: Run) -> str:
         parts.append(f"{experiment.steps_per_second:.3g} steps/s")
     if state in ("running", "paused") and isfinite(experiment.seconds_left):
         parts.append(f"{duration(experiment.seconds_left)} left")
-    parts.append(str(experiment.device))
+    parts += [str(part) for part in (getattr(experiment, "device", ""), getattr(experiment, "activity", "")) if part]
     dot = f"<span style='color:{_DOT.get(state, '#8f9ba5')}'>●</span>"
     return f"<span style='white-space:nowrap'>{dot} <b>{state}</b> · {escape(' · '.join(parts))}</span>"
 
 
 def numbers_html(data: xr.Dataset) -> str:
-    """The mean bound of the last steps, the exact value and the effective sample size in a line."""
+    """The mean bound of the last steps that measured it, the exact value and the effective sample size in a line.
+
+    Of parallel tempering: the coldest energy, and how often a configuration has gone from cold to hot and back.
+    """
     if data.sizes["step"] == 0:
         return "<span style='color:#5f6f7c'>no steps yet</span>"
-    tail = data.isel(step=slice(-20, None))
-    bound = bound_per_site(tail)
+    if "log_z_bound" not in data:
+        tail = data.isel(step=slice(-20, None))
+        energy = float(tail["energy_mean"].mean()) / float(data.attrs["n_sites"])
+        coldest = number(float(data["temperature"].min()), digits=4)
+        return f"E/N = {number(energy)} J at T = {coldest} · {float(tail['round_trips'][-1]):.0f} round trips"
+    measured = data.isel(step=np.flatnonzero(np.isfinite(data["log_z_bound"].values))[-20:])
+    if measured.sizes["step"] == 0:
+        return "<span style='color:#5f6f7c'>no bound has been measured yet</span>"
+    bound = bound_per_site(measured)
     count = len(bound.value)
     error = float((bound.error**2).sum() ** 0.5 / count)
     text = f"{bound.name}: {number(float(bound.value.mean()), error)}"
     if isfinite(bound.exact):
         text += f" · exact {number(bound.exact, digits=6)}"
-    text += f" · ESS {number(float(tail['ess'].mean()), digits=3)}"
-    return f"{text} <span style='color:#5f6f7c'>(mean of the last {count} steps)</span>"
+    text += f" · ESS {number(float(measured['ess'].mean()), digits=3)}"
+    return f"{text} <span style='color:#5f6f7c'>(mean of the last {count} steps that measured it)</span>"
 
 
 def duration(seconds: float) -> str:

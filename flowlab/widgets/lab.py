@@ -8,9 +8,11 @@ import ipywidgets
 
 from flowlab.figures import Figure
 from flowlab.widgets.layers import LayersPanel
+from flowlab.widgets.overlaps import OverlapsPanel
 from flowlab.widgets.panel import Panel
 from flowlab.widgets.retrain import RetrainPanel
 from flowlab.widgets.train import TrainPanel
+from flowlab.widgets.triangles import TrianglesPanel
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -19,19 +21,33 @@ if TYPE_CHECKING:
 class Lab(Panel):
     """The tabs Train, Layers and Retrain over one Experiment, kept up to date by one thread.
 
+    A spin glass has Overlaps and Triangles too; a run that trains nothing has Run, Overlaps and Triangles.
+
     Attributes:
-        train, layers, retrain: the panels, each with its own ``snapshot()``.
+        train, layers, overlaps, triangles, retrain: the panels, each with its own ``snapshot()``; None where the run
+            has no use for one.
+        tabs: the panels by title.
     """
 
     def __init__(self, experiment: Run) -> None:
         super().__init__(experiment)
+        trains, glass = hasattr(experiment, "layers"), hasattr(experiment.system, "J")
         self.train = TrainPanel(experiment, self.publisher)
-        self.layers = LayersPanel(experiment, publisher=self.publisher)
-        self.retrain = RetrainPanel(experiment, self.publisher)
-        self.panels: tuple[Panel, ...] = (self.train, self.layers, self.retrain)
+        self.layers = LayersPanel(experiment, publisher=self.publisher) if trains else None
+        self.overlaps = OverlapsPanel(experiment, publisher=self.publisher) if glass else None
+        self.triangles = TrianglesPanel(experiment, publisher=self.publisher) if glass else None
+        self.retrain = RetrainPanel(experiment, self.publisher) if trains else None
+        named: dict[str, Panel | None] = {
+            "Train" if trains else "Run": self.train,
+            "Layers": self.layers,
+            "Overlaps": self.overlaps,
+            "Triangles": self.triangles,
+            "Retrain": self.retrain,
+        }
+        self.tabs = {title: panel for title, panel in named.items() if panel is not None}
         self.widget = ipywidgets.Tab(
-            [panel.widget for panel in self.panels],
-            titles=("Train", "Layers", "Retrain"),
+            [panel.widget for panel in self.tabs.values()],
+            titles=tuple(self.tabs),
             layout={"width": "calc(100% - 4px)", "min_width": "760px"},
         )
         self.widget.observe(lambda _: self.publisher.wake(), "selected_index")
@@ -39,7 +55,7 @@ class Lab(Panel):
     @property
     def front(self) -> Panel:
         """The panel whose tab is in front; the others rest."""
-        return self.panels[self.widget.selected_index or 0]
+        return list(self.tabs.values())[self.widget.selected_index or 0]
 
     def update(self) -> bool:
         return self.front.refresh()

@@ -8,7 +8,10 @@ import xarray as xr
 
 
 class Run(Protocol):
-    """An Experiment as a panel sees it; see :class:`flowlab.training.experiment.Experiment`."""
+    """An Experiment as a panel sees it; see :class:`flowlab.training.experiment.Experiment`.
+
+    A spin glass has ``temperatures`` and ``reference(T)`` too; a simulation has these, and no ``layers``.
+    """
 
     step: int
     steps: int
@@ -16,6 +19,7 @@ class Run(Protocol):
     error: BaseException | None
     system: Any
     device: Any
+    activity: str
 
     @property
     def steps_per_second(self) -> float: ...

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from flowlab.figures import Figure, training_overview
+from flowlab.figures import Figure, tempering_overview, training_overview
 from flowlab.figures.live_figure import LiveFigure
 from flowlab.widgets.controls import RunControls
 from flowlab.widgets.panel import Panel, has_ended
 from flowlab.widgets.publisher import Publisher
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from flowlab.widgets.run import Run
 
 LIVE_POINTS = 500
@@ -23,6 +25,8 @@ DRAW_EVERY = 0.5  # seconds between curves, so that drawing takes little from tr
 class TrainPanel(Panel):
     """The bound against the exact value, the effective sample size, speed and time left; Start, Pause, Resume, Stop.
 
+    Of parallel tempering: energies and specific heats at all temperatures, and how many swaps are accepted.
+
     What stops the training thread is shown beneath.
     """
 
@@ -30,7 +34,7 @@ class TrainPanel(Panel):
         super().__init__(experiment, publisher)
         self.controls = RunControls(experiment, wake=self.publisher.wake, say=self.say)
         data = experiment.data
-        self.live = LiveFigure(training_overview(data, points=LIVE_POINTS))
+        self.live = LiveFigure(overview(data))
         self.widget = ipywidgets.VBox([self.controls.widget, self.message, self.live.widget])
         self._shown, self._drawn_at = data.sizes["step"], 0.0
         self.controls.show(data)
@@ -42,7 +46,7 @@ class TrainPanel(Panel):
         with self.lock:
             self.controls.show(data)
         if data.sizes["step"] != self._shown and (settled or time.monotonic() - self._drawn_at > DRAW_EVERY):
-            figure = training_overview(data, points=LIVE_POINTS)
+            figure = overview(data)
             with self.lock:
                 self.live.redraw(figure)
             self._shown, self._drawn_at = data.sizes["step"], time.monotonic()
@@ -51,5 +55,12 @@ class TrainPanel(Panel):
         return more
 
     def snapshot(self) -> Figure:
-        """Both curves as they are now."""
-        return training_overview(self.experiment.data)
+        """The curves as they are now."""
+        return overview(self.experiment.data)
+
+
+def overview(data: xr.Dataset) -> Figure:
+    """What there is to see of a run: training, or parallel tempering."""
+    if "log_z_bound" in data:
+        return training_overview(data, points=LIVE_POINTS)
+    return tempering_overview(data, points=LIVE_POINTS)

@@ -1,0 +1,268 @@
+"""How alike two configurations are: P(q) after each layer beside parallel tempering, and where the valleys appear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from flowlab import estimators
+from flowlab.figures.bound import as_float
+from flowlab.figures.layers import layer_names
+from flowlab.figures.style import COLORS, GRID, band_color, number, styled
+
+Array = NDArray[np.float64]
+
+
+def overlap_distribution(layers: xr.Dataset | None, layer: int = -1, reference: xr.Dataset | None = None) -> go.Figure:
+    """P(q) after one layer beside that of the latent, of parallel tempering and the exact one; and against the layer
+    the Binder cumulant and the dip of P(q) at q = 0, which show where in the flow the valleys part.
+
+    Bands and bars are one standard error. The curves are densities, so that those of different bins compare.
+
+    Args:
+        layers: what ``Experiment.layers`` returns, or :func:`measure_overlaps` of it; None for a reference alone.
+        layer: which layer, 0 is the latent; negative counts from the end.
+        reference: what ``Experiment.reference`` returns, or :func:`measure_overlaps` of it.
+
+    Raises:
+        IndexError: for a layer that is not there.
+    """
+    model = None if layers is None else _measured(layers)
+    known = None if reference is None else _measured(reference)
+    if model is None:
+        figure = make_subplots(rows=1, cols=1)
+    else:
+        layer = _checked(model, layer)
+        figure = make_subplots(
+            rows=2, cols=2, specs=[[{"rowspan": 2}, {}], [None, {}]], column_widths=[0.62, 0.38],
+            horizontal_spacing=0.1, vertical_spacing=0.07, subplot_titles=["", "the transition inside the flow", ""],
+        )  # fmt: skip
+        figure.update_annotations(font_size=12)
+        _add_density(figure, "latent", model.isel(layer=0))
+        _add_density(figure, "this layer", model.isel(layer=layer))
+    _add_density(figure, "parallel tempering", known)
+    _add_exact(figure, known)
+    drawn = [m[name].values.ravel() for m in (model, known) if m is not None for name in DENSITIES if name in m]
+    highest = float(np.nanmax(np.concatenate([*drawn, [0.0]]))) or 1.0
+    figure.update_xaxes(title_text="overlap q", range=[-1.04, 1.04], row=1, col=1)
+    figure.update_yaxes(title_text="P(q)", range=[0.0, 1.06 * highest], row=1, col=1)
+    if model is not None:
+        for row, name in ((1, "binder"), (2, "dip")):
+            _add_against_layer(figure, model, layer, known, name, row)
+        figure.update_xaxes(title_text="layer", row=2, col=2)
+        figure.update_xaxes(showticklabels=False, row=1, col=2)
+    figure.update_layout(legend=dict(x=1.0 if model is None else 0.56))
+    return styled(figure, title=_title(model, layer, known), height=420)
+
+
+def measure_overlaps(data: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
+    """What :func:`overlap_distribution` draws, worked out once for many pictures.
+
+    Args:
+        data: ``configuration`` of ±1 spins: (layer, sample, *dims), overlaps between samples of a layer, or
+            (replica, sample, *dims), overlaps between replicas. Sites that are NaN in a layer are left out there.
+        seed: of the grouping that errors are from.
+
+    Returns:
+        Dataset with the ``density`` of P(q) against ``q``, the ``probability_abs`` of |q| against ``abs_q``,
+        ``binder`` = 3/2 - <q⁴>/(2<q²>²), ``dip`` = 1 - P(0)/max P and ``peak``, the |q| where P is highest, each with
+        its ``_error``; along ``layer`` where the data have layers. See :func:`flowlab.estimators.overlap_distribution`.
+    """
+    n_sites = int(np.prod(data["configuration"].shape[2:]))
+    edges = overlap_bins(n_sites)
+    rows = [_measure(s, edges, n_sites, seed) for s in flat_spins(data)]
+    q, abs_q = (edges[1:] + edges[:-1]) / 2, np.linspace(-1, 1, n_sites + 1)[(n_sites + 1) // 2 :]
+    coords = {"q": ("q", q, {"long_name": "overlap q"}), "abs_q": ("abs_q", abs_q, {"long_name": "overlap |q|"})}
+    measured = xr.Dataset(coords=coords, attrs=data.attrs)
+    for name, (dims, long_name) in MEASURED.items():
+        for part, suffix in ((0, ""), (1, "_error")):
+            label = {"long_name": f"standard error of the {long_name}" if part else long_name, "units": "1"}
+            values = np.array([row[name][part] for row in rows], dtype=float)
+            measured[name + suffix] = (("layer", *dims), values, label)
+    if "layer" in data["configuration"].dims:
+        return measured.assign_coords(layer_name=("layer", layer_names(data)))
+    measured = measured.isel(layer=0)
+    if "overlap_distribution_exact" in data:
+        exact = np.asarray(data["overlap_distribution_exact"], dtype=float)
+        density = exact @ _density_of(np.asarray(data["overlap"], dtype=float), edges)
+        measured["density_exact"] = ("q", density, {"long_name": "exact P(q)", "units": "1"})
+    return measured
+
+
+MEASURED: dict[str, tuple[tuple[str, ...], str]] = {
+    "density": (("q",), "overlap distribution P(q)"),
+    "probability_abs": (("abs_q",), "P(|q|)"),
+    "binder": ((), "Binder cumulant"),
+    "dip": ((), "dip at q = 0"),
+    "peak": ((), "peak of P(|q|)"),
+}
+"""Name -> dims and long name of what is measured; each has its error."""
+DENSITIES = ("density", "density_exact")
+
+
+def total_variation(one: xr.Dataset, other: xr.Dataset) -> tuple[float, float]:
+    """½ Σ |P - P'| of the |q| of two measured Datasets without layers, and what noise alone makes of it on average."""
+    distance = estimators.total_variation(one["probability_abs"], other["probability_abs"])
+    error = np.hypot(one["probability_abs_error"], other["probability_abs_error"])
+    return distance, float(error.sum()) / np.sqrt(2 * np.pi)
+
+
+def mode_collapse(layers: xr.Dataset, reference: xr.Dataset) -> estimators.ModeCollapse:
+    """Whether the last layer has lost valleys that a reference at its temperature has.
+
+    Raises:
+        ValueError: for too few configurations; see :func:`flowlab.estimators.mode_collapse`.
+    """
+    (known,) = flat_spins(reference)
+    return estimators.mode_collapse(flat_spins(layers)[-1], known, rng=np.random.default_rng(0))
+
+
+def flat_spins(data: xr.Dataset) -> list[Array]:
+    """The spins (sample, N) of each layer, without the sites that it has not sampled; or (replica, sample, N), once."""
+    configuration = data["configuration"]
+    values = np.asarray(configuration, dtype=float).reshape(*configuration.shape[:2], -1)
+    if "layer" not in configuration.dims:
+        return [values]
+    return [np.ascontiguousarray(s[:, np.isfinite(s).all(0)]) for s in values]
+
+
+def overlap_bins(n_sites: int, most: int = 65) -> Array:
+    """Edges of at most about ``most`` bins, symmetric about 0, with as many values of q = -1, -1 + 2/N, ... in each.
+
+    >>> overlap_bins(4)
+    array([-1.25, -0.75, -0.25,  0.25,  0.75,  1.25])
+    """
+    group = -(-(n_sites + 1) // most)
+    if n_sites % 2:  # q = 0 is no value, but an edge
+        inner = np.arange(2 * group, n_sites, 2 * group) / n_sites
+        inner = np.concatenate([-inner[::-1], [0.0], inner])
+    else:
+        group += group % 2 == 0
+        inner = np.arange(group, n_sites, 2 * group) / n_sites
+        inner = np.concatenate([-inner[::-1], inner])
+    end = 1 + 1 / n_sites
+    return np.concatenate([[-end], inner, [end]])
+
+
+def _density_of(q: Array, edges: Array) -> Array:
+    """(values of q, bins): what turns probabilities of q into densities."""
+    place = np.clip(np.searchsorted(edges, q) - 1, 0, len(edges) - 2)
+    return np.asarray((place[:, None] == np.arange(len(edges) - 1)) / np.diff(edges), dtype=float)
+
+
+def _measure(s: Array, edges: Array, n_sites: int, seed: int) -> dict[str, tuple[Any, Any]]:
+    """Values and errors by name; NaN for a layer in which nothing has been sampled."""
+    half = n_sites // 2 + 1
+    if s.shape[-1] == 0:
+        sizes = {"density": len(edges) - 1, "probability_abs": half}
+        return {name: (blank := np.full(sizes.get(name, ()), np.nan), blank) for name in MEASURED}
+    found = estimators.overlap_distribution(s, rng=np.random.default_rng(seed))
+    density = found.estimate(lambda p: p @ _density_of(found.q, edges))
+    folded = found.probability_abs, found.error_abs
+    if s.shape[-1] < n_sites:
+        folded = np.full(half, np.nan), np.full(half, np.nan)
+    return {"density": density, "probability_abs": folded, "binder": found.binder, "dip": found.dip, "peak": found.peak}
+
+
+def _measured(data: xr.Dataset) -> xr.Dataset:
+    return data if "density" in data else measure_overlaps(data)
+
+
+def _checked(model: xr.Dataset, layer: int) -> int:
+    size = model.sizes["layer"]
+    if not -size <= layer < size:
+        raise IndexError(f"layer must be below {size}, the number there are, got {layer}")
+    return layer % size
+
+
+def _title(model: xr.Dataset | None, layer: int, known: xr.Dataset | None) -> str:
+    parts = ["overlap distribution"]
+    if model is not None:
+        parts.append(f"layer {layer} of {model.sizes['layer'] - 1} · {model['layer_name'].values[layer]}")
+        T = as_float(model.attrs.get("T"))
+        if np.isfinite(T):
+            parts.append(f"T = {number(T, digits=4)}")
+    if known is not None:
+        here = as_float(known.attrs.get("T"))
+        if model is None or here != as_float(model.attrs.get("T")):
+            parts.append(f"parallel tempering at T = {number(here, digits=4)}")
+    return " · ".join(parts)
+
+
+def _add_density(figure: go.Figure, name: str, one: xr.Dataset | None) -> None:
+    """A curve of one layer or of a reference; with its band, unless it is the latent's dotted line."""
+    cell = dict(row=1, col=1)
+    q = value = error = np.array([])
+    if one is not None:
+        q, value, error = (np.asarray(one[v], dtype=float) for v in ("q", "density", "density_error"))
+        seen = np.isfinite(value)
+        q, value, error = q[seen], value[seen], np.nan_to_num(error[seen])
+    color = {"this layer": "model"}.get(name, name)
+    line = dict(color=COLORS[color], width=2)
+    if name == "latent":
+        line |= dict(width=1.4, dash="dot")
+    else:
+        figure.add_scatter(
+            x=np.concatenate([q, q[::-1]]), y=np.concatenate([value + error, np.maximum(value - error, 0.0)[::-1]]),
+            fill="toself", fillcolor=band_color(color, 0.3), mode="lines", line_width=0, hoverinfo="skip",
+            showlegend=False, name=f"{name} ±1 standard error", **cell,
+        )  # fmt: skip
+    fill = dict(fill="tozeroy", fillcolor=band_color(color, 0.13)) if name == "this layer" else {}
+    figure.add_scatter(
+        x=q, y=value, mode="lines", line=line, name=name, customdata=error, **fill, **cell,
+        hovertemplate=f"{name}<br>q = %{{x:.3f}}<br>P = %{{y:.3f}} ± %{{customdata:.3f}}<extra></extra>",
+    )  # fmt: skip
+
+
+def _add_exact(figure: go.Figure, known: xr.Dataset | None) -> None:
+    q, value = np.array([]), np.array([])
+    if known is not None and "density_exact" in known:
+        q, value = (np.asarray(known[v], dtype=float) for v in ("q", "density_exact"))
+    figure.add_scatter(
+        x=q, y=value, mode="lines+markers", line=dict(color=COLORS["exact"], width=1.4, dash="dash"), marker_size=4,
+        name="exact", showlegend=bool(len(q)), hovertemplate="exact<br>q = %{x:.3f}<br>P = %{y:.4f}<extra></extra>",
+        row=1, col=1,
+    )  # fmt: skip
+
+
+def _add_against_layer(
+    figure: go.Figure, model: xr.Dataset, layer: int, known: xr.Dataset | None, name: str, row: int
+) -> None:
+    """The values of all layers with the one on show filled, and that of the reference as a level with its band."""
+    cell = dict(row=row, col=2)
+    blank: Array = np.array([])
+    at, names = np.arange(model.sizes["layer"]), np.asarray(model["layer_name"])
+    value, error = np.asarray(model[name], dtype=float), np.nan_to_num(model[f"{name}_error"])
+    ends, level, width = np.array([-0.4, max(len(at) - 0.6, 0.4)]), np.nan, 0.0
+    if known is not None:
+        level, width = float(known[name]), float(np.nan_to_num(known[f"{name}_error"]))
+    there = np.isfinite(level)
+    corners = np.array([level - width, level - width, level + width, level + width]) if there else blank
+    figure.add_scatter(
+        x=ends[[0, 1, 1, 0]] if there else blank, y=corners, fill="toself", mode="lines", line_width=0,
+        fillcolor=band_color("parallel tempering", 0.3), hoverinfo="skip", showlegend=False, **cell,
+    )  # fmt: skip
+    figure.add_scatter(
+        x=ends if there else blank, y=np.array([level, level]) if there else blank, mode="lines", showlegend=False,
+        line=dict(color=COLORS["parallel tempering"], width=2), name="parallel tempering",
+        hovertemplate=f"parallel tempering<br>{number(level, width)}<extra></extra>", **cell,
+    )  # fmt: skip
+    figure.add_scatter(
+        x=at, y=value, error_y=dict(array=error, color=COLORS["model"], thickness=1.2, width=4), text=names,
+        mode="lines+markers", line=dict(color=COLORS["model"], width=1.4), showlegend=False, name="model",
+        marker=dict(size=9, color=["white" if k != layer else COLORS["model"] for k in range(len(at))],
+                    line=dict(color=COLORS["model"], width=1.6)),
+        hovertemplate="layer %{x} · %{text}<br>%{y:.4f} ± %{error_y.array:.4f}<extra></extra>", **cell,
+    )  # fmt: skip
+    shown = np.concatenate([value - error, value + error, corners, [0.0]])
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    pad = 0.08 * (high - low) or 0.1
+    figure.update_yaxes(
+        title_text=MEASURED[name][1], range=[low - pad, high + pad], zeroline=True, zerolinecolor=GRID, **cell
+    )
+    figure.update_xaxes(range=[float(ends[0]), float(ends[1])], dtick=max(1, len(at) // 8), **cell)

@@ -1,0 +1,145 @@
+"""What the panels share that look at samples after each layer."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from math import nan
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+import xarray as xr
+
+from flowlab.figures import Figure
+from flowlab.figures.live_figure import LiveFigure
+from flowlab.widgets.panel import Panel, has_ended
+from flowlab.widgets.publisher import Publisher
+
+if TYPE_CHECKING:
+    from flowlab.widgets.run import Run
+
+NARROW = {"description_width": "initial"}
+ROW = {"align_items": "center", "flex_flow": "row wrap"}
+
+
+class SampledPanel(Panel):
+    """A picture of samples after one layer: a slider with Play, New samples, and following a run that trains.
+
+    To write one: build ``self.widget`` from ``self.controls``, ``self.line``, ``self.message`` and
+    ``self.live.widget``, and give ``figure`` and ``describe``; ``prepare`` is called by the publisher's thread.
+
+    Args:
+        experiment: the run.
+        n: how many samples are drawn.
+        every: seconds between looks at a run that is being followed.
+        publisher: the thread that keeps the panel up to date; its own where None.
+
+    Attributes:
+        data: the Dataset on show, None before the first.
+        layer, play, new_samples, follow: the controls.
+    """
+
+    def __init__(self, experiment: Run, *, n: int, every: float, publisher: Publisher | None) -> None:
+        super().__init__(experiment, publisher)
+        self.n, self.every, self.seed = n, every, 0
+        self.data: xr.Dataset | None = None
+        self._wanted, self._drawn_at, self._drawn_step = True, 0.0, -1
+        self.layer = ipywidgets.IntSlider(
+            0, 0, 1, description="layer", disabled=True, style=NARROW, layout={"width": "240px"}
+        )
+        self.play = ipywidgets.Play(0, 0, 1, interval=700, disabled=True, show_repeat=False)
+        self._link = ipywidgets.jslink((self.play, "value"), (self.layer, "value"))
+        self.new_samples = ipywidgets.Button(description="New samples", layout={"width": "110px"})
+        self.follow = ipywidgets.Checkbox(False, description="follow training", indent=False, layout={"width": "140px"})
+        self.line = ipywidgets.HTML(layout={"min_height": "28px"})
+        self.live = LiveFigure(self.figure())
+        self.layer.observe(self.draw, "value")
+        self.new_samples.on_click(self._renew)
+        self.follow.observe(lambda _: self.publisher.wake(), "value")
+        self.say("no samples yet: working…")
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something to show."""
+        return self.data is not None
+
+    @abstractmethod
+    def figure(self) -> Figure:
+        """What is on show; called before there is any ``data`` too."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The line above the picture, as HTML."""
+
+    def prepare(self, data: xr.Dataset) -> None:
+        """What takes its time with new samples, before they are shown."""
+
+    def arrived(self, data: xr.Dataset, *, first: bool) -> str:
+        """New samples are on show: set controls that depend on them; what to add to the message."""
+        return ""
+
+    def update(self) -> bool:
+        new_step = self.experiment.step != self._drawn_step
+        due = self.follow.value and new_step and time.monotonic() - self._drawn_at >= self.every
+        if self._wanted or due:
+            self._wanted = False
+            self.sample_now()
+        return not has_ended(self.experiment) or (self.follow.value and new_step)
+
+    def snapshot(self) -> Figure:
+        """What is on show, as a static figure; draws samples where there are none yet."""
+        if self.data is None:
+            self.sample_now()
+        return self.figure()
+
+    def sample_now(self) -> None:
+        """Draw samples from the present weights and show them."""
+        self.say("working…")
+        self._drawn_step, self._drawn_at = self.experiment.step, time.monotonic()
+        data = self.experiment.layers(self.n, seed=self.seed)
+        self.prepare(data)
+        with self.lock:
+            first, self.data = self.data is None, data
+            self._fit_layers(data.sizes["layer"] - 1)
+            more = self.arrived(data, first=first)
+            self.draw()
+        self.say(f"{data.sizes['sample']} samples drawn at step {data.attrs.get('step', self._drawn_step)}{more}")
+
+    def draw(self, _: Any = None) -> None:
+        """Show what is there, for the controls as they are."""
+        if not self.is_ready:
+            return
+        with self.lock:
+            self.live.redraw(self.figure())
+            self.line.value = self.describe()
+
+    def _renew(self, _: Any = None) -> None:
+        self.seed += 1
+        self._wanted = True
+        self.say("working…")
+        self.publisher.wake()
+
+    def _fit_layers(self, last: int) -> None:
+        self.layer.max = self.play.max = max(last, 1)
+        self.layer.disabled = self.play.disabled = last == 0
+        if last == 0:
+            self.layer.value = 0
+
+
+def blank_layers(system: Any) -> xr.Dataset:
+    """One layer of one sample of a system that is not there yet."""
+    shape, dims = tuple(system.shape), tuple(system.dims)
+    blank = xr.Dataset(
+        {
+            "configuration": (("layer", "sample", *dims), np.full((1, 1, *shape), nan)),
+            "magnetization": (("layer", "sample"), np.full((1, 1), nan)),
+            "log_z_bound": ("layer", [nan]),
+        },
+        coords={"layer_name": ("layer", ["no samples yet"])},
+        attrs={"n_sites": int(np.prod(shape))},
+    )
+    if dims == ("site",):
+        return blank
+    half = shape[-1] // 2 + 1
+    return blank.assign(correlation=(("layer", "distance"), np.full((1, half), nan)), distance=np.arange(half))
