@@ -1,0 +1,94 @@
+"""The overlaps and triangles of a spin glass in a real JupyterLab, while a small flow trains."""
+
+from __future__ import annotations
+
+import re
+
+import nbformat
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.helpers import Lab, artifact, run_all
+
+CELL = """
+import flowlab as fl
+run = fl.experiment("sk-forward", N=16, T=0.5, steps=300, batch=64, device="cpu")
+run.start()
+run.lab()
+"""
+
+
+class GlassPanel:
+    """The lab of a spin glass, as a person uses it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.output = page.locator(".jp-OutputArea-output").filter(has=page.locator(".jupyter-widget-tab"))
+
+    def tab(self, name: str) -> None:
+        self.output.get_by_role("tab", name=name, exact=True).click()
+
+    def title(self) -> Locator:
+        return self.output.locator(".gtitle").locator("visible=true").first
+
+    def curve(self) -> str:
+        """The curve of the layer on show, as drawn: the one that is filled down to zero."""
+        path = self.output.locator(".scatterlayer .trace:has(.js-fill) path.js-line").locator("visible=true").first
+        return path.get_attribute("d") or ""
+
+    def next_layer(self) -> None:
+        handle = self.output.locator(".noUi-handle").locator("visible=true").first
+        handle.focus()
+        handle.press("ArrowRight")
+
+    def shot(self, name: str) -> None:
+        self.output.screenshot(path=artifact(name))
+
+
+@pytest.fixture(scope="module")
+def glass(page: Page, lab: Lab) -> GlassPanel:
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL.strip())], metadata=kernel)
+    nbformat.write(notebook, lab.root / "spin_glass.ipynb")
+    run_all(page, lab, "spin_glass.ipynb")
+    panel = GlassPanel(page)
+    panel.output.wait_for(timeout=60_000)
+    panel.output.scroll_into_view_if_needed()
+    return panel
+
+
+def test_overlaps_appear_and_the_slider_walks_through_the_layers(glass: GlassPanel) -> None:
+    glass.output.get_by_text(re.compile("finished ·")).first.wait_for()
+    glass.shot("7-spin-glass-train.png")
+    glass.tab("Overlaps")
+    glass.output.get_by_text(re.compile("T = 0.5: thermalised")).locator("visible=true").wait_for()
+    expect(glass.title()).to_contain_text("overlap distribution · layer 0")
+    names = glass.output.locator(".legendtext").locator("visible=true")
+    expect(names).to_have_text(["latent", "this layer", "parallel tempering", "exact"])
+    before = glass.curve()
+    for layer in range(1, 6):
+        glass.next_layer()
+        expect(glass.title()).to_contain_text(f"layer {layer} of 5")
+    expect(glass.output.get_by_text(re.compile("total variation to parallel tempering"))).to_be_visible()
+    assert before
+    assert glass.curve() != before
+    glass.shot("8-overlaps.png")
+
+
+def test_a_selected_region_shows_three_configurations(glass: GlassPanel) -> None:
+    glass.tab("Triangles")
+    glass.output.get_by_text(re.compile("T = 0.5: thermalised")).locator("visible=true").wait_for()
+    chosen = glass.output.get_by_text(re.compile("^triangle 1 of")).locator("visible=true")
+    expect(chosen).to_contain_text("in all")
+    cloud = glass.output.locator(".draglayer .xy .nsewdrag").locator("visible=true").first
+    box = cloud.bounding_box()
+    assert box is not None
+    glass.page.mouse.move(box["x"] + 0.05 * box["width"], box["y"] + 0.95 * box["height"])
+    glass.page.mouse.down()
+    glass.page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.4 * box["height"], steps=5)
+    glass.page.mouse.up()
+    expect(chosen).to_contain_text("of model in the region")
+    lattices = glass.output.locator(".heatmaplayer image").locator("visible=true")
+    expect(lattices).to_have_count(5)  # two clouds and three configurations
+    expect(glass.output.get_by_text("one triangle")).to_be_visible()
+    glass.shot("9-triangles.png")
