@@ -15,7 +15,7 @@ from typing import Any
 
 from flowlab import estimators, exact
 from flowlab.core import Density, Draw, Flow, LayerState, MarkovChain, Representation, System
-from flowlab.densities import MADE, IndependentSpins, Normal, Pushforward, Z2Symmetrized
+from flowlab.densities import MADE, CoupledMADE, IndependentSpins, Normal, Pushforward, Z2Symmetrized
 from flowlab.flows import AffineCoupling, Composed, Linear, XorCoupling
 from flowlab.mcmc import ParallelTempering
 from flowlab.systems import CRITICAL_TEMPERATURE, ContinuousSpinGlass, Ising, SpinGlass
@@ -42,6 +42,7 @@ __all__ = [
     "AffineCoupling",
     "Composed",
     "ContinuousSpinGlass",
+    "CoupledMADE",
     "Density",
     "Draw",
     "Experiment",

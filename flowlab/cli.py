@@ -1,4 +1,4 @@
-"""``flowlab``: list the studies, run one, evaluate a run, open the tutorials."""
+"""``flowlab``: list the studies, run one, sweep its keys, evaluate a run, open the tutorials."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from flowlab.estimators import LowESSWarning, columns, scalars
 from flowlab.training import Experiment, experiment, studies
+from flowlab.training.registry import find
 from flowlab.training.store import StoreError
+from flowlab.training.sweep import sweep
+from flowlab.training.workers import SweepError
+
+_SWEPT = ("state", "steps", "log_z", "log_z_error", "log_z_bound", "log_z_exact", "ess", "gap")
+"""What ``flowlab sweep`` prints of every run."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return int(options.command(options))
-    except (ValueError, FloatingPointError, StoreError, OSError) as error:
+    except (ValueError, FloatingPointError, StoreError, SweepError, OSError) as error:
         print(f"flowlab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -49,6 +56,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--quiet", action="store_true", help="no progress bar")
     run.set_defaults(command=_run)
 
+    sweeping = commands.add_parser("sweep", help="many runs: flowlab sweep ising-xor T=2.0,2.3 seed=0,1 --out sweeps/a")
+    sweeping.add_argument("study", help="name of a study, or of a sweep such as ising-sweep")
+    sweeping.add_argument("keys", nargs="*", metavar="key=a,b", help="keys; of a study, commas part values to sweep")
+    sweeping.add_argument("--out", required=True, metavar="DIR", help="directory of the runs and of sweep.nc")
+    sweeping.add_argument("--workers", type=int, default=1, metavar="N", help="processes side by side (default 1)")
+    sweeping.add_argument("--chain", metavar="KEY", help="warm-start along this key, in the order of its values")
+    sweeping.add_argument("-n", type=int, metavar="N", help="samples of each evaluation (default 10000)")
+    sweeping.add_argument("--resume", action="store_true", help="go on with the sweep in DIR: the same command again")
+    sweeping.add_argument("--quiet", action="store_true", help="no progress bar")
+    sweeping.set_defaults(command=_sweep)
+
     evaluate = commands.add_parser("evaluate", help="free energy and observables of a run, with errors")
     evaluate.add_argument("dir", metavar="DIR")
     evaluate.add_argument("-n", type=int, default=10_000, metavar="N", help="number of samples (default 10000)")
@@ -64,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(options: argparse.Namespace) -> int:
     for study in studies().values():
-        print(f"{study.name}\n  {study.summary}")
+        print(f"{study.name}{'  (a sweep)' if study.sweep else ''}\n  {study.summary}")
         print("  keys: " + " ".join(f"{key}={_text(value)}" for key, value in study.defaults.items()))
         if study.aliases:
             print("  also: " + ", ".join(f"{alias} for {key}" for alias, (key, _) in study.aliases.items()))
@@ -93,6 +111,8 @@ def _started(options: argparse.Namespace) -> Experiment:
     seed = options.seed or 0
     if options.seconds is not None and "steps" not in keys:
         trial = experiment(options.study, seed=seed, **keys)
+        if not options.quiet:
+            print("measuring the time of a step, to choose how many fit", file=sys.stderr)
         keys["steps"] = str(max(1, int(0.95 * options.seconds / trial.seconds_per_step())))
     return experiment(options.study, seed=seed, out=options.out, **keys)
 
@@ -104,6 +124,38 @@ def _resumed(options: argparse.Namespace) -> Experiment:
     if run.study != options.study:
         raise ValueError(f"{options.out} is a run of {run.study}, got {options.study}")
     return run
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    out = Path(options.out)
+    if not options.resume and ((out / "sweep.nc").exists() or any(out.glob("*/experiment.json"))):
+        raise ValueError(f"{out} already holds a sweep: give --resume to go on with it, or another --out")
+    words = _keys(options.keys, own=("out", "workers"))
+    over: dict[str, list[str]] = {}
+    how: dict[str, Any] = {}
+    if find(options.study).sweep:
+        if options.chain or options.n is not None:
+            raise ValueError(f"{options.study} is a sweep itself: give its keys, not --chain or -n")
+    else:
+        over = {key: value.split(",") for key, value in words.items() if "," in value}
+        how = {"chain": options.chain, "evaluate": 10_000 if options.n is None else options.n}
+    keys: dict[str, Any] = {key: value for key, value in words.items() if key not in over}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            found = sweep(
+                options.study, over, out=out, workers=options.workers, progress=not options.quiet, **how, **keys
+            )
+        except KeyboardInterrupt:
+            print("flowlab: everything is saved; go on with the same command and --resume", file=sys.stderr)
+            raise
+    for note in caught:
+        print(f"flowlab: warning: {note.message}", file=sys.stderr)
+    states = found.state.values.ravel().tolist()
+    columns = found[[name for name in _SWEPT if name in found and found[name].dims == found.state.dims]]
+    print(columns.to_dataframe()[list(columns)].to_string(float_format=lambda x: f"{x:.6g}"))
+    print(f"{states.count('finished')} of {len(states)} runs finished: {out / 'sweep.nc'}")
+    return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -154,7 +206,8 @@ def _lab(options: argparse.Namespace) -> int:
     return subprocess.call(command)
 
 
-def _keys(words: Sequence[str]) -> dict[str, str]:
+def _keys(words: Sequence[str], own: Sequence[str] = ("seed", "out")) -> dict[str, str]:
+    """key=value words as a dictionary; ``own`` are given as options."""
     keys: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -162,7 +215,7 @@ def _keys(words: Sequence[str]) -> dict[str, str]:
             raise ValueError(f"keys are given as key=value, got {word!r}")
         if key in keys:
             raise ValueError(f"{key} is given twice")
-        if key in ("seed", "out"):
+        if key in own:
             raise ValueError(f"{key} is given as --{key} {value}, got {word!r}")
         keys[key] = value
     return keys

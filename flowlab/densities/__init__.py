@@ -1,9 +1,10 @@
 """What can be drawn together with its exact ln q."""
 
+from flowlab.densities.coupled import CoupledMADE
 from flowlab.densities.independent import IndependentSpins
 from flowlab.densities.made import MADE
 from flowlab.densities.normal import Normal
 from flowlab.densities.pushforward import Pushforward
 from flowlab.densities.z2 import Z2Symmetrized
 
-__all__ = ["MADE", "IndependentSpins", "Normal", "Pushforward", "Z2Symmetrized"]
+__all__ = ["MADE", "CoupledMADE", "IndependentSpins", "Normal", "Pushforward", "Z2Symmetrized"]

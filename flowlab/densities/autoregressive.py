@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from flowlab.core import Density, Draw
-from flowlab.systems.lattice import checkerboard
+from flowlab.systems import orders
 
-Order = Literal["raster", "checkerboard"]
+Order = orders.Order
 
 SAMPLES_AT_ONCE = 4096
 """Larger draws are split, so that working memory stays bounded, and in cache on small lattices."""
@@ -27,10 +26,11 @@ class Autoregressive(Density):
 
     Args:
         shape: sides of one configuration, e.g. ``(8, 8)`` or ``(64,)``; N sites in all.
-        order: of the sites, "raster", or "checkerboard": raster over the even sublattice, then over the odd one.
+        order: of the sites, "raster", "checkerboard", "hierarchical" or "hilbert", or every site's number in raster
+            order, once; see :func:`flowlab.systems.orders.site_order`.
 
     Raises:
-        ValueError: for sides that are not positive, an unknown order, or a checkerboard with odd sides.
+        ValueError: for sides that are not positive, an unknown order, or one that this shape does not have.
     """
 
     def __init__(self, shape: tuple[int, ...], order: Order = "raster") -> None:
@@ -38,12 +38,7 @@ class Autoregressive(Density):
         self.shape = tuple(shape)
         if not self.shape or any(side < 1 for side in self.shape):
             raise ValueError(f"shape must be positive sides, got {shape}")
-        if order not in ("raster", "checkerboard"):
-            raise ValueError(f"order must be 'raster' or 'checkerboard', got {order!r}")
-        sites = torch.arange(self.n_sites)
-        if order == "checkerboard":
-            even = checkerboard(self.shape).flatten()
-            sites = torch.cat([sites[even], sites[~even]])
+        sites = orders.site_order(self.shape, order)
         self.register_buffer("sites", sites, persistent=False)
         self.register_buffer("places", sites.argsort(), persistent=False)
 

@@ -7,6 +7,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from flowlab.core import named_generator
 from flowlab.densities.autoregressive import Autoregressive, Order
@@ -27,7 +28,7 @@ class MADE(Autoregressive):
         hidden: units in each hidden layer, a positive multiple of N; None is 4N.
         layers: number of hidden layers, at least 1.
         skip: whether to add the linear function, ``skip.weight`` (N, N); it starts at zero and may be set.
-        order: of the sites, "raster", or "checkerboard": raster over the even sublattice, then over the odd one.
+        order: of the sites, see :class:`Autoregressive`.
         generator: draws the initial weights; None takes a fixed seed.
 
     Raises:
@@ -72,8 +73,14 @@ class MADE(Autoregressive):
         units = spins
         for layer in self.hidden_layers:
             units = layer(units).abs()
-        logits: Tensor = self.output(units)
-        return logits if self.skip is None else logits + self.skip(spins)
+        weight, bias, skip = self.last_weights()
+        logits = functional.linear(units, weight, bias)
+        return logits if skip is None else logits + functional.linear(spins, skip)
+
+    def last_weights(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What makes the logits: (N, hidden) of the last units, (N,) constants, (N, N) of the spins."""
+        skip = None if self.skip is None else self.skip.weight * self.skip.mask
+        return self.output.weight * self.output.mask, self.output.bias, skip
 
     def choose(self, thresholds: Tensor) -> tuple[Tensor, Tensor]:
         """As one evaluation of the network per site would choose, for the price of about one in all.
@@ -85,16 +92,18 @@ class MADE(Autoregressive):
         thresholds = thresholds.t().contiguous()
         sites, samples = thresholds.shape
         x, one = torch.empty_like(thresholds), thresholds.new_ones(())
-        first, *later = [*cast(list[MaskedLinear], list(self.hidden_layers)), self.output]
-        units = [layer.bias[:, None].repeat(1, samples) for layer in [first, *later[:-1]]]
-        margins = self.output.bias[:, None] - thresholds
+        layers = cast(list[MaskedLinear], list(self.hidden_layers))
+        last_weight, last_bias, skip = self.last_weights()
+        units = [layer.bias[:, None].repeat(1, samples) for layer in layers]
+        margins = last_bias[:, None] - thresholds
+        weights = [*(layer.weight for layer in layers[1:]), last_weight]
         within = [
-            _Product(layer.weight, source, target, sites)
-            for layer, source, target in zip(later, units, [*units[1:], margins], strict=True)
+            _Product(weight, source, target, sites)
+            for weight, source, target in zip(weights, units, [*units[1:], margins], strict=True)
         ]
-        across = [_Product(first.weight, x, units[0], sites), *within]
-        if self.skip is not None:
-            across.append(_Product(self.skip.weight, x, margins, sites))
+        across = [_Product(layers[0].weight, x, units[0], sites), *within]
+        if skip is not None:
+            across.append(_Product(skip, x, margins, sites))
         own_units = [layer_units.chunk(sites) for layer_units in units]
         for site in range(sites):
             for own, product in zip(own_units, within, strict=True):

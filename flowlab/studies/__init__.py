@@ -1,6 +1,6 @@
 """The papers' experiments by name: importing this folder registers them all."""
 
 from flowlab.studies.ising_xor import ising_xor
-from flowlab.studies.spin_glass import sk_forward, sk_pt, sk_reverse
+from flowlab.studies.spin_glass import sk_autoregressive, sk_forward, sk_pt, sk_reverse
 
-__all__ = ["ising_xor", "sk_forward", "sk_pt", "sk_reverse"]
+__all__ = ["ising_xor", "sk_autoregressive", "sk_forward", "sk_pt", "sk_reverse"]

@@ -6,7 +6,7 @@ import copy
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,13 @@ from flowlab.systems import SpinGlass
 from flowlab.training import overlap_readings, readings
 from flowlab.training.arrays import to_array
 from flowlab.training.batch import OF_DRAWS, of_draws
+from flowlab.training.diagnose import Part, diagnose
 from flowlab.training.experiment import Experiment
 from flowlab.training.objectives import Loss, Objective
 from flowlab.training.optimisation import Optimisation, Schedule, has_plateaued
 from flowlab.training.process import torch_threads
 from flowlab.training.reference import Reference
-from flowlab.training.registry import neighbour
+from flowlab.training.registry import experiment, neighbour
 
 Annealing = Callable[[float], dict[str, float | Tensor]]
 
@@ -108,7 +109,7 @@ class Training(Experiment):
         progress = self.step / self.steps
         couplings = self.annealing(progress) if self.annealing is not None else {}
         target = self.target.at(**couplings) if couplings else self.target
-        if couplings:
+        if self.annealing is not None:
             self.density.bind(target)
         self.density.anneal(progress)
         loss = self.objective.loss(self.density, target, self.batch, generator=self.generator)
@@ -203,7 +204,9 @@ class Training(Experiment):
 
     def _publish(self) -> None:
         self._wanted.clear()
-        self._copy = (self.step, time.monotonic(), copy.deepcopy(self.density).requires_grad_(False))
+        density = copy.deepcopy(self.density).requires_grad_(False)
+        density.bind(self.target)
+        self._copy = (self.step, time.monotonic(), density)
 
     def _between_steps(self) -> None:
         if self._wanted.is_set():
@@ -253,16 +256,24 @@ class Training(Experiment):
             return found
         return overlap_readings.of_model(found, density, self.target, compared, generator)
 
-    def diagnose(self, n: int = 10_000) -> xr.Dataset:
-        """Conditional entropies of the base's spins, and on a spin glass what every layer does to the overlaps.
+    def diagnose(self, n: int = 10_000, *, parts: Sequence[Part] | None = None) -> xr.Dataset:
+        """What the layers and the latents say about the physics, from n samples, in one Dataset.
 
-        See :func:`flowlab.training.readings.diagnose` and :func:`flowlab.training.overlap_readings.of_layers`.
+        On a lattice of spins: entropies of the base's conditionals; what the first latents know; walls, free energy and
+        work layer by layer; what masks have in common; response, defects and domain walls. ``parts`` names some of
+        them, see :func:`flowlab.training.diagnose.diagnose`; those that need a flow are left out where there is none,
+        and refused where they are asked for. On a spin glass, what every layer does to the overlaps, see
+        :func:`flowlab.training.overlap_readings.of_layers`, and the entropies by ``place``.
         """
         step, density = self.reading()
-        attrs, generator = self._attrs(step), self._spawn("diagnose", step)
+        attrs, generator, rng = self._attrs(step), self._spawn("diagnose", step), self._rng("diagnose", step)
         if not isinstance(self.system, SpinGlass):
-            return readings.diagnose(density, n, generator, attrs)
-        found = overlap_readings.of_layers(self.layers(min(n, 5000)), self.reference(), self._rng("diagnose", step))
+            fresh = None if self.study is None else experiment(self.study, seed=self.seed, **self.keys)
+            untrained = fresh.density if isinstance(fresh, Training) else None
+            return diagnose(density, self.target, n, generator, rng, attrs, parts=parts, untrained=untrained)
+        if parts is not None:
+            raise TypeError(f"parts {', '.join(parts)} need spins on a lattice in the plane, got {self.system.title}")
+        found = overlap_readings.of_layers(self.layers(min(n, 5000)), self.reference(), rng)
         if readings.has_conditionals(density):
             found = found.merge(readings.diagnose(density, n, generator, attrs).rename(site="place"))
         return found

@@ -95,6 +95,10 @@ def made(**options: object) -> fl.MADE:
     return fl.MADE(SHAPE, generator=named_generator(3, "law"), **options)
 
 
+def glass(h: float | None = None) -> fl.SpinGlass:
+    return fl.SpinGlass(couplings(8), T=0.7, h=h, shape=SHAPE)
+
+
 def over(flow: fl.Flow, base: fl.Density) -> fl.Pushforward:
     action = flow.pull_flip(-torch.ones(SHAPE))
     return fl.Pushforward(flow, fl.Z2Symmetrized(base, "all" if action is None else action))
@@ -111,6 +115,8 @@ SPIN_DENSITIES: dict[str, Callable[[], fl.Density]] = {
     "xor over made": lambda: fl.Pushforward(alternating(2, parity="even"), made()),
     "xor over z2": lambda: over(alternating(3, parity="odd"), made()),
     "gumbel xor over z2": lambda: over(alternating(2, parity="odd", gradient="gumbel"), made()),
+    "coupled": lambda: fl.CoupledMADE(glass()),
+    "coupled in fields": lambda: fl.CoupledMADE(glass(0.3), layers=2, order="raster"),
     "free xor over z2": lambda: over(alternating(2, parity=None), made()),
 }
 
@@ -154,5 +160,6 @@ EXPERIMENTS: dict[str, Callable[..., fl.Experiment]] = {
     "sk-forward in the bare variables": lambda **more: fl.experiment(
         "sk-forward", **GLASS, z2=False, whiten="none", **more
     ),
+    "sk-autoregressive": lambda **more: fl.experiment("sk-autoregressive", **GLASS, anneal=0.6, **more),
     "sk-reverse": lambda **more: fl.experiment("sk-reverse", **GLASS, anneal=0.5, **more),
 }
