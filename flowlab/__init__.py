@@ -15,10 +15,19 @@ from typing import Any
 
 from flowlab import estimators, exact
 from flowlab.core import Density, Draw, Flow, LayerState, MarkovChain, Representation, System
-from flowlab.densities import MADE, CoupledMADE, IndependentSpins, Normal, Pushforward, Z2Symmetrized
-from flowlab.flows import AffineCoupling, Composed, Linear, XorCoupling
+from flowlab.densities import (
+    MADE,
+    CoupledMADE,
+    IndependentPotts,
+    IndependentSpins,
+    Normal,
+    PottsMADE,
+    Pushforward,
+    Z2Symmetrized,
+)
+from flowlab.flows import AffineCoupling, Composed, Linear, PermutationCoupling, XorCoupling
 from flowlab.mcmc import ParallelTempering
-from flowlab.systems import CRITICAL_TEMPERATURE, ContinuousSpinGlass, Ising, SpinGlass
+from flowlab.systems import CRITICAL_TEMPERATURE, ContinuousSpinGlass, Ising, Potts, SpinGlass, TriangularIsing
 from flowlab.training import Experiment, ForwardKL, Objective, ReverseKL, Simulation, Training, experiment, load, study
 
 __version__ = "0.1.0"
@@ -48,6 +57,7 @@ __all__ = [
     "Experiment",
     "Flow",
     "ForwardKL",
+    "IndependentPotts",
     "IndependentSpins",
     "Ising",
     "LayerState",
@@ -56,6 +66,9 @@ __all__ = [
     "Normal",
     "Objective",
     "ParallelTempering",
+    "PermutationCoupling",
+    "Potts",
+    "PottsMADE",
     "Pushforward",
     "Representation",
     "ReverseKL",
@@ -63,6 +76,7 @@ __all__ = [
     "SpinGlass",
     "System",
     "Training",
+    "TriangularIsing",
     "XorCoupling",
     "Z2Symmetrized",
     "estimators",

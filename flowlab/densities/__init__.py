@@ -2,9 +2,22 @@
 
 from flowlab.densities.coupled import CoupledMADE
 from flowlab.densities.independent import IndependentSpins
+from flowlab.densities.independent_potts import IndependentPotts
 from flowlab.densities.made import MADE
 from flowlab.densities.normal import Normal
+from flowlab.densities.potts_autoregressive import PottsAutoregressive
+from flowlab.densities.potts_made import PottsMADE
 from flowlab.densities.pushforward import Pushforward
 from flowlab.densities.z2 import Z2Symmetrized
 
-__all__ = ["MADE", "CoupledMADE", "IndependentSpins", "Normal", "Pushforward", "Z2Symmetrized"]
+__all__ = [
+    "MADE",
+    "CoupledMADE",
+    "IndependentPotts",
+    "IndependentSpins",
+    "Normal",
+    "PottsAutoregressive",
+    "PottsMADE",
+    "Pushforward",
+    "Z2Symmetrized",
+]

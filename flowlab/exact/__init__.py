@@ -5,20 +5,27 @@ from flowlab.exact.kaufman import IsingExact, kaufman
 from flowlab.exact.onsager import OnsagerExact, critical_temperature, onsager
 from flowlab.exact.overlaps import overlap_distribution
 from flowlab.exact.partition_function import log_z
+from flowlab.exact.potts import PottsMoments, enumerate_potts, enumerate_potts_log_z, potts_configurations
 from flowlab.exact.sherrington_kirkpatrick import replica_symmetric_free_energy
+from flowlab.exact.transfer_matrix import transfer_log_z
 
 __all__ = [
     "IsingExact",
     "OnsagerExact",
+    "PottsMoments",
     "SpinMoments",
     "configurations",
     "critical_temperature",
     "distribution",
     "enumerate_log_z",
+    "enumerate_potts",
+    "enumerate_potts_log_z",
     "enumerate_spins",
     "kaufman",
     "log_z",
     "onsager",
     "overlap_distribution",
+    "potts_configurations",
     "replica_symmetric_free_energy",
+    "transfer_log_z",
 ]

@@ -3,6 +3,7 @@
 from flowlab.flows.affine import AffineCoupling
 from flowlab.flows.composed import Composed
 from flowlab.flows.linear import Linear
+from flowlab.flows.permutation import PermutationCoupling
 from flowlab.flows.xor import XorCoupling
 
-__all__ = ["AffineCoupling", "Composed", "Linear", "XorCoupling"]
+__all__ = ["AffineCoupling", "Composed", "Linear", "PermutationCoupling", "XorCoupling"]

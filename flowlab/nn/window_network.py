@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -13,7 +14,7 @@ Parity = Literal["even", "odd"]
 
 
 class WindowNetwork(nn.Module):
-    """One number for each output site from the sites in a window around it, by the same function everywhere.
+    """Numbers for each output site from the sites in a window around it, by the same function everywhere.
 
     It is one periodic convolution over the window and 1x1 convolutions after it. Only the output
     sites are computed, by one gather and matrix products over the whole batch: forward and backward at 8 x 8, batch
@@ -26,6 +27,7 @@ class WindowNetwork(nn.Module):
         windows: (M, k) site numbers: the k inputs that each of the M output sites sees, in the same order for all.
         hidden: widths of the hidden layers (leaky ReLU), at least one; all but the first are pointwise.
         parity: behaviour under v -> -v; None for no constraint.
+        outputs: how many numbers each window gives; one window and many outputs is a fully connected network.
         generator: for the initial weights.
 
     Raises:
@@ -38,6 +40,7 @@ class WindowNetwork(nn.Module):
         *,
         hidden: tuple[int, ...] = (16,),
         parity: Parity | None = None,
+        outputs: int = 1,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -45,8 +48,8 @@ class WindowNetwork(nn.Module):
             raise ValueError(f"hidden must name at least one positive width, got {hidden}")
         self.parity = parity
         self.register_buffer("index", windows.T.flatten(), persistent=False)
-        widths = (windows.shape[1], *hidden, 1)
-        self.skip = nn.Parameter(torch.zeros(1, widths[0]))
+        widths = (windows.shape[1], *hidden, outputs)
+        self.skip = nn.Parameter(torch.zeros(outputs, widths[0]))
         self.weights = nn.ParameterList(
             torch.empty(b, a).uniform_(-1, 1, generator=generator).mul_(1 / math.sqrt(a))
             for a, b in itertools.pairwise(widths)
@@ -56,7 +59,7 @@ class WindowNetwork(nn.Module):
     index: Tensor
 
     def forward(self, v: Tensor) -> Tensor:
-        """(N, n) values with the batch last -> (M, n) outputs at the M output sites in raster order."""
+        """(N, n) values with the batch last -> (outputs * M, n), all M windows for one output after the other."""
         n, k = v.shape[1], self.skip.shape[1]
         v = v.index_select(0, self.index).view(k, -1)
         sign = v[:1]
@@ -69,3 +72,21 @@ class WindowNetwork(nn.Module):
         if self.parity == "odd":
             out = out * sign
         return out.view(-1, n)
+
+
+class SideBySide(nn.Module):
+    """Window networks for sites that see different patterns, as if they were one.
+
+    Args:
+        networks: with the same number of outputs.
+    """
+
+    def __init__(self, networks: Iterable[WindowNetwork]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.outputs = len(next(iter(self.networks)).get_parameter("skip"))
+
+    def forward(self, v: Tensor) -> Tensor:
+        """(N, n) -> (outputs * M, n), the sites of all networks one network after the other for each output."""
+        outputs = [network(v).view(self.outputs, -1, v.shape[1]) for network in self.networks]
+        return torch.cat(outputs, 1).flatten(0, 1)

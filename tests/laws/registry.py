@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import flowlab as fl
 from flowlab.core import named_generator
+from flowlab.flows import partitions
 from flowlab.flows.affine import complementary_masks
 
 SHAPE = (4, 2)
@@ -34,13 +35,21 @@ class Scaled(fl.Flow):
         return action
 
 
-def xor(reads: str = "even", name: int = 0, **options: object) -> fl.XorCoupling:
+def xor(reads: str | Tensor = "even", name: int = 0, **options: object) -> fl.XorCoupling:
     options = {"start": "random"} | options
     return fl.XorCoupling(SHAPE, reads, generator=named_generator(1, "law", name), **options)
 
 
 def alternating(layers: int, **options: object) -> fl.Composed:
     return fl.Composed([xor("even" if i % 2 == 0 else "odd", i, **options) for i in range(layers)])
+
+
+def partitioned(masks: list[Tensor], **options: object) -> fl.Composed:
+    return fl.Composed([xor(mask, i, **options) for i, mask in enumerate(masks)])
+
+
+def neighbours(n: int) -> tuple[Tensor, Tensor]:
+    return fl.SpinGlass.sherrington_kirkpatrick(n, T=1.0).neighbours()
 
 
 def shaken(module: nn.Module, scale: float = 0.5) -> nn.Module:
@@ -64,6 +73,13 @@ SPIN_FLOWS: dict[str, Callable[[], fl.Flow]] = {
     "composed odd": lambda: alternating(4, parity="odd"),
     "composed gumbel": lambda: alternating(2, parity="odd", gradient="gumbel"),
     "composed clip": lambda: alternating(2, parity="even", gradient="clip"),
+    "xor on pairs": lambda: partitioned(partitions.pairs(SHAPE, 4), parity="even"),
+    "xor on blocks": lambda: partitioned(partitions.blocks(SHAPE, 2), parity="even"),
+    "xor on random halves": lambda: partitioned(partitions.halves(SHAPE, 3), parity="even", network="mlp"),
+    "xor on halves without parity": lambda: partitioned(partitions.halves(SHAPE, 2), parity=None, network="mlp"),
+    "xor along the couplings": lambda: xor(
+        partitions.halves(SHAPE, 1)[0], parity="odd", network="mlp", start="local_field", couplings=neighbours(8)
+    ),
     "composed identity": lambda: alternating(2, parity="even", gradient="identity"),
 }
 
@@ -115,6 +131,9 @@ SPIN_DENSITIES: dict[str, Callable[[], fl.Density]] = {
     "xor over made": lambda: fl.Pushforward(alternating(2, parity="even"), made()),
     "xor over z2": lambda: over(alternating(3, parity="odd"), made()),
     "gumbel xor over z2": lambda: over(alternating(2, parity="odd", gradient="gumbel"), made()),
+    "xor on halves over z2": lambda: over(
+        partitioned(partitions.halves(SHAPE, 2), parity="even", network="mlp"), made()
+    ),
     "coupled": lambda: fl.CoupledMADE(glass()),
     "coupled in fields": lambda: fl.CoupledMADE(glass(0.3), layers=2, order="raster"),
     "free xor over z2": lambda: over(alternating(2, parity=None), made()),
@@ -141,6 +160,10 @@ SYSTEMS: dict[str, Callable[[], fl.System]] = {
     "ising with odd sides": lambda: fl.Ising((3, 5), T=2.5),
     "spin glass": lambda: fl.SpinGlass.sherrington_kirkpatrick(8, T=0.7, seed=1),
     "spin glass in fields": lambda: fl.SpinGlass(couplings(8), T=1.3, h=torch.linspace(-0.5, 0.9, 8)),
+    "potts": lambda: fl.Potts(SHAPE, T=1.1),
+    "potts antiferromagnet": lambda: fl.Potts((3, 5), T=1.1, q=4, J=-1.0),
+    "triangular antiferromagnet": lambda: fl.TriangularIsing((3, 6), T=0.8),
+    "triangular ferromagnet": lambda: fl.TriangularIsing((3, 4), T=3.0, J=1.0),
     "edwards-anderson": lambda: fl.SpinGlass.edwards_anderson((8, 8), T=1.1, seed=1),
     "edwards-anderson in 3d": lambda: fl.SpinGlass.edwards_anderson((2, 3, 2), T=1.1, seed=1, kind="pm1"),
 }

@@ -1,0 +1,96 @@
+"""The q-state Potts model on a periodic square lattice."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from flowlab.core import System
+from flowlab.core.one_hot import one_hot
+from flowlab.core.system import as_coupling
+from flowlab.systems.lattice import check_shape
+
+
+class Potts(System):
+    """Potts states 0 .. q-1: E(s) = -J Σ_<xy> δ(s_x, s_y), ln weight = -E/T, k_B = 1.
+
+    The sum runs over the 2N bonds of an n x m torus; on a side of length 2 each pair of neighbours has two bonds. For
+    q = 2 it is the Ising model with coupling J/2 and energy shifted by -J a site. States are floats, as spins are; a
+    gradient in them is that of polynomials through the states, or of their one-hot form where a flow made them.
+
+    Args:
+        shape: (n, m), both sides at least 2.
+        T: temperature in units of J / k_B, positive.
+        q: number of states, at least 2.
+        J: exchange coupling; positive is ferromagnetic.
+
+    Raises:
+        ValueError: for a shape that is no lattice, q < 2, T <= 0, or a coupling that is not finite.
+
+    >>> potts = Potts((4, 4), T=1.0)
+    >>> x = torch.zeros(1, 4, 4)
+    >>> float(potts.energy(x)), float(potts.observables(x)["magnetization"])
+    (-32.0, 1.0)
+    >>> potts.title, round(potts.critical_temperature, 6)
+    ('Potts 4 × 4, q = 3, T = 1', 0.994973)
+    """
+
+    def __init__(self, shape: tuple[int, int], T: float | Tensor, q: int = 3, J: float | Tensor = 1.0) -> None:
+        super().__init__()
+        if int(q) != q or q < 2:
+            raise ValueError(f"q must be a number of states of at least 2, got {q}")
+        self.shape, self.q = check_shape(shape), int(q)
+        self.dims = ("y", "x")
+        self.domain = "potts"
+        self.couplings = {"T": as_coupling(T), "J": as_coupling(J)}
+        self.check_couplings()
+
+    def check_couplings(self) -> None:
+        super().check_couplings()
+        if float(self.couplings["T"].detach()) <= 0:
+            raise ValueError(f"T must be positive, got {float(self.couplings['T'].detach())}")
+
+    def check_configurations(self, x: Tensor) -> None:
+        """Raise ValueError where x is not a batch of states 0 .. q-1."""
+        super().check_configurations(x)
+        wrong = ~((x >= 0) & (x < self.q) & (x == x.round())).detach()
+        if bool(wrong.any()):
+            raise ValueError(f"states must be 0, ..., {self.q - 1}, got {x.detach()[wrong][0].item()}")
+
+    @property
+    def title(self) -> str:
+        T, J = (float(self.couplings[name].detach()) for name in ("T", "J"))
+        parts = [f"Potts {self.shape[0]} × {self.shape[1]}", f"q = {self.q}", f"T = {T:.4g}"]
+        return ", ".join(parts if J == 1 else [*parts, f"J = {J:.4g}"])
+
+    @property
+    def critical_temperature(self) -> float:
+        """J / ln(1 + √q) of the infinite lattice, exact; the transition is of first order for q > 4 (Wu 1982)."""
+        return float(self.couplings["J"].detach()) / math.log(1 + math.sqrt(self.q))
+
+    def energy(self, x: Tensor) -> Tensor:
+        """(n, *shape) states -> (n,) energies E in units of J."""
+        if x.requires_grad and torch.is_grad_enabled():
+            e = one_hot(x, self.q)
+            bonds = (e * (e.roll(1, -2) + e.roll(1, -3))).sum((-1, -2, -3))
+        else:
+            bonds = ((x == x.roll(1, -1)).to(x.dtype) + (x == x.roll(1, -2)).to(x.dtype)).sum((-1, -2))
+        return -self.couplings["J"].to(x.dtype) * bonds
+
+    def log_weight(self, x: Tensor) -> Tensor:
+        """(n, *shape) states -> (n,): -E/T."""
+        return -self.energy(x) / self.couplings["T"].to(x.dtype)
+
+    def observables(self, x: Tensor) -> dict[str, Tensor]:
+        """``energy_per_site`` E/N and ``magnetization`` (q max_k ρ_k - 1)/(q - 1), with ρ_k the share of state k."""
+        share = one_hot(x.detach(), self.q).mean((1, 2)).amax(-1)
+        return {
+            "energy_per_site": self.energy(x) / self.n_sites,
+            "magnetization": (self.q * share - 1) / (self.q - 1),
+        }
+
+    def extra_repr(self) -> str:
+        values = ", ".join(f"{name}={float(value.detach()):g}" for name, value in self.couplings.items())
+        return f"shape={self.shape}, q={self.q}, {values}"
