@@ -3,11 +3,14 @@
 from flowlab.densities.coupled import CoupledMADE
 from flowlab.densities.independent import IndependentSpins
 from flowlab.densities.independent_potts import IndependentPotts
+from flowlab.densities.local import LocalAutoregressive
 from flowlab.densities.made import MADE
 from flowlab.densities.normal import Normal
+from flowlab.densities.pixelcnn import PixelCNN
 from flowlab.densities.potts_autoregressive import PottsAutoregressive
 from flowlab.densities.potts_made import PottsMADE
 from flowlab.densities.pushforward import Pushforward
+from flowlab.densities.row_rnn import RowRNN
 from flowlab.densities.z2 import Z2Symmetrized
 
 __all__ = [
@@ -15,9 +18,12 @@ __all__ = [
     "CoupledMADE",
     "IndependentPotts",
     "IndependentSpins",
+    "LocalAutoregressive",
     "Normal",
+    "PixelCNN",
     "PottsAutoregressive",
     "PottsMADE",
     "Pushforward",
+    "RowRNN",
     "Z2Symmetrized",
 ]

@@ -111,6 +111,11 @@ def made(**options: object) -> fl.MADE:
     return fl.MADE(SHAPE, generator=named_generator(3, "law"), **options)
 
 
+def pixelcnn(**options: object) -> fl.PixelCNN:
+    options = {"channels": 4, "layers": 3, "kernel": 3} | options
+    return fl.PixelCNN(SHAPE, generator=named_generator(3, "law"), **options)
+
+
 def glass(h: float | None = None) -> fl.SpinGlass:
     return fl.SpinGlass(couplings(8), T=0.7, h=h, shape=SHAPE)
 
@@ -131,6 +136,17 @@ SPIN_DENSITIES: dict[str, Callable[[], fl.Density]] = {
     "xor over made": lambda: fl.Pushforward(alternating(2, parity="even"), made()),
     "xor over z2": lambda: over(alternating(3, parity="odd"), made()),
     "gumbel xor over z2": lambda: over(alternating(2, parity="odd", gradient="gumbel"), made()),
+    "made on a hilbert curve": lambda: made(order="hilbert"),
+    "pixelcnn": lambda: pixelcnn(),
+    "pixelcnn without residuals": lambda: pixelcnn(residual=False, kernel=(7, 3, 1)),
+    "row rnn": lambda: fl.RowRNN(SHAPE, hidden=4),
+    "row rnn in a hierarchical order": lambda: fl.RowRNN(SHAPE, hidden=4, order="hierarchical"),
+    "local": lambda: fl.LocalAutoregressive(SHAPE, hidden=4),
+    "local previous row": lambda: fl.LocalAutoregressive(
+        SHAPE, k="row", neighbourhood="previous", site_bias=True, order="checkerboard"
+    ),
+    "z2 of local": lambda: fl.Z2Symmetrized(fl.LocalAutoregressive(SHAPE, hidden=4)),
+    "xor over pixelcnn": lambda: over(alternating(2, parity="odd"), pixelcnn()),
     "xor on halves over z2": lambda: over(
         partitioned(partitions.halves(SHAPE, 2), parity="even", network="mlp"), made()
     ),
