@@ -12,7 +12,15 @@ from typing import Literal
 import torch
 
 from flowlab.core import Density, named_generator
-from flowlab.densities import MADE, IndependentSpins, Pushforward, Z2Symmetrized
+from flowlab.densities import (
+    MADE,
+    IndependentSpins,
+    LocalAutoregressive,
+    PixelCNN,
+    Pushforward,
+    RowRNN,
+    Z2Symmetrized,
+)
 from flowlab.densities.autoregressive import Order
 from flowlab.flows import Composed, XorCoupling
 from flowlab.flows.xor import Parity, Start
@@ -20,6 +28,8 @@ from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 from flowlab.training import ReverseKL, Training, study
 from flowlab.training.devices import resolve_device
 from flowlab.training.optimisation import beta_ramp
+
+Base = Literal["made", "independent", "local", "row_rnn", "pixelcnn"]
 
 
 @study("ising-xor", aliases={"beta": ("T", lambda beta: 1.0 / beta)})
@@ -35,7 +45,7 @@ def ising_xor(
     mask_width: int = 16,
     mask_depth: int = 1,
     gradient: Literal["tanh", "clip", "identity", "gumbel"] = "tanh",
-    base: Literal["made", "independent"] = "made",
+    base: Base = "made",
     width: int = 4,
     depth: int = 1,
     order: Literal["auto", "raster", "checkerboard"] = "auto",
@@ -61,8 +71,11 @@ def ising_xor(
         start: where the flow starts: "identity", "local_field" (its first layer) or "random".
         parity: of the masks under the flip; "auto" is none in a field, else odd at the local field and even elsewhere.
         kernel, mask_width, mask_depth, gradient: of the mask networks, see :class:`flowlab.flows.XorCoupling`.
-        base: "made" or "independent"; width, depth: hidden units a site and hidden layers of a MADE.
-        order: of its sites, "raster" or "checkerboard" (the first layer's deciding sublattice first); "auto" is
+        base: "made", "independent", "local" (each spin sees the 4 nearest before it), "row_rnn" or "pixelcnn"; width:
+            hidden units a site of a MADE, else 8 times as many units or channels of the others; depth: hidden layers of
+            a MADE, twice as many layers of a PixelCNN.
+        order: of its sites (a PixelCNN has its own), "raster" or "checkerboard" (the first layer's deciding sublattice
+            first); "auto" is
             checkerboard where a local-field layer makes the other sublattice's bits depend on all their neighbours.
         z2: whether to symmetrise the base so that q(-σ) = q(σ) exactly; "none" means wherever there is no field.
         steps, batch: horizon, configurations a step.
@@ -99,7 +112,7 @@ def ising_xor(
             for layer, (mask_parity, mask_start) in enumerate(masks)
         ]
     )
-    density = _base(base, (L, L), width, depth, order, named_generator(seed, "base"), bias=0.1 if layers else 0.0)
+    density = _base(base, (L, L), width, depth, order, named_generator(seed, "base"))
     if symmetric:
         action = flow.pull_flip(-torch.ones(L, L))
         density = Z2Symmetrized(density, "all" if action is None else action)
@@ -136,8 +149,14 @@ def _masks(layers: int, start: Start, parity: str, field: bool) -> list[tuple[Pa
 
 
 def _base(
-    base: str, shape: tuple[int, int], width: int, depth: int, order: Order, generator: torch.Generator, bias: float
+    base: str, shape: tuple[int, int], width: int, depth: int, order: Order, generator: torch.Generator
 ) -> Density:
     if base == "independent":
-        return IndependentSpins(shape, bias=bias)
+        return IndependentSpins(shape, bias=0.1)  # fair coins are a saddle point under the flip
+    if base == "local":
+        return LocalAutoregressive(shape, hidden=8 * width, order=order, generator=generator)
+    if base == "row_rnn":
+        return RowRNN(shape, hidden=8 * width, order=order, generator=generator)
+    if base == "pixelcnn":
+        return PixelCNN(shape, channels=8 * width, layers=2 * depth + 1, kernel=7, generator=generator)
     return MADE(shape, hidden=width * shape[0] * shape[1], layers=depth, order=order, generator=generator)

@@ -266,11 +266,15 @@ def _temperatures(words: str, T: float) -> tuple[float, ...]:
     return tuple(sorted(given | {T}))
 
 
-@functools.lru_cache(maxsize=8)
 def _comparison(N: int, T: float, seed_J: int, samples: int) -> Reference:
-    """Parallel tempering of one instance; kept, so that runs at neighbouring keys share it."""
-    glass = SpinGlass.sherrington_kirkpatrick(N, T, seed_J)
-    return Reference(glass, _temperatures(TEMPERATURES, T), samples=samples, seed=seed_J)
+    return _tempering(N, _temperatures(TEMPERATURES, T), seed_J, samples)
+
+
+@functools.lru_cache(maxsize=8)
+def _tempering(N: int, temperatures: tuple[float, ...], seed_J: int, samples: int) -> Reference:
+    """Parallel tempering of one instance; kept, so that runs at neighbouring temperatures share it."""
+    glass = SpinGlass.sherrington_kirkpatrick(N, temperatures[0], seed_J)
+    return Reference(glass, temperatures, samples=samples, seed=seed_J)
 
 
 def _affine_flow(

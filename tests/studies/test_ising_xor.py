@@ -71,7 +71,7 @@ def test_symmetry_is_not_imposed_where_it_is_not_there_or_not_wanted(keys):
         ({"batch": 1}, "batch must be at least 2, got 1"),
         ({"lr": -1.0}, "learning rate of base must be positive, got -1.0"),
         ({"clip": 0}, "clip must be positive, got 0"),
-        ({"base": "pixel"}, "base must be one of made, independent, got 'pixel'"),
+        ({"base": "pixel"}, "base must be one of made, independent, local, row_rnn, pixelcnn, got 'pixel'"),
         ({"device": "abacus"}, "device must be auto or one of"),
     ],
 )
