@@ -31,7 +31,18 @@ from flowlab.densities import (
 from flowlab.flows import AffineCoupling, Composed, Linear, PermutationCoupling, XorCoupling
 from flowlab.mcmc import ParallelTempering
 from flowlab.systems import CRITICAL_TEMPERATURE, ContinuousSpinGlass, Ising, Potts, SpinGlass, TriangularIsing
-from flowlab.training import Experiment, ForwardKL, Objective, ReverseKL, Simulation, Training, experiment, load, study
+from flowlab.training import (
+    Experiment,
+    ForwardKL,
+    Objective,
+    ReverseKL,
+    Simulation,
+    Training,
+    experiment,
+    load,
+    study,
+    sweep,
+)
 
 __version__ = "0.1.0"
 
@@ -90,4 +101,5 @@ __all__ = [
     "experiment",
     "load",
     "study",
+    "sweep",
 ]

@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     sweeping.add_argument("--out", required=True, metavar="DIR", help="directory of the runs and of sweep.nc")
     sweeping.add_argument("--workers", type=int, default=1, metavar="N", help="processes side by side (default 1)")
     sweeping.add_argument("--chain", metavar="KEY", help="warm-start along this key, in the order of its values")
-    sweeping.add_argument("-n", type=int, metavar="N", help="samples of each evaluation (default 10000)")
+    sweeping.add_argument("-n", type=int, metavar="N", help="samples of each evaluation")
     sweeping.add_argument("--resume", action="store_true", help="go on with the sweep in DIR: the same command again")
     sweeping.add_argument("--quiet", action="store_true", help="no progress bar")
     sweeping.set_defaults(command=_sweep)
@@ -131,20 +131,21 @@ def _sweep(options: argparse.Namespace) -> int:
     if not options.resume and ((out / "sweep.nc").exists() or any(out.glob("*/experiment.json"))):
         raise ValueError(f"{out} already holds a sweep: give --resume to go on with it, or another --out")
     words = _keys(options.keys, own=("out", "workers"))
-    over: dict[str, list[str]] = {}
-    how: dict[str, Any] = {}
-    if find(options.study).sweep:
-        if options.chain or options.n is not None:
-            raise ValueError(f"{options.study} is a sweep itself: give its keys, not --chain or -n")
-    else:
-        over = {key: value.split(",") for key, value in words.items() if "," in value}
-        how = {"chain": options.chain, "evaluate": 10_000 if options.n is None else options.n}
+    commas = not find(options.study).sweep
+    over = {key: value.split(",") for key, value in words.items() if commas and "," in value}
     keys: dict[str, Any] = {key: value for key, value in words.items() if key not in over}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             found = sweep(
-                options.study, over, out=out, workers=options.workers, progress=not options.quiet, **how, **keys
+                options.study,
+                over,
+                out=out,
+                workers=options.workers,
+                chain=options.chain or False,
+                evaluate=options.n,
+                progress=not options.quiet,
+                **keys,
             )
         except KeyboardInterrupt:
             print("flowlab: everything is saved; go on with the same command and --resume", file=sys.stderr)

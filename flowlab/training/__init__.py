@@ -3,9 +3,11 @@
 from flowlab.training.experiment import Experiment
 from flowlab.training.forward_kl import ForwardKL
 from flowlab.training.objectives import Objective, ReverseKL
-from flowlab.training.registry import experiment, load, studies, study
+from flowlab.training.registry import experiment, load, studies, study, sweep_study
 from flowlab.training.simulation import Simulation
+from flowlab.training.sweep import sweep
 from flowlab.training.training import Training
+from flowlab.training.workers import SweepError
 
 __all__ = [
     "Experiment",
@@ -13,9 +15,12 @@ __all__ = [
     "Objective",
     "ReverseKL",
     "Simulation",
+    "SweepError",
     "Training",
     "experiment",
     "load",
     "studies",
     "study",
+    "sweep",
+    "sweep_study",
 ]

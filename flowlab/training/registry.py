@@ -12,34 +12,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import xarray as xr
+
 from flowlab.core.generators import named_seed
 from flowlab.training.experiment import Experiment
 from flowlab.training.store import Store, StoreError
 
 Scalar = bool | int | float | str | None
+NOT_KEYS = ("seed", "warm", "out", "workers", "progress")
+"""Arguments of studies and of sweeps that are not keys."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """A function from keys to an Experiment, under the name by which a person asks for it.
+    """A function from keys to an Experiment, or to the Dataset of many, under the name by which a person asks for it.
 
     Attributes:
         name: e.g. "ising-xor".
-        function: its keyword arguments are the keys, with types and defaults; besides, it takes ``seed`` and ``warm``.
+        function: its keyword arguments are the keys, with types and defaults; besides, it takes ``seed`` and ``warm``,
+            a sweep ``seed, out, workers`` and ``progress``.
         aliases: other spelling -> (key, conversion), e.g. beta -> (T, 1/beta).
         presets: name -> values of some keys, chosen together by ``preset=name``; what is given besides overrides them.
+        sweep: whether it is many runs and returns a Dataset, see :func:`flowlab.sweep`.
     """
 
     name: str
-    function: Callable[..., Experiment]
+    function: Callable[..., Any]
     aliases: Mapping[str, tuple[str, Callable[[float], float]]]
     presets: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    sweep: bool = False
 
     @property
     def defaults(self) -> dict[str, Scalar]:
         """Every key with its default."""
         parameters = inspect.signature(self.function).parameters
-        return {name: p.default for name, p in parameters.items() if name not in ("seed", "warm")}
+        return {name: p.default for name, p in parameters.items() if name not in NOT_KEYS}
 
     @property
     def summary(self) -> str:
@@ -95,6 +102,16 @@ def study(
 
     def register(function: Callable[..., Experiment]) -> Callable[..., Experiment]:
         _studies[name] = Study(name, function, dict(aliases or {}), dict(presets or {}))
+        return function
+
+    return register
+
+
+def sweep_study(name: str) -> Callable[[Callable[..., xr.Dataset]], Callable[..., xr.Dataset]]:
+    """Register a function that makes many runs and returns one Dataset; see :class:`Study`."""
+
+    def register(function: Callable[..., xr.Dataset]) -> Callable[..., xr.Dataset]:
+        _studies[name] = Study(name, function, {}, sweep=True)
         return function
 
     return register
@@ -168,7 +185,10 @@ def find(name: str) -> Study:
 
 
 def _build(name: str, keys: dict[str, Scalar], seed: int, parent: dict[str, Any] | None = None) -> Experiment:
-    built = find(name).function(**keys, seed=seed, warm=parent is not None)
+    found = find(name)
+    if found.sweep:
+        raise ValueError(f"{name} is not one run but many: use flowlab.sweep({name!r}), or flowlab sweep {name}")
+    built: Experiment = found.function(**keys, seed=seed, warm=parent is not None)
     built.study, built.keys, built.parent = name, keys, parent
     return built
 

@@ -1,0 +1,131 @@
+"""Depth as complexity: how many layers a weak base needs to come within ε of the free energy."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any, Literal
+
+import xarray as xr
+
+from flowlab.studies.ising_sweep import grid
+from flowlab.training.registry import find, sweep_study
+from flowlab.training.sweep import keep, sweep
+
+RANGES = {"ising": (1.6, 3.2), "sk": (0.4, 2.0)}
+"""Of temperatures, about T_c of either system."""
+
+
+@sweep_study("ising-depth")
+def ising_depth(
+    *,
+    system: Literal["ising", "sk"] = "ising",
+    L: int = 8,
+    N: int = 12,
+    instances: int = 3,
+    T_min: float | None = None,
+    T_max: float | None = None,
+    points: int = 9,
+    epsilon: float = 0.05,
+    max_depth: int = 4,
+    base: str = "independent",
+    start: Literal["local_field", "identity", "random"] = "local_field",
+    adiabatic: bool = True,
+    steps: int = 400,
+    warm_steps: int = 200,
+    batch: int = 500,
+    lr: float = 5e-2,
+    lr_flow: float = 5e-3,
+    warm_lr: float = 1e-2,
+    evaluate: int = 20_000,
+    device: str = "auto",
+    seed: int = 0,
+    out: str | Path | None = None,
+    workers: int | Executor = 1,
+    progress: bool = True,
+) -> xr.Dataset:
+    """L*(T; ε), the smallest number of XOR layers with |F_var - F| / N < ε over a fixed weak base.
+
+    At every temperature the base alone and one layer are trained from the start; each deeper flow starts from the one
+    before it with a new layer at the identity, which keeps what was learned.
+
+    Keys:
+        system: "ising" (L x L) or "sk" (N spins, ``instances`` draws of the couplings).
+        L, N, instances: size, and number of instances (couplings 0, 1, ...).
+        T_min, T_max, points: temperatures, evenly spaced; 1.6 to 3.2 for ising and 0.4 to 2 for sk where none.
+        epsilon: in units of J, per site; :func:`smallest_depth` gives the depth for any other one from ``gap``.
+        max_depth: largest number of layers.
+        base: any of ising-xor (sk-xor); "independent" is independent spins with a shared Z2 bit.
+        start: of the flow, as there.
+        adiabatic: whether a deeper flow starts from the one before it; else every depth is trained from the start.
+        steps, warm_steps: from the start, and for each added layer.
+        batch, lr, lr_flow, device: as in ising-xor; warm_lr: rate of the base after a warm start.
+        evaluate: samples of each evaluation.
+
+    Returns:
+        Dataset over T, layers (0 .. max_depth) and for sk seed_J: all that :func:`flowlab.sweep` returns, ``gap`` =
+        (F_var - F) / N with its error, and ``depth`` = L* without the dim layers, NaN where max_depth is not enough.
+
+    Raises:
+        ValueError: for max_depth < 1, an epsilon that is not positive, or no exact F to compare with (N above 24).
+    """
+    if max_depth < 1:
+        raise ValueError(f"max_depth must be at least 1, got {max_depth}")
+    if not epsilon > 0:
+        raise ValueError(f"epsilon must be positive, got {epsilon}")
+    if system == "sk" and N > 24:
+        raise ValueError(f"the exact free energy of sk needs N of at most 24, got {N}")
+    if system == "sk" and instances < 1:
+        raise ValueError(f"instances must be at least 1, got {instances}")
+    low, high = RANGES[system]
+    over: dict[str, list[Any]] = {"T": grid(low if T_min is None else T_min, high if T_max is None else T_max, points)}
+    keys: dict[str, Any] = {"base": base, "start": start, "batch": batch, "lr": lr, "lr_flow": lr_flow}
+    keys |= {"steps": steps, "device": device, "seed": seed}
+    if system == "sk":
+        name, n_sites, over["seed_J"], keys["N"] = "sk-xor", N, list(range(instances)), N
+    else:
+        name, n_sites, keys["L"] = "ising-xor", L * L, L
+    find(name).given({k: v for k, v in keys.items() if k != "seed"})
+
+    how: dict[str, Any] = {"out": out, "workers": workers, "evaluate": evaluate, "progress": progress}
+    alone = sweep(name, over | {"layers": [0]}, **how, **keys)
+    if adiabatic:
+        how |= {"chain": "layers", "warm": {"steps": warm_steps, "lr": warm_lr}}
+    flows = sweep(name, over | {"layers": list(range(1, max_depth + 1))}, **how, **keys)
+    found = xr.concat([alone, flows], "layers", data_vars="all", coords="different", compat="equals", join="outer")
+    found = found.assign(_gap(found, n_sites)).assign_attrs(
+        study="ising-depth", epsilon=epsilon, errors=alone.attrs["errors"] | flows.attrs["errors"]
+    )
+    found["depth"] = smallest_depth(found.gap, epsilon)
+    keep(found, out)
+    return found
+
+
+def smallest_depth(gap: xr.DataArray, epsilon: float) -> xr.DataArray:
+    """The smallest number of layers at which |gap| < epsilon.
+
+    Args:
+        gap: (F_var - F) / N over ``layers`` and any other dims, in units of J.
+        epsilon: in the same units.
+
+    Returns:
+        gap's other dims; NaN where no depth is enough.
+
+    >>> gap = xr.DataArray([[0.1, 0.04, 0.01], [0.3, 0.2, 0.2]], {"layers": [0, 1, 2]}, ("T", "layers"))
+    >>> smallest_depth(gap, 0.05).values.tolist()
+    [1.0, nan]
+    """
+    depth: xr.DataArray = gap.layers.where(abs(gap) < epsilon).min("layers")
+    return depth.assign_attrs(long_name=f"smallest depth with |F_var - F| / N < {epsilon:g}", units="layers")
+
+
+def _gap(found: xr.Dataset, n_sites: int) -> dict[str, xr.DataArray]:
+    """(F_var - F) / N = -T (bound - exact ln Z) / N, and its error."""
+    scale = found["T"] / n_sites
+    text = {"long_name": "gap of the variational free energy per site", "units": "J"}
+    gap = scale * (found.log_z_exact - found.log_z_bound)
+    error = scale * found.log_z_bound_error
+    return {
+        "gap": gap.assign_attrs(text),
+        "gap_error": error.assign_attrs(text | {"long_name": f"standard error of {text['long_name']}"}),
+    }
