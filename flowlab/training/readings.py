@@ -176,7 +176,10 @@ def has_conditionals(density: Density) -> bool:
 
 
 def diagnose(density: Density, n: int, generator: torch.Generator, attrs: dict[str, Any]) -> xr.Dataset:
-    """``conditional_entropy`` H(z_k | z_<k) of an autoregressive base, dim ``site`` in the base's order, in nats."""
+    """``conditional_entropy`` H(z_k | z_<k) of an autoregressive base, dim ``site`` in the base's order, in nats.
+
+    And ``base_entropy_per_site``, the mean of -ln p(z) / N.
+    """
     base = density.base if isinstance(density, Pushforward) else density
     if not isinstance(base, Autoregressive | Z2Symmetrized) or not has_conditionals(density):
         raise TypeError(f"conditional entropies need an autoregressive base, got {type(base).__name__}")
@@ -184,10 +187,14 @@ def diagnose(density: Density, n: int, generator: torch.Generator, attrs: dict[s
         z, _ = base.sample(n, generator=generator)
         conditionals = torch.cat([base.log_conditionals(part) for part in z.split(CHUNK)])
     profile = estimators.conditional_entropy(to_array(conditionals))
+    total = -to_array(conditionals).mean(1)
+    error = total.std(ddof=1) / np.sqrt(len(total))
     return xr.Dataset(
         {
             "conditional_entropy": ("site", profile.value, {"long_name": "H(z_k | z_<k)", "units": "nats"}),
             "conditional_entropy_error": ("site", profile.error, {"long_name": "its standard error", "units": "nats"}),
+            "base_entropy_per_site": ((), total.mean(), {"long_name": "entropy of the base per site", "units": "nats"}),
+            "base_entropy_per_site_error": ((), error, {"long_name": "its standard error", "units": "nats"}),
         },
         coords={"site": np.arange(len(profile.value))},
         attrs=attrs | {"n": n},

@@ -266,16 +266,17 @@ class Training(Experiment):
         :func:`flowlab.training.overlap_readings.of_layers`, and the entropies by ``place``.
         """
         step, density = self.reading()
-        attrs, generator, rng = self._attrs(step), self._spawn("diagnose", step), self._rng("diagnose", step)
+        attrs, seed = self._attrs(step), named_seed(self.seed, "diagnose", step)
         if not isinstance(self.system, SpinGlass):
             fresh = None if self.study is None else experiment(self.study, seed=self.seed, **self.keys)
             untrained = fresh.density if isinstance(fresh, Training) else None
-            return diagnose(density, self.target, n, generator, rng, attrs, parts=parts, untrained=untrained)
+            return diagnose(density, self.target, n, seed, attrs, parts=parts, untrained=untrained)
         if parts is not None:
             raise TypeError(f"parts {', '.join(parts)} need spins on a lattice in the plane, got {self.system.title}")
-        found = overlap_readings.of_layers(self.layers(min(n, 5000)), self.reference(), rng)
+        found = overlap_readings.of_layers(self.layers(min(n, 5000)), self.reference(), self._rng("diagnose", step))
         if readings.has_conditionals(density):
-            found = found.merge(readings.diagnose(density, n, generator, attrs).rename(site="place"))
+            profile = readings.diagnose(density, n, self._spawn("diagnose", step), attrs)
+            found = found.merge(profile.rename(site="place"))
         return found
 
     def reference(self, T: float | None = None) -> xr.Dataset | None:

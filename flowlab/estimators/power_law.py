@@ -1,0 +1,102 @@
+"""Power laws with the uncertainty of what is fitted."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from flowlab.estimators.weights import Estimate, FloatArray
+
+
+class PowerLaw(NamedTuple):
+    """y = plateau + amplitude · x^(-exponent); see :func:`power_law`.
+
+    Attributes:
+        exponent: p and its error.
+        amplitude: A and its error, in the units of y.
+        plateau: what is left at large x, in the units of y; exactly 0 where it was not fitted.
+        chi2_per_point: weighted squared residuals per degree of freedom: much above 1, this is no power law.
+    """
+
+    exponent: Estimate
+    amplitude: Estimate
+    plateau: Estimate
+    chi2_per_point: float
+
+
+NONE = PowerLaw(Estimate(np.nan, np.nan), Estimate(np.nan, np.nan), Estimate(np.nan, np.nan), np.nan)
+
+
+def power_law(x: ArrayLike, y: ArrayLike, error: ArrayLike, *, plateau: bool = False) -> PowerLaw:
+    """Least squares of y = A x^-p, or y = c + A x^-p, weighted by the errors of y.
+
+    Where the fit is worse than the errors of y allow (chi² per degree of freedom above 1), the errors of what is fitted
+    are widened by its root. The fit is done in y itself, not in ln y, so that points near zero may have either sign.
+
+    Args:
+        x: (n,) positive positions.
+        y: (n,) values.
+        error: (n,) their standard errors, not negative; small ones count as a thousandth of the largest
+            or a millionth of the largest y.
+        plateau: whether to fit c; without it c = 0.
+
+    Returns:
+        PowerLaw, all NaN where there are too few points (at least one more than what is fitted) or no fit exists.
+
+    Raises:
+        ValueError: for arrays of different lengths, x <= 0, negative errors, or values that are not finite.
+
+    >>> k = np.arange(1, 20)
+    >>> found = power_law(k, 0.3 + 2 * k**-0.75, np.full(19, 0.01), plateau=True)
+    >>> round(found.exponent.value, 6), round(found.amplitude.value, 6), round(found.plateau.value, 6)
+    (0.75, 2.0, 0.3)
+    """
+    x, y, error = (np.asarray(values, dtype=np.float64) for values in (x, y, error))
+    _check(x, y, error)
+    fitted = 3 if plateau else 2
+    size = np.abs(y).max(initial=0.0)
+    if len(x) <= fitted or size == 0:
+        return NONE
+    sigma = np.maximum(error, max(1e-3 * error.max(), 1e-6 * size))
+    starts = np.linspace(-0.5, 4.0, 46)  # linear in all but p: the best of a grid is where the fit starts
+    best = min(starts, key=lambda p: _linear(x, y, sigma, p, plateau)[1])
+    return _fit(x, y, sigma, best, plateau)
+
+
+def _check(x: FloatArray, y: FloatArray, error: FloatArray) -> None:
+    if x.ndim != 1 or x.shape != y.shape or x.shape != error.shape:
+        raise ValueError(f"x, y and error must have one shape (n,), got {x.shape}, {y.shape} and {error.shape}")
+    if not (np.isfinite(x).all() and np.isfinite(y).all() and np.isfinite(error).all()):
+        raise ValueError("x, y and error must be finite")
+    if (x <= 0).any() or (error < 0).any():
+        raise ValueError("x must be positive and errors not negative")
+
+
+def _linear(x: FloatArray, y: FloatArray, sigma: FloatArray, p: float, plateau: bool) -> tuple[FloatArray, float]:
+    """Amplitude and plateau (0 where not fitted) at a given exponent, and chi²."""
+    columns = np.stack([x**-p, np.ones_like(x)][: 1 + plateau], axis=1) / sigma[:, None]
+    solution = np.linalg.lstsq(columns, y / sigma, rcond=None)[0]
+    chi2 = float(((columns @ solution - y / sigma) ** 2).sum())
+    return np.append(solution, 0.0)[:2], chi2
+
+
+def _fit(x: FloatArray, y: FloatArray, sigma: FloatArray, start: float, plateau: bool) -> PowerLaw:
+    from scipy import optimize
+
+    (amplitude, offset), _ = _linear(x, y, sigma, start, plateau)
+    first = [start, amplitude, offset][: 2 + plateau]
+
+    def residuals(theta: FloatArray) -> FloatArray:
+        return np.asarray((theta[1] * x ** -theta[0] + (theta[2] if plateau else 0.0) - y) / sigma)
+
+    lowest = [-10.0, -np.inf, -np.inf][: 2 + plateau]
+    found = optimize.least_squares(residuals, first, x_scale="jac", bounds=(lowest, np.inf))
+    curvature = found.jac.T @ found.jac
+    if not found.success or np.linalg.cond(curvature) > 1e14:
+        return NONE
+    chi2 = float(2 * found.cost / (len(x) - len(first)))
+    error = np.sqrt(np.diag(np.linalg.inv(curvature)) * max(1.0, chi2))
+    p, A = (Estimate(float(found.x[i]), float(error[i])) for i in (0, 1))
+    return PowerLaw(p, A, Estimate(float(found.x[2]), float(error[2])) if plateau else Estimate(0.0, 0.0), chi2)

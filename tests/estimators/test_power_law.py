@@ -1,0 +1,51 @@
+"""Power laws from noisy points: errors that cover, and fits that refuse."""
+
+import numpy as np
+import pytest
+
+from flowlab.estimators.power_law import power_law
+
+
+@pytest.mark.parametrize("plateau", [False, True])
+def test_errors_cover(plateau):
+    rng, x, pulls = np.random.default_rng(0), np.arange(1, 33), []
+    error = np.full(32, 0.02)
+    for _ in range(60):
+        y = 0.5 * plateau + 2.0 * x**-1.75 + rng.normal(size=32) * error
+        found = power_law(x, y, error, plateau=plateau)
+        pulls.append((found.exponent.value - 1.75) / found.exponent.error)
+        assert found.chi2_per_point < 2.5
+    assert abs(np.mean(pulls)) < 0.4
+    assert 0.75 < np.std(pulls) < 1.25
+
+
+def test_what_is_no_power_law_says_so():
+    x = np.arange(1, 20)
+    found = power_law(x, np.sin(x), np.full(19, 0.01))
+    assert found.chi2_per_point > 100
+    assert found.exponent.error > 0.1
+
+
+def test_negative_amplitude_and_points_of_either_sign():
+    x, rng = np.arange(1, 9), np.random.default_rng(1)
+    found = power_law(x, -0.3 * x**-1.5 + 0.01 * rng.normal(size=8), np.full(8, 0.01))
+    assert found.amplitude.value == pytest.approx(-0.3, abs=4 * found.amplitude.error)
+    assert found.exponent.value == pytest.approx(1.5, abs=4 * found.exponent.error)
+
+
+@pytest.mark.parametrize(("x", "y"), [([1, 2], [1, 0.5]), ([1, 2, 3], [0, 0, 0])])
+def test_nothing_to_fit_gives_nan(x, y):
+    assert np.isnan(power_law(x, y, np.full(len(x), 0.1)).exponent.value)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "error", "message"),
+    [
+        ([1, 2], [1], [1], r"one shape \(n,\), got \(2,\), \(1,\) and \(1,\)"),
+        ([0, 1], [1, 1], [1, 1], "x must be positive and errors not negative"),
+        ([1, 2], [1, np.nan], [1, 1], "must be finite"),
+    ],
+)
+def test_refused(x, y, error, message):
+    with pytest.raises(ValueError, match=message):
+        power_law(x, y, error)
