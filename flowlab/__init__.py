@@ -17,6 +17,8 @@ from flowlab import estimators, exact
 from flowlab.core import Density, Draw, Flow, LayerState, MarkovChain, Representation, System
 from flowlab.densities import (
     MADE,
+    VQVAE,
+    BlockSpins,
     CoupledMADE,
     IndependentPotts,
     IndependentSpins,
@@ -28,7 +30,16 @@ from flowlab.densities import (
     RowRNN,
     Z2Symmetrized,
 )
-from flowlab.flows import AffineCoupling, Composed, Linear, PermutationCoupling, XorCoupling
+from flowlab.flows import (
+    AffineCoupling,
+    Composed,
+    DomainWalls,
+    Linear,
+    MultiscaleXor,
+    PermutationCoupling,
+    SortingCoupling,
+    XorCoupling,
+)
 from flowlab.mcmc import ParallelTempering
 from flowlab.systems import CRITICAL_TEMPERATURE, ContinuousSpinGlass, Ising, Potts, SpinGlass, TriangularIsing
 from flowlab.training import (
@@ -62,11 +73,14 @@ def __dir__() -> list[str]:
 __all__ = [
     "CRITICAL_TEMPERATURE",
     "MADE",
+    "VQVAE",
     "AffineCoupling",
+    "BlockSpins",
     "Composed",
     "ContinuousSpinGlass",
     "CoupledMADE",
     "Density",
+    "DomainWalls",
     "Draw",
     "Experiment",
     "Flow",
@@ -78,6 +92,7 @@ __all__ = [
     "Linear",
     "LocalAutoregressive",
     "MarkovChain",
+    "MultiscaleXor",
     "Normal",
     "Objective",
     "ParallelTempering",
@@ -90,6 +105,7 @@ __all__ = [
     "ReverseKL",
     "RowRNN",
     "Simulation",
+    "SortingCoupling",
     "SpinGlass",
     "System",
     "Training",

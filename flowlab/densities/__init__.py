@@ -1,5 +1,6 @@
 """What can be drawn together with its exact ln q."""
 
+from flowlab.densities.block_spin import BlockSpins
 from flowlab.densities.coupled import CoupledMADE
 from flowlab.densities.independent import IndependentSpins
 from flowlab.densities.independent_potts import IndependentPotts
@@ -11,10 +12,13 @@ from flowlab.densities.potts_autoregressive import PottsAutoregressive
 from flowlab.densities.potts_made import PottsMADE
 from flowlab.densities.pushforward import Pushforward
 from flowlab.densities.row_rnn import RowRNN
+from flowlab.densities.vqvae import VQVAE
 from flowlab.densities.z2 import Z2Symmetrized
 
 __all__ = [
     "MADE",
+    "VQVAE",
+    "BlockSpins",
     "CoupledMADE",
     "IndependentPotts",
     "IndependentSpins",

@@ -1,5 +1,6 @@
 """Objectives, optimisation, and the Experiment that streams them to disk."""
 
+from flowlab.training.elbo import latent_bounds
 from flowlab.training.experiment import Experiment
 from flowlab.training.forward_kl import ForwardKL
 from flowlab.training.objectives import Objective, ReverseKL
@@ -18,6 +19,7 @@ __all__ = [
     "SweepError",
     "Training",
     "experiment",
+    "latent_bounds",
     "load",
     "studies",
     "study",

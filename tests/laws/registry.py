@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 import flowlab as fl
 from flowlab.core import named_generator
-from flowlab.flows import partitions
+from flowlab.flows import coarse_to_fine, partitions
 from flowlab.flows.affine import complementary_masks
+from flowlab.systems.lattice import checkerboard
 
 SHAPE = (4, 2)
 
@@ -80,6 +81,12 @@ SPIN_FLOWS: dict[str, Callable[[], fl.Flow]] = {
     "xor along the couplings": lambda: xor(
         partitions.halves(SHAPE, 1)[0], parity="odd", network="mlp", start="local_field", couplings=neighbours(8)
     ),
+    "domain walls": lambda: fl.DomainWalls(SHAPE),
+    "domain walls of the other bonds": lambda: fl.DomainWalls(SHAPE, "down"),
+    "multiscale": lambda: fl.MultiscaleXor(SHAPE),
+    "multiscale packets": lambda: fl.MultiscaleXor(SHAPE, packets=True),
+    "sorting": lambda: fl.SortingCoupling(SHAPE, checkerboard(SHAPE)),
+    "sorting from coarse to fine": lambda: fl.Composed(coarse_to_fine(SHAPE)),
     "composed identity": lambda: alternating(2, parity="even", gradient="identity"),
 }
 
@@ -136,6 +143,11 @@ SPIN_DENSITIES: dict[str, Callable[[], fl.Density]] = {
     "xor over made": lambda: fl.Pushforward(alternating(2, parity="even"), made()),
     "xor over z2": lambda: over(alternating(3, parity="odd"), made()),
     "gumbel xor over z2": lambda: over(alternating(2, parity="odd", gradient="gumbel"), made()),
+    "domain walls over made": lambda: over(fl.DomainWalls(SHAPE), made()),
+    "multiscale over made": lambda: over(fl.MultiscaleXor(SHAPE), made()),
+    "sorting over made": lambda: over(fl.SortingCoupling(SHAPE, checkerboard(SHAPE)), made()),
+    "blocks": lambda: fl.BlockSpins(SHAPE),
+    "z2 of blocks": lambda: fl.Z2Symmetrized(fl.BlockSpins(SHAPE, block=(2, 1), width=4)),
     "made on a hilbert curve": lambda: made(order="hilbert"),
     "pixelcnn": lambda: pixelcnn(),
     "pixelcnn without residuals": lambda: pixelcnn(residual=False, kernel=(7, 3, 1)),
@@ -195,6 +207,8 @@ EXPERIMENTS: dict[str, Callable[..., fl.Experiment]] = {
     "ising-xor from identity": lambda **more: fl.experiment("ising-xor", **SMALL, start="identity", **more),
     "ising-xor in a field": lambda **more: fl.experiment("ising-xor", **SMALL, h=0.2, **more),
     "ising-xor base alone": lambda **more: fl.experiment("ising-xor", **SMALL, layers=0, **more),
+    "ising-tokens blocks": lambda **more: fl.experiment("ising-tokens", **SMALL, ansatz="blocks", **more),
+    "ising-tokens sorted": lambda **more: fl.experiment("ising-tokens", **SMALL, ansatz="sorted", **more),
     "sk-forward": lambda **more: fl.experiment("sk-forward", **GLASS, **more),
     "sk-forward in the bare variables": lambda **more: fl.experiment(
         "sk-forward", **GLASS, z2=False, whiten="none", **more
