@@ -2,7 +2,9 @@
 
 from plotly.graph_objects import Figure
 
+from flowlab.figures.defects import defect_overview, defect_strip, measure_defect
 from flowlab.figures.entropy import conditional_entropy
+from flowlab.figures.latent import latent_flip, latent_information, latent_overview
 from flowlab.figures.layers import (
     bound_by_layer,
     configuration,
@@ -17,6 +19,7 @@ from flowlab.figures.report import write_report
 from flowlab.figures.tempering import tempering_overview
 from flowlab.figures.training import ess_curve, training_curve, training_overview
 from flowlab.figures.triangles import measure_triangles, triangle, triangle_cloud
+from flowlab.figures.work import delta_free_energy
 
 __all__ = [
     "Figure",
@@ -25,9 +28,16 @@ __all__ = [
     "conditional_entropy",
     "configuration",
     "correlation",
+    "defect_overview",
+    "defect_strip",
+    "delta_free_energy",
     "ess_curve",
+    "latent_flip",
+    "latent_information",
+    "latent_overview",
     "layer_overview",
     "magnetization_histogram",
+    "measure_defect",
     "measure_overlaps",
     "measure_triangles",
     "overlap_distribution",

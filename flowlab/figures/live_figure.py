@@ -49,9 +49,11 @@ class LiveFigure:
         known = len(before.data)
         if len(figure.data) > known:
             self.widget.add_traces(list(figure.data[known:]))
-        with self.widget.batch_update():
-            for trace, old, new in zip(self.widget.data, before.data, figure.data, strict=False):
+        # Not all traces in one batch: a browser still opening the figure forgets what only some of them change.
+        for trace, old, new in zip(self.widget.data, before.data, figure.data, strict=False):
+            with self.widget.batch_update():
                 _change(trace, old.to_plotly_json(), new.to_plotly_json())
+        with self.widget.batch_update():
             old, new = before.layout.to_plotly_json(), figure.layout.to_plotly_json()
             for key in ("title", "annotations", "shapes", "showlegend"):
                 if old.get(key) != new.get(key):

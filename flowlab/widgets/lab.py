@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import ipywidgets
 
 from flowlab.figures import Figure
+from flowlab.widgets.defects import DefectsPanel
+from flowlab.widgets.diagnosis import lacks
+from flowlab.widgets.latent import LatentPanel
 from flowlab.widgets.layers import LayersPanel
 from flowlab.widgets.overlaps import OverlapsPanel
 from flowlab.widgets.panel import Panel
@@ -21,11 +24,12 @@ if TYPE_CHECKING:
 class Lab(Panel):
     """The tabs Train, Layers and Retrain over one Experiment, kept up to date by one thread.
 
-    A spin glass has Overlaps and Triangles too; a run that trains nothing has Run, Overlaps and Triangles.
+    A flow over spins on a lattice in the plane has Latent, and on the square lattice of the Ising model Defects too. A
+    spin glass has Overlaps and Triangles; a run that trains nothing has Run, Overlaps and Triangles.
 
     Attributes:
-        train, layers, overlaps, triangles, retrain: the panels, each with its own ``snapshot()``; None where the run
-            has no use for one.
+        train, layers, latent, defects, overlaps, triangles, retrain: the panels, each with its own
+            ``snapshot()``; None where the run has no use for one.
         tabs: the panels by title.
     """
 
@@ -34,12 +38,16 @@ class Lab(Panel):
         trains, glass = hasattr(experiment, "layers"), hasattr(experiment.system, "J")
         self.train = TrainPanel(experiment, self.publisher)
         self.layers = LayersPanel(experiment, publisher=self.publisher) if trains else None
+        self.latent = None if lacks(experiment, "response") else LatentPanel(experiment, publisher=self.publisher)
+        self.defects = None if lacks(experiment, "defects") else DefectsPanel(experiment, publisher=self.publisher)
         self.overlaps = OverlapsPanel(experiment, publisher=self.publisher) if glass else None
         self.triangles = TrianglesPanel(experiment, publisher=self.publisher) if glass else None
         self.retrain = RetrainPanel(experiment, self.publisher) if trains else None
         named: dict[str, Panel | None] = {
             "Train" if trains else "Run": self.train,
             "Layers": self.layers,
+            "Latent": self.latent,
+            "Defects": self.defects,
             "Overlaps": self.overlaps,
             "Triangles": self.triangles,
             "Retrain": self.retrain,

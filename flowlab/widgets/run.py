@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import xarray as xr
+
+if TYPE_CHECKING:
+    from flowlab.training.diagnose import Part
 
 
 class Run(Protocol):
     """An Experiment as a panel sees it; see :class:`flowlab.training.experiment.Experiment`.
 
-    A spin glass has ``temperatures`` and ``reference(T)`` too; a simulation has these, and no ``layers``.
+    One that trains has ``density`` and ``target`` too; a spin glass has ``temperatures`` and ``reference(T)``; a
+    simulation has these, and neither ``layers`` nor ``diagnose``.
     """
 
     step: int
@@ -18,6 +23,7 @@ class Run(Protocol):
     state: Literal["ready", "running", "paused", "stopped", "finished", "failed"]
     error: BaseException | None
     system: Any
+    density: Any
     device: Any
     activity: str
 
@@ -31,5 +37,6 @@ class Run(Protocol):
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def stop(self) -> None: ...
-    def layers(self, n: int, *, seed: int) -> xr.Dataset: ...
+    def layers(self, n: int | None = None, *, x: Any = None, z: Any = None, seed: int = 0) -> xr.Dataset: ...
+    def diagnose(self, n: int, *, parts: Sequence[Part]) -> xr.Dataset: ...
     def at(self, **changes: Any) -> Run: ...

@@ -56,6 +56,17 @@ class LivePanel:
         image.wait_for(state="attached")
         return str(image.evaluate("e => e.getAttribute('href') || e.href.baseVal"))
 
+    def click_on_site(self, x: int, y: int, side: int = 8) -> None:
+        """Click on a site of the first lattice of the tab in front."""
+        box = self.output.locator(".draglayer .xy .nsewdrag").locator("visible=true").first.bounding_box()
+        assert box is not None
+        where = (box["x"] + (x + 0.5) / side * box["width"], box["y"] + (side - y - 0.5) / side * box["height"])
+        self.page.mouse.click(*where)
+
+    def says(self, text: str) -> None:
+        """Wait for a line of the tab in front."""
+        self.output.get_by_text(re.compile(text)).locator("visible=true").first.wait_for()
+
     def shot(self, name: str) -> None:
         self.output.screenshot(path=artifact(name))
 
@@ -139,3 +150,23 @@ def test_retraining_at_another_temperature_draws_a_second_curve(live: LivePanel)
     assert len(set(names.all_text_contents())) == 2, names.all_text_contents()
     expect(live.lines()).to_have_count(5)  # its bound and its ESS beside them
     live.shot("6-retrained.png")
+
+
+def test_a_click_flips_a_latent(live: LivePanel) -> None:
+    live.tab("Latent")
+    live.says("click on a latent, or")
+    live.click_on_site(x=5, y=2)
+    live.says(r"flipping latent x 5, y 2 changes \d+ of 64 spins")
+    live.says("diagnosis from")
+    expect(live.output.get_by_text("with sign M").locator("visible=true")).to_have_count(1)
+    live.shot("lab-7-latent.png")
+
+
+def test_a_click_paints_a_defect(live: LivePanel) -> None:
+    live.tab("Defects")
+    live.says("^island · 4 down")
+    live.click_on_site(x=6, y=6)
+    live.says("^painted · 5 down · wall length 12,")
+    lattices = live.output.locator(".heatmaplayer image").locator("visible=true")
+    expect(lattices).to_have_count(6)  # the one to paint on, and five on the way back
+    live.shot("lab-8-defects.png")

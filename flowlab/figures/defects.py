@@ -1,0 +1,130 @@
+"""A configuration with a defect on its way back through the layers, to its latents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from plotly.subplots import make_subplots
+
+from flowlab.estimators.walls import wall_length
+from flowlab.figures.layers import layer_names
+from flowlab.figures.sites import sites_of, without_nan
+from flowlab.figures.style import COLORS, INK, SPIN_SCALE, styled
+
+ACROSS = 6
+
+
+def defect_overview(defect: xr.Dataset, name: str = "") -> go.Figure:
+    """The configuration with the defect, its wall length, and the number of sites that differ from it, by layer.
+
+    Args:
+        defect: one defect of ``Experiment.diagnose(parts=["defects"])``, as ``.sel(defect="island")`` gives it, or
+            :func:`measure_defect` of a configuration of one's own.
+        name: of the defect.
+    """
+    s = np.asarray(defect["defect_configuration"], dtype=float)
+    figure = make_subplots(rows=1, cols=3, column_widths=[0.36, 0.32, 0.32], horizontal_spacing=0.09)
+    add_spins(figure, s[-1], np.zeros(s[-1].shape, dtype=bool), pixels=260, row=1, col=1)
+    layer = np.arange(len(s))[::-1]
+    stops = ["sample" if k == layer[0] else "latent" if k == 0 else str(k) for k in layer]
+    rows = {
+        "defect_wall_length": ("wall length (lattice spacings)", COLORS["current"]),
+        "defect_flipped_sites": ("sites that differ from the defect", COLORS["entropy"]),
+    }
+    for column, (variable, (label, color)) in enumerate(rows.items(), start=2):
+        value = np.asarray(defect[variable], dtype=float)[::-1]
+        top = float(np.nanmax(value, initial=0.0))
+        figure.add_scatter(
+            x=layer, y=[float(v) if np.isfinite(v) else None for v in value], mode="lines+markers",
+            line=dict(color=color, width=2), marker_size=8, hovertemplate="layer %{x}<br>%{y:d}<extra></extra>",
+            row=1, col=column,
+        )  # fmt: skip
+        figure.update_yaxes(title_text=label, range=[-0.05 * max(top, 4.0), 1.12 * max(top, 4.0)], row=1, col=column)
+        figure.update_xaxes(
+            title_text="after layer, on the way back", range=[layer[0] + 0.4, -0.4], tickvals=layer, ticktext=stops,
+            row=1, col=column,
+        )  # fmt: skip
+    title = f"{name or 'defect'} · backwards through the layers"
+    return styled(figure, title=title, height=340, showlegend=False, dragmode=False,
+                  margin=dict(l=40, r=16, t=56, b=52))  # fmt: skip
+
+
+def defect_strip(defect: xr.Dataset) -> go.Figure:
+    """The configuration after each layer on the way back, sample first, latents last; dots: what changed.
+
+    Args:
+        defect: see :func:`defect_overview`.
+    """
+    s = np.asarray(defect["defect_configuration"], dtype=float)[::-1]
+    rows = -(-len(s) // ACROSS)
+    across = min(len(s), ACROSS)
+    figure = make_subplots(
+        rows=rows, cols=across, horizontal_spacing=0.02, vertical_spacing=0.16 / rows, subplot_titles=_stops(defect)
+    )
+    figure.update_annotations(font_size=12)
+    for k, spins in enumerate(s):
+        before = s[max(k - 1, 0)]
+        changed = (spins != before) & np.isfinite(spins) & np.isfinite(before)
+        cell = dict(row=k // across + 1, col=k % across + 1)
+        add_spins(figure, spins, changed, pixels=900 // max(across, 4), **cell)
+    figure.update_xaxes(showticklabels=False, ticks="")
+    figure.update_yaxes(showticklabels=False, ticks="")
+    title = "the way back to the latents · dots: changed from the one before"
+    return styled(figure, title=title, height=76 + rows * 180, showlegend=False, dragmode=False,
+                  margin=dict(l=16, r=16, t=68, b=8))  # fmt: skip
+
+
+def measure_defect(layers: xr.Dataset) -> xr.Dataset:
+    """What :func:`defect_overview` draws, of any configuration: in the gauge in which all-up stays all-up.
+
+    Args:
+        layers: what ``Experiment.layers(x=...)`` returns of two configurations of ±1 spins (y, x): the one of interest
+            and all-up.
+
+    Returns:
+        Dataset with ``defect_configuration`` (layer, y, x); ``defect_wall_length``, ``defect_flipped_sites`` (layer).
+
+    Raises:
+        ValueError: where the second is not all-up.
+    """
+    s = np.asarray(layers["configuration"], dtype=float)
+    if s.ndim != 4 or s.shape[1] != 2 or not (s[-1, 1] == 1).all():
+        raise ValueError(f"layers must be of two configurations (y, x), the second all-up, got shape {s.shape}")
+    seen = s[:, 0] * s[:, 1]
+    return xr.Dataset(
+        {
+            "defect_configuration": (("layer", "y", "x"), seen),
+            "defect_wall_length": ("layer", wall_length(seen)),
+            "defect_flipped_sites": ("layer", (seen != seen[-1:]).sum((1, 2))),
+        },
+        coords={"layer_name": ("layer", layer_names(layers))},
+        attrs=layers.attrs,
+    )
+
+
+def _stops(defect: xr.Dataset) -> list[str]:
+    """What is seen on the way back: the sample, what each layer but the last had made, the latents."""
+    names = layer_names(defect)
+    return [f"{k} · {names[k] if k < len(names) - 1 else 'sample'}" for k in reversed(range(len(names)))]
+
+
+def add_spins(figure: go.Figure, spins: np.ndarray, marked: np.ndarray, *, pixels: int, **cell: Any) -> None:
+    """A heat map of spins (y, x) with dots on the marked sites, on axes of square sites that nobody can zoom."""
+    sites = sites_of(xr.DataArray(spins[None], dims=("sample", "y", "x")))
+    figure.add_heatmap(
+        z=without_nan(spins), zmin=-1, zmax=1, colorscale=SPIN_SCALE, showscale=False, xgap=1, ygap=1,
+        hoverongaps=False, text=sites.labels(), hovertemplate="%{text}: %{z:+d}<extra></extra>", **cell,
+    )  # fmt: skip
+    y, x = np.nonzero(marked)
+    size = min(12.0, max(3.0, 0.3 * pixels / max(spins.shape)))
+    figure.add_scatter(
+        x=x, y=y, mode="markers", hoverinfo="skip",
+        marker=dict(size=size, color="white", line=dict(color=INK, width=1.2 if size > 5 else 0.7)), **cell,
+    )  # fmt: skip
+    look: dict[str, Any] = dict(constrain="domain", showgrid=False, showline=False, fixedrange=True)
+    anchor = next(figure.select_xaxes(**cell)).plotly_name.replace("xaxis", "x")
+    figure.update_xaxes(range=[-0.5, spins.shape[1] - 0.5], **look, **cell)
+    figure.update_yaxes(range=[-0.5, spins.shape[0] - 0.5], scaleanchor=anchor, **look, **cell)
