@@ -104,7 +104,7 @@ def main() -> None:
 
     print(f"parallel tempering, {machine.describe()['cpu']}")
     ready = compile_seconds()
-    print(f"first use: {ready:.1f} s (under a second where the compiled code was kept)")
+    print(f"first use: {ready:.1f} s")
     print(f"{'system':28} {'threads':>7} {'M updates/s':>11} {'goal':>5}")
     speeds = []
     for threads in args.threads:
