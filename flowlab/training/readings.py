@@ -78,7 +78,7 @@ def layers(
     log_q = np.stack([to_array(state.log_q) for state in states])
     with torch.no_grad():
         log_weight = np.stack([to_array(target.log_weight(state.x)) for state in states])
-    bounds = [estimators.log_z_bound(row) for row in log_weight - log_q + log_z_offset(target)]
+    bounds = [_bound(row) for row in log_weight - log_q + log_z_offset(target)]
     configuration = np.stack(restored)
     rows, dims = ("layer", "sample"), physical(target).dims
     variables = {
@@ -92,7 +92,7 @@ def layers(
     }
     coordinates = _layer_coordinates(states)
     if dims != ("site",):
-        correlations = [estimators.correlation_function(c, lattice_dims=len(dims)) for c in restored]
+        correlations = [_correlation(c) for c in restored]
         where = ("layer", "distance")
         variables["correlation"] = (where, [c.value for c in correlations], "two-point function", "1")
         variables["correlation_error"] = (where, [c.error for c in correlations], "its standard error", "1")
@@ -106,6 +106,20 @@ def layers(
         coords=coordinates,
         attrs=attrs,
     )
+
+
+def _bound(log_w: np.ndarray) -> estimators.Estimate:
+    """The bound on ln Z from one layer's samples; a single one has no error."""
+    return estimators.log_z_bound(log_w) if len(log_w) > 1 else estimators.Estimate(float(log_w[0]), np.nan)
+
+
+def _correlation(configurations: np.ndarray) -> estimators.Estimate:
+    """The two-point function of one layer's samples (n, *shape); a single one has no error."""
+    sides = configurations.ndim - 1
+    if len(configurations) > 1:
+        return estimators.correlation_function(configurations, lattice_dims=sides)
+    value = estimators.correlation_function(np.repeat(configurations, 2, axis=0), lattice_dims=sides).value
+    return estimators.Estimate(value, np.full_like(value, np.nan))
 
 
 def _layer_coordinates(states: list[LayerState]) -> dict[str, Any]:

@@ -45,3 +45,10 @@ def test_study_on_the_device_asked_for(device):
     assert run.data.attrs["device"].startswith(device.type)
     assert set(np.unique(run.layers(3).configuration)) <= {-1.0, 1.0}
     assert np.isfinite(float(run.evaluate(2000).log_z))
+
+
+def test_layers_of_a_single_configuration_have_a_bound_without_an_error():
+    run = fl.experiment("ising-xor", L=4, T=2.5, steps=1, batch=20, layers=2, device="cpu")
+    layers = run.layers(x=torch.ones(1, 4, 4))
+    assert layers.sizes["sample"] == 1
+    assert np.isfinite(layers.log_z_bound).all() and np.isnan(layers.log_z_bound_error).all()
