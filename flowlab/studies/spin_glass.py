@@ -224,7 +224,7 @@ def sk_pt(
     sweeps: int = 10,
     samples: int = 3000,
     discard: float = 0.25,
-    steps: int = 4000,
+    steps: int = 8000,
     threads: int = 1,
     seed: int = 0,
     warm: bool = False,
