@@ -75,8 +75,8 @@ def ising_xor(
             hidden units a site of a MADE, else 8 times as many units or channels of the others; depth: hidden layers of
             a MADE, twice as many layers of a PixelCNN.
         order: of its sites (a PixelCNN has its own), "raster" or "checkerboard" (the first layer's deciding sublattice
-            first); "auto" is
-            checkerboard where a local-field layer makes the other sublattice's bits depend on all their neighbours.
+            first); "auto" is checkerboard where a local-field layer makes the other sublattice's bits depend on all
+            their neighbours.
         z2: whether to symmetrise the base so that q(-σ) = q(σ) exactly; "none" means wherever there is no field.
         steps, batch: horizon, configurations a step.
         lr, lr_flow: peak learning rates (Adam) of base and flow; clip: largest gradient norm of each.
