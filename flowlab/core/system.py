@@ -77,6 +77,8 @@ class System(nn.Module, ABC):
             number = float(value.detach())
             if not math.isfinite(number):
                 raise ValueError(f"{name} must be a finite number, got {number}")
+            if name == "T" and number <= 0:
+                raise ValueError(f"T must be positive, got {number}")
 
     def check_configurations(self, x: Tensor) -> None:
         """Raise ValueError where x is not a batch of configurations of this system."""
@@ -87,6 +89,10 @@ class System(nn.Module, ABC):
         if self.domain == "spin" and not bool((x.detach().abs() == 1).all()):
             bad = x.detach()[x.detach().abs() != 1].flatten()[0].item()
             raise ValueError(f"spins must be -1 or +1, got {bad}")
+
+    def extra_repr(self) -> str:
+        values = ", ".join(f"{name}={float(value.detach()):g}" for name, value in self.couplings.items())
+        return f"shape={self.shape}, {values}"
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         self.couplings = {name: fn(value) for name, value in self.couplings.items()}

@@ -47,11 +47,6 @@ class Ising(System):
         self.couplings = {"T": as_coupling(T), "J": as_coupling(J), "h": as_coupling(h)}
         self.check_couplings()
 
-    def check_couplings(self) -> None:
-        super().check_couplings()
-        if float(self.couplings["T"].detach()) <= 0:
-            raise ValueError(f"T must be positive, got {float(self.couplings['T'].detach())}")
-
     @property
     def title(self) -> str:
         T, J, h = (float(self.couplings[name].detach()) for name in ("T", "J", "h"))
@@ -78,7 +73,3 @@ class Ising(System):
     def observables(self, x: Tensor) -> dict[str, Tensor]:
         """``energy_per_site`` E/N and ``magnetization`` Σs/N, each (n,)."""
         return {"energy_per_site": self.energy(x) / self.n_sites, "magnetization": x.mean((-1, -2))}
-
-    def extra_repr(self) -> str:
-        values = ", ".join(f"{name}={float(value.detach()):g}" for name, value in self.couplings.items())
-        return f"shape={self.shape}, {values}"

@@ -47,11 +47,6 @@ class Potts(System):
         self.couplings = {"T": as_coupling(T), "J": as_coupling(J)}
         self.check_couplings()
 
-    def check_couplings(self) -> None:
-        super().check_couplings()
-        if float(self.couplings["T"].detach()) <= 0:
-            raise ValueError(f"T must be positive, got {float(self.couplings['T'].detach())}")
-
     def check_configurations(self, x: Tensor) -> None:
         """Raise ValueError where x is not a batch of states 0 .. q-1."""
         super().check_configurations(x)
@@ -92,5 +87,4 @@ class Potts(System):
         }
 
     def extra_repr(self) -> str:
-        values = ", ".join(f"{name}={float(value.detach()):g}" for name, value in self.couplings.items())
-        return f"shape={self.shape}, q={self.q}, {values}"
+        return f"{super().extra_repr()}, q={self.q}"

@@ -129,11 +129,6 @@ class SpinGlass(System):
         glass.name = f"Edwards-Anderson {_sides(sides)}, {random} couplings, instance {seed}"
         return glass
 
-    def check_couplings(self) -> None:
-        super().check_couplings()
-        if float(self.couplings["T"].detach()) <= 0:
-            raise ValueError(f"T must be positive, got {float(self.couplings['T'].detach())}")
-
     @property
     def title(self) -> str:
         fields = "" if self.flip_symmetric else ", in fields"
