@@ -8,8 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from flowlab.core import Density, Draw, Representation, System, named_generator
+from flowlab.core import Density, Draw, System, named_generator
 from flowlab.training.objectives import Loss, Objective, Report, silent
+from flowlab.training.physical import like, log_z_offset, physical, reduced
 
 LOOKED_AT = 2000
 """Held-out samples whose loss is recorded."""
@@ -71,29 +72,29 @@ class ForwardKL(Objective):
 
     def prepare(self, density: Density, target: System, *, fresh: bool, report: Report = silent) -> None:
         samples = self.samples if isinstance(self.samples, Tensor) else self.samples(report)
-        physical = target.parent if isinstance(target, Representation) else target
-        samples = samples.to(device=_device(density), dtype=torch.get_default_dtype())
-        physical.check_configurations(samples)
+        samples = samples.to(device=like(density).device, dtype=torch.get_default_dtype())
+        system = physical(target)
+        system.check_configurations(samples)
         n_kept = round(self.held_out * len(samples))
         if n_kept < 2 or len(samples) - n_kept < 2:
             raise ValueError(f"{len(samples)} samples with {self.held_out:g} of them held out leave fewer than 2")
         generator = named_generator(self.seed, "held out", device=samples.device)
-        self._train = samples[:-n_kept].to(torch.int8) if physical.domain == "spin" else samples[:-n_kept]
-        self._kept = _reduced(target, samples[-n_kept:][:LOOKED_AT], generator)
+        self._train = samples[:-n_kept].to(torch.int8) if system.domain == "spin" else samples[:-n_kept]
+        self._kept = reduced(target, samples[-n_kept:][:LOOKED_AT], generator)
         if fresh:
             with torch.no_grad():
-                density.fit(_reduced(target, samples[:-n_kept][:FITTED], generator))
+                density.fit(reduced(target, samples[:-n_kept][:FITTED], generator))
 
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
         if self._train is None:
             self.prepare(density, target, fresh=False)
         assert self._train is not None
         chosen = torch.randint(len(self._train), (n,), generator=generator, device=self._train.device)
-        x = _reduced(target, self._train[chosen].to(torch.get_default_dtype()), generator)
+        x = reduced(target, self._train[chosen].to(torch.get_default_dtype()), generator)
         log_q = density.log_prob(x)
         value = -log_q.mean()
         with torch.no_grad():
-            metrics = {"log_z_upper": float((target.log_weight(x) - log_q).mean()) + _offset(target)}
+            metrics = {"log_z_upper": float((target.log_weight(x) - log_q).mean()) + log_z_offset(target)}
         self.count += 1
         if (int(self.count) - 1) % self.look_every:
             return Loss(value, value.detach(), None, None, metrics)
@@ -109,15 +110,3 @@ class ForwardKL(Objective):
             log_weight = target.log_weight(draw.x)
             held_out = -density.log_prob(self._kept).mean()
         return draw, log_weight, {"held_out_loss": float(held_out)}
-
-
-def _reduced(target: System, s: Tensor, generator: torch.Generator | None) -> Tensor:
-    return target.reduce(s, generator=generator) if isinstance(target, Representation) else s
-
-
-def _offset(target: System) -> float:
-    return float(target.log_z_offset) if isinstance(target, Representation) else 0.0
-
-
-def _device(density: Density) -> torch.device:
-    return next((t.device for t in [*density.parameters(), *density.buffers()]), torch.device("cpu"))

@@ -15,6 +15,7 @@ from flowlab.densities import Pushforward, Z2Symmetrized
 from flowlab.densities.autoregressive import Autoregressive
 from flowlab.flows import Composed
 from flowlab.training.arrays import to_array
+from flowlab.training.physical import like
 
 AT_ONCE = 4096
 
@@ -166,5 +167,5 @@ def _spins(states: list[LayerState]) -> Spins:
 
 def tensor_like(density: Density, spins: np.ndarray) -> Tensor:
     """Spins as a tensor of the dtype and on the device of a density."""
-    like = next((t for t in [*density.parameters(), *density.buffers()] if t.is_floating_point()), torch.zeros(()))
-    return torch.as_tensor(spins.astype(np.float64), dtype=like.dtype, device=like.device)
+    own = like(density)
+    return torch.as_tensor(spins.astype(np.float64), dtype=own.dtype, device=own.device)

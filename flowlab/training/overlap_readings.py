@@ -15,6 +15,7 @@ from flowlab.estimators.mode_collapse import ModeCollapse
 from flowlab.estimators.overlaps import Overlaps
 from flowlab.estimators.triangles import KINDS, Convention
 from flowlab.training import readings
+from flowlab.training.physical import like, log_z_offset
 from flowlab.training.tempered import Tempered
 
 CONVENTIONS: tuple[Convention, ...] = ("folded", "signed")
@@ -92,8 +93,9 @@ def of_model(
     n = int(min(evaluation.attrs["n"], N_SAMPLES))
     drawn = readings.sample(density, target, n, generator, {})
     numbers, found = verdict(drawn["configuration"].values.reshape(n, -1), reference, _rng(generator))
-    offset = readings.log_z_offset(target)
-    log_weight, log_q = readings.on_samples_of_the_target(density, target, _like(density, unseen(reference)), generator)
+    offset = log_z_offset(target)
+    seen = unseen(reference).to(device=like(density).device, dtype=torch.get_default_dtype())
+    log_weight, log_q = readings.on_samples_of_the_target(density, target, seen, generator)
     T = float(evaluation.attrs["T"])
     values = estimators.divergences(
         log_w_model=drawn["log_weight"].values - drawn["log_q"].values,
@@ -119,11 +121,6 @@ def of_model(
     merged = merged.drop_vars([f"{name}_error" for name in renamed], errors="ignore")
     merged = merged.merge(numbers).merge(dataset_of(renamed))
     return merged.assign_attrs(evaluation.attrs | {"verdict": found.text, "warnings": "\n".join(notes)})
-
-
-def _like(density: Density, s: torch.Tensor) -> torch.Tensor:
-    like = next((t for t in [*density.parameters(), *density.buffers()] if t.is_floating_point()), torch.zeros(()))
-    return s.to(device=like.device, dtype=torch.get_default_dtype())
 
 
 def _rng(generator: torch.Generator) -> np.random.Generator:
@@ -185,8 +182,8 @@ def of_simulation(run: Tempered, n: int, rng: np.random.Generator) -> xr.Dataset
     """Thermodynamics and ln Z at every temperature of the ladder, overlaps and triangles where spins were kept."""
     energies, N = run.energies, run.system.n_sites
     thermal = estimators.thermodynamics(energies, run.ladder, N)
-    log_z = estimators.log_z_bennett(energies, run.ladder, N)
-    T, check = np.array(run.ladder), estimators.thermalisation(energies, run.ladder, round_trips=run.round_trips)
+    log_z = run.bennett
+    T, check = np.array(run.ladder), run.verdict
     found = {
         "energy_per_site": thermal.energy_per_site,
         "specific_heat": thermal.specific_heat,

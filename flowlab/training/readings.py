@@ -10,26 +10,13 @@ import xarray as xr
 from torch import Tensor
 
 from flowlab import estimators
-from flowlab.core import Density, LayerState, Representation, System
+from flowlab.core import Density, LayerState, System
 from flowlab.densities import Pushforward, Z2Symmetrized
 from flowlab.densities.autoregressive import Autoregressive
 from flowlab.training.arrays import to_array
+from flowlab.training.physical import log_z_offset, physical, reduced, restored
 
 CHUNK = 5000
-
-
-def physical(target: System) -> System:
-    """The physical system that a target stands for."""
-    return target.parent if isinstance(target, Representation) else target
-
-
-def log_z_offset(target: System) -> float:
-    """ln Z of the physical system minus ln Z of the target, 0 unless the target is a Representation."""
-    return float(target.log_z_offset) if isinstance(target, Representation) else 0.0
-
-
-def _restored(target: System, x: Tensor, generator: torch.Generator) -> Tensor:
-    return target.restore(x, generator=generator)[0] if isinstance(target, Representation) else x
 
 
 def sample(density: Density, target: System, n: int, generator: torch.Generator, attrs: dict[str, Any]) -> xr.Dataset:
@@ -38,7 +25,7 @@ def sample(density: Density, target: System, n: int, generator: torch.Generator,
         raise ValueError(f"the number of samples must be at least 1, got {n}")
     with torch.no_grad():
         x, log_q = density.sample(n, generator=generator)
-        log_weight, spins = target.log_weight(x), _restored(target, x, generator)
+        log_weight, spins = target.log_weight(x), restored(target, x, generator)
     dims = ("sample", *physical(target).dims)
     return xr.Dataset(
         {
@@ -74,12 +61,12 @@ def layers(
             target.check_configurations(given)
     states = list(density.stages(n, x=x, z=z, generator=generator))
     fields = [to_array(state.x) for state in states]
-    restored = [to_array(_restored(target, state.x, generator.manual_seed(restored_with))) for state in states]
+    shown = [to_array(restored(target, state.x, generator.manual_seed(restored_with))) for state in states]
     log_q = np.stack([to_array(state.log_q) for state in states])
     with torch.no_grad():
         log_weight = np.stack([to_array(target.log_weight(state.x)) for state in states])
     bounds = [_bound(row) for row in log_weight - log_q + log_z_offset(target)]
-    configuration = np.stack(restored)
+    configuration = np.stack(shown)
     rows, dims = ("layer", "sample"), physical(target).dims
     variables = {
         "configuration": ((*rows, *dims), configuration, "configuration", "1"),
@@ -92,7 +79,7 @@ def layers(
     }
     coordinates = _layer_coordinates(states)
     if dims != ("site",):
-        correlations = [_correlation(c) for c in restored]
+        correlations = [_correlation(c) for c in shown]
         where = ("layer", "distance")
         variables["correlation"] = (where, [c.value for c in correlations], "two-point function", "1")
         variables["correlation_error"] = (where, [c.error for c in correlations], "its standard error", "1")
@@ -151,7 +138,7 @@ def evaluate(
         with torch.no_grad():
             x, log_q = density.sample(size, generator=generator)
             log_weight = target.log_weight(x)
-            observables = parent.observables(_restored(target, x, generator))
+            observables = parent.observables(restored(target, x, generator))
         part = {"log_weight": log_weight, "log_q": log_q} | observables
         parts.append({name: to_array(value) for name, value in part.items()})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -176,7 +163,7 @@ def on_samples_of_the_target(
     """The log weight, ln Z of the physical system being its normalisation, and ln q, on physical configurations."""
     physical(target).check_configurations(s)
     with torch.no_grad():
-        x = target.reduce(s, generator=generator) if isinstance(target, Representation) else s
+        x = reduced(target, s, generator)
         log_q = torch.cat([density.log_prob(part) for part in x.split(CHUNK)])
         return to_array(target.log_weight(x)) + log_z_offset(target), to_array(log_q)
 

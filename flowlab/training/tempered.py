@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import xarray as xr
@@ -52,12 +53,22 @@ class Tempered:
         spins = 2 * np.unpackbits(bits, axis=-1, count=self.system.n_sites).astype(np.int8) - 1
         return spins.reshape(*spins.shape[:2], *self.system.shape)
 
+    @cached_property
+    def bennett(self) -> estimators.Estimate:
+        """ln Z at every temperature of the ladder by Bennett's acceptance ratio, two (K,) arrays."""
+        return estimators.log_z_bennett(self.energies, self.ladder, self.system.n_sites)
+
+    @cached_property
+    def verdict(self) -> estimators.Thermalisation:
+        """Whether the run thermalised."""
+        return estimators.thermalisation(self.energies, self.ladder, round_trips=self.round_trips)
+
     def log_z(self, T: float) -> estimators.Estimate:
         """ln Z of the system at temperature T: exact where known, else by Bennett's acceptance ratio with its error."""
         known = exact.log_z(self.system.at(T=T))
         if known is not None:
             return estimators.Estimate(known, 0.0)
-        found = estimators.log_z_bennett(self.energies, self.ladder, self.system.n_sites)
+        found = self.bennett
         k = self.ladder.index(float(T))
         return estimators.Estimate(float(found.value[k]), float(found.error[k]))
 
@@ -66,10 +77,7 @@ class Tempered:
 
         Attributes ``thermalised`` (0 or 1) and ``thermalisation`` (in words) say whether to believe it.
         """
-        log_z, verdict = (
-            self.log_z(T),
-            estimators.thermalisation(self.energies, self.ladder, round_trips=self.round_trips),
-        )
+        log_z = self.log_z(T)
         system = self.system.at(T=T)
         spins = self.spins(T).astype(np.float64)
         variables = {
@@ -90,8 +98,8 @@ class Tempered:
                 "n_sites": system.n_sites,
                 "T": float(T),
                 "source": "parallel tempering",
-                "thermalised": int(verdict.thermalised),
-                "thermalisation": verdict.text,
+                "thermalised": int(self.verdict.thermalised),
+                "thermalisation": self.verdict.text,
             },
         )
 

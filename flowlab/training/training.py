@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from flowlab.core import Density, Representation, System, named_generator
+from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.systems import SpinGlass
 from flowlab.training import overlap_readings, readings
@@ -24,6 +24,7 @@ from flowlab.training.diagnose import Part, diagnose
 from flowlab.training.experiment import Experiment
 from flowlab.training.objectives import Loss, Objective
 from flowlab.training.optimisation import Optimisation, Schedule, has_plateaued
+from flowlab.training.physical import log_z_offset, physical
 from flowlab.training.process import torch_threads
 from flowlab.training.reference import Reference
 from flowlab.training.registry import experiment, neighbour
@@ -80,8 +81,7 @@ class Training(Experiment):
         threads: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
-        system = target.parent if isinstance(target, Representation) else target
-        super().__init__(system, target, steps=steps, seed=seed, threads=threads)
+        super().__init__(physical(target), target, steps=steps, seed=seed, threads=threads)
         if batch < 2:
             raise ValueError(f"batch must be at least 2, got {batch}")
         if patience < 0 or patience == 1:
@@ -135,7 +135,7 @@ class Training(Experiment):
             with torch.no_grad():
                 log_weight = self.target.log_weight(loss.draw.x)
         metrics = of_draws(to_array(log_weight), to_array(loss.draw.log_q))
-        metrics["log_z_bound"] += readings.log_z_offset(self.target)
+        metrics["log_z_bound"] += log_z_offset(self.target)
         return metrics | {"energy_mean": -float(log_weight.mean()) * float(self.target.couplings.get("T", math.nan))}
 
     def _diverged(self, loss: float, grad_norm: float) -> str:

@@ -1,0 +1,34 @@
+"""Between what is trained on and the physical system: the same, unless the target is a Representation of it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from flowlab.core import Density, Representation, System
+
+
+def physical(target: System) -> System:
+    """The physical system that a target stands for."""
+    return target.parent if isinstance(target, Representation) else target
+
+
+def log_z_offset(target: System) -> float:
+    """ln Z of the physical system minus ln Z of the target."""
+    return float(target.log_z_offset) if isinstance(target, Representation) else 0.0
+
+
+def restored(target: System, x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Physical configurations for configurations x of the target, drawn where that takes a draw."""
+    return target.restore(x, generator=generator)[0] if isinstance(target, Representation) else x
+
+
+def reduced(target: System, s: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Configurations of the target for physical ones s, drawn where that takes a draw."""
+    return target.reduce(s, generator=generator) if isinstance(target, Representation) else s
+
+
+def like(density: Density) -> Tensor:
+    """A floating-point tensor of the density, for its dtype and device."""
+    tensors = [*density.parameters(), *density.buffers()]
+    return next((tensor for tensor in tensors if tensor.is_floating_point()), torch.zeros(()))
