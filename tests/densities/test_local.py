@@ -1,5 +1,4 @@
 import copy
-import itertools
 import math
 
 import pytest
@@ -9,10 +8,12 @@ from flowlab.core import named_generator
 from flowlab.densities.autoregressive import Autoregressive
 from flowlab.densities.local import LocalAutoregressive
 from flowlab.densities.z2 import Z2Symmetrized
+from flowlab.exact.enumeration import configurations
 from flowlab.exact.partition_function import log_z
 from flowlab.systems import Ising
 from flowlab.training import ReverseKL, Training
 from flowlab.training.optimisation import beta_ramp
+from tests.laws.registry import shaken
 
 
 class NaiveLocal(LocalAutoregressive):
@@ -32,23 +33,12 @@ KINDS = [
 
 def scrambled(shape, kind=LocalAutoregressive, dtype=torch.float64, **keys):
     """Strongly coupled sites."""
-    q = kind(shape, **keys).to(dtype)
-    generator = named_generator(0, "scrambled")
-    with torch.no_grad():
-        for parameter in q.parameters():
-            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-            parameter.add_(0.7 * noise.to(dtype))
-    return q
+    return shaken(kind(shape, **keys).to(dtype), 0.7)
 
 
 def uniforms(q, n, seed=1):
     dtype = next(q.parameters()).dtype
     return torch.rand(n, q.n_sites, generator=named_generator(seed, "uniforms"), dtype=dtype)
-
-
-def every_configuration(shape):
-    states = itertools.product([1.0, -1.0], repeat=math.prod(shape))
-    return torch.tensor(list(states), dtype=torch.float64).reshape(-1, *shape)
 
 
 def sites_seen(q):
@@ -71,7 +61,7 @@ def test_the_sampler_chooses_what_the_naive_one_chooses(shape, keys):
 @pytest.mark.parametrize("keys", KINDS)
 def test_probabilities_sum_to_one(keys):
     q = scrambled((4, 2), **keys)
-    log_q = q.log_prob(every_configuration((4, 2))).detach()
+    log_q = q.log_prob(configurations((4, 2))).detach()
     assert log_q.std() > 0.1
     assert float(log_q.exp().sum()) == pytest.approx(1.0, abs=1e-12)
 
@@ -133,7 +123,7 @@ def test_the_start_is_nearly_uniform_and_reproducible():
 def test_a_warm_start_from_another_size_gives_the_same_conditionals():
     small, large = scrambled((4, 4)), LocalAutoregressive((8, 8)).double()
     assert sorted(large.warm_start(small)) == sorted(large.state_dict())
-    x = every_configuration((4, 4))[::997].repeat(1, 2, 2)
+    x = configurations((4, 4))[::997].repeat(1, 2, 2)
     inner = large.logits(x).detach().view(-1, 8, 8)[:, 1:3, 1:3]
     torch.testing.assert_close(inner, small.logits(x[:, :4, :4]).detach().view(-1, 4, 4)[:, 1:3, 1:3])
     assert LocalAutoregressive((8, 8), hidden=3).warm_start(small.float()) == [

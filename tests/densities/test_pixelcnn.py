@@ -9,7 +9,9 @@ from flowlab.core import named_generator
 from flowlab.densities import pixelcnn
 from flowlab.densities.autoregressive import Autoregressive
 from flowlab.densities.pixelcnn import PixelCNN
+from flowlab.exact.enumeration import configurations
 from flowlab.nn.masked_conv import CausalConv
+from tests.laws.registry import shaken
 
 SMALL = {"channels": 5, "layers": 3, "kernel": (5, 3, 3)}
 KINDS = [SMALL, SMALL | {"residual": False}, {"channels": 3, "layers": 1, "kernel": 3}, SMALL | {"kernel": 13}]
@@ -23,23 +25,12 @@ class NaivePixelCNN(PixelCNN):
 
 def scrambled(shape, kind=PixelCNN, dtype=torch.float64, **keys):
     """Strongly coupled sites."""
-    q = kind(shape, **keys).to(dtype)
-    generator = named_generator(0, "scrambled")
-    with torch.no_grad():
-        for parameter in q.parameters():
-            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-            parameter.add_(noise.to(dtype) / math.sqrt(parameter[0].numel()))
-    return q
+    return shaken(kind(shape, **keys).to(dtype), 0.7)
 
 
 def uniforms(q, n, seed=1):
     dtype = next(q.parameters()).dtype
     return torch.rand(n, q.n_sites, generator=named_generator(seed, "uniforms"), dtype=dtype)
-
-
-def every_configuration(shape):
-    states = itertools.product([1.0, -1.0], repeat=math.prod(shape))
-    return torch.tensor(list(states), dtype=torch.float64).reshape(-1, *shape)
 
 
 @pytest.mark.parametrize("keys", KINDS)
@@ -82,7 +73,7 @@ def test_log_q_in_single_precision():
 @pytest.mark.parametrize("keys", KINDS)
 def test_probabilities_sum_to_one(keys):
     q = scrambled((2, 4), **keys)
-    log_q = q.log_prob(every_configuration((2, 4))).detach()
+    log_q = q.log_prob(configurations((2, 4))).detach()
     assert log_q.std() > 0.1
     assert float(log_q.exp().sum()) == pytest.approx(1.0, abs=1e-12)
 
@@ -126,7 +117,7 @@ def test_the_start_is_nearly_uniform_and_reproducible():
 def test_a_warm_start_takes_over_every_weight_from_another_size():
     small, large = scrambled((4, 4), **SMALL), PixelCNN((8, 6), **SMALL).double()
     assert sorted(large.warm_start(small)) == sorted(small.state_dict())
-    x = every_configuration((2, 4))[::17].repeat(1, 4, 2)[:, :8, :6]
+    x = configurations((2, 4))[::17].repeat(1, 4, 2)[:, :8, :6]
     logits = large.logits(x).detach().reshape(-1, 8, 6)
     torch.testing.assert_close(logits[:, :2, :2], small.logits(x[:, :4, :4]).detach().reshape(-1, 4, 4)[:, :2, :2])
 

@@ -1,5 +1,4 @@
 import copy
-import itertools
 import math
 
 import pytest
@@ -8,6 +7,8 @@ import torch
 from flowlab.core import named_generator
 from flowlab.densities.autoregressive import Autoregressive
 from flowlab.densities.row_rnn import RowRNN
+from flowlab.exact.enumeration import configurations
+from tests.laws.registry import shaken
 
 
 class NaiveRowRNN(RowRNN):
@@ -18,23 +19,12 @@ class NaiveRowRNN(RowRNN):
 
 def scrambled(shape, kind=RowRNN, dtype=torch.float64, **keys):
     """Strongly coupled sites."""
-    q = kind(shape, **{"hidden": 6} | keys).to(dtype)
-    generator = named_generator(0, "scrambled")
-    with torch.no_grad():
-        for parameter in q.parameters():
-            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-            parameter.add_(0.7 * noise.to(dtype))
-    return q
+    return shaken(kind(shape, **{"hidden": 6} | keys).to(dtype), 0.7)
 
 
 def uniforms(q, n, seed=1):
     dtype = next(q.parameters()).dtype
     return torch.rand(n, q.n_sites, generator=named_generator(seed, "uniforms"), dtype=dtype)
-
-
-def every_configuration(shape):
-    states = itertools.product([1.0, -1.0], repeat=math.prod(shape))
-    return torch.tensor(list(states), dtype=torch.float64).reshape(-1, *shape)
 
 
 ORDERS = ["raster", "checkerboard", "hierarchical", "hilbert"]
@@ -54,7 +44,7 @@ def test_the_sampler_chooses_what_the_naive_one_chooses(shape, order):
 @pytest.mark.parametrize("order", ORDERS)
 def test_probabilities_sum_to_one(order):
     q = scrambled((2, 4), order=order)
-    log_q = q.log_prob(every_configuration((2, 4))).detach()
+    log_q = q.log_prob(configurations((2, 4))).detach()
     assert log_q.std() > 0.1
     assert float(log_q.exp().sum()) == pytest.approx(1.0, abs=1e-12)
 
