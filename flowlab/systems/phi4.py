@@ -1,0 +1,131 @@
+"""Lattice phi^4 theory: one real field a site, periodic boundaries, in one, two or three dimensions."""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from torch import Tensor
+
+from flowlab.core import System
+from flowlab.core.system import as_coupling
+
+DIMS = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
+
+
+class Phi4(System):
+    """Lattice phi^4: S(φ) = Σ_x [-2κ Σ_μ φ_x φ_{x+μ} + (1 - 2λ) φ_x² + λ φ_x⁴] + constant, ln weight = -S.
+
+    The sum over μ runs over the positive directions; on a side of length 2 each pair of neighbours has two bonds. The
+    constant is λ per site for a system made by :meth:`from_beta`, else 0.
+
+    Args:
+        shape: one, two or three sides of at least 2.
+        kappa: hopping parameter κ; λ = 0 needs \\|κ\\| < 1 / (2 d), d the number of sides.
+        lam: quartic coupling λ >= 0.
+
+    Raises:
+        ValueError: for a shape that is no lattice, λ < 0, a free part that is not stable, or couplings not finite.
+
+    >>> import torch
+    >>> phi4 = Phi4((4, 4), kappa=0.25, lam=0.5)
+    >>> float(phi4.action(torch.ones(1, 4, 4)))
+    -8.0
+    >>> float(Phi4.from_beta((4, 4), beta=0.5, lam=0.5).action(torch.ones(1, 4, 4)))
+    0.0
+    """
+
+    def __init__(self, shape: tuple[int, ...], kappa: float | Tensor, lam: float | Tensor) -> None:
+        super().__init__()
+        sides = tuple(shape)
+        if not 1 <= len(sides) <= 3 or any(int(side) != side or side < 2 for side in sides):
+            raise ValueError(f"shape must be one, two or three sides of at least 2, got {shape}")
+        self.shape = tuple(int(side) for side in sides)
+        self.dims = DIMS[len(sides)]
+        self.domain = "real"
+        self.form = "kappa"
+        self.couplings = {"kappa": as_coupling(kappa), "lam": as_coupling(lam)}
+        self.check_couplings()
+
+    @classmethod
+    def from_beta(cls, shape: tuple[int, ...], beta: float | Tensor, lam: float | Tensor) -> Self:
+        """S(φ) = Σ_x [-β Σ_μ φ_x φ_{x+μ} + φ_x² + λ (φ_x² - 1)²]: κ = β/2, and the constant λ per site stays in S.
+
+        The form of Del Debbio, Marsh Rossney and Wilson 2021 (arXiv:2105.12481, eq. 40).
+        """
+        system = cls(shape, beta / 2, lam)
+        system.form = "beta"
+        return system
+
+    @classmethod
+    def from_mass(cls, shape: tuple[int, ...], m0_squared: float, g0: float) -> Self:
+        """The couplings of S = Σ_x [½ Σ_μ (Φ_{x+μ} - Φ_x)² + ½ m0² Φ_x² + (g0 / 4!) Φ_x⁴], with Φ = √β φ.
+
+        d + m0²/2 = (1 - 2λ)/β and g0/4! = λ/β² in d dimensions (arXiv:2105.12481, A6 and A7, where d = 2). ln Z is
+        that of the variables φ, in the form of :meth:`from_beta`.
+
+        Raises:
+            ValueError: for g0 < 0, or g0 = 0 with m0² <= 0 (no weight that can be normalised).
+
+        >>> system = Phi4.from_mass((6, 6), m0_squared=-4.0, g0=24.0)
+        >>> beta, lam = 2 * float(system.couplings["kappa"]), float(system.couplings["lam"])
+        >>> bool(abs((1 - 2 * lam) / beta - 0.0) < 1e-12), round(lam / beta**2, 12)
+        (True, 1.0)
+        """
+        if g0 < 0 or (g0 == 0 and m0_squared <= 0):
+            raise ValueError(f"g0 must be positive, or zero with a positive m0², got g0 = {g0} and m0² = {m0_squared}")
+        quartic, half = g0 / 24, len(tuple(shape)) + m0_squared / 2
+        # 2 quartic β² + half β - 1 = 0, the root that is positive for every sign of half
+        beta = 2 / (half + math.sqrt(half**2 + 8 * quartic))
+        return cls.from_beta(shape, beta, quartic * beta**2)
+
+    @property
+    def title(self) -> str:
+        kappa, lam = (float(self.couplings[name].detach()) for name in ("kappa", "lam"))
+        coupling = f"β = {2 * kappa:.4g}" if self.form == "beta" else f"κ = {kappa:.4g}"
+        return f"φ⁴ {' × '.join(map(str, self.shape))}, {coupling}, λ = {lam:.4g}"
+
+    @property
+    def flip_symmetric(self) -> bool:
+        return True
+
+    def check_couplings(self) -> None:
+        super().check_couplings()
+        kappa, lam = (float(self.couplings[name].detach()) for name in ("kappa", "lam"))
+        if lam < 0:
+            raise ValueError(f"lam must be 0 or positive, got {lam}")
+        if lam == 0 and not 2 * abs(kappa) * len(self.shape) < 1:
+            raise ValueError(
+                f"with lam = 0 the field is free and needs |kappa| < 1/{2 * len(self.shape)} to be stable, got {kappa}"
+            )
+
+    @property
+    def constant(self) -> float | Tensor:
+        """What the action has beside the form in κ, the whole lattice: λ N for :meth:`from_beta`, else 0."""
+        return self.couplings["lam"] * self.n_sites if self.form == "beta" else 0.0
+
+    def on_site(self, x: Tensor) -> Tensor:
+        """V(φ) = (1 - 2λ) φ² + λ φ⁴ at every site, the shape of x."""
+        lam = self.couplings["lam"].to(x.dtype)
+        squared = x.square()
+        return squared * (1 - 2 * lam + lam * squared)
+
+    def action(self, x: Tensor) -> Tensor:
+        """(n, *shape) fields -> (n,) actions S."""
+        sides = range(1, x.ndim)
+        neighbours = sum(x.roll(1, side) for side in sides)
+        kappa = self.couplings["kappa"].to(x.dtype)
+        return (self.on_site(x) - 2 * kappa * x * neighbours).flatten(1).sum(1) + self.constant
+
+    def log_weight(self, x: Tensor) -> Tensor:
+        """(n, *shape) fields -> (n,): -S."""
+        return -self.action(x)
+
+    def observables(self, x: Tensor) -> dict[str, Tensor]:
+        """``action_per_site`` S/N, ``magnetization`` Σφ/N and ``phi_squared`` Σφ²/N, each (n,)."""
+        sites = x.flatten(1)
+        return {
+            "action_per_site": self.action(x) / self.n_sites,
+            "magnetization": sites.mean(1),
+            "phi_squared": sites.square().mean(1),
+        }
