@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import torch
+
+from flowlab.core import System
+from flowlab.training.arrays import to_array
+from flowlab.training.objectives import Loss
+from flowlab.training.physical import log_z_offset
 
 OF_DRAWS = ("log_z_bound", "log_z_bound_error", "ess", "acceptance", "log_q_mean")
 
@@ -23,3 +31,35 @@ def of_draws(log_weight: np.ndarray, log_q: np.ndarray) -> dict[str, float]:
         "acceptance": float(smaller_of_two / w.mean()),
         "log_q_mean": float(log_q.mean()),
     }
+
+
+def of_loss(loss: Loss, target: System, *, annealed: bool) -> dict[str, float]:
+    """How good the draws of a loss are for the final target; NaN for a step that drew none.
+
+    Args:
+        loss: with the log weights at what was trained on.
+        target: the final one.
+        annealed: whether these differ.
+    """
+    mean = "energy_mean" if "T" in target.couplings else "action_mean"
+    if loss.draw is None or loss.log_weight is None:
+        return dict.fromkeys([*OF_DRAWS, mean], math.nan)
+    log_weight = loss.log_weight
+    if annealed:
+        with torch.no_grad():
+            log_weight = target.log_weight(loss.draw.x)
+    metrics = of_draws(to_array(log_weight), to_array(loss.draw.log_q))
+    metrics["log_z_bound"] += log_z_offset(target)
+    return metrics | {mean: -float(log_weight.mean()) * float(target.couplings.get("T", 1.0))}
+
+
+def trained_at(target: System) -> dict[str, float]:
+    """The couplings of this step, which annealing or learning may change: ``inverse_temperature``, or each by name.
+
+    >>> from flowlab.systems import Ising
+    >>> trained_at(Ising((4, 4), T=2.0))
+    {'inverse_temperature': 0.5}
+    """
+    if "T" in target.couplings:
+        return {"inverse_temperature": 1.0 / float(target.couplings["T"])}
+    return {f"trained_{name}": float(value.detach()) for name, value in target.couplings.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -37,6 +37,20 @@ class Loss(NamedTuple):
     draw: Draw | None
     log_weight: Tensor | None
     metrics: dict[str, float]
+
+
+def together(losses: Sequence[Loss]) -> Loss:
+    """The parts of one batch, each from a share of its draws, as one loss; metrics are averaged."""
+    if len(losses) == 1:
+        return losses[0]
+    drawn = [(loss.draw, loss.log_weight) for loss in losses if loss.draw is not None and loss.log_weight is not None]
+    return Loss(
+        torch.stack([loss.value for loss in losses]).mean(),
+        torch.stack([loss.loss for loss in losses]).mean(),
+        Draw(*(torch.cat(parts) for parts in zip(*(draw for draw, _ in drawn), strict=True))) if drawn else None,
+        torch.cat([log_weight for _, log_weight in drawn]) if drawn else None,
+        {name: sum(loss.metrics[name] for loss in losses) / len(losses) for name in losses[0].metrics},
+    )
 
 
 class Objective(nn.Module, ABC):
@@ -142,6 +156,43 @@ class ReverseKL(Objective):
     def parameter_groups(self, density: Density) -> dict[str, list[nn.Parameter]]:
         groups = super().parameter_groups(density)
         return groups | ({"baseline": list(self.parameters())} if self.site_baseline is not None else {})
+
+
+class PathGradient(Objective):
+    """The same loss as :class:`ReverseKL`, with the gradient that vanishes where q is exact ("sticking the landing").
+
+    ∇_θ E_q[R] = E[∇_x (ln q_θ'(x) - log_weight(x)) · ∂x/∂θ], θ' = θ held fixed: the other term of the derivative of
+    ln q_θ(x(θ)) has mean zero, and is left out with its variance (Roeder, Wu and Duvenaud 2017, arXiv:1703.09194). It
+    needs ln q once more, at the configurations that were drawn.
+
+    Raises:
+        TypeError: by ``loss``, for a density whose configurations are no differentiable function of its parameters.
+    """
+
+    def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
+        draw = density.draw(n, generator=generator)
+        if draw.score.requires_grad or not draw.x.requires_grad:
+            raise TypeError(
+                f"a path gradient needs real fields x(θ) with a derivative in θ, got {type(density).__name__} "
+                f"on {target.title}: use ReverseKL"
+            )
+        log_weight = target.log_weight(draw.x)
+        fixed = {f"density.{name}": parameter.detach() for name, parameter in density.named_parameters()}
+        log_q = torch.func.functional_call(_LogProb(density), fixed, (draw.x,))
+        R = (draw.log_q - log_weight).detach()
+        detached = Draw(*(part.detach() for part in draw))
+        return Loss((log_q - log_weight).mean(), R.mean(), detached, log_weight.detach(), {})
+
+
+class _LogProb(nn.Module):
+    """ln q as the call of a module, which is what can be evaluated at other parameters."""
+
+    def __init__(self, density: Density) -> None:
+        super().__init__()
+        self.density = density
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.density.log_prob(x)
 
 
 def _mean_of_others(R: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -15,17 +15,23 @@ Schedule = Literal["constant", "cosine", "exponential"]
 SCHEDULES = ("constant", "cosine", "exponential")
 
 
-def learning_rate_factor(schedule: Schedule, progress: float, warmup: float = 0.0) -> float:
+def learning_rate_factor(schedule: Schedule, progress: float, warmup: float = 0.0, restarts: int = 0) -> float:
     """The factor on a learning rate at ``progress`` (0 to 1): a linear warm-up, then the schedule.
 
     "cosine" falls to 1 % as (1 + cos(π t)) / 2, "exponential" to 1 % as 0.01^t, with t the progress after the warm-up.
+    With ``restarts`` the schedule runs that many times more, each over an equal part of the run (Loshchilov and Hutter
+    2017, arXiv:1608.03983).
 
     >>> learning_rate_factor("cosine", 0.0), round(learning_rate_factor("cosine", 1.0), 3)
     (1.0, 0.01)
+    >>> round(learning_rate_factor("cosine", 0.49, restarts=1), 2), learning_rate_factor("cosine", 0.5, restarts=1)
+    (0.01, 1.0)
     """
     if progress < warmup:
         return (progress + 1e-3) / (warmup + 1e-3)
     t = (progress - warmup) / max(1.0 - warmup, 1e-9)
+    if restarts and t < 1:
+        t = t * (restarts + 1) % 1
     if schedule == "cosine":
         return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(t, 1.0)))
     return float(0.01**t) if schedule == "exponential" else 1.0
@@ -59,12 +65,17 @@ def beta_ramp(T: float, anneal: float) -> Callable[[float], dict[str, float | Te
 class Optimisation:
     """One Adam a role ("base", "flow", ...), each with its own learning rate, under one schedule and one clipping rule.
 
+    With ``weight_decay`` the decay is apart from the gradient (AdamW; Loshchilov and Hutter 2019, arXiv:1711.05101).
+
     Args:
         groups: role -> parameters.
         learning_rate: role -> peak learning rate.
         schedule: over the run, see :func:`learning_rate_factor`.
         warmup: fraction of the run over which the rates rise linearly.
         clip: largest gradient norm of a role; inf for none.
+        betas: decay of Adam's averages of the gradient and of its square.
+        weight_decay: by which weights shrink a step, as a fraction of the learning rate.
+        restarts: how often the schedule starts again.
 
     Raises:
         ValueError: for a role without a learning rate, a rate or clip that is not positive, or an unknown schedule.
@@ -78,7 +89,12 @@ class Optimisation:
         schedule: Schedule = "cosine",
         warmup: float = 0.0,
         clip: float = math.inf,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+        restarts: int = 0,
     ) -> None:
+        if restarts < 0 or weight_decay < 0:
+            raise ValueError(f"restarts and weight_decay must be 0 or more, got {restarts} and {weight_decay}")
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}")
         if not clip > 0:
@@ -91,14 +107,23 @@ class Optimisation:
             if not learning_rate[role] > 0:
                 raise ValueError(f"the learning rate of {role} must be positive, got {learning_rate[role]}")
         self.learning_rate, self.schedule, self.warmup, self.clip = learning_rate, schedule, warmup, clip
-        self.adam = {role: torch.optim.Adam(p, lr=learning_rate[role], fused=True) for role, p in self.groups.items()}
+        self.restarts = int(restarts)
+        self.adam = {
+            role: torch.optim.AdamW(p, lr=learning_rate[role], betas=betas, weight_decay=weight_decay, fused=True)
+            for role, p in self.groups.items()
+        }
 
-    def step(self, loss: torch.Tensor, progress: float) -> tuple[float, float]:
-        """Follow the gradient of ``loss`` once; returns its norm before clipping and the learning rate of the base."""
-        factor = learning_rate_factor(self.schedule, progress, self.warmup)
+    def step(self, losses: Iterable[Tensor], progress: float) -> tuple[float, float]:
+        """Follow once the gradient of a sum of losses, each of which may be made when it is asked for.
+
+        Returns:
+            The norm of the gradient before clipping, and the learning rate of the base.
+        """
+        factor = learning_rate_factor(self.schedule, progress, self.warmup, self.restarts)
         for adam in self.adam.values():
             adam.zero_grad(set_to_none=True)
-        loss.backward()
+        for loss in losses:
+            loss.backward()
         norms = [torch.nn.utils.clip_grad_norm_(p, self.clip) for p in self.groups.values()]
         for role, adam in self.adam.items():
             adam.param_groups[0]["lr"] = self.learning_rate[role] * factor

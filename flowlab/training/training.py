@@ -6,7 +6,7 @@ import copy
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,12 @@ from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.systems import SpinGlass
 from flowlab.training import overlap_readings, readings
-from flowlab.training.arrays import to_array
-from flowlab.training.batch import OF_DRAWS, of_draws
+from flowlab.training.batch import of_loss, trained_at
 from flowlab.training.diagnose import Part, diagnose
 from flowlab.training.experiment import Experiment
-from flowlab.training.objectives import Loss, Objective
-from flowlab.training.optimisation import Optimisation, Schedule, has_plateaued
-from flowlab.training.physical import log_z_offset, physical
+from flowlab.training.objectives import Loss, Objective, together
+from flowlab.training.optimisation import Optimisation, has_plateaued
+from flowlab.training.physical import physical
 from flowlab.training.process import torch_threads
 from flowlab.training.reference import Reference
 from flowlab.training.registry import experiment, neighbour
@@ -40,15 +39,15 @@ class Training(Experiment):
         density: what is trained; its shape must be the target's.
         objective: the loss, e.g. ``ReverseKL()``.
         steps: the horizon of the schedules.
-        batch: configurations drawn a step.
+        batch: configurations drawn a step; accumulate: in how many equal parts, of which memory holds one at a time.
         learning_rate: peak rate by role, e.g. ``{"base": 1e-3, "flow": 1e-3}``.
-        schedule, warmup, clip: see :class:`flowlab.training.optimisation.Optimisation`.
         annealing: progress (0 to 1) -> couplings to train at, empty for the target's own; None for these all the time.
         patience: stop when what the objective watches (the bound, or the loss on held-out samples) has not improved
             over this many steps; 0 never stops early.
         comparison: configurations of the system at equilibrium to compare with, None for none.
         seed, threads: see :class:`flowlab.training.Experiment`.
         device: where to compute, "cpu", "cuda" or "mps".
+        optimiser: schedule, warmup, clip and more, see :class:`flowlab.training.optimisation.Optimisation`.
 
     Raises:
         ValueError: where density and target do not fit, or an argument makes no sense.
@@ -71,19 +70,20 @@ class Training(Experiment):
         steps: int,
         batch: int,
         learning_rate: dict[str, float],
-        schedule: Schedule = "cosine",
-        warmup: float = 0.0,
-        clip: float = math.inf,
+        accumulate: int = 1,
         annealing: Annealing | None = None,
         patience: int = 0,
         comparison: Reference | None = None,
         seed: int = 0,
         threads: int = 0,
         device: torch.device | str = "cpu",
+        **optimiser: Any,
     ) -> None:
         super().__init__(physical(target), target, steps=steps, seed=seed, threads=threads)
         if batch < 2:
             raise ValueError(f"batch must be at least 2, got {batch}")
+        if accumulate < 1 or batch % accumulate or batch < 2 * accumulate:
+            raise ValueError(f"accumulate must divide a batch of {batch} into parts of at least 2, got {accumulate}")
         if patience < 0 or patience == 1:
             raise ValueError(f"patience must be 0 (never stop early) or at least 2 steps, got {patience}")
         density.bind(target)
@@ -91,11 +91,9 @@ class Training(Experiment):
         self.target = self.target.to(self.device)
         self.density = density.to(self.device)
         self.objective = objective.to(self.device)
-        self.batch, self.annealing, self.patience = int(batch), annealing, int(patience)
+        self.batch, self.accumulate, self.annealing, self.patience = int(batch), accumulate, annealing, int(patience)
         self.comparison = comparison
-        self.optimisation = Optimisation(
-            objective.parameter_groups(density), learning_rate, schedule=schedule, warmup=warmup, clip=clip
-        )
+        self.optimisation = Optimisation(objective.parameter_groups(density), learning_rate, **optimiser)
         self.generator = named_generator(seed, "train", device=self.device)
         self._copy: tuple[int, float, Density] | None = None
         self._wanted, self._published = threading.Event(), threading.Event()
@@ -112,31 +110,27 @@ class Training(Experiment):
         if self.annealing is not None:
             self.density.bind(target)
         self.density.anneal(progress)
-        loss = self.objective.loss(self.density, target, self.batch, generator=self.generator)
-        grad_norm, learning_rate = self.optimisation.step(loss.value, progress)
+        parts: list[Loss] = []
+        grad_norm, learning_rate = self.optimisation.step(self._losses(target, parts), progress)
+        loss = together(parts)
         value = float(loss.loss)
         if not (math.isfinite(grad_norm) and math.isfinite(value)):
             raise FloatingPointError(self._diverged(value, grad_norm))
-        return self._metrics(loss, annealed=bool(couplings)) | {
+        return of_loss(loss, self.target, annealed=bool(couplings)) | {
             "loss": value,
             "grad_norm": grad_norm,
             "learning_rate": learning_rate,
-            "inverse_temperature": 1.0 / float(target.couplings.get("T", math.nan)),
+            **trained_at(target),
             "stage": 0,
             **loss.metrics,
         }
 
-    def _metrics(self, loss: Loss, annealed: bool) -> dict[str, float]:
-        """How good the draws are for the final target; NaN for a step that drew none."""
-        if loss.draw is None or loss.log_weight is None:
-            return dict.fromkeys([*OF_DRAWS, "energy_mean"], math.nan)
-        log_weight = loss.log_weight
-        if annealed:
-            with torch.no_grad():
-                log_weight = self.target.log_weight(loss.draw.x)
-        metrics = of_draws(to_array(log_weight), to_array(loss.draw.log_q))
-        metrics["log_z_bound"] += log_z_offset(self.target)
-        return metrics | {"energy_mean": -float(log_weight.mean()) * float(self.target.couplings.get("T", math.nan))}
+    def _losses(self, target: System, parts: list[Loss]) -> Iterator[Tensor]:
+        """The losses of the parts of one batch, one in memory at a time; their values are left in ``parts``."""
+        for _ in range(self.accumulate):
+            loss = self.objective.loss(self.density, target, self.batch // self.accumulate, generator=self.generator)
+            yield loss.value / self.accumulate
+            parts.append(loss._replace(value=loss.value.detach()))
 
     def _diverged(self, loss: float, grad_norm: float) -> str:
         what = f"the loss became {loss}" if not math.isfinite(loss) else f"the gradient norm became {grad_norm}"
@@ -165,6 +159,7 @@ class Training(Experiment):
             copy.deepcopy(self.objective),
             steps=100,
             batch=self.batch,
+            accumulate=self.accumulate,
             learning_rate=self.optimisation.learning_rate,
             seed=named_seed(self.seed, "probe"),
             device=self.device,

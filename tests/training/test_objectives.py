@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
 import flowlab as fl
 from flowlab.core import named_generator
+from flowlab.densities import Normal
 from flowlab.exact.enumeration import configurations
-from flowlab.training.objectives import SiteBaseline
+from flowlab.flows.affine import complementary_masks
+from flowlab.systems.phi4 import Phi4
+from flowlab.training.objectives import Objective, PathGradient, ReverseKL, SiteBaseline, together
 from tests.laws.registry import shaken
 
 SHAPE = (2, 2)
@@ -116,3 +121,55 @@ def test_learned_baseline_needs_an_autoregressive_base():
     density = fl.Pushforward(fl.Composed([]), fl.Pushforward(fl.Composed([]), fl.MADE(SHAPE)))
     with pytest.raises(TypeError, match="needs an autoregressive base, got Pushforward"):
         fl.ReverseKL("learned", n_sites=4).loss(density, fl.Ising(SHAPE, 2.0), 10, generator=named_generator(0))
+
+
+def shaken_affine(seed: int = 0) -> fl.Pushforward:
+    masks = complementary_masks((4,), 2, generator=named_generator(seed, "masks"))
+    flow = fl.Composed(
+        [fl.AffineCoupling(mask, generator=named_generator(seed, "flow", i)) for i, mask in enumerate(masks)]
+    )
+    return shaken(fl.Pushforward(flow, Normal((4,))), 0.2).double()
+
+
+def gradient(objective: Objective, density: fl.Density, target: fl.System, n: int, seed: int) -> torch.Tensor:
+    density.zero_grad()
+    objective.loss(density, target, n, generator=torch.Generator().manual_seed(seed)).value.backward()
+    return torch.cat([p.grad.flatten() for p in density.parameters()])
+
+
+def test_path_gradient_has_the_mean_of_the_pathwise_gradient():
+    density, target = shaken_affine(), Phi4((4,), kappa=0.2, lam=0.3)
+    path, usual = (
+        torch.stack([gradient(objective, density, target, 1000, seed) for seed in range(40)])
+        for objective in (PathGradient(), ReverseKL())
+    )
+    difference = path.mean(0) - usual.mean(0)
+    error = ((path - usual).std(0) / 40**0.5).clamp(min=1e-9)
+    assert float((difference / error).abs().max()) < 4.5
+
+
+def test_path_gradient_vanishes_where_the_density_is_exact():
+    density = shaken_affine()
+
+    class Exactly(Phi4):
+        def log_weight(self, x):
+            return exact.log_prob(x)
+
+    exact = copy.deepcopy(density).requires_grad_(False)
+    target = Exactly((4,), kappa=0.0, lam=1.0)
+    assert float(gradient(PathGradient(), density, target, 50, 0).abs().max()) < 1e-10
+    assert float(gradient(ReverseKL(), density, target, 50, 0).abs().max()) > 0.01
+
+
+def test_path_gradient_refuses_discrete_choices():
+    with pytest.raises(TypeError, match="real fields"):
+        PathGradient().loss(fl.MADE((2, 2)), fl.Ising((2, 2), T=2.0), 10)
+
+
+def test_parts_of_a_batch_together():
+    density, target = shaken_affine(), Phi4((4,), kappa=0.2, lam=0.3)
+    generator = torch.Generator().manual_seed(0)
+    parts = [ReverseKL().loss(density, target, 10, generator=generator) for _ in range(2)]
+    whole = together(parts)
+    assert whole.draw.x.shape == (20, 4)
+    torch.testing.assert_close(whole.loss, (whole.draw.log_q - whole.log_weight).mean())
