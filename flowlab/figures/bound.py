@@ -60,8 +60,9 @@ def as_float(value: object) -> float:
 
 
 def run_label(data: xr.Dataset) -> str:
-    """What tells one run from another in a legend: its temperature where it has one."""
-    temperature = as_float(data.attrs.get("T"))
-    if isfinite(temperature):
-        return f"T = {number(temperature, digits=4)}"
+    """What tells one run from another in a legend: its temperature or hopping parameter where it has one."""
+    for name, symbol in (("T", "T"), ("kappa", "κ")):
+        value = as_float(data.attrs.get(name))
+        if isfinite(value):
+            return f"{symbol} = {number(value, digits=4)}"
     return str(data.attrs.get("label") or data.attrs.get("study") or data.attrs.get("system") or "run")

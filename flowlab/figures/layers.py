@@ -64,9 +64,18 @@ def magnetization_histogram(layers: xr.Dataset, layer: int = -1) -> go.Figure:
     """The magnetization per site after one layer (bars), in the latent and in the sample (lines)."""
     layer, _ = _check(layers, layer, 0)
     figure = go.Figure()
-    _add_histogram(figure, layers, layer)
+    _add_magnetizations(figure, layers, layer)
     figure.update_layout(xaxis_title="magnetization per site, m", yaxis_title="fraction of samples")
     return styled(figure, title=f"magnetization · {_short(layers, layer)}", height=340, bargap=0.0)
+
+
+def field_histogram(layers: xr.Dataset, layer: int = -1) -> go.Figure:
+    """The field at all sites after one layer (bars), in the latent and in the sample (lines): one peak or two."""
+    layer, _ = _check(layers, layer, 0)
+    figure = go.Figure()
+    _add_fields(figure, layers, layer)
+    figure.update_layout(xaxis_title="field φ", yaxis_title="fraction of sites")
+    return styled(figure, title=f"field · {_short(layers, layer)}", height=340, bargap=0.0)
 
 
 def correlation(layers: xr.Dataset, layer: int = -1) -> go.Figure:
@@ -74,7 +83,7 @@ def correlation(layers: xr.Dataset, layer: int = -1) -> go.Figure:
     layer, _ = _check(layers, layer, 0)
     figure = go.Figure()
     _add_correlation(figure, layers, layer)
-    figure.update_layout(xaxis_title="distance r (lattice spacings)", yaxis_title="⟨s(0) s(r)⟩")
+    figure.update_layout(xaxis_title="distance r (lattice spacings)", yaxis_title=_two_point(layers))
     return styled(figure, title=f"correlation function · {_short(layers, layer)}", height=340)
 
 
@@ -109,19 +118,21 @@ def bound_by_layer(layers: xr.Dataset) -> go.Figure:
 def layer_overview(layers: xr.Dataset, sample: int = 0, layer: int = 0) -> go.Figure:
     """Configuration, magnetization and correlation function after one layer, as the live panel shows them.
 
-    Where there are no distances, as in a spin glass, the third picture shows many samples against the one on show.
+    For a real field, the field at all sites in place of the magnetization. Where there are no distances, as in a spin
+    glass, the third picture shows many samples against the one on show.
     """
     layer, sample = _check(layers, layer, sample)
     figure = make_subplots(rows=1, cols=3, column_widths=[0.36, 0.32, 0.32], horizontal_spacing=0.09)
     _add_configuration(figure, layers, sample, layer, scale_bar=False, pixels=300, row=1, col=1)
-    _add_histogram(figure, layers, layer, row=1, col=2)
     _square_axes(figure, layers, row=1, col=1)
-    figure.update_xaxes(title_text="magnetization per site, m", row=1, col=2)
-    figure.update_yaxes(title_text="fraction of samples", row=1, col=2)
+    spins = holds_spins(layers)
+    (_add_magnetizations if spins else _add_fields)(figure, layers, layer, row=1, col=2)
+    figure.update_xaxes(title_text="magnetization per site, m" if spins else "field φ", row=1, col=2)
+    figure.update_yaxes(title_text="fraction of samples" if spins else "fraction of sites", row=1, col=2)
     if "correlation" in layers:
         _add_correlation(figure, layers, layer, showlegend=False, row=1, col=3)
         figure.update_xaxes(title_text="distance r (lattice spacings)", row=1, col=3)
-        figure.update_yaxes(title_text="⟨s(0) s(r)⟩", row=1, col=3)
+        figure.update_yaxes(title_text=_two_point(layers), row=1, col=3)
     else:
         _add_raster(figure, layers, sample, layer, row=1, col=3)
     return styled(figure, title=layer_title(layers, sample, layer), height=400, bargap=0.0)
@@ -135,11 +146,16 @@ def layer_names(layers: xr.Dataset) -> list[str]:
 
 
 def layer_title(layers: xr.Dataset, sample: int, layer: int) -> str:
-    """``layer 2 of 4 · xor 2 · sample 0 · 13 of 64 sites changed``."""
+    """``layer 2 of 4 · xor 2 · sample 0 · 13 of 64 sites changed``, or by how much a real field changed."""
     title = f"{_short(layers, layer)} · sample {sample}"
-    if layer > 0:
+    if layer > 0 and holds_spins(layers):
         changed = changed_sites(layers, sample, layer)
         title += f" · {int(changed.sum())} of {changed.size} sites changed"
+    elif layer > 0:
+        before, now = (np.asarray(layers["configuration"][k, sample], dtype=float) for k in (layer - 1, layer))
+        square = (now - before) ** 2
+        if np.isfinite(square).any():
+            title += f" · changed by {np.sqrt(np.nanmean(square)):.2g} (root mean square)"
     if bool(np.isnan(layers["configuration"][layer, sample]).any()):
         title += "<br><sub>blank: not yet sampled</sub>"
     return title
@@ -152,6 +168,16 @@ def changed_sites(layers: xr.Dataset, sample: int, layer: int) -> NDArray[np.boo
         return np.zeros(now.shape, dtype=bool)
     before = np.asarray(layers["configuration"][layer - 1, sample], dtype=float)
     return np.asarray((now != before) & np.isfinite(now) & np.isfinite(before))
+
+
+def holds_spins(layers: xr.Dataset) -> bool:
+    """Whether every configuration is of ±1, where it has been sampled at all."""
+    values = np.asarray(layers["configuration"], dtype=float)
+    return bool((np.abs(values[np.isfinite(values)]) == 1.0).all())
+
+
+def _two_point(layers: xr.Dataset) -> str:
+    return "⟨s(0) s(r)⟩" if holds_spins(layers) else "⟨φ(0) φ(r)⟩"
 
 
 def _short(layers: xr.Dataset, layer: int) -> str:
@@ -179,7 +205,7 @@ def _add_configuration(
     now = sites.picture(np.asarray(layers["configuration"][layer, sample], dtype=float).ravel())
     every = np.asarray(layers["configuration"][:, sample], dtype=float)
     every = np.abs(every[np.isfinite(every)])
-    spins = bool(np.all(every == 1.0))
+    spins = holds_spins(layers)
     limit = 1.0 if spins or not len(every) else float(every.max())
     bar = dict(thickness=10, len=0.5, outlinewidth=0, title=dict(text="s" if spins else "φ", side="top"))
     bar |= dict(tickvals=[-0.5, 0.5], ticktext=["−1", "+1"]) if spins else {}
@@ -188,7 +214,7 @@ def _add_configuration(
         colorscale=SPIN_SCALE if spins else FIELD_SCALE, xgap=1, ygap=1, name="configuration", hoverongaps=False,
         text=sites.labels(), hovertemplate="%{text}: %{z:.3g}<extra></extra>", **cell,
     )  # fmt: skip
-    changed = changed_sites(layers, sample, layer).ravel()
+    changed = changed_sites(layers, sample, layer).ravel() & spins  # a layer changes every site of a real field
     size = max(3.0, 0.3 * pixels / max(now.shape))
     figure.add_scatter(
         x=sites.column[changed], y=sites.row[changed], mode="markers", name="changed by this layer", showlegend=False,
@@ -241,19 +267,31 @@ def magnetization_bins(n_sites: int, most: int = 33) -> Array:
     return np.asarray(np.arange(-2 * half - 1, 2 * half + 2, 2) * values / n_sites, dtype=float)
 
 
-def _add_histogram(figure: go.Figure, layers: xr.Dataset, layer: int, **cell: Any) -> None:
+def _add_magnetizations(figure: go.Figure, layers: xr.Dataset, layer: int, **cell: Any) -> None:
     values = np.asarray(layers["magnetization"], dtype=float)
     edges = magnetization_bins(int(layers.attrs["n_sites"]))
     largest = np.nanmax(np.abs(values), initial=0.0)
-    if largest > edges[-1]:
+    if largest > edges[-1] or not holds_spins(layers):
         edges = np.linspace(-largest, largest, 34)
+    _add_histograms(figure, values, edges, layer, "m", **cell)
+
+
+def _add_fields(figure: go.Figure, layers: xr.Dataset, layer: int, **cell: Any) -> None:
+    values = np.asarray(layers["configuration"], dtype=float).reshape(layers.sizes["layer"], -1)
+    finite = np.abs(values[np.isfinite(values)])
+    largest = float(np.quantile(finite, 0.999)) if len(finite) else 1.0
+    _add_histograms(figure, values, np.linspace(-1.1 * largest, 1.1 * largest, 42), layer, "φ", **cell)
+
+
+def _add_histograms(figure: go.Figure, values: Array, edges: Array, layer: int, symbol: str, **cell: Any) -> None:
+    """Of (layer, values) what one layer holds as bars, the latent and the sample as lines, on axes that stay."""
     counts = np.array([np.histogram(row[np.isfinite(row)], edges)[0] for row in values], dtype=float)
     fraction = counts / np.maximum(counts.sum(1, keepdims=True), 1.0)
     centres = (edges[1:] + edges[:-1]) / 2
     figure.add_bar(
         x=centres, y=fraction[layer], marker=dict(color=COLORS["current"], line_width=0), opacity=0.55,
         width=float(edges[1] - edges[0]) * 0.92, name="this layer", legendgroup="this layer",
-        hovertemplate="m = %{x:.3f}<br>%{y:.3f}<extra></extra>", **cell,
+        hovertemplate=symbol + " = %{x:.3f}<br>%{y:.3f}<extra></extra>", **cell,
     )  # fmt: skip
     for name, k in (("latent", 0), ("sample", -1)):
         figure.add_scatter(

@@ -1,4 +1,4 @@
-"""The same flow at another temperature."""
+"""The same flow at another temperature, or another coupling of a field."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ if TYPE_CHECKING:
     from flowlab.widgets.run import Run
 
 
+COUPLINGS = {"T": "temperature T", "beta": "coupling β", "kappa": "coupling κ"}
+"""Keys of studies that the slider may change, and what it calls them."""
+
+
 class RetrainPanel(Panel):
-    """Train on from these weights at a temperature near T, and compare the curves.
+    """Train on from these weights at a temperature (a field: a coupling) near its own, and compare the curves.
 
     Attributes:
         retrained: the runs that were started here, oldest first; each is an Experiment to go on with.
+        coupling: the key of the study that the slider changes; empty where there is none.
         temperature, device, steps, button: the controls.
     """
 
@@ -35,13 +40,16 @@ class RetrainPanel(Panel):
         self.retrained: list[Run] = []
         self._request: dict[str, Any] | None = None
         data = experiment.data
-        T = as_float(data.attrs.get("T"))
-        known = isfinite(T)
-        T = T if known else 1.0
+        values = {key: as_float(getattr(experiment, "keys", {}).get(key)) for key in COUPLINGS}
+        values["T"] = as_float(data.attrs.get("T"))
+        self.coupling = next((key for key in COUPLINGS if isfinite(values[key])), "")
+        known = bool(self.coupling)
+        T = values[self.coupling] if known else 1.0
         style = {"description_width": "initial"}
         self.temperature = ipywidgets.FloatSlider(
-            T, min=0.7 * T, max=1.4 * T, step=T / 200, readout_format=".4f", description="temperature T",
-            continuous_update=False, disabled=not known, style=style, layout={"width": "340px"},
+            T, min=0.7 * T, max=1.4 * T, step=T / 200, readout_format=".4f",
+            description=COUPLINGS.get(self.coupling, "temperature T"), continuous_update=False, disabled=not known,
+            style=style, layout={"width": "340px"},
         )  # fmt: skip
         here = str(experiment.device).split(":")[0]
         self.device = ipywidgets.Dropdown(
@@ -66,7 +74,7 @@ class RetrainPanel(Panel):
         )
         self.widget = ipywidgets.VBox([row, self.controls.widget, self.message, self.live.widget])
         if not known:
-            self.say("this system has no temperature to change")
+            self.say("this run has no temperature or coupling to change")
 
     @property
     def current(self) -> Run | None:
@@ -100,7 +108,8 @@ class RetrainPanel(Panel):
 
     def _ask(self, _: Any = None) -> None:
         self.button.disabled = True
-        self._request = dict(T=self.temperature.value, steps=self.steps.value, device=self.device.value)
+        self._request = dict(steps=self.steps.value, device=self.device.value)
+        self._request[self.coupling] = self.temperature.value
         self.say("working: taking over the weights…")
         self.publisher.wake()
 
@@ -109,7 +118,8 @@ class RetrainPanel(Panel):
         run.start()
         self.retrained.append(run)
         self.controls.experiment = run
-        self.say(f"training at T = {request['T']:.4f} from the weights of step {self.experiment.step}")
+        where = f"{COUPLINGS[self.coupling].split()[-1]} = {request[self.coupling]:.4f}"
+        self.say(f"training at {where} from the weights of step {self.experiment.step}")
 
     def _runs(self) -> list[xr.Dataset]:
         return [run.data for run in (*self.retrained[::-1], self.experiment)]

@@ -99,3 +99,15 @@ def test_conditional_entropy_has_errors_and_ln_2(diagnosis: xr.Dataset) -> None:
     np.testing.assert_array_equal(figure.data[0].error_y.array, diagnosis["conditional_entropy_error"])
     assert figure.layout.shapes[0].y0 == pytest.approx(np.log(2))
     assert "nats" in figure.layout.yaxis.title.text
+
+
+def test_a_real_field_shows_its_field_and_no_dots(layers: xr.Dataset) -> None:
+    noise = np.random.default_rng(0).standard_normal(layers["configuration"].shape)
+    fields = layers.assign(configuration=layers["configuration"] + 0.3 * noise)
+    overview = figures.layer_overview(fields, 0, 2)
+    bars = next(trace for trace in overview.data if trace.type == "bar")
+    assert bars.y.sum() == pytest.approx(1.0, abs=0.01)
+    assert max(bars.y[bars.x < -0.5].max(), bars.y[bars.x > 0.5].max()) > 2 * bars.y[np.abs(bars.x) < 0.1].max()
+    assert not len(next(trace for trace in overview.data if trace.name == "changed by this layer").x)
+    assert "root mean square" in overview.layout.title.text
+    np.testing.assert_array_equal(figures.field_histogram(fields, 2).data[0].y, bars.y)
