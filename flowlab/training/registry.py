@@ -33,6 +33,7 @@ class Study:
             a sweep ``seed, out, workers`` and ``progress``.
         aliases: other spelling -> (key, conversion), e.g. beta -> (T, 1/beta).
         presets: name -> values of some keys, chosen together by ``preset=name``; what is given besides overrides them.
+        one_of: groups of keys that say the same in other words, e.g. ("beta", "kappa"): to give one unsets the others.
         sweep: whether it is many runs and returns a Dataset, see :func:`flowlab.sweep`.
     """
 
@@ -40,6 +41,7 @@ class Study:
     function: Callable[..., Any]
     aliases: Mapping[str, tuple[str, Callable[[float], float]]]
     presets: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    one_of: tuple[tuple[str, ...], ...] = ()
     sweep: bool = False
 
     @property
@@ -86,6 +88,12 @@ class Study:
                 except ArithmeticError:
                     raise ValueError(f"{name} gives no finite {key}, got {value!r}") from None
             chosen[key] = _converted(key, value, hints[key])
+        for group in self.one_of:
+            said = [key for key in group if chosen.get(key) is not None]
+            if len(said) > 1:
+                raise ValueError(f"give {' or '.join(said)}, not both")
+            if said:
+                chosen |= {key: None for key in group if key not in said}
         return chosen
 
 
@@ -97,11 +105,12 @@ def study(
     *,
     aliases: Mapping[str, tuple[str, Callable[[float], float]]] | None = None,
     presets: Mapping[str, Mapping[str, Scalar]] | None = None,
+    one_of: tuple[tuple[str, ...], ...] = (),
 ) -> Callable[[Callable[..., Experiment]], Callable[..., Experiment]]:
     """Register a function of keyword arguments with defaults (JSON scalars) as a study; see :class:`Study`."""
 
     def register(function: Callable[..., Experiment]) -> Callable[..., Experiment]:
-        _studies[name] = Study(name, function, dict(aliases or {}), dict(presets or {}))
+        _studies[name] = Study(name, function, dict(aliases or {}), dict(presets or {}), one_of)
         return function
 
     return register

@@ -113,3 +113,14 @@ def test_an_experiment_knows_how_it_was_asked_for(tmp_path):
     assert (again.study, again.keys, again.seed, again.steps) == (run.study, run.keys, 3, 2)
     other = neighbour(run, {"T": 2.0})
     assert other.keys == run.keys | {"T": 2.0}
+
+
+def test_of_two_keys_that_say_the_same_the_given_one_unsets_the_other():
+    def made(*, beta: float | None = 0.5, kappa: float | None = None, seed: int = 0, warm: bool = False) -> None: ...
+
+    study = Study("made", made, {}, one_of=(("beta", "kappa"),))
+    assert study.normalise({}) == {"beta": 0.5, "kappa": None}
+    assert study.normalise({"kappa": 0.3}) == {"beta": None, "kappa": 0.3}
+    assert study.normalise({"kappa": 0.3, "beta": None}) == {"beta": None, "kappa": 0.3}
+    with pytest.raises(ValueError, match="give beta or kappa, not both"):
+        study.given({"beta": 0.5, "kappa": 0.3})
