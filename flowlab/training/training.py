@@ -103,8 +103,13 @@ class Training(Experiment):
     def _prepare(self) -> None:
         self.objective.prepare(self.density, self.target, fresh=self.step == 0, report=self._report)
 
+    @property
+    def progress(self) -> float:
+        """How much of the schedules is done, from 0 to 1."""
+        return self.step / self.steps
+
     def advance(self) -> dict[str, float]:
-        progress = self.step / self.steps
+        progress = self.progress
         couplings = self.annealing(progress) if self.annealing is not None else {}
         target = self.target.at(**couplings) if couplings else self.target
         if self.annealing is not None:
@@ -254,10 +259,9 @@ class Training(Experiment):
     def diagnose(self, n: int = 10_000, *, parts: Sequence[Part] | None = None) -> xr.Dataset:
         """What the layers and the latents say about the physics, from n samples, in one Dataset.
 
-        On a lattice of spins: entropies of the base's conditionals; what the first latents know; walls, free energy and
-        work layer by layer; what masks have in common; response, defects and domain walls. ``parts`` names some of
-        them, see :func:`flowlab.training.diagnose.diagnose`; those that need a flow are left out where there is none,
-        and refused where they are asked for. On a spin glass, what every layer does to the overlaps, see
+        On a lattice of spins, what :func:`flowlab.training.diagnose.diagnose` lists, or the ``parts`` that are named;
+        those that need a flow are left out where there is none, and refused where they are asked for. On a spin glass,
+        what every layer does to the overlaps, see
         :func:`flowlab.training.overlap_readings.of_layers`, and the entropies by ``place``.
         """
         step, density = self.reading()
@@ -322,6 +326,12 @@ class Training(Experiment):
         assert isinstance(other, Training)
         other.density.warm_start(self.reading()[1])
         return other
+
+    def grow(self, **changes: Any) -> Training:
+        """The same study, with further ``changes``, on a lattice of twice the side; see :meth:`at`."""
+        if not isinstance(L := self.keys.get("L"), int):
+            raise ValueError(f"only a study with a side L can grow, and {self.study or 'a run built by hand'} has none")
+        return self.at(L=2 * L, **changes)
 
     # on disk
 

@@ -16,5 +16,7 @@ DESCRIBE = {
     "trained_lam": ("quartic coupling trained at", "1"),
     "trained_mass": ("mass trained at", "1"),
     "stage": ("stage of training", "1"),
+    "stage_ess": ("effective sample size of the batch on the stage's own target", "1"),
+    "stage_acceptance": ("acceptance of the independence chain on the stage's own target", "1"),
     "wall_time": ("time spent", "s"),
 }

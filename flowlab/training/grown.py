@@ -1,0 +1,117 @@
+"""Training that begins on smaller lattices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from flowlab.core import Density, System
+from flowlab.training.batch import OF_DRAWS
+from flowlab.training.objectives import Objective
+from flowlab.training.training import Training
+
+
+class Grown(Training):
+    """Trains one density after the other, each warm-started from the one before it; the last is the run's own.
+
+    A sampler of a large lattice is thus grown from one of a small lattice whose weights it takes over (Singha et al.
+    2025, arXiv:2412.08472, algorithm 1). The records number the ``stage`` from 0 and hold ``stage_ess`` and
+    ``stage_acceptance`` of each; the bound and the ESS of the run's own target are NaN until its own stage.
+
+    Args:
+        before: the stages before the last, in order: trainings that have not begun and are not used otherwise.
+        target, density, objective, steps, training: of the last stage, see :class:`Training`.
+
+    Raises:
+        ValueError: for a stage that has begun.
+
+    >>> from flowlab.densities import MADE
+    >>> from flowlab.systems import Ising
+    >>> from flowlab.training import ReverseKL
+    >>> how = dict(steps=2, batch=50, learning_rate={"base": 1e-3})
+    >>> small = Training(Ising((2, 2), T=3.0), MADE((2, 2)), ReverseKL(), **how)
+    >>> run = Grown([small], Ising((4, 4), T=3.0), MADE((4, 4)), ReverseKL(), **how)
+    >>> [int(record["stage"]) for record in run.stream()]
+    [0, 0, 1, 1]
+    """
+
+    def __init__(
+        self,
+        before: Sequence[Training],
+        target: System,
+        density: Density,
+        objective: Objective,
+        *,
+        steps: int,
+        **training: Any,
+    ) -> None:
+        super().__init__(target, density, objective, steps=steps, **training)
+        if any(stage.step for stage in before):
+            raise ValueError("stages must not have begun: build them for this run")
+        self.before = tuple(before)
+        self.own_steps = self.steps
+        self.steps += sum(stage.steps for stage in self.before)
+
+    @property
+    def progress(self) -> float:
+        return (self.step - self.steps + self.own_steps) / self.own_steps
+
+    def stage(self, step: int) -> tuple[int, int]:
+        """The stage in which the step after ``step`` falls, and how many steps of it are done by then."""
+        for k, stage in enumerate(self.before):
+            if step < stage.steps:
+                return k, step
+            step -= stage.steps
+        return len(self.before), step
+
+    def advance(self) -> dict[str, float]:
+        k, done = self.stage(self.step)
+        stage = self.before[k] if k < len(self.before) else self
+        if done == 0 and k > 0:
+            stage.density.warm_start(self.before[k - 1].density)
+        if stage is self:
+            record = super().advance()
+        else:
+            stage.step = done
+            try:
+                record = stage.advance()
+            except FloatingPointError as error:
+                raise FloatingPointError(f"{error} (stage {k}, {stage.system.title})") from None
+        own = {"stage": float(k), "stage_ess": record["ess"], "stage_acceptance": record["acceptance"]}
+        if stage is not self:
+            record |= dict.fromkeys(
+                [name for name in (*OF_DRAWS, "energy_mean", "action_mean") if name in record], math.nan
+            )
+        return record | own
+
+    def _converged(self) -> bool:
+        return self.stage(max(self.step - 2 * self.patience, 0))[0] == len(self.before) and super()._converged()
+
+    def seconds_per_step(self) -> float:
+        """The mean over all stages."""
+        spent = sum(stage.steps * stage.seconds_per_step() for stage in self.before)
+        return (spent + self.own_steps * super().seconds_per_step()) / self.steps
+
+    def _publish(self) -> None:
+        """What the weights of the stage so far make on the final lattice."""
+        super()._publish()
+        k, _ = self.stage(max(self.step - 1, 0))
+        if k < len(self.before):
+            assert self._copy is not None
+            self._copy[2].warm_start(self.before[k].density)
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        k, _ = self.stage(max(self.step - 1, 0))
+        tensors, state = super().state_dict() if k == len(self.before) else self.before[k].state_dict()
+        return tensors, state | {"stage": k}
+
+    def load_state_dict(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        k = int(state["stage"])
+        if k == len(self.before):
+            super().load_state_dict(tensors, state)
+        else:
+            self.before[k].load_state_dict(tensors, state)
+        self._copy = None
