@@ -63,6 +63,30 @@ def checkerboard(shape: tuple[int, ...]) -> Tensor:
     return (x + y) % 2 == 0
 
 
+def parity(shape: tuple[int, ...], *, staggered: bool = False) -> Tensor:
+    """(*shape) booleans, True on one of two sublattices: the even sites (sum of coordinates), for even sides.
+
+    Args:
+        shape: even sides, in any number of dimensions.
+        staggered: the array holds the even sublattice of a lattice whose last side is twice as long, see
+            :class:`flowlab.systems.Decimated`; True on its rows of even first coordinate, which in two dimensions is a
+            checkerboard of that rotated lattice.
+
+    Raises:
+        ValueError: for a side that is odd (staggered: the first one).
+
+    >>> parity((2, 2)).tolist()
+    [[True, False], [False, True]]
+    >>> parity((4, 2), staggered=True)[:, 0].tolist()
+    [True, False, True, False]
+    """
+    sides = shape[:1] if staggered else shape
+    if not sides or any(side % 2 for side in sides):
+        raise ValueError(f"shape must have even sides to be split in two sublattices, got {tuple(shape)}")
+    coordinates = torch.meshgrid(*(torch.arange(side) for side in shape), indexing="ij")
+    return (coordinates[0] if staggered else torch.stack(coordinates).sum(0)) % 2 == 0
+
+
 def distances(shape: tuple[int, ...]) -> np.ndarray:
     """(n, m) Euclidean distance of each site from site (0, 0), the short way around the torus, in lattice spacings.
 

@@ -34,6 +34,7 @@ class Study:
         aliases: other spelling -> (key, conversion), e.g. beta -> (T, 1/beta).
         presets: name -> values of some keys, chosen together by ``preset=name``; what is given besides overrides them.
         one_of: groups of keys that say the same in other words, e.g. ("beta", "kappa"): to give one unsets the others.
+        own: defaults where several studies share a function; about: then, what this one is, in a line.
         sweep: whether it is many runs and returns a Dataset, see :func:`flowlab.sweep`.
     """
 
@@ -42,18 +43,20 @@ class Study:
     aliases: Mapping[str, tuple[str, Callable[[float], float]]]
     presets: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     one_of: tuple[tuple[str, ...], ...] = ()
+    own: Mapping[str, Scalar] = field(default_factory=dict)
+    about: str = ""
     sweep: bool = False
 
     @property
     def defaults(self) -> dict[str, Scalar]:
         """Every key with its default."""
         parameters = inspect.signature(self.function).parameters
-        return {name: p.default for name, p in parameters.items() if name not in NOT_KEYS}
+        return {name: p.default for name, p in parameters.items() if name not in NOT_KEYS} | dict(self.own)
 
     @property
     def summary(self) -> str:
-        """The first line of its docstring."""
-        return (inspect.getdoc(self.function) or "").split("\n")[0]
+        """What it is, in a line."""
+        return self.about or (inspect.getdoc(self.function) or "").split("\n")[0]
 
     def normalise(self, keys: Mapping[str, Any]) -> dict[str, Scalar]:
         """All keys of the study, the given ones as by ``given``, the others with their defaults."""
@@ -106,11 +109,14 @@ def study(
     aliases: Mapping[str, tuple[str, Callable[[float], float]]] | None = None,
     presets: Mapping[str, Mapping[str, Scalar]] | None = None,
     one_of: tuple[tuple[str, ...], ...] = (),
+    defaults: Mapping[str, Scalar] | None = None,
+    about: str = "",
 ) -> Callable[[Callable[..., Experiment]], Callable[..., Experiment]]:
     """Register a function of keyword arguments with defaults (JSON scalars) as a study; see :class:`Study`."""
 
     def register(function: Callable[..., Experiment]) -> Callable[..., Experiment]:
-        _studies[name] = Study(name, function, dict(aliases or {}), dict(presets or {}), one_of)
+        own = dict(defaults or {})
+        _studies[name] = Study(name, function, dict(aliases or {}), dict(presets or {}), one_of, own, about)
         return function
 
     return register

@@ -40,8 +40,10 @@ class RetrainPanel(Panel):
         self.retrained: list[Run] = []
         self._request: dict[str, Any] | None = None
         data = experiment.data
-        values = {key: as_float(getattr(experiment, "keys", {}).get(key)) for key in COUPLINGS}
-        values["T"] = as_float(data.attrs.get("T"))
+        keys = getattr(experiment, "keys", {})
+        values = {key: as_float(keys.get(key)) for key in COUPLINGS} | {"T": as_float(data.attrs.get("T"))}
+        if "beta" in keys and not isfinite(values["kappa"]):
+            values["beta"] = 2 * as_float(data.attrs.get("kappa"))
         self.coupling = next((key for key in COUPLINGS if isfinite(values[key])), "")
         known = bool(self.coupling)
         T = values[self.coupling] if known else 1.0
