@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
-from flowlab.core import System
 from flowlab.core.system import as_coupling
+from flowlab.systems.decimated import NearestNeighbour
 from flowlab.systems.lattice import check_shape
 
 CRITICAL_TEMPERATURE = 2.0 / math.log(1.0 + math.sqrt(2.0))
 
 
-class Ising(System):
+class Ising(NearestNeighbour):
     """Ising spins: E(s) = -J Σ_<xy> s_x s_y - h Σ_x s_x, ln weight = -E/T, k_B = 1.
 
     The sum runs over the 2N bonds of an n x m torus; on a side of length 2 each pair of neighbours has two bonds.
@@ -73,3 +75,23 @@ class Ising(System):
     def observables(self, x: Tensor) -> dict[str, Tensor]:
         """``energy_per_site`` E/N and ``magnetization`` Σs/N, each (n,)."""
         return {"energy_per_site": self.energy(x) / self.n_sites, "magnetization": x.mean((-1, -2))}
+
+    @property
+    def bond(self) -> Tensor:
+        """J/T."""
+        return self.couplings["J"] / self.couplings["T"]
+
+    def on_site(self, x: Tensor) -> Tensor:
+        """-h s/T at every site, the shape of x."""
+        return -(self.couplings["h"] / self.couplings["T"]).to(x.dtype) * x
+
+    def log_z_site(self, t: Tensor) -> Tensor:
+        """ln 2cosh(t + h/T), the shape of t."""
+        u = t + (self.couplings["h"] / self.couplings["T"]).to(t.dtype)
+        return softplus(2 * u, threshold=40.0) - u  # beyond 40 it is linear to double precision
+
+    def draw_site(self, t: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """Heat bath: a spin for each field t, +1 with probability 1 / (1 + exp(-2 (t + h/T)))."""
+        u = t + (self.couplings["h"] / self.couplings["T"]).to(t.dtype)
+        uniform = torch.rand(t.shape, generator=generator, dtype=t.dtype, device=t.device)
+        return torch.where(uniform < torch.sigmoid(2 * u), 1.0, -1.0).to(t.dtype)

@@ -53,38 +53,18 @@ def window(shape: tuple[int, ...], offsets: list[tuple[int, int]]) -> Tensor:
 
 
 def checkerboard(shape: tuple[int, ...]) -> Tensor:
-    """(n, m) booleans, True on the even sites (x + y even); both sides must be even.
+    """(*shape) booleans, True on the even sites (even sum of coordinates); all sides must be even.
 
     >>> checkerboard((2, 2)).tolist()
     [[True, False], [False, True]]
-    """
-    n, m = check_even_shape(shape)
-    y, x = torch.meshgrid(torch.arange(n), torch.arange(m), indexing="ij")
-    return (x + y) % 2 == 0
-
-
-def parity(shape: tuple[int, ...], *, staggered: bool = False) -> Tensor:
-    """(*shape) booleans, True on one of two sublattices: the even sites (sum of coordinates), for even sides.
-
-    Args:
-        shape: even sides, in any number of dimensions.
-        staggered: the array holds the even sublattice of a lattice whose last side is twice as long, see
-            :class:`flowlab.systems.Decimated`; True on its rows of even first coordinate, which in two dimensions is a
-            checkerboard of that rotated lattice.
-
-    Raises:
-        ValueError: for a side that is odd (staggered: the first one).
-
-    >>> parity((2, 2)).tolist()
-    [[True, False], [False, True]]
-    >>> parity((4, 2), staggered=True)[:, 0].tolist()
+    >>> checkerboard((4,)).tolist()
     [True, False, True, False]
     """
-    sides = shape[:1] if staggered else shape
-    if not sides or any(side % 2 for side in sides):
-        raise ValueError(f"shape must have even sides to be split in two sublattices, got {tuple(shape)}")
-    coordinates = torch.meshgrid(*(torch.arange(side) for side in shape), indexing="ij")
-    return (coordinates[0] if staggered else torch.stack(coordinates).sum(0)) % 2 == 0
+    sides = tuple(shape) if len(tuple(shape)) in (1, 3) else check_even_shape(shape)
+    if any(side < 2 or side % 2 for side in sides):
+        raise ValueError(f"shape must be even sides for a checkerboard, got {sides}")
+    coordinates = torch.meshgrid(*(torch.arange(side) for side in sides), indexing="ij")
+    return torch.stack(coordinates).sum(0) % 2 == 0
 
 
 def distances(shape: tuple[int, ...]) -> np.ndarray:

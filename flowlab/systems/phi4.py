@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from typing import Self
 
+import torch
 from torch import Tensor
 
-from flowlab.core import System
 from flowlab.core.system import as_coupling
+from flowlab.systems.decimated import NearestNeighbour
+from flowlab.systems.momentum import structure_factor_1
+from flowlab.systems.site_table import site_table
 
 DIMS = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
 
 
-class Phi4(System):
+class Phi4(NearestNeighbour):
     """Lattice phi^4: S(φ) = Σ_x [-2κ Σ_μ φ_x φ_{x+μ} + (1 - 2λ) φ_x² + λ φ_x⁴] + constant, ln weight = -S.
 
     The sum over μ runs over the positive directions; on a side of length 2 each pair of neighbours has two bonds. The
@@ -121,11 +124,37 @@ class Phi4(System):
         """(n, *shape) fields -> (n,): -S."""
         return -self.action(x)
 
+    def force(self, x: Tensor) -> Tensor:
+        """The gradient of log_weight, (n, *shape): 2κ Σ_±μ φ_{x±μ} - 2 (1 - 2λ) φ_x - 4λ φ_x³; differentiable itself.
+
+        >>> import torch
+        >>> Phi4((2, 2), kappa=0.25, lam=0.5).force(torch.ones(1, 2, 2)).flatten().tolist()
+        [0.0, 0.0, 0.0, 0.0]
+        """
+        kappa, lam = (self.couplings[name].to(x.dtype) for name in ("kappa", "lam"))
+        neighbours = sum(x.roll(step, side) for side in range(1, x.ndim) for step in (1, -1))
+        return 2 * kappa * neighbours - x * (2 - 4 * lam + 4 * lam * x.square())
+
     def observables(self, x: Tensor) -> dict[str, Tensor]:
-        """``action_per_site`` S/N, ``magnetization`` Σφ/N and ``phi_squared`` Σφ²/N, each (n,)."""
+        """``action_per_site`` S/N, ``magnetization`` Σφ/N, ``phi_squared`` Σφ²/N, ``structure_factor_1``; each (n,)."""
         sites = x.flatten(1)
         return {
             "action_per_site": self.action(x) / self.n_sites,
             "magnetization": sites.mean(1),
             "phi_squared": sites.square().mean(1),
+            "structure_factor_1": structure_factor_1(x),
         }
+
+    @property
+    def bond(self) -> Tensor:
+        """2κ."""
+        return 2 * self.couplings["kappa"]
+
+    def log_z_site(self, t: Tensor) -> Tensor:
+        """ln ∫ exp(tφ - V(φ)) dφ, the shape of t."""
+        lam = self.couplings["lam"]
+        return site_table(float(lam.detach()), t.device).log_z(t, lam)
+
+    def draw_site(self, t: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """A draw from exp(tφ - V(φ)) for each field t, the shape of t."""
+        return site_table(float(self.couplings["lam"].detach()), t.device).draw(t, generator=generator)

@@ -72,11 +72,20 @@ def test_shapes_that_are_no_lattice(shape: Any) -> None:
             function(shape)
 
 
-@pytest.mark.parametrize("shape", [(7, 8), (8, 7), (3, 3), (4,), (0, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(7, 8), (8, 7), (3, 3), (0, 2)], ids=str)
 def test_checkerboard_needs_even_sides(shape: Any) -> None:
     for function in (check_even_shape, checkerboard):
         with pytest.raises(ValueError, match="shape must be two even sides for a checkerboard, got"):
             function(shape)
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 4, 6)], ids=str)
+def test_neighbours_on_a_checkerboard_differ_in_any_dimension(shape: Any) -> None:
+    even = checkerboard(shape)
+    for side in range(len(shape)):
+        assert (even != even.roll(1, side)).all()
+    with pytest.raises(ValueError, match="even sides for a checkerboard"):
+        checkerboard((3, *shape[1:]))
 
 
 def test_checkerboard_error_names_the_shape() -> None:
