@@ -8,28 +8,36 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from flowlab.core import Flow, named_generator
+from flowlab.core import named_generator
+from flowlab.flows.coupling import Coupling, Network
+from flowlab.nn.field_network import FieldNetwork
 from flowlab.nn.mlp import MLP, Activation
 from flowlab.systems.lattice import checkerboard
 
 
-class AffineCoupling(Flow):
+class AffineCoupling(Coupling):
     """x_A = t(z_B) + z_A exp(s(z_B)), x_B = z_B, with ln|det dx/dz| = Σ_A s(z_B).
 
     s = tanh of one multilayer perceptron and t = another, each |B| inputs to |A| outputs (Dinh, Sohl-Dickstein and
     Bengio 2016, arXiv:1605.08803; for spin glasses, Hartnett and Mohseni 2020, arXiv:2001.00585, appendix A). The layer
-    starts near the identity. It has no flip symmetry: symmetrise the density instead.
+    starts near the identity.
+
+    With ``odd`` the shift t is an odd function and s an even one, so that the layer commutes with a flip of all fields,
+    exactly in floating point. Without it there is no flip symmetry: symmetrise the density instead.
 
     Args:
         mask: (*shape) booleans, True on A, the sites that are changed; B is the rest.
-        hidden: width of the hidden layers; None takes the number of sites N.
+        odd: whether f(-z) = -f(z).
+        network: "mlp", fully connected, or "conv", the same function of a window around every site of A.
+        windows: (|A|, k) site numbers for "conv"; None takes :func:`coupling_windows` of the mask.
+        hidden: width of the hidden layers; None takes the number of sites N, for "conv" 16.
         layers: number of hidden layers.
         activation: between the layers of both networks.
-        learned_scale: s = c tanh(...) with a trainable c at every site of A that starts at 1.
+        learned_scale: s = c tanh(...) with a trainable c at every site of A that starts at 1; for "conv" one c.
         generator: for the initial weights.
 
     Raises:
-        ValueError: for a mask that is not boolean, or that leaves A or B empty.
+        ValueError: for a mask that is not boolean, or that leaves A or B empty; windows that do not fit.
 
     >>> layer = AffineCoupling(torch.tensor([True, False, True, False]))
     >>> z = torch.ones(2, 4)
@@ -44,55 +52,57 @@ class AffineCoupling(Flow):
         self,
         mask: Tensor,
         *,
+        odd: bool = False,
+        network: Network = "mlp",
+        windows: Tensor | None = None,
         hidden: int | None = None,
         layers: int = 3,
         activation: Activation = "leaky_relu",
         learned_scale: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
-        if mask.dtype != torch.bool or mask.all() or not mask.any():
-            raise ValueError(
-                f"mask must be boolean with sites to change (True) and sites to read (False), got {mask.dtype} with "
-                f"{int((mask != 0).sum())} of {mask.numel()} sites to change"
+        super().__init__(mask, odd=odd)
+        generator = generator if generator is not None else named_generator(0, "affine")
+        if network == "mlp" and not odd and windows is None:
+            width = mask.numel() if hidden is None else hidden
+            self.network: MLP | FieldNetwork = MLP(
+                (len(self.read), *[width] * layers, len(self.changed)),
+                copies=2,
+                activation=activation,
+                output_gain=0.01,
+                generator=generator,
             )
-        self.shape = tuple(mask.shape)
-        changed, read = mask.flatten().nonzero().flatten(), (~mask).flatten().nonzero().flatten()
-        self.register_buffer("changed", changed, persistent=False)
-        self.register_buffer("read", read, persistent=False)
-        width = mask.numel() if hidden is None else hidden
-        self.network = MLP(
-            (len(read), *[width] * layers, len(changed)),
-            copies=2,
-            activation=activation,
-            output_gain=0.01,
-            generator=generator if generator is not None else named_generator(0, "affine"),
-        )
-        self.scale = nn.Parameter(torch.ones(len(changed))) if learned_scale else None
-
-    changed: Tensor
-    read: Tensor
+        else:
+            self.network = self._network(
+                network,
+                windows,
+                even=1,
+                odd=1,
+                hidden=hidden,
+                layers=layers,
+                activation=activation,
+                generator=generator,
+            )
+        scales = 1 if network == "conv" else len(self.changed)
+        self.scale = nn.Parameter(torch.ones(scales)) if learned_scale else None
 
     def _log_scale_and_shift(self, sites: Tensor) -> tuple[Tensor, Tensor]:
         """(n, N) -> s and t, each (n, |A|)."""
-        s, t = self.network(sites.index_select(1, self.read))
+        if isinstance(self.network, MLP):
+            s, t = self.network(sites.index_select(1, self.read))
+        else:
+            s, t = (head.squeeze(0).T for head in self._heads(self.network, sites))
         s = s.tanh()
         return s if self.scale is None else s * self.scale, t
 
-    def forward(self, z: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        sites = z.flatten(1)
+    def _move(self, own: Tensor, sites: Tensor, *, inverse: bool) -> tuple[Tensor, Tensor]:
         s, t = self._log_scale_and_shift(sites)
-        moved = torch.addcmul(t, sites.index_select(1, self.changed), s.exp())
-        return sites.index_copy(1, self.changed, moved).view_as(z), s.sum(1)
-
-    def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        sites = x.flatten(1)
-        s, t = self._log_scale_and_shift(sites)
-        moved = (sites.index_select(1, self.changed) - t) * (-s).exp()
-        return sites.index_copy(1, self.changed, moved).view_as(x), -s.sum(1)
+        if inverse:
+            return (own - t) * (-s).exp(), -s.sum(1)
+        return torch.addcmul(t, own, s.exp()), s.sum(1)
 
     def extra_repr(self) -> str:
-        return f"shape={self.shape}, {len(self.changed)} sites changed, learned_scale={self.scale is not None}"
+        return f"{super().extra_repr()}, learned_scale={self.scale is not None}"
 
 
 def complementary_masks(shape: Sequence[int], layers: int, *, generator: torch.Generator | None = None) -> list[Tensor]:
@@ -133,4 +143,23 @@ def checkerboard_masks(shape: tuple[int, ...], layers: int) -> list[Tensor]:
     [1, 0, 1]
     """
     even = checkerboard(shape)
+    return [even if i % 2 == 0 else ~even for i in range(layers)]
+
+
+def row_masks(shape: tuple[int, ...], layers: int) -> list[Tensor]:
+    """The rows of even and of odd y in turns: on the even sublattice of a square lattice they are its checkerboard.
+
+    Args:
+        shape: (L, M), L even; of a staggered array, in which (y, k) is the site (y, 2k + y % 2).
+        layers: how many masks.
+
+    Raises:
+        ValueError: unless there are two sides, the first of them even.
+
+    >>> row_masks((4, 2), 1)[0].int().tolist()
+    [[1, 1], [0, 0], [1, 1], [0, 0]]
+    """
+    if len(shape) != 2 or min(shape) < 1 or shape[0] % 2:
+        raise ValueError(f"shape must be two sides, the first of them even, for rows in turns, got {tuple(shape)}")
+    even = (torch.arange(shape[0]) % 2 == 0)[:, None].expand(shape).contiguous()
     return [even if i % 2 == 0 else ~even for i in range(layers)]
