@@ -3,7 +3,8 @@
 from flowlab.training.elbo import latent_bounds
 from flowlab.training.experiment import Experiment
 from flowlab.training.forward_kl import ForwardKL
-from flowlab.training.objectives import Objective, ReverseKL
+from flowlab.training.grown import Grown
+from flowlab.training.objectives import Objective, PathGradient, ReverseKL
 from flowlab.training.registry import experiment, load, studies, study, sweep_study
 from flowlab.training.simulation import Simulation
 from flowlab.training.sweep import sweep
@@ -13,7 +14,9 @@ from flowlab.training.workers import SweepError
 __all__ = [
     "Experiment",
     "ForwardKL",
+    "Grown",
     "Objective",
+    "PathGradient",
     "ReverseKL",
     "Simulation",
     "SweepError",

@@ -8,11 +8,15 @@ import numpy as np
 import torch
 
 from flowlab.core import System
+from flowlab.systems.decimated import Decimated
 from flowlab.training.arrays import to_array
 from flowlab.training.objectives import Loss
 from flowlab.training.physical import log_z_offset
 
 OF_DRAWS = ("log_z_bound", "log_z_bound_error", "ess", "acceptance", "log_q_mean")
+
+RESTORED = 64
+"""Draws of a decimated target that get their other sites at every step, for the mean energy or action."""
 
 
 def of_draws(log_weight: np.ndarray, log_q: np.ndarray) -> dict[str, float]:
@@ -33,24 +37,28 @@ def of_draws(log_weight: np.ndarray, log_q: np.ndarray) -> dict[str, float]:
     }
 
 
-def of_loss(loss: Loss, target: System, *, annealed: bool) -> dict[str, float]:
+def of_loss(loss: Loss, target: System, *, annealed: bool, generator: torch.Generator | None) -> dict[str, float]:
     """How good the draws of a loss are for the final target; NaN for a step that drew none.
 
     Args:
         loss: with the log weights at what was trained on.
         target: the final one.
         annealed: whether these differ.
+        generator: for the sites that a decimated target does not have.
     """
     mean = "energy_mean" if "T" in target.couplings else "action_mean"
     if loss.draw is None or loss.log_weight is None:
         return dict.fromkeys([*OF_DRAWS, mean], math.nan)
-    log_weight = loss.log_weight
-    if annealed:
-        with torch.no_grad():
-            log_weight = target.log_weight(loss.draw.x)
+    x, log_weight = loss.draw.x, loss.log_weight
+    with torch.no_grad():
+        if annealed:
+            log_weight = target.log_weight(x)
+        whole = log_weight
+        if isinstance(target, Decimated):
+            whole = target.parent.log_weight(target.restore(x[:RESTORED], generator=generator)[0])
     metrics = of_draws(to_array(log_weight), to_array(loss.draw.log_q))
     metrics["log_z_bound"] += log_z_offset(target)
-    return metrics | {mean: -float(log_weight.mean()) * float(target.couplings.get("T", 1.0))}
+    return metrics | {mean: -float(whole.mean()) * float(target.couplings.get("T", 1.0))}
 
 
 def trained_at(target: System) -> dict[str, float]:

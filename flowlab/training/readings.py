@@ -150,6 +150,7 @@ def evaluate(
         n_sites=parent.n_sites,
         T=attrs.get("T"),
         domain=parent.domain,
+        side=max(parent.shape),
         log_z_exact=None if log_z_exact is None or np.isnan(log_z_exact) else log_z_exact,
         target_samples=None if reference is None else on_samples_of_the_target(density, target, reference, generator),
         rng=np.random.default_rng(generator.initial_seed()),

@@ -121,7 +121,7 @@ class Training(Experiment):
         value = float(loss.loss)
         if not (math.isfinite(grad_norm) and math.isfinite(value)):
             raise FloatingPointError(self._diverged(value, grad_norm))
-        return of_loss(loss, self.target, annealed=bool(couplings)) | {
+        return of_loss(loss, self.target, annealed=bool(couplings), generator=self.generator) | {
             "loss": value,
             "grad_norm": grad_norm,
             "learning_rate": learning_rate,

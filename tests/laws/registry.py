@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import flowlab as fl
 from flowlab.core import named_generator
-from flowlab.flows import coarse_to_fine, partitions
+from flowlab.flows import checkerboard_masks, coarse_to_fine, partitions, row_masks
 from flowlab.flows.affine import complementary_masks
 from flowlab.systems.lattice import checkerboard
 
@@ -102,6 +102,16 @@ def linear() -> fl.Linear:
     return fl.Linear.from_covariance(spread @ spread.T + torch.eye(8), SHAPE)
 
 
+def coupled(
+    kind: Callable[..., fl.Flow],
+    layers: int = 1,
+    masks: Callable[..., list[Tensor]] = checkerboard_masks,
+    **options: object,
+) -> list[fl.Flow]:
+    made = [kind(m, generator=named_generator(6, "law", i), **options) for i, m in enumerate(masks(SHAPE, layers))]
+    return [shaken(layer, 0.1) for layer in made]
+
+
 REAL_FLOWS: dict[str, Callable[[], fl.Flow]] = {
     "scaled": lambda: Scaled(SHAPE),
     "affine": lambda: affine(1)[0],
@@ -110,6 +120,22 @@ REAL_FLOWS: dict[str, Callable[[], fl.Flow]] = {
     ),
     "linear": linear,
     "composed affine and linear": lambda: fl.Composed([*affine(4), linear()]),
+    "additive": lambda: coupled(fl.AdditiveCoupling)[0],
+    "odd additive": lambda: coupled(fl.AdditiveCoupling, odd=True)[0],
+    "odd affine": lambda: [shaken(fl.AffineCoupling(checkerboard(SHAPE), odd=True, layers=1), 0.1)][0],
+    "spline": lambda: coupled(fl.SplineCoupling)[0],
+    "odd spline": lambda: coupled(fl.SplineCoupling, odd=True)[0],
+    "odd spline by convolution": lambda: coupled(fl.SplineCoupling, odd=True, network="conv")[0],
+    "rescaling": lambda: fl.Rescaling(SHAPE, 0.7),
+    "spectral": lambda: shaken(fl.SpectralScaling(SHAPE), 0.3),
+    "staggered spectral": lambda: shaken(fl.SpectralScaling(SHAPE, 0.4, staggered=True), 0.3),
+    "odd splines over a staggered spectrum": lambda: fl.Composed(
+        [
+            fl.SpectralScaling(SHAPE, staggered=True),
+            *coupled(fl.SplineCoupling, 2, row_masks, odd=True),
+            fl.Rescaling(SHAPE),
+        ]
+    ),
     "composed scaled": lambda: fl.Composed([Scaled(SHAPE), Scaled(SHAPE)]),
 }
 
@@ -192,6 +218,12 @@ SYSTEMS: dict[str, Callable[[], fl.System]] = {
     "potts antiferromagnet": lambda: fl.Potts((3, 5), T=1.1, q=4, J=-1.0),
     "triangular antiferromagnet": lambda: fl.TriangularIsing((3, 6), T=0.8),
     "triangular ferromagnet": lambda: fl.TriangularIsing((3, 4), T=3.0, J=1.0),
+    "decimated ising": lambda: fl.Ising(SHAPE, T=2.0).decimate(),
+    "decimated ising in a field": lambda: fl.Ising(SHAPE, T=1.7, h=0.3).decimate(),
+    "phi4": lambda: fl.Phi4(SHAPE, 0.2, 0.5),
+    "phi4 in the form of beta": lambda: fl.Phi4.from_beta((2, 2, 4), 0.4, 0.5),
+    "decimated phi4": lambda: fl.Phi4(SHAPE, 0.2, 0.5).decimate(),
+    "free field": lambda: fl.FreeField(SHAPE, 0.7),
     "edwards-anderson": lambda: fl.SpinGlass.edwards_anderson((8, 8), T=1.1, seed=1),
     "edwards-anderson in 3d": lambda: fl.SpinGlass.edwards_anderson((2, 3, 2), T=1.1, seed=1, kind="pm1"),
 }

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import flowlab as fl
 from tests.laws.registry import SYSTEMS
 
 
@@ -15,6 +16,8 @@ def spins(system, n=20):
     generator = torch.Generator().manual_seed(0)
     if system.domain == "potts":
         return torch.randint(0, system.q, (n, *system.shape), generator=generator).double()
+    if system.domain == "real":
+        return torch.randn(n, *system.shape, generator=generator, dtype=torch.float64)
     return torch.where(torch.rand(n, *system.shape, generator=generator, dtype=torch.float64) < 0.5, -1.0, 1.0).double()
 
 
@@ -41,15 +44,26 @@ def test_gradient_is_that_of_finite_differences(system):
 
 
 def test_at_changes_one_coupling_and_leaves_the_rest(system):
-    T = torch.tensor(3.3, dtype=torch.float64, requires_grad=True)
-    other = system.at(T=T)
     x = spins(system)
-    torch.testing.assert_close(other.log_weight(x) * 3.3, system.log_weight(x) * float(system.couplings["T"]))
-    other.log_weight(x).sum().backward()
-    torch.testing.assert_close(T.grad, -other.log_weight(x).sum().detach() / 3.3)
-    assert float(system.couplings["T"]) != 3.3 and set(other.couplings) == set(system.couplings)
+    for name, value in system.couplings.items():
+        here = float(value)
+
+        def total(new, name=name):
+            return system.at(**{name: new}).log_weight(x).sum()
+
+        new = torch.tensor(here + 0.01, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(total, (new,), rtol=1e-4)
+        other = system.at(**{name: new})
+        assert float(system.couplings[name]) == here and set(other.couplings) == set(system.couplings)
     with pytest.raises(ValueError, match="has the couplings"):
         system.at(gamma=1.0)
+
+
+def test_at_another_temperature_scales_the_weight(system):
+    if "T" not in system.couplings or isinstance(system, fl.Representation):
+        pytest.skip("no temperature of the whole weight")
+    x, T = spins(system), float(system.couplings["T"])
+    torch.testing.assert_close(system.at(T=3.3).log_weight(x) * 3.3, system.log_weight(x) * T)
 
 
 def test_couplings_are_no_state(system):
