@@ -5,6 +5,7 @@ from flowlab.exact.kaufman import IsingExact, kaufman
 from flowlab.exact.onsager import OnsagerExact, critical_temperature, onsager
 from flowlab.exact.overlaps import overlap_distribution
 from flowlab.exact.partition_function import log_z
+from flowlab.exact.phi4 import TransferLogZ, phi4_log_z
 from flowlab.exact.potts import PottsMoments, enumerate_potts, enumerate_potts_log_z, potts_configurations
 from flowlab.exact.sherrington_kirkpatrick import replica_symmetric_free_energy
 from flowlab.exact.transfer_matrix import transfer_log_z
@@ -14,6 +15,7 @@ __all__ = [
     "OnsagerExact",
     "PottsMoments",
     "SpinMoments",
+    "TransferLogZ",
     "configurations",
     "critical_temperature",
     "distribution",
@@ -25,6 +27,7 @@ __all__ = [
     "log_z",
     "onsager",
     "overlap_distribution",
+    "phi4_log_z",
     "potts_configurations",
     "replica_symmetric_free_energy",
     "transfer_log_z",

@@ -6,12 +6,18 @@ from functools import singledispatch
 
 from flowlab.core import Representation, System
 from flowlab.exact.enumeration import MAX_SITES, enumerate_log_z
+from flowlab.exact.free_field import free_field_log_z
 from flowlab.exact.kaufman import kaufman
+from flowlab.exact.phi4 import phi4_log_z
 from flowlab.exact.potts import MAX_CONFIGURATIONS, enumerate_potts_log_z
 from flowlab.exact.transfer_matrix import MAX_ROW_STATES, transfer_log_z
 from flowlab.systems import Ising
+from flowlab.systems.free_field import FreeField
+from flowlab.systems.phi4 import Phi4
 from flowlab.systems.potts import Potts
 from flowlab.systems.triangular import TriangularIsing
+
+PHI4_STATES, PHI4_ERROR = 6**8, 1e-3
 
 
 @singledispatch
@@ -20,6 +26,8 @@ def log_z(system: System) -> float | None:
 
     A representation takes its parent's, an Ising lattice without field Kaufman's, Potts and triangular lattices with a
     short side that of the transfer matrix, any other spin system of at most 24 sites is enumerated (seconds at 24).
+    A free field has a closed form, phi^4 the transfer matrix where two seconds of it give ln Z to 1e-3, which around
+    the transition is up to 8 x 8 (:func:`~flowlab.exact.phi4.phi4_log_z` says the error, and goes further).
     ``log_z.register`` adds an answer for another class of systems.
 
     >>> from flowlab.systems import Ising
@@ -62,6 +70,20 @@ def _(system: TriangularIsing) -> float | None:
         except ArithmeticError:  # frustrated and cold
             pass
     return log_z.dispatch(System)(system)
+
+
+@log_z.register
+def _(system: FreeField) -> float | None:
+    return free_field_log_z(system)
+
+
+@log_z.register
+def _(system: Phi4) -> float | None:
+    free = float(system.couplings["lam"].detach()) == 0
+    if not free and 6 ** (system.n_sites // max(system.shape)) > PHI4_STATES:
+        return None
+    value, error = phi4_log_z(system, tolerance=1e-6, max_states=PHI4_STATES)
+    return value if error < PHI4_ERROR else None
 
 
 @log_z.register

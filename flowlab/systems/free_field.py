@@ -83,14 +83,14 @@ class FreeField(System):
 
     def propagator(self) -> Tensor:
         """(*shape) float64 G(x) = <φ_0 φ_x>."""
-        return torch.fft.ifftn(self.momentum_propagator()).real
+        position: Tensor = torch.fft.ifftn(self.momentum_propagator())
+        return position.real
 
-    def sample(
-        self, n: int, *, generator: torch.Generator | None = None, dtype: torch.dtype | None = None
-    ) -> Tensor:
+    def sample(self, n: int, *, generator: torch.Generator | None = None, dtype: torch.dtype | None = None) -> Tensor:
         """(n, *shape) independent exact draws: white noise times √G̃ in momentum space."""
         device = self.couplings["mass"].device
         noise = torch.randn((n, *self.shape), generator=generator, dtype=dtype, device=device)
         sides = tuple(range(1, noise.ndim))
         half = self.momentum_propagator().sqrt().to(noise.dtype)[..., : self.shape[-1] // 2 + 1]
-        return torch.fft.irfftn(torch.fft.rfftn(noise, dim=sides) * half, s=self.shape, dim=sides)
+        x: Tensor = torch.fft.irfftn(torch.fft.rfftn(noise, dim=sides) * half, s=self.shape, dim=sides)
+        return x
