@@ -1,16 +1,21 @@
 """Numbers with errors, from plain arrays: importance weights, mode dropping, the independence chain, observables."""
 
+from flowlab.estimators.chains import ChainEstimate, chain_agreement, chain_mean, chain_observables
 from flowlab.estimators.correlation import correlation_function
+from flowlab.estimators.correlation_length import CorrelationLength
 from flowlab.estimators.divergences import divergences
 from flowlab.estimators.entropy import conditional_entropy
 from flowlab.estimators.evaluation import LowESSWarning, columns, evaluation, scalars
+from flowlab.estimators.fields import equation_of_motion, field_observables, momentum_two_point, time_slices, two_point
 from flowlab.estimators.gamma import mean, tau_int
 from flowlab.estimators.independence import (
     Chain,
     acceptance,
     independence_chain,
     longest_rejection_run,
+    rejection_run_distribution,
     rejection_runs,
+    tau_int_bound,
     tau_int_rejections,
 )
 from flowlab.estimators.mode_collapse import ModeCollapse, mode_collapse
@@ -38,6 +43,8 @@ from flowlab.estimators.weights import Estimate, ess, log_z, log_z_bound, reweig
 
 __all__ = [
     "Chain",
+    "ChainEstimate",
+    "CorrelationLength",
     "Estimate",
     "ForwardCheck",
     "LowESSWarning",
@@ -47,13 +54,18 @@ __all__ = [
     "Thermalisation",
     "Triangles",
     "acceptance",
+    "chain_agreement",
+    "chain_mean",
+    "chain_observables",
     "columns",
     "conditional_entropy",
     "correlation_function",
     "divergences",
     "effective_mode_dropping",
+    "equation_of_motion",
     "ess",
     "evaluation",
+    "field_observables",
     "forward_check",
     "independence_chain",
     "log_z",
@@ -65,8 +77,10 @@ __all__ = [
     "magnetization_observables",
     "mean",
     "mode_collapse",
+    "momentum_two_point",
     "overlap_distribution",
     "overlaps",
+    "rejection_run_distribution",
     "rejection_runs",
     "reweighted",
     "scalars",
@@ -76,10 +90,13 @@ __all__ = [
     "swap_acceptance",
     "symmetry_breaking",
     "tau_int",
+    "tau_int_bound",
     "tau_int_rejections",
     "thermalisation",
     "thermodynamics",
+    "time_slices",
     "total_variation",
     "triangle_fractions",
     "triangles",
+    "two_point",
 ]

@@ -12,8 +12,9 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from flowlab.estimators import gamma, independence, weights
+from flowlab.estimators.fields import field_observables
 from flowlab.estimators.mode_dropping import effective_mode_dropping, forward_check
-from flowlab.estimators.spins import magnetization_observables, spin_observables
+from flowlab.estimators.spins import spin_observables
 from flowlab.estimators.weights import Estimate, FloatArray
 
 LOW_ESS = 0.01
@@ -44,6 +45,9 @@ LONG_NAMES = {  # name -> (long_name, units)
     "susceptibility": ("susceptibility N<m²>", "1"),
     "susceptibility_connected": ("connected susceptibility N(<m²> - <|m|>²)", "1"),
     "binder": ("Binder cumulant 1 - <m⁴>/(3<m²>²)", "1"),
+    "phi_squared": ("field squared per site", "1"),
+    "structure_factor_1": ("|φ̃(q)|²/N at the smallest wave number, mean over the axes", "1"),
+    "correlation_length": ("second-moment correlation length", "lattice spacings"),
 }
 
 
@@ -59,6 +63,7 @@ def evaluation(
     n_sites: int,
     T: float | None = None,
     domain: str = "spin",
+    side: int | None = None,
     log_z_exact: float | None = None,
     target_samples: tuple[ArrayLike, ArrayLike] | None = None,
     rng: np.random.Generator,
@@ -68,12 +73,12 @@ def evaluation(
 
     Always: ``log_z, log_z_bound, log_z_exact, ess, emdm, acceptance, tau_int, tau_int_rejections,
     longest_rejection_run``, and every observable reweighted under its own name. With ``magnetization`` among them also
-    ``abs_magnetization, susceptibility, susceptibility_connected, binder``; with T also ``free_energy,
-    free_energy_bound`` and their ``_per_site``; with T, ``energy_per_site`` and ``magnetization`` also
-    ``specific_heat``. ``tau_int`` is that of the observable with the largest one, named in its attribute
-    ``observable``. With ``target_samples`` also the forward check: ``forward_log_z, forward_log_z_upper, forward_kl,
-    forward_ess``, which see the modes that q drops. Variables carry ``long_name`` and ``units``, and a ``reason`` where
-    they are NaN.
+    ``abs_magnetization, susceptibility, susceptibility_connected, binder``, and with ``structure_factor_1`` besides
+    ``correlation_length``; with T also ``free_energy, free_energy_bound`` and their ``_per_site``; with T,
+    ``energy_per_site`` and ``magnetization`` also ``specific_heat``. ``tau_int`` is that of the observable with the
+    largest one, named in its attribute ``observable``. With ``target_samples`` also the forward check:
+    ``forward_log_z, forward_log_z_upper, forward_kl, forward_ess``, which see the modes that q drops. Variables carry
+    ``long_name`` and ``units``, and a ``reason`` where they are NaN.
 
     Args:
         log_weight: (n,) ln of the target's unnormalised weight on independent draws from q, in nats.
@@ -82,6 +87,7 @@ def evaluation(
         n_sites: number of sites N.
         T: temperature in units of J / k_B; needed for spins.
         domain: "spin", "potts" or "real".
+        side: L, the longest side of the lattice, for ``correlation_length``.
         log_z_exact: the exact ln Z in nats, or None where unknown.
         target_samples: (log_weight_p, log_q_p) on independent samples of the target, for the forward check, and for
             ``emdm`` where ln Z is not known.
@@ -134,8 +140,9 @@ def evaluation(
         for name, estimate in forward_check(*target_samples)._asdict().items():
             variables |= _variables(f"forward_{name}", estimate)
     variables |= _chain_variables(log_w, values, rng)
-    for name, estimate in _observable_estimates(log_w, values, n_sites, T).items():
-        variables |= _variables(name, estimate, reason="every magnetization is zero")
+    for name, estimate in _observable_estimates(log_w, values, n_sites, T, side).items():
+        what = "the two-point function does not fall" if name == "correlation_length" else "every magnetization is zero"
+        variables |= _variables(name, estimate, reason=what)
 
     notes = []
     if ess.value < LOW_ESS:
@@ -195,14 +202,14 @@ def _chain_variables(
 
 
 def _observable_estimates(
-    log_w: FloatArray, observables: Mapping[str, FloatArray], n_sites: int, T: float | None
+    log_w: FloatArray, observables: Mapping[str, FloatArray], n_sites: int, T: float | None, side: int | None
 ) -> dict[str, Estimate]:
     found = {name: weights.reweighted(log_w, values) for name, values in observables.items()}
     m, e = observables.get("magnetization"), observables.get("energy_per_site")
     if m is not None and e is not None and T is not None:
         found |= spin_observables(log_w, e, m, n_sites, T)
     elif m is not None:
-        found |= magnetization_observables(log_w, m, n_sites)
+        found |= field_observables(log_w, observables, n_sites, side)
     return found
 
 

@@ -138,6 +138,39 @@ def tau_int_rejections(accepted: ArrayLike) -> Estimate:
     return Estimate(0.5 + value, error)
 
 
+def tau_int_bound(acceptance: Estimate) -> Estimate:
+    """The lower bound 1/A - 1/2 of :func:`tau_int_rejections` from the mean acceptance A, in steps.
+
+    Reached where every configuration is left equally fast: E[1/a(x)] >= 1/E[a(x)]. NaN where nothing was accepted.
+
+    Args:
+        acceptance: A in [0, 1] and its error, e.g. of :func:`acceptance`.
+
+    Source: L. Del Debbio, J. Marsh Rossney, M. Wilson, arXiv:2105.12481 (2021), eq. 14.
+
+    >>> tau_int_bound(Estimate(0.5, 0.01))
+    Estimate(value=1.5, error=0.04)
+    """
+    A, error = acceptance
+    return Estimate(1 / A - 0.5, error / A**2) if A > 0 else Estimate(np.nan, np.nan)
+
+
+def rejection_run_distribution(accepted: ArrayLike) -> NDArray[np.float64]:
+    """(longest + 1,) the fraction of all acceptances that r rejections came before, at index r; sums to 1.
+
+    Rejections after the last acceptance are left out. Empty where nothing was accepted.
+
+    Args:
+        accepted: (n,) booleans, one a proposal.
+
+    >>> rejection_run_distribution([True, False, False, True, True, False]).round(3).tolist()
+    [0.667, 0.0, 0.333]
+    """
+    at = np.flatnonzero(_decisions(accepted))
+    counts = np.bincount(np.diff(at, prepend=-1) - 1)
+    return counts / max(at.size, 1)
+
+
 def _decisions(accepted: ArrayLike) -> NDArray[np.bool_]:
     array = np.asarray(accepted)
     if array.ndim != 1 or array.size < 1 or array.dtype != np.bool_:

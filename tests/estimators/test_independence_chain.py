@@ -16,6 +16,8 @@ from flowlab.estimators import (
     tau_int,
     tau_int_rejections,
 )
+from flowlab.estimators.independence import rejection_run_distribution, tau_int_bound
+from flowlab.estimators.weights import Estimate
 
 
 def accept(states):
@@ -162,3 +164,29 @@ def test_decisions_must_be_booleans():
         rejection_runs([0, 1, 1])
     with pytest.raises(ValueError, match="one axis of booleans"):
         tau_int_rejections(np.zeros(0, dtype=bool))
+
+
+def test_the_bound_from_the_acceptance_lies_below_the_rejections():
+    log_w = np.random.default_rng(7).normal(0, 1.2, 20_000)
+    chain = independence_chain(log_w, np.random.default_rng(8))
+    bound, found = tau_int_bound(acceptance(log_w)), tau_int_rejections(chain.accepted)
+    assert found.value > bound.value + 4 * np.hypot(bound.error, found.error)
+    even = np.where(np.random.default_rng(9).random(20_000) < 0.5, 0.0, -np.inf)  # every state is left equally fast
+    bound, found = (
+        tau_int_bound(acceptance(even)),
+        tau_int_rejections(independence_chain(even, np.random.default_rng(1)).accepted),
+    )
+    assert abs(found.value - bound.value) < 4 * np.hypot(bound.error, found.error)
+    assert np.isnan(tau_int_bound(Estimate(0.0, 0.0))).all()
+
+
+def test_distribution_of_rejection_runs():
+    accepted = np.random.default_rng(10).random(40_000) < 0.25
+    found = rejection_run_distribution(accepted)
+    assert found.sum() == pytest.approx(1)
+    exact = 0.25 * 0.75 ** np.arange(8)
+    assert (np.abs(found[:8] - exact) < 4 * np.sqrt(exact / accepted.sum())).all()
+    runs = rejection_runs(np.append(accepted, True))
+    assert found[1:] @ np.arange(1, len(found)) * accepted.sum() <= runs.sum()
+    assert rejection_run_distribution([False, False]).size == 0
+    assert rejection_run_distribution([True]).tolist() == [1.0]
