@@ -1,0 +1,106 @@
+"""Global proposals and local updates in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowlab.core import MarkovChain
+from flowlab.mcmc.independence import IndependenceMetropolis, IndependenceState
+from flowlab.mcmc.tensor_chain import TensorChain, opened, seeded
+
+
+class MixedState(NamedTuple):
+    """What the chains carry: the state of the proposals, and that of the local chain."""
+
+    independence: IndependenceState
+    local: Any
+
+    @property
+    def configurations(self) -> Tensor:
+        """(n, *shape) spins or fields."""
+        return self.independence.configurations
+
+
+class MixedInfo(NamedTuple):
+    """What one looks at after a step.
+
+    Attributes:
+        accepted: (n,) whether the proposal was accepted.
+        acceptance: (n,) with which probability.
+        local: what the local chain says of its last step.
+    """
+
+    accepted: Tensor
+    acceptance: Tensor
+    local: Any
+
+
+class Mixed(TensorChain[MixedState, MixedInfo]):
+    """A proposal from a density, then ``local_steps`` of a local chain, for n chains at once.
+
+    Local steps free a chain from a configuration that the density draws too rarely, at which proposals alone would be
+    rejected for long; the proposals make the jumps that local steps cannot.
+
+    Args:
+        independence: the proposals.
+        local: a chain of the same system, such as HMC for fields and a heat bath for spins; its state is a NamedTuple
+            with ``configurations``.
+        local_steps: of it after each proposal.
+
+    Raises:
+        ValueError: for two systems, or local_steps below 1.
+
+    Source: the remedy that L. Del Debbio, J. Marsh Rossney, M. Wilson 2021 (arXiv:2105.12481) point to.
+    """
+
+    def __init__(
+        self, independence: IndependenceMetropolis, local: MarkovChain[Any, Any], *, local_steps: int = 1
+    ) -> None:
+        other = getattr(local, "system", independence.system)
+        if other.title != independence.system.title:
+            raise ValueError(f"both chains must sample one system, got {independence.system.title} and {other.title}")
+        if local_steps < 1:
+            raise ValueError(f"local_steps must be at least 1, got {local_steps}")
+        self.independence, self.local, self.local_steps = independence, local, int(local_steps)
+        self.system, self.tuning = independence.system, -(-getattr(local, "tuning", 0) // local_steps)
+
+    def init(self, n: int, *, generator: torch.Generator | None = None) -> MixedState:
+        """n chains that start at draws of the density."""
+        own = seeded(generator)
+        return MixedState(self.independence.init(n, generator=own), self.local.init(n, generator=own))
+
+    def step(self, state: MixedState) -> tuple[MixedState, MixedInfo]:
+        """One proposal and ``local_steps`` local steps for every chain."""
+        state_of_proposals, info = self.independence.step(state.independence)
+        local, local_info = _moved(state.local, state_of_proposals.configurations), None
+        for _ in range(self.local_steps):
+            local, local_info = self.local.step(local)
+        x = torch.as_tensor(local.configurations).to(state.configurations.dtype)
+        own = opened(state_of_proposals.rng)
+        new = state_of_proposals._replace(configurations=x, log_w=self.independence.log_w(x, own), rng=own.get_state())
+        return MixedState(new, local), MixedInfo(info.accepted, info.acceptance, local_info)
+
+    def state_dict(self, state: MixedState) -> dict[str, Tensor]:
+        """The tensors of a state by name, those of the local chain under ``local.``."""
+        chain: Any = self.local
+        local = {f"local.{name}": torch.as_tensor(value) for name, value in chain.state_dict(state.local).items()}
+        return self.independence.state_dict(state.independence) | local
+
+    def load_state_dict(self, tensors: Mapping[str, Any]) -> MixedState:
+        """The state again; see :meth:`.TensorChain.load_state_dict`."""
+        chain: Any = self.local
+        local = {name.removeprefix("local."): tensors[name] for name in tensors if name.startswith("local.")}
+        return MixedState(self.independence.load_state_dict(tensors), chain.load_state_dict(local))
+
+
+def _moved(state: Any, x: Tensor) -> Any:
+    """A local chain's state at other configurations, in its own kind of array."""
+    old = state.configurations
+    if isinstance(old, np.ndarray):
+        return state._replace(configurations=x.numpy().astype(old.dtype))
+    return state._replace(configurations=x.to(old.dtype))
