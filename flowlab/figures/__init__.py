@@ -2,6 +2,7 @@
 
 from plotly.graph_objects import Figure
 
+from flowlab.figures.chains import chain_overview
 from flowlab.figures.defects import defect_overview, defect_strip, measure_defect
 from flowlab.figures.entropy import conditional_entropy
 from flowlab.figures.latent import latent_flip, latent_information, latent_overview
@@ -26,6 +27,7 @@ __all__ = [
     "Figure",
     "LiveFigure",
     "bound_by_layer",
+    "chain_overview",
     "conditional_entropy",
     "configuration",
     "correlation",

@@ -1,5 +1,6 @@
 """Objectives, optimisation, and the Experiment that streams them to disk."""
 
+from flowlab.training.chain_run import ChainRun
 from flowlab.training.elbo import latent_bounds
 from flowlab.training.experiment import Experiment
 from flowlab.training.forward_kl import ForwardKL
@@ -12,6 +13,7 @@ from flowlab.training.training import Training
 from flowlab.training.workers import SweepError
 
 __all__ = [
+    "ChainRun",
     "Experiment",
     "ForwardKL",
     "Grown",

@@ -1,27 +1,21 @@
-"""Markov chains as experiments: energies and configurations, streamed."""
+"""Parallel tempering as an experiment: energies and configurations, streamed."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
-from torch import Tensor
 
 from flowlab.core import System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.mcmc import ParallelTempering
-from flowlab.training.experiment import Experiment
-from flowlab.training.process import Cadence, torch_threads
-from flowlab.training.registry import neighbour
-from flowlab.training.store import Store
+from flowlab.training.markov_run import MarkovRun
+from flowlab.training.process import torch_threads
 from flowlab.training.tempered import Tempered, pack
 
 
-class Simulation(Experiment):
+class Simulation(MarkovRun):
     """Parallel tempering of a spin system as a run: seeded, streamed, stoppable, resumable.
 
     A step is some steps of the chain and one measurement of all energies. ``data`` has the dims ``step, replica,
@@ -54,21 +48,24 @@ class Simulation(Experiment):
         seed: int = 0,
         threads: int = 1,
     ) -> None:
-        super().__init__(system, system, steps=steps, seed=seed, threads=threads)
-        if not 0 <= discard < 1:
-            raise ValueError(f"discard must lie in [0, 1), a fraction of the run, got {discard}")
-        if keep_every < 1 or every < 1:
-            raise ValueError(f"every and keep_every must be at least 1, got {every} and {keep_every}")
+        super().__init__(
+            system,
+            chain,
+            chain.init(generator=named_generator(seed, "chain")),
+            steps=steps,
+            every=every,
+            keep_every=keep_every,
+            discard=discard,
+            seed=seed,
+            threads=threads,
+        )
         missing = sorted(set(temperatures) - set(chain.temperatures))
         if missing:
             raise ValueError(f"the chain has no temperature {missing}, it has {list(chain.temperatures)}")
-        self.chain, self.every, self.keep_every, self.discard = chain, int(every), int(keep_every), float(discard)
         self.temperatures = tuple(sorted(temperatures))
         self._kept = [chain.temperatures.index(T) for T in self.temperatures]
-        self._chain_state = chain.init(generator=named_generator(seed, "chain"))
         self._energies: list[np.ndarray] = []
         self._bits: list[np.ndarray] = []
-        self._on_disk = 0
 
     def advance(self) -> dict[str, float]:
         keep = self._kept if (self.step + 1) % self.keep_every == 0 else []
@@ -112,9 +109,6 @@ class Simulation(Experiment):
         return data.assign_coords(
             temperature=("temperature", list(self.chain.temperatures), {"long_name": "temperature", "units": "J/k_B"})
         )
-
-    def describe(self) -> dict[str, Any]:
-        return super().describe() | {"every": self.every, "keep_every": self.keep_every, "discard": self.discard}
 
     @property
     def measured(self) -> Tempered:
@@ -164,36 +158,11 @@ class Simulation(Experiment):
         rng = np.random.default_rng(named_seed(self.seed, "evaluate", self.step))
         return of_simulation(self.measured, n, rng).assign_attrs(self.describe() | {"n": n, "step": self.step})
 
-    def at(self, **changes: Any) -> Experiment:
-        """The same study with other keys, not started; its chains start afresh."""
-        return neighbour(self, changes)
-
     # on disk
 
-    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        arrays = self.chain.state_dict(self._chain_state)
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}, {}
-
-    def load_state_dict(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        self._chain_state = self.chain.load_state_dict({name: tensor.numpy() for name, tensor in tensors.items()})
-
-    def restore(self, path: str | Path) -> None:
-        super().restore(path)
-        parts = Store.open(path, write=False).read_parts(self.step)
+    def _take(self, parts: list[xr.Dataset]) -> None:
         self._energies = [row for part in parts for row in part["energy"].values]
         self._bits = [pack(row.reshape(*row.shape[:2], -1)) for part in parts for row in part["configuration"].values]
-        self._on_disk = len(self._energies)
-
-    def _open_store(self) -> None:
-        super()._open_store()
-        self._checkpoint_cadence = Cadence(10.0)
-
-    def _save_checkpoint(self) -> None:
-        assert self._store is not None
-        if self.step > self._on_disk:
-            self._store.write_part(self.step, self._part(self._on_disk))
-            self._on_disk = self.step
-        super()._save_checkpoint()
 
     def _part(self, first: int) -> xr.Dataset:
         """The measurements after step ``first``."""

@@ -63,8 +63,10 @@ def sweep(
 
     Returns:
         Dataset with the keys of ``over`` as dims and coordinates: every scalar of ``evaluate()`` with its error, and
-        ``steps``, ``seconds`` (of training) and ``state`` ("finished", "failed", and in a ``sweep.nc`` of a sweep that
-        is not done "stopped" or "ready"). What failed is NaN and named with its reason in the attribute ``errors``.
+        ``steps``, ``seconds`` (of training), ``state`` ("finished", "failed", and in a ``sweep.nc`` of a sweep that is
+        not done "stopped" or "ready") and ``run``, the directory of each in ``out``: for the run at T = 2.0,
+        ``flowlab.load(out / found.run.sel(T=2.0).item())``. What failed is NaN and named with its reason in the
+        attribute ``errors``.
 
     Raises:
         ValueError: for a study or keys that do not exist or values that do not fit, before anything is run.
@@ -191,13 +193,14 @@ class _Sweep:
                     variables[name] = (dims, np.full(shape, math.nan), attrs)
                 variables[name][1][point] = math.nan if value is None else value
         steps, seconds = np.zeros(shape, dtype=np.int64), np.zeros(shape)
-        states = np.full(shape, "", dtype=object)
+        states, names = np.full(shape, "", dtype=object), np.full(shape, "", dtype=object)
         for point in self.jobs:
             steps[point], seconds[point] = done[point]
-            states[point] = self.states[point]
+            states[point], names[point] = self.states[point], self._name(point)
         variables["steps"] = (dims, steps, {"long_name": "steps of training done", "units": "1"})
         variables["seconds"] = (dims, seconds, {"long_name": "time spent training", "units": "s"})
         variables["state"] = (dims, states, {"long_name": "how the run ended", "units": ""})
+        variables["run"] = (dims, names, {"long_name": "directory of the run", "units": ""})
         return xr.Dataset(variables, coords=dict(self.axes), attrs=self.attrs | {"errors": dict(self.errors)})
 
     def _done(self, point: Point) -> tuple[int, float]:

@@ -112,12 +112,22 @@ def status_html(experiment: Run) -> str:
 def numbers_html(data: xr.Dataset) -> str:
     """The mean bound of the last steps that measured it, the exact value and the effective sample size in a line.
 
-    Of parallel tempering: the coldest energy, and how often a configuration has gone from cold to hot and back.
+    Of parallel tempering: the coldest energy, and how often a configuration has gone from cold to hot and back. Of
+    other chains: energy or action, magnetization and acceptance.
     """
     if data.sizes["step"] == 0:
         return "<span style='color:#5f6f7c'>no steps yet</span>"
     if "log_z_bound" not in data:
         tail = data.isel(step=slice(-20, None))
+        if "temperature" not in data:
+            names = {"energy_mean": "E/N", "action_mean": "S/N", "abs_magnetization": "|m|", "acceptance": "acceptance"}
+            means = {name: float(tail[name].mean()) for name in names if name in tail}
+            means = {
+                name: mean / data.attrs["n_sites"] if name in ("energy_mean", "action_mean") else mean
+                for name, mean in means.items()
+                if isfinite(mean)
+            }
+            return " · ".join(f"{names[name]} = {number(mean, digits=4)}" for name, mean in means.items())
         energy = float(tail["energy_mean"].mean()) / float(data.attrs["n_sites"])
         coldest = number(float(data["temperature"].min()), digits=4)
         return f"E/N = {number(energy)} J at T = {coldest} · {float(tail['round_trips'][-1]):.0f} round trips"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import ipywidgets
 
 from flowlab.figures import Figure, tempering_overview, training_overview
+from flowlab.figures.chains import chain_overview
 from flowlab.figures.live_figure import LiveFigure
 from flowlab.widgets.controls import RunControls
 from flowlab.widgets.panel import Panel, has_ended
@@ -25,7 +26,8 @@ DRAW_EVERY = 0.5  # seconds between curves, so that drawing takes little from tr
 class TrainPanel(Panel):
     """The bound against the exact value, the effective sample size, speed and time left; Start, Pause, Resume, Stop.
 
-    Of parallel tempering: energies and specific heats at all temperatures, and how many swaps are accepted.
+    Of parallel tempering: energies and specific heats at all temperatures, and how many swaps are accepted. Of other
+    chains: the energy or action, the magnetization and the acceptance as they go.
 
     What stops the training thread is shown beneath.
     """
@@ -60,7 +62,7 @@ class TrainPanel(Panel):
 
 
 def overview(data: xr.Dataset) -> Figure:
-    """What there is to see of a run: training, or parallel tempering."""
+    """What there is to see of a run: training, parallel tempering, or other chains."""
     if "log_z_bound" in data:
         return training_overview(data, points=LIVE_POINTS)
-    return tempering_overview(data, points=LIVE_POINTS)
+    return (tempering_overview if "energy" in data else chain_overview)(data, points=LIVE_POINTS)

@@ -46,7 +46,7 @@ def test_every_run_is_an_ordinary_one_and_its_numbers_are_in_the_dataset(whole):
     assert found.free_energy.attrs["units"] == "J"
     assert {path.name for path in out.iterdir()} == {"sweep.nc", *(f"T={T}" for T in TEMPERATURES)}
     for T in TEMPERATURES:
-        run = fl.load(out / f"T={T}")
+        run = fl.load(out / found.run.sel(T=T).item())
         assert run.state == "finished" and run.keys["T"] == T
         for name, value in scalars(run.evaluate(100)).items():
             np.testing.assert_equal(float(found[name].sel(T=T)), np.nan if value is None else value, err_msg=name)

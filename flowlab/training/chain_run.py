@@ -1,0 +1,263 @@
+"""Any batch of Markov chains as an experiment: observables with their memory, and configurations."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from flowlab.core import System, named_generator
+from flowlab.core.generators import named_seed
+from flowlab.estimators.chains import ChainEstimate, chain_agreement, chain_observables
+from flowlab.estimators.evaluation import LONG_NAMES
+from flowlab.training.markov_run import MarkovRun
+from flowlab.training.process import torch_threads
+
+SHORTEST = 50
+"""Autocorrelation times of the slowest observable that a chain should be long."""
+MIN_STEPS = 4
+
+NAMES = LONG_NAMES | {  # name -> (long_name, units)
+    "equation_of_motion": ("φ ∂S/∂φ per site, exactly 1", "1"),
+    "acceptance": ("acceptance of the chain", "1"),
+    "accepted": ("fraction of proposals accepted", "1"),
+    "tau_int": ("integrated autocorrelation time of the slowest observable", "steps"),
+}
+
+
+class ChainRun(MarkovRun):
+    """Chains of one system as a run: seeded, streamed, stoppable, resumable.
+
+    A step of the run is ``every`` steps of every chain, all of them measured. On disk the measurements lie in
+    ``samples/``, in memory they are ``measured``.
+
+    Args:
+        system: what is sampled.
+        chain: with ``init(n, generator=)``, ``run(state, sweeps) -> (state, {name: (sweeps, n)})``,
+            ``state_dict(state)`` and ``load_state_dict(tensors)``, its states with ``configurations`` (n, *shape); its
+            steps ``tuning``, where it has such, are left out of estimates.
+        chains: how many, n.
+        steps: of the run.
+        every: steps of the chains in a step of the run.
+        keep_every: steps of the run between two times at which the configurations of all chains are kept.
+        discard: fraction of the steps, from the beginning, that estimates leave out.
+        seed, threads: see :class:`flowlab.training.Experiment`.
+
+    Raises:
+        ValueError: for a fraction outside [0, 1), or numbers below 1.
+
+    >>> from flowlab.mcmc.hmc import HMC
+    >>> from flowlab.systems import Phi4
+    >>> system = Phi4((4, 4), kappa=0.2, lam=0.02)
+    >>> run = ChainRun(system, HMC(system, tuning=20), chains=8, steps=20, every=5)
+    >>> data = run.run(progress=False)
+    >>> bool(data.acceptance[-1] > 0.5), run.measured.magnetization.dims
+    (True, ('sweep', 'chain'))
+    """
+
+    def __init__(
+        self,
+        system: System,
+        chain: Any,
+        *,
+        chains: int = 64,
+        steps: int,
+        every: int = 10,
+        keep_every: int = 10,
+        discard: float = 0.1,
+        seed: int = 0,
+        threads: int = 1,
+    ) -> None:
+        super().__init__(
+            system,
+            chain,
+            chain.init(chains, generator=named_generator(seed, "chain")),
+            steps=steps,
+            every=every,
+            keep_every=keep_every,
+            discard=discard,
+            seed=seed,
+            threads=threads,
+        )
+        self.chains = int(chains)
+        self._kept_type = np.float32 if system.domain == "real" else np.int8
+        self._series: list[dict[str, np.ndarray]] = []
+        self._kept: list[np.ndarray] = []
+
+    def advance(self) -> dict[str, float]:
+        self._chain_state, found = self.chain.run(self._chain_state, self.every)
+        self._series.append({name: np.asarray(values, dtype=np.float64) for name, values in found.items()})
+        if (self.step + 1) % self.keep_every == 0:
+            self._kept.append(torch.as_tensor(self._chain_state.configurations).numpy().astype(self._kept_type))
+        record = {
+            name: float(values.mean()) for name, values in found.items() if name in ("acceptance", "magnetization")
+        }
+        for kind in ("energy", "action"):
+            if f"{kind}_per_site" in found:
+                record[f"{kind}_mean"] = float(found[f"{kind}_per_site"].mean()) * self.system.n_sites
+        if "magnetization" in found:
+            record["abs_magnetization"] = float(np.abs(found["magnetization"]).mean())
+        if hasattr(self._chain_state, "step_size"):
+            record["step_size"] = float(self._chain_state.step_size)
+        return record
+
+    def headline(self) -> str:
+        kind, letter = ("action", "S") if self.system.domain == "real" else ("energy", "E")
+        words = [f"{letter} / N = {self._newest(f'{kind}_mean') / self.system.n_sites:.4f}"]
+        words += [f"{name} {self._newest(name):.3g}" for name in ("acceptance",) if name in self._records.names]
+        return ", ".join([*words, f"|m| = {self._newest('abs_magnetization'):.3g}"])
+
+    def seconds_per_step(self) -> float:
+        state = self.chain.init(self.chains, generator=named_generator(self.seed, "probe"))
+        with torch_threads(self.threads):
+            state, _ = self.chain.run(state, self.every)
+            started = time.perf_counter()
+            for _ in range(5):
+                state, _ = self.chain.run(state, self.every)
+        return (time.perf_counter() - started) / 5 + 3e-4  # and the journal
+
+    # looking
+
+    @property
+    def data(self) -> xr.Dataset:
+        kind = "action" if self.system.domain == "real" else "energy"
+        return self._records.dataset(self.describe(), {f"{kind}_mean": DESCRIBE[f"{kind}_mean"], **COLUMNS})
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {"chains": self.chains}
+
+    def _first(self) -> int:
+        """The first step of the run that estimates use."""
+        tuned = -(-int(getattr(self.chain, "tuning", 0)) // self.every)
+        return max(int(self.discard * len(self._series)), tuned)
+
+    @property
+    def measured(self) -> xr.Dataset:
+        """Every series, (sweep, chain), without what is discarded.
+
+        Raises:
+            ValueError: where too few steps have been done for that.
+        """
+        rows = self._series[self._first() :]
+        if len(rows) < MIN_STEPS:
+            tuned = f" after {self.chain.tuning} sweeps of tuning" if getattr(self.chain, "tuning", 0) else ""
+            raise ValueError(f"estimates need {MIN_STEPS} measured steps{tuned}, got {len(rows)}: run it longer")
+        variables = {}
+        for name in rows[0]:
+            long_name, units = named(name)
+            values = np.concatenate([row[name] for row in rows])
+            variables[name] = (("sweep", "chain"), values, {"long_name": long_name, "units": units})
+        return xr.Dataset(variables, attrs=self.describe())
+
+    def sample(self, n: int) -> xr.Dataset:
+        """n of the configurations kept, drawn with replacement; ValueError where none has been kept yet."""
+        if n < 1:
+            raise ValueError(f"the number of samples must be at least 1, got {n}")
+        kept = self._kept[self._first() // self.keep_every :]
+        if not kept:
+            raise ValueError(f"configurations are kept every {self.keep_every} steps, none so far: run it longer")
+        found = np.concatenate(kept)
+        rng = np.random.default_rng(named_seed(self.seed, "sample", self.step))
+        chosen = found[rng.integers(len(found), size=n)].astype(np.float64)
+        attrs = {"long_name": "configuration", "units": "1"}
+        return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, attrs)}, attrs=self.describe())
+
+    def evaluate(self, n: int = 10_000) -> xr.Dataset:
+        """Every observable with its error and ``tau_int_<name>`` in steps of the chain, by the Gamma method.
+
+        Also ``tau_int``, that of the slowest one, named in its attribute ``observable``. All measurements are used:
+        ``n`` says nothing here. The attribute ``warnings`` says in words where the chains are too short or disagree.
+        """
+        measured = self.measured
+        T = float(self.system.couplings["T"].detach()) if "T" in self.system.couplings else None
+        found = chain_observables(
+            {str(name): values.values for name, values in measured.data_vars.items()},
+            n_sites=self.system.n_sites,
+            side=max(self.system.shape),
+            T=T,
+        )
+        variables: dict[str, xr.Variable] = {}
+        for name, one in found.items():
+            variables |= _pair(name, one.value, one.error)
+            variables |= _pair(f"tau_int_{name}", one.tau_int, one.tau_int_error)
+        physical = {name: one.tau_int for name, one in found.items() if name not in ("acceptance", "accepted")}
+        slowest = max(physical, key=lambda name: -1.0 if math.isnan(physical[name]) else physical[name])
+        variables |= _pair("tau_int", found[slowest].tau_int, found[slowest].tau_int_error, observable=slowest)
+        length = measured.sizes["sweep"]
+        own = {"n": length * self.chains, "step": self.step, "warnings": self._warnings(measured, found, slowest)}
+        return xr.Dataset(variables, attrs=self.describe() | own)
+
+    def _warnings(self, measured: xr.Dataset, found: dict[str, ChainEstimate], slowest: str) -> str:
+        notes, length, tau = [], measured.sizes["sweep"], found[slowest].tau_int
+        if tau * SHORTEST > length:
+            notes.append(
+                f"chains of {length} steps are {length / tau:.0f} autocorrelation times of {slowest} long, at least "
+                f"{SHORTEST} are needed: run it longer"
+            )
+        for name in ("action_per_site", "energy_per_site", "magnetization"):
+            if name in measured and self.chains > 1:
+                values = measured[name].values
+                agreement = chain_agreement(np.abs(values) if name == "magnetization" else values)
+                if agreement.value > 1 + 5 * agreement.error:
+                    what = "|magnetization|" if name == "magnetization" else name
+                    notes.append(f"chains differ in {what}: χ² = {agreement.value:.2g} per degree of freedom")
+        return "\n".join(notes)
+
+    # on disk
+
+    def _take(self, parts: list[xr.Dataset]) -> None:
+        self._kept = [row for part in parts for row in part["configuration"].values]
+        self._series = [
+            {str(name): one.values[row] for name, one in part.data_vars.items() if name != "configuration"}
+            for part in parts
+            for row in range(part.sizes["step"])
+        ]
+
+    def _part(self, first: int) -> xr.Dataset:
+        rows, kept = self._series[first:], self._kept[first // self.keep_every :]
+        fields = np.array(kept, dtype=self._kept_type).reshape(len(kept), self.chains, *self.system.shape)
+        variables: dict[str, Any] = {
+            name: (("step", "sweep", "chain"), np.array([row[name] for row in rows]), {"units": named(name)[1]})
+            for name in rows[0]
+        }
+        variables["configuration"] = (("kept", "chain", *self.system.dims), fields, {"units": "1"})
+        return xr.Dataset(variables, coords={"step": np.arange(first + 1, self.step + 1)})
+
+
+def named(name: str) -> tuple[str, str]:
+    """Long name and units of what is measured along a chain.
+
+    >>> named("tau_int_binder")[1]
+    'steps'
+    """
+    if name.startswith("tau_int_"):
+        return f"integrated autocorrelation time of {name.removeprefix('tau_int_')}", "steps"
+    return NAMES.get(name, (name.replace("_", " "), "1"))
+
+
+def _pair(name: str, value: float, error: float, **attrs: str) -> dict[str, xr.Variable]:
+    """A number and its error, with what they are."""
+    long_name, units = named(name)
+    why = {"reason": "it is not defined for these chains"} if math.isnan(value) else {}
+    described = {"long_name": f"standard error of {long_name}", "units": units}
+    return {
+        name: xr.Variable((), float(value), {"long_name": long_name, "units": units, **attrs, **why}),
+        f"{name}_error": xr.Variable((), float(error), described),
+    }
+
+
+DESCRIBE = {
+    "energy_mean": ("mean energy of the lattice", "J"),
+    "action_mean": ("mean action of the lattice", "1"),
+}
+COLUMNS = {
+    "magnetization": ("mean magnetization per site", "1"),
+    "abs_magnetization": ("mean absolute magnetization per site", "1"),
+    "acceptance": ("acceptance of the chain", "1"),
+    "step_size": ("step size of the chain", "1"),
+    "wall_time": ("time spent", "s"),
+}
