@@ -1,29 +1,42 @@
 """Markov chains that sample a system by themselves, for reference and comparison."""
 
+from flowlab.mcmc.annealed_importance import Annealed, AnnealedImportance
+from flowlab.mcmc.heat_bath import HeatBath, IsingChain, IsingInfo, IsingState, Metropolis
 from flowlab.mcmc.hmc import HMC, HMCInfo, HMCState
 from flowlab.mcmc.independence import IndependenceInfo, IndependenceMetropolis, IndependenceState
 from flowlab.mcmc.langevin import Langevin, LangevinInfo, LangevinState
 from flowlab.mcmc.mixed import Mixed, MixedInfo, MixedState
 from flowlab.mcmc.parallel_tempering import ParallelTempering, TemperingInfo, TemperingState, ladder
 from flowlab.mcmc.spin_graph import SpinGraph, spin_graph
+from flowlab.mcmc.swendsen_wang import SwendsenWang
+from flowlab.mcmc.wolff import Wolff
 
 __all__ = [
     "HMC",
+    "Annealed",
+    "AnnealedImportance",
     "HMCInfo",
     "HMCState",
+    "HeatBath",
     "IndependenceInfo",
     "IndependenceMetropolis",
     "IndependenceState",
+    "IsingChain",
+    "IsingInfo",
+    "IsingState",
     "Langevin",
     "LangevinInfo",
     "LangevinState",
+    "Metropolis",
     "Mixed",
     "MixedInfo",
     "MixedState",
     "ParallelTempering",
     "SpinGraph",
+    "SwendsenWang",
     "TemperingInfo",
     "TemperingState",
+    "Wolff",
     "ladder",
     "spin_graph",
 ]
