@@ -1,0 +1,53 @@
+"""The Ising model by Markov chains: what samplers are compared to."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from flowlab.mcmc import HeatBath, Metropolis, SwendsenWang, Wolff
+from flowlab.systems import CRITICAL_TEMPERATURE, Ising
+from flowlab.training import ChainRun, study
+
+MOVES = {"wolff": Wolff, "swendsen_wang": SwendsenWang, "heat_bath": HeatBath, "metropolis": Metropolis}
+
+
+@study("ising-chain", aliases={"beta": ("T", lambda beta: 1.0 / beta)})
+def ising_chain(
+    *,
+    L: int = 16,
+    T: float = CRITICAL_TEMPERATURE,
+    h: float = 0.0,
+    moves: Literal["wolff", "swendsen_wang", "heat_bath", "metropolis"] = "wolff",
+    chains: int = 64,
+    every: int = 10,
+    samples: int = 10_000,
+    discard: float = 0.1,
+    steps: int = 300,
+    seed: int = 0,
+    warm: bool = False,
+) -> ChainRun:
+    """Clusters or single spins of the L x L Ising model: observables with the errors that their memory leaves them.
+
+    Keys:
+        L, T, h: side, temperature (or beta), field.
+        moves: "wolff" (as many clusters a sweep as flip about all spins) or "swendsen_wang", without field;
+            "heat_bath" or "metropolis", one spin at a time, for even L.
+        chains: that run side by side.
+        every: sweeps in a step.
+        samples: configurations kept, over all chains.
+        discard: fraction of the run that is left out as thermalisation.
+        steps: horizon.
+    """
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, got {samples}")
+    system = Ising((L, L), T, h=h)
+    return ChainRun(
+        system,
+        MOVES[moves](system),
+        chains=chains,
+        steps=steps,
+        every=every,
+        keep_every=max(1, int((1 - discard) * steps * chains / samples)),
+        discard=discard,
+        seed=seed,
+    )
