@@ -17,6 +17,7 @@ from flowlab.figures.style import COLORS, message, number, styled
 Array = NDArray[np.float64]
 MAX_POINTS = 2000
 WAITING = "no steps yet: the curve appears with the first one"
+GROWING = "smaller lattices come first: the bound of this one appears in its own stage"
 
 
 def training_curve(data: xr.Dataset, *others: xr.Dataset) -> go.Figure:
@@ -37,7 +38,10 @@ def training_curve(data: xr.Dataset, *others: xr.Dataset) -> go.Figure:
 
 
 def ess_curve(data: xr.Dataset, *others: xr.Dataset) -> go.Figure:
-    """The effective sample size of a batch, as a fraction of it, against the step; earlier runs in grey."""
+    """The effective sample size of a batch, as a fraction of it, against the step; earlier runs in grey.
+
+    That of each stage on its own lattice, where a run has grown.
+    """
     if data.sizes["step"] == 0 and not others:
         return message(WAITING, title="effective sample size", height=260)
     figure = go.Figure()
@@ -57,8 +61,9 @@ def training_overview(data: xr.Dataset, *others: xr.Dataset, points: int = MAX_P
     _add_bound(figure, data, others, points, row=1, col=1)
     _add_ess(figure, data, others, points, row=2, col=1)
     figure.update_xaxes(title_text="training step", row=2, col=1)
-    empty = data.sizes["step"] == 0 and not others
-    text = WAITING if empty else ""
+    text = ""
+    if not others and not np.isfinite(data["log_z_bound"]).any():
+        text = GROWING if "stage_ess" in data and data.sizes["step"] else WAITING
     figure.add_annotation(text=text, x=0.5, y=0.88, xref="paper", yref="paper", showarrow=False)
     return styled(figure, title=_title(data), height=460)
 
@@ -154,7 +159,7 @@ def _add_exact(figure: go.Figure, bound: BoundPerSite, last: float, color: str, 
 
 def _add_ess(figure: go.Figure, data: xr.Dataset, others: tuple[xr.Dataset, ...], points: int, **cell: Any) -> None:
     for run, color in [*((d, COLORS["earlier"]) for d in others), (data, COLORS["ess"])]:
-        value = np.asarray(run["ess"], dtype=float)
+        value = np.asarray(run["stage_ess" if "stage_ess" in run else "ess"], dtype=float)
         step, value, _ = decimate(*_known(run, value, np.zeros_like(value)), points)
         figure.add_scatter(
             x=step, y=value, mode="lines", line=dict(color=color, width=1.4), name=f"ESS {run_label(run)}",

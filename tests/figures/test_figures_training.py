@@ -78,3 +78,10 @@ def test_ess_is_a_fraction(data: xr.Dataset) -> None:
     np.testing.assert_allclose(figure.data[0].y, data["ess"])
     assert figure.layout.yaxis.range[0] == 0.0
     assert figure.layout.yaxis.range[1] == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_run_that_grows_shows_the_ess_of_its_stages(data: xr.Dataset) -> None:
+    early = data.assign(stage_ess=data["ess"], ess=data["ess"] * np.nan, log_z_bound=data["log_z_bound"] * np.nan)
+    overview = training_overview(early)
+    assert any("smaller lattices come first" in (note.text or "") for note in overview.layout.annotations)
+    np.testing.assert_allclose(next(t for t in overview.data if str(t.name).startswith("ESS")).y, data["ess"])
