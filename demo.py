@@ -96,9 +96,8 @@ def main() -> None:
     show(table)
     check(result)
 
-    weak = trained(
-        "T = 4, weak base", "weak", L=8, T=4.0, layers=1, start="local_field", base="independent", steps=600, batch=500
-    )
+    mask = {"layers": 1, "construction": "xor", "start": "local_field"}
+    weak = trained("T = 4, weak base", "weak", L=8, T=4.0, **mask, base="independent", steps=600, batch=500)
     weak_result = weak.evaluate(20_000)
     weak.keep(weak_result, "evaluation.nc")
     show(rows(weak_result))

@@ -2,6 +2,7 @@
 
 from flowlab.exact.enumeration import SpinMoments, configurations, distribution, enumerate_log_z, enumerate_spins
 from flowlab.exact.kaufman import IsingExact, kaufman
+from flowlab.exact.mean_field import MeanField, mean_field
 from flowlab.exact.onsager import OnsagerExact, critical_temperature, onsager
 from flowlab.exact.overlaps import overlap_distribution
 from flowlab.exact.partition_function import log_z
@@ -12,6 +13,7 @@ from flowlab.exact.transfer_matrix import transfer_log_z
 
 __all__ = [
     "IsingExact",
+    "MeanField",
     "OnsagerExact",
     "PottsMoments",
     "SpinMoments",
@@ -25,6 +27,7 @@ __all__ = [
     "enumerate_spins",
     "kaufman",
     "log_z",
+    "mean_field",
     "onsager",
     "overlap_distribution",
     "phi4_log_z",

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 import xarray as xr
 
+from flowlab.exact.kaufman import kaufman
+from flowlab.exact.mean_field import mean_field
+from flowlab.flows.sorting import coarse_to_fine
 from flowlab.studies.ising_sweep import grid
 from flowlab.training.registry import find, sweep_study
 from flowlab.training.sweep import keep, sweep
@@ -29,8 +32,10 @@ def ising_depth(
     epsilon: float = 0.05,
     max_depth: int = 4,
     base: str = "independent",
+    construction: Literal["xor", "sorting"] = "xor",
     start: Literal["local_field", "identity", "random"] = "local_field",
     adiabatic: bool = True,
+    base_steps: int = 1500,
     steps: int = 400,
     warm_steps: int = 200,
     batch: int = 500,
@@ -44,10 +49,11 @@ def ising_depth(
     workers: int | Executor = 1,
     progress: bool = True,
 ) -> xr.Dataset:
-    """L*(T; ε), the smallest number of XOR layers with |F_var - F| / N < ε over a fixed weak base.
+    """L*(T; ε), the smallest number of layers with |F_var - F| / N < ε over a fixed weak base.
 
-    At every temperature the base alone and one layer are trained from the start; each deeper flow starts from the one
-    before it with a new layer at the identity, which keeps what was learned.
+    At every temperature the base alone and one layer are trained from the start, the base to its end, so that no layer
+    is credited with what its base had yet to learn. Each deeper flow starts from the one before it with a new layer: an
+    XOR layer at the identity, which keeps what was learned, or a coarser sorting layer, for which the bits learn anew.
 
     Keys:
         system: "ising" (L x L) or "sk" (N spins, ``instances`` draws of the couplings).
@@ -56,21 +62,28 @@ def ising_depth(
         epsilon: in units of J, per site; :func:`smallest_depth` gives the depth for any other one from ``gap``.
         max_depth: largest number of layers.
         base: any of ising-xor (sk-xor); "independent" is independent spins with a shared Z2 bit.
-        start: of the flow, as there.
+        construction: "xor", or for ising "sorting", see ising-xor.
+        start: of XOR layers, as there.
         adiabatic: whether a deeper flow starts from the one before it; else every depth is trained from the start.
-        steps, warm_steps: from the start, and for each added layer.
+        base_steps, steps, warm_steps: of the base alone, of the first layer, and for each added one.
         batch, lr, lr_flow, device: as in ising-xor; warm_lr: rate of the base after a warm start.
         evaluate: samples of each evaluation.
 
     Returns:
         Dataset over T, layers (0 .. max_depth) and for sk seed_J: all that :func:`flowlab.sweep` returns, ``gap`` =
         (F_var - F) / N with its error, and ``depth`` = L* without the dim layers, NaN where max_depth is not enough.
+        For ising over independent bits also ``gap_mean_field``, the exact optimum of the base alone.
 
     Raises:
-        ValueError: for max_depth < 1, an epsilon that is not positive, or no exact F to compare with (N above 24).
+        ValueError: for max_depth < 1 or more sorting layers than there are, an epsilon that is not positive, a
+            construction that the system has not, or no exact F to compare with (N above 24).
     """
     if max_depth < 1:
         raise ValueError(f"max_depth must be at least 1, got {max_depth}")
+    if construction == "sorting" and system == "sk":
+        raise ValueError("sorting layers need a lattice: sk has construction=xor alone")
+    if construction == "sorting" and max_depth > (most := len(coarse_to_fine((L, L)))):
+        raise ValueError(f"max_depth must be at most {most} for sorting layers of side {L}, got {max_depth}")
     if not epsilon > 0:
         raise ValueError(f"epsilon must be positive, got {epsilon}")
     if system == "sk" and N > 24:
@@ -79,24 +92,31 @@ def ising_depth(
         raise ValueError(f"instances must be at least 1, got {instances}")
     low, high = RANGES[system]
     over: dict[str, list[Any]] = {"T": grid(low if T_min is None else T_min, high if T_max is None else T_max, points)}
-    keys: dict[str, Any] = {"base": base, "start": start, "batch": batch, "lr": lr, "lr_flow": lr_flow}
-    keys |= {"steps": steps, "device": device, "seed": seed}
+    keys: dict[str, Any] = {"base": base, "batch": batch, "lr": lr, "lr_flow": lr_flow, "device": device, "seed": seed}
+    if construction == "xor":
+        keys["start"] = start
     if system == "sk":
         name, n_sites, over["seed_J"], keys["N"] = "sk-xor", N, list(range(instances)), N
     else:
-        name, n_sites, keys["L"] = "ising-xor", L * L, L
+        name, n_sites = "ising-xor", L * L
+        keys |= {"L": L, "construction": construction}
+        if base == "independent":
+            keys["anneal"] = 0.0  # on the way from high T they would forget that they were ordered
     find(name).given({k: v for k, v in keys.items() if k != "seed"})
 
     how: dict[str, Any] = {"out": out, "workers": workers, "evaluate": evaluate, "progress": progress}
-    alone = sweep(name, over | {"layers": [0]}, **how, **keys)
+    alone = sweep(name, over | {"layers": [0]}, **how, **keys, steps=base_steps)
     if adiabatic:
         how |= {"chain": "layers", "warm": {"steps": warm_steps, "lr": warm_lr}}
-    flows = sweep(name, over | {"layers": list(range(1, max_depth + 1))}, **how, **keys)
+    flows = sweep(name, over | {"layers": list(range(1, max_depth + 1))}, **how, **keys, steps=steps)
     found = xr.concat([alone, flows], "layers", data_vars="all", coords="different", compat="equals", join="outer")
     found = found.assign(_gap(found, n_sites)).assign_attrs(
         study="ising-depth", epsilon=epsilon, errors=alone.attrs["errors"] | flows.attrs["errors"]
     )
     found["depth"] = smallest_depth(found.gap, epsilon)
+    if system == "ising" and base == "independent":
+        text = {"long_name": "gap of the exact optimum of independent spins with a shared bit, per site", "units": "J"}
+        found["gap_mean_field"] = xr.Variable("T", [_mean_field(L, T) for T in over["T"]], text)
     keep(found, out)
     return found
 
@@ -117,6 +137,12 @@ def smallest_depth(gap: xr.DataArray, epsilon: float) -> xr.DataArray:
     """
     depth: xr.DataArray = gap.layers.where(abs(gap) < epsilon).min("layers")
     return depth.assign_attrs(long_name=f"smallest depth with |F_var - F| / N < {epsilon:g}", units="layers")
+
+
+def _mean_field(L: int, T: float) -> float:
+    """(F_var - F) / N of the exact optimum of independent spins with a shared Z2 bit."""
+    F = -T * kaufman((L, L), 1 / T).log_z_per_site
+    return mean_field((L, L), 1 / T).free_energy_per_site - F
 
 
 def _gap(found: xr.Dataset, n_sites: int) -> dict[str, xr.DataArray]:

@@ -1,8 +1,8 @@
 """Discrete flows over spins as variational ansätze for the Ising model.
 
-The setting: a base density of latent spins with exact ln p, XOR coupling layers that map them to physical spins, both
+The setting: a base density of latent spins with exact ln p, coupling layers that map them to physical spins, both
 trained on the variational free energy (Wu, Wang and Zhang 2019, arXiv:1809.10606, for the base; Tran et al. 2019,
-arXiv:1905.10347, for the layers).
+arXiv:1905.10347, for XOR layers).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 
-from flowlab.core import Density, named_generator
+from flowlab.core import Density, Flow, named_generator
 from flowlab.densities import (
     MADE,
     IndependentSpins,
@@ -23,6 +23,7 @@ from flowlab.densities import (
 )
 from flowlab.densities.autoregressive import Order
 from flowlab.flows import Composed, XorCoupling
+from flowlab.flows.sorting import coarse_to_fine
 from flowlab.flows.xor import Parity, Start
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 from flowlab.training import ReverseKL, Training, study
@@ -39,7 +40,8 @@ def ising_xor(
     T: float = CRITICAL_TEMPERATURE,
     h: float = 0.0,
     layers: int = 4,
-    start: Literal["local_field", "identity", "random"] = "identity",
+    construction: Literal["auto", "xor", "sorting"] = "auto",
+    start: Literal["auto", "local_field", "identity", "random"] = "auto",
     parity: Literal["auto", "even", "odd", "none"] = "auto",
     kernel: int = 5,
     mask_width: int = 16,
@@ -52,10 +54,10 @@ def ising_xor(
     z2: bool | None = None,
     steps: int = 2000,
     batch: int = 1000,
-    lr: float = 5e-3,
+    lr: float | None = None,
     lr_flow: float = 1e-3,
     clip: float = 10.0,
-    anneal: float = 0.5,
+    anneal: float | None = None,
     baseline: Literal["leave_one_out", "running", "learned"] = "leave_one_out",
     patience: int = 0,
     threads: int = 1,
@@ -63,24 +65,31 @@ def ising_xor(
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
-    """XOR coupling layers over an autoregressive or independent base, on the L x L Ising model.
+    """Coupling layers over an autoregressive or independent base, on the L x L Ising model.
 
     Keys:
         L, T, h: side (even), temperature (or beta), field.
-        layers: number of coupling layers, alternating sublattices; 0 trains the base alone.
-        start: where the flow starts: "identity", "local_field" (its first layer) or "random".
+        layers: number of coupling layers; 0 trains the base alone.
+        construction: "xor", masks of alternating sublattices, or "sorting", the last ``layers`` of
+            :func:`flowlab.flows.sorting.coarse_to_fine` (1 is the heat bath of one sublattice). "auto" is sorting for
+            independent bits without a field where ``start`` and ``parity`` are not given, else xor. Measured at 8 x 8,
+            sorting brings independent bits closer to F than masks do at every T from 1.5 to 8 (at T_c 0.0262 instead
+            of 0.0332 J a site in 40 s); bits of a base that sees its neighbours lose their places, and sorting harms.
+        start: where XOR layers start: "identity" (also "auto"), "local_field" (the first layer) or "random".
         parity: of the masks under the flip; "auto" is none in a field, else odd at the local field and even elsewhere.
         kernel, mask_width, mask_depth, gradient: of the mask networks, see :class:`flowlab.flows.XorCoupling`.
         base: "made", "independent", "local" (each spin sees the 4 nearest before it), "row_rnn" or "pixelcnn"; width:
             hidden units a site of a MADE, else 8 times as many units or channels of the others; depth: hidden layers of
             a MADE, twice as many layers of a PixelCNN.
         order: of its sites (a PixelCNN has its own), "raster" or "checkerboard" (the first layer's deciding sublattice
-            first); "auto" is checkerboard where a local-field layer makes the other sublattice's bits depend on all
-            their neighbours.
+            first); "auto" is checkerboard where a local-field or sorting layer makes the other sublattice's bits depend
+            on all their neighbours.
         z2: whether to symmetrise the base so that q(-σ) = q(σ) exactly; "none" means wherever there is no field.
         steps, batch: horizon, configurations a step.
-        lr, lr_flow: peak learning rates (Adam) of base and flow; clip: largest gradient norm of each.
-        anneal: fraction of the run over which beta rises from beta/5; a warm start does not anneal.
+        lr, lr_flow: peak learning rates (Adam) of base and flow, lr none 0.05 for independent bits that are sorted and
+            0.005 else; clip: largest gradient norm of each.
+        anneal: fraction of the run over which beta rises from beta/5, none 0 for bits that are sorted, which forget on
+            the way that they were ordered, and 0.5 else; a warm start does not anneal.
         baseline: of the score-function gradient, see :class:`flowlab.training.ReverseKL`.
         patience: stop when the bound has not improved over this many steps; 0 never does.
         threads: of torch; more than one pays on large lattices and an otherwise idle machine.
@@ -93,29 +102,42 @@ def ising_xor(
     if mask_width < 1 or mask_depth < 1:
         raise ValueError(f"mask_width and mask_depth must be at least 1, got {mask_width} and {mask_depth}")
     target = Ising((L, L), T, h=h)
-    if order == "auto":
-        order = "checkerboard" if layers and start == "local_field" else "raster"
-    symmetric = h == 0 if z2 is None else z2
-    masks = _masks(layers, start, parity, field=h != 0)
-    flow = Composed(
-        [
-            XorCoupling(
-                (L, L),
-                "even" if layer % 2 == 0 else "odd",
-                parity=mask_parity,
-                kernel=kernel,
-                hidden=(mask_width,) * mask_depth,
-                start=mask_start,
-                gradient=gradient,
-                generator=named_generator(seed, "flow", layer),
-            )
-            for layer, (mask_parity, mask_start) in enumerate(masks)
-        ]
+    unsaid = start == "auto" and parity == "auto"
+    if construction == "sorting" and not unsaid:
+        raise ValueError("start and parity are of XOR masks, sorting layers have none: leave them at auto")
+    sorts = layers > 0 and (
+        construction == "sorting" or (construction == "auto" and base == "independent" and unsaid and h == 0)
     )
-    density = _base(base, (L, L), width, depth, order, named_generator(seed, "base"))
+    if order == "auto":
+        order = "checkerboard" if layers and (sorts or start == "local_field") else "raster"
+    symmetric = h == 0 if z2 is None else z2
+    if sorts:
+        flow = Composed(_sorting((L, L), layers))
+    else:
+        masks = _masks(layers, "identity" if start == "auto" else start, parity, field=h != 0)
+        flow = Composed(
+            [
+                XorCoupling(
+                    (L, L),
+                    "even" if layer % 2 == 0 else "odd",
+                    parity=mask_parity,
+                    kernel=kernel,
+                    hidden=(mask_width,) * mask_depth,
+                    start=mask_start,
+                    gradient=gradient,
+                    generator=named_generator(seed, "flow", layer),
+                )
+                for layer, (mask_parity, mask_start) in enumerate(masks)
+            ]
+        )
+    density = _base(base, (L, L), width, depth, order, sorts, named_generator(seed, "base"))
     if symmetric:
         action = flow.pull_flip(-torch.ones(L, L))
         density = Z2Symmetrized(density, "all" if action is None else action)
+    if lr is None:
+        lr = 5e-2 if sorts and base == "independent" else 5e-3
+    if anneal is None:
+        anneal = 0.0 if sorts else 0.5
 
     return Training(
         target,
@@ -134,6 +156,17 @@ def ising_xor(
     )
 
 
+def _sorting(shape: tuple[int, int], layers: int) -> list[Flow]:
+    """The last layers from coarse to fine, the coarsest next to the latent."""
+    known = coarse_to_fine(shape)
+    if layers > len(known):
+        raise ValueError(
+            f"layers must be at most {len(known)} for sorting, two for each time that the side {shape[0]} halves, got "
+            f"{layers}: give fewer, or construction=xor"
+        )
+    return list(known[-layers:])
+
+
 def _masks(layers: int, start: Start, parity: str, field: bool) -> list[tuple[Parity | None, Start]]:
     """Parity and start of each layer's mask.
 
@@ -149,12 +182,12 @@ def _masks(layers: int, start: Start, parity: str, field: bool) -> list[tuple[Pa
 
 
 def _base(
-    base: str, shape: tuple[int, int], width: int, depth: int, order: Order, generator: torch.Generator
+    base: str, shape: tuple[int, int], width: int, depth: int, order: Order, sorts: bool, generator: torch.Generator
 ) -> Density:
-    if base == "independent":
-        return IndependentSpins(shape, bias=0.1)  # fair coins are a saddle point under the flip
+    if base == "independent":  # fair coins are a saddle point under the flip, and bits that are sorted lie along h
+        return IndependentSpins(shape, bias=1.0 if sorts else 0.1)
     if base == "local":
-        return LocalAutoregressive(shape, hidden=8 * width, order=order, generator=generator)
+        return LocalAutoregressive(shape, hidden=8 * width, order=order, site_bias=sorts, generator=generator)
     if base == "row_rnn":
         return RowRNN(shape, hidden=8 * width, order=order, generator=generator)
     if base == "pixelcnn":

@@ -10,14 +10,24 @@ import flowlab as fl
 from flowlab.studies.ising_depth import smallest_depth
 from flowlab.training.sweep import sweep
 
-SMALL = dict(max_depth=2, steps=100, warm_steps=10, batch=100, evaluate=1000, device="cpu", progress=False, seed=1)
+SMALL = dict(
+    max_depth=2,
+    base_steps=200,
+    steps=100,
+    warm_steps=10,
+    batch=100,
+    evaluate=1000,
+    device="cpu",
+    progress=False,
+    seed=1,
+)
 
 
 @pytest.fixture(scope="module")
 def ising(tmp_path_factory):
     out = tmp_path_factory.mktemp("ising") / "depth"
     return out, sweep(
-        "ising-depth", L=4, T_min=3.2, T_max=3.2, points=1, epsilon=0.12, out=out, **SMALL | {"evaluate": 8000}
+        "ising-depth", L=4, T_min=5.0, T_max=5.0, points=1, epsilon=0.1, out=out, **SMALL | {"evaluate": 8000}
     )
 
 
@@ -30,15 +40,28 @@ def glass(tmp_path_factory):
 def test_one_layer_pays_in_the_disordered_phase_and_sets_the_depth(ising):
     data = ising[1]
     assert data.gap.dims == ("T", "layers") and data.layers.values.tolist() == [0, 1, 2]
-    assert data.steps.values.tolist() == [[100, 100, 10]]
-    exact = -3.2 * fl.exact.log_z(fl.Ising((4, 4), 3.2)) / 16
+    assert data.steps.values.tolist() == [[200, 100, 10]]
+    exact = -5 * fl.exact.log_z(fl.Ising((4, 4), 5.0)) / 16
     np.testing.assert_allclose(data.gap, data.free_energy_bound_per_site - exact, atol=1e-12)
     np.testing.assert_allclose(data.gap_error, data.free_energy_bound_per_site_error)
-    alone, one, two = (data.gap.sel(T=3.2, layers=k) for k in range(3))
+    alone, one, two = (data.gap.sel(T=5.0, layers=k) for k in range(3))
     assert alone - one > 5 * data.gap_error.max() and abs(two - one) < 5 * data.gap_error.max()
-    assert alone > 0.12 > one > 0 and data.depth.values.tolist() == [1.0]
+    assert alone > 0.1 > one > 0 and data.depth.values.tolist() == [1.0]
     assert smallest_depth(data.gap, 1.0).values.tolist() == [0.0]
     assert np.isnan(smallest_depth(data.gap, 1e-9)).all()
+
+
+def test_the_base_alone_is_trained_to_its_exact_optimum(ising):
+    alone = ising[1].sel(layers=0)
+    assert (abs(alone.gap - alone.gap_mean_field) < 4 * alone.gap_error + 1e-3).all()
+
+
+def test_depth_in_sorting_layers(tmp_path):
+    keys = SMALL | {"base_steps": 50}
+    data = sweep("ising-depth", L=4, T_min=4.0, T_max=4.0, points=1, construction="sorting", out=tmp_path, **keys)
+    assert data.gap_mean_field[0] - data.gap.sel(layers=1)[0] > 5 * data.gap_error.max()
+    layers = fl.load(tmp_path / "T=4.0,layers=2").density.flow
+    assert [type(layer).__name__ for layer in layers] == ["SortingCoupling"] * 2
 
 
 def test_a_glass_has_a_depth_for_every_instance(glass):
@@ -72,6 +95,11 @@ def test_an_added_layer_changes_nothing_at_first(system, request):
         ({"system": "sk", "N": 25}, "N of at most 24, got 25"),
         ({"system": "sk", "instances": 0}, "instances must be at least 1, got 0"),
         ({"base": "strong"}, "base must be one of"),
+        ({"construction": "sorting", "system": "sk"}, "sorting layers need a lattice"),
+        (
+            {"construction": "sorting", "L": 4, "max_depth": 5},
+            "max_depth must be at most 4 for sorting layers of side 4",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(keys, message):

@@ -6,12 +6,17 @@ import pytest
 import torch
 
 import flowlab as fl
+from flowlab.exact.mean_field import mean_field
 
 SMALL = {"steps": 2, "batch": 10, "device": "cpu"}
 
 
 def study(**keys: object) -> fl.Training:
     return fl.experiment("ising-xor", **SMALL | {"L": 4} | keys)
+
+
+def kinds(run: fl.Training) -> set[str]:
+    return {type(layer).__name__ for layer in run.density.flow}
 
 
 def parities(run: fl.Training) -> list[tuple[str | None, str]]:
@@ -34,8 +39,44 @@ def test_masks(keys, expected):
 
 
 @pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"base": "independent"}, "SortingCoupling"),
+        ({"base": "independent", "construction": "xor"}, "XorCoupling"),
+        ({"base": "independent", "start": "local_field"}, "XorCoupling"),
+        ({"base": "independent", "start": "identity"}, "XorCoupling"),  # what runs say that are older than sorting
+        ({"base": "independent", "parity": "none"}, "XorCoupling"),
+        ({"base": "independent", "h": 0.1}, "XorCoupling"),
+        ({"base": "local"}, "XorCoupling"),
+        ({"base": "local", "construction": "sorting"}, "SortingCoupling"),
+        ({}, "XorCoupling"),
+    ],
+)
+def test_independent_bits_are_sorted_where_nothing_is_said_of_masks(keys, expected):
+    run = study(layers=2, **keys)
+    assert kinds(run) == {expected}
+    assert run.optimisation.learning_rate["base"] == (0.05 if keys == {"base": "independent"} else 0.005)
+
+
+def test_at_the_critical_point_bits_that_are_sorted_beat_the_best_independent_spins():
+    T = fl.CRITICAL_TEMPERATURE
+    run = study(L=8, T=T, base="independent", layers=1, batch=200, steps=200)
+    run.run(progress=False)
+    drawn = run.sample(10_000)
+    bound = T / 64 * (drawn.log_q - drawn.log_weight)
+    assert float(bound.mean()) < mean_field((8, 8), 1 / T).free_energy_per_site - 5 * float(bound.std()) / 100
+
+
+@pytest.mark.parametrize(
     "keys",
-    [{"start": "local_field"}, {"start": "local_field", "parity": "odd"}, {"start": "identity"}, {"layers": 0}],
+    [
+        {"base": "independent"},
+        {"base": "local", "construction": "sorting"},
+        {"start": "local_field"},
+        {"start": "local_field", "parity": "odd"},
+        {"start": "identity"},
+        {"layers": 0},
+    ],
 )
 def test_without_a_field_the_density_is_exactly_symmetric(keys):
     run = study(**keys)
@@ -63,6 +104,8 @@ def test_symmetry_is_not_imposed_where_it_is_not_there_or_not_wanted(keys):
         ({"parity": "odd", "start": "identity"}, "an odd mask cannot start at the identity"),
         ({"parity": "even", "start": "local_field"}, "the local-field mask is odd"),
         ({"layers": -1}, "layers must be 0 or more, got -1"),
+        ({"construction": "sorting", "start": "random"}, "start and parity are of XOR masks"),
+        ({"construction": "sorting", "L": 6}, "layers must be at most 2 for sorting, .* side 6 halves, got 4"),
         ({"width": 0}, "width and depth must be at least 1"),
         ({"mask_width": 0}, "mask_width and mask_depth must be at least 1"),
         ({"mask_depth": 0}, "mask_width and mask_depth must be at least 1"),
