@@ -1,0 +1,6 @@
+"""Densities that draw coarse lattices first and finer ones given them."""
+
+from flowlab.densities.multilevel.field_levels import MultilevelFields
+from flowlab.densities.multilevel.spin_levels import Multilevel
+
+__all__ = ["Multilevel", "MultilevelFields"]

@@ -1,0 +1,88 @@
+"""Networks on gathered windows, a cacheful of sites at a time, in the backward pass too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+COLUMNS = 2048
+"""How many windows are worked on together: what a small network makes of them fits into a processor's cache."""
+
+Network = Callable[..., Tensor]
+
+
+def on_windows(network: Network, state: Tensor, windows: Tensor, weights: Sequence[Tensor], outputs: int = 1) -> Tensor:
+    """What a network makes of the windows of some sites, with its gradient in the weights and the state.
+
+    Nothing but the result is kept for the backward pass, which evaluates the network again: for small networks that
+    takes less time than writing their units to memory and reading them back. The rows of the state that are seen must
+    not change before the backward pass; others may.
+
+    Args:
+        network: (k, m) windows and the weights -> (outputs, m).
+        state: (N, n) values, the batch last.
+        windows: (M, k) rows of ``state``.
+        weights: tensors that the network takes.
+        outputs: how many numbers it gives.
+
+    Returns:
+        (outputs, M, n).
+
+    >>> total = on_windows(lambda v, w: w @ v, torch.ones(4, 5), torch.tensor([[0, 1], [2, 3]]), [torch.ones(1, 2)])
+    >>> total.shape, float(total[0, 1, 0])
+    (torch.Size([1, 2, 5]), 2.0)
+    """
+    result: Tensor = _OnWindows.apply(network, state, windows, outputs, *weights)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _OnWindows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, network: Network, state: Tensor, windows: Tensor, outputs: int, *weights: Tensor) -> Tensor:
+        ctx.network, ctx.windows = network, windows
+        ctx.state = state.detach()  # shares the values: later rows may be filled in, those that are seen stay
+        ctx.save_for_backward(*weights)
+        n = state.shape[1]
+        out = state.new_empty(outputs, len(windows), n)
+        for sites, rows in _chunks(windows, n):
+            out[:, sites] = network(gather(state, rows), *weights).view(outputs, -1, n)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        of_state, of_weights = ctx.needs_input_grad[1], ctx.needs_input_grad[4:]
+        n = ctx.state.shape[1]
+        weights = [w.detach().requires_grad_(needed) for w, needed in zip(ctx.saved_tensors, of_weights, strict=True)]
+        wanted = [weight for weight in weights if weight.requires_grad]
+        sums = [torch.zeros_like(weight) for weight in wanted]
+        of_rows = torch.zeros_like(ctx.state) if of_state else None
+        for sites, rows in _chunks(ctx.windows, n):
+            v = gather(ctx.state, rows).requires_grad_(of_state)
+            with torch.enable_grad():
+                out = ctx.network(v, *weights)
+            inputs = [*wanted, v] if of_state else wanted
+            found = torch.autograd.grad(out, inputs, grad[:, sites].reshape(len(out), -1))
+            for total, one in zip(sums, found, strict=False):
+                total += one
+            if of_rows is not None:
+                of_rows.index_add_(0, rows.T.flatten(), found[-1].view(-1, n))
+        each = iter(sums)
+        return None, of_rows, None, None, *(next(each) if weight.requires_grad else None for weight in weights)
+
+
+def gather(state: Tensor, windows: Tensor) -> Tensor:
+    """(N, n) values and (M, k) rows -> (k, M n) windows, one a column."""
+    return state.index_select(0, windows.T.flatten()).view(windows.shape[1], -1)
+
+
+def _chunks(windows: Tensor, n: int) -> Iterator[tuple[slice, Tensor]]:
+    """Slices of sites, and their windows, with about as many columns each as there should be."""
+    sites = max(1, COLUMNS // max(n, 1))
+    for first in range(0, len(windows), sites):
+        part = slice(first, min(first + sites, len(windows)))
+        yield part, windows[part]

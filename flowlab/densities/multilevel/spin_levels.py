@@ -1,0 +1,192 @@
+"""Multilevel densities of Ising spins: coloured groups, site by site, and heat bath with renormalised couplings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from flowlab.core import Density, Draw, System, named_generator
+from flowlab.densities.multilevel import geometry
+from flowlab.densities.multilevel.coarse import SpinTable
+from flowlab.densities.multilevel.levels import Levels, Rows
+from flowlab.densities.multilevel.spins import (
+    ConvolutionalLogits,
+    ExactLogits,
+    HeatBathLogits,
+    NoLogits,
+    OddLogits,
+    log_cosh,
+)
+from flowlab.systems.decimated import Decimated
+
+Kind = Literal["coloured", "autoregressive", "heat_bath"]
+KINDS = ("coloured", "autoregressive", "heat_bath")
+CRITICAL = math.log(1 + math.sqrt(2)) / 2
+
+
+class Multilevel(Levels):
+    """Ising spins from a coarse lattice to the fine one, with exact ln q, on the even sublattice of an L x L torus.
+
+    The coarsest N_0 x N_0 spins come first. Each doubling of the lattice then draws the centres of its squares, group
+    after group, and the edges between them; the edges of the last doubling are the odd sublattice, which a decimated
+    target sums over. A group is drawn in one pass: its spins are independent given all before them. Kinds:
+
+    - "coloured": groups of sites far from each other, each with a network of its own that sees the nearest known sites
+      and is the same function everywhere, its log-odds odd. With two colours or more the last group follows exactly
+      from the target's coupling.
+    - "autoregressive": site after site in each half of a doubling, by two convolutions with a receptive field of 7 x 7
+      (RiGCS: Singha et al. 2025, arXiv:2503.08918; without constants, so that the log-odds are odd).
+    - "heat_bath": every spin in the field of its four nearest known neighbours (Schmidt 1983), with couplings that
+      follow from the target's by K <- (3/8) ln cosh 4K for each half of a doubling (appendix C there), times factors
+      that are learned and start at 1; the coarsest lattice is exact.
+
+    Args:
+        shape: (L, L//2), L = coarsest · 2^k with k at least 1.
+        kind: see above.
+        coarsest: N_0, at least 2.
+        base: flip-symmetric or any density of the coarsest lattice, (N_0, N_0). None is a learned table for N_0 of 2
+            and 3, else networks like the others, site by site; the exact table for a heat bath, N_0 up to 4.
+        colours: groups of centres, and of edges, in each doubling: 1, 2, 4, ...
+        window: how many known sites a coloured spin sees at most.
+        hidden: widths of the networks' hidden layers, None for (64,); channels of an autoregressive network, (12,).
+        start: the coupling of nearest known neighbours that coloured networks start with.
+        K: J/T of the fine lattice, until :meth:`bind` takes it from a target.
+        generator: draws the initial weights; None takes a fixed seed.
+
+    Raises:
+        ValueError: for an L that is not N_0 · 2^k, an unknown kind, or sizes that are not as above.
+
+    >>> q = Multilevel((8, 4), colours=2)
+    >>> x, log_q = q.sample(10, generator=torch.Generator().manual_seed(0))
+    >>> x.shape, bool(torch.allclose(log_q, q.log_prob(x), atol=1e-5))
+    (torch.Size([10, 8, 4]), True)
+    >>> [stage.name for stage in q.stages(1)]
+    ['2 × 2', '2 × 2 and centres', '4 × 4', '4 × 4 and centres']
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        kind: Kind = "coloured",
+        *,
+        coarsest: int = 2,
+        base: Density | None = None,
+        colours: int = 4,
+        window: int = 32,
+        hidden: Sequence[int] | None = None,
+        start: float = 0.3,
+        K: float = CRITICAL,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+        doublings = geometry.doublings(shape, coarsest)
+        table = base is None and coarsest <= (4 if kind == "heat_bath" else 3)
+        if kind == "heat_bath" and not table:
+            raise ValueError(f"a heat bath needs its own coarsest lattice of side 2, 3 or 4, got {coarsest} and {base}")
+        if table:
+            base = SpinTable(coarsest, exact=kind == "heat_bath")
+        groups = geometry.one_by_one(shape[0], coarsest) if base is None else []
+        for level in reversed(range(doublings)):
+            if kind == "autoregressive":
+                groups += geometry.raster(shape[0], level, reach=3)
+            elif kind == "heat_bath":
+                groups += geometry.doubling(shape[0], level, colours=1, window=4)
+            else:
+                groups += geometry.doubling(shape[0], level, colours=colours, window=window)
+        super().__init__(shape, coarsest, groups, base)
+        self.kind = kind
+        generator = named_generator(0, "multilevel") if generator is None else generator
+        for group, *_ in self.blocks():
+            conditional: nn.Module
+            if kind == "heat_bath":
+                conditional = HeatBathLogits()
+            elif not group.offsets:
+                conditional = NoLogits()
+            elif kind == "autoregressive" and not group.name.startswith("site"):
+                conditional = ConvolutionalLogits(channels=hidden[0] if hidden else 12, generator=generator)
+            elif group is groups[-1] and colours > 1:
+                conditional = ExactLogits(group.offsets)
+            else:
+                widths = tuple(hidden) if hidden else (64,)
+                conditional = OddLogits(group.offsets, hidden=widths, start=start, generator=generator)
+            self.conditionals[group.key] = conditional
+        self.set_coupling(K)
+
+    def set_coupling(self, K: float) -> None:
+        """K = βJ of the fine lattice, for the conditionals that follow from it."""
+        self.K = K
+        for group, *_ in self.blocks():
+            conditional = self.conditionals[group.key]
+            if isinstance(conditional, ExactLogits):
+                conditional.set_coupling(K)
+            if isinstance(conditional, HeatBathLogits):
+                conditional.set_coupling(renormalised(K, 2 * group.level + group.name.startswith("centre")))
+        if isinstance(self.base, SpinTable):
+            self.base.set_coupling(renormalised(K, 2 * geometry.doublings(self.shape, self.coarsest)))
+
+    def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
+        """n configurations; ``score`` is ln q with its gradient, ``log_q`` the same number without."""
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        state, base, log_q = self.draw_rows(n, generator=generator)
+        score = base + log_q.sum(0)
+        return Draw(self.configurations(state), score.detach(), score)
+
+    def draw_rows(self, n: int, *, generator: torch.Generator | None = None, given: Tensor | None = None) -> Rows:
+        like = self.like()
+        first, sites = self.first_row, len(self.order)
+        if given is None:
+            state, base = like.new_zeros(sites + 1, n), like.new_zeros(n)
+            if self.base is not None:
+                x, _, base = self.base.draw(n, generator=generator)
+                state[:first] = x.detach().flatten(1).T
+        else:
+            state = given
+            base = like.new_zeros(n) if self.base is None else self._base_log_q(state)
+        u = torch.rand(sites - first, n, generator=generator, dtype=like.dtype, device=like.device)
+        u.clamp_(min=torch.finfo(u.dtype).eps / 4)
+        logits = []
+        for conditional, rows, span in self.steps():
+            found = conditional(state, rows)
+            logits.append(found)
+            drawn = torch.where(found.detach().sigmoid() >= u[span.start - first : span.stop - first], 1.0, -1.0)
+            state[span] = drawn if given is None else torch.where(state[span].isnan(), drawn.to(state), state[span])
+        return Rows(state, base, logsigmoid(torch.cat(logits) * state[first:-1]))
+
+    def of_rows(self, state: Tensor) -> Rows:
+        wrong = state[:-1].detach().abs() != 1
+        if bool(wrong.any()):
+            raise ValueError(f"spins must be -1 or +1, got {state[:-1].detach()[wrong][0].item()}")
+        base = state.new_zeros(state.shape[1]) if self.base is None else self._base_log_q(state)
+        return Rows(state, base, logsigmoid(torch.cat(self.evaluated(state)) * state[self.first_row : -1]))
+
+    def bind(self, target: System) -> None:
+        """Check the target, and take up its coupling K = J/T where it is a decimated Ising model.
+
+        Raises:
+            ValueError: for a target of another shape, of other variables, or in a field.
+        """
+        super().bind(target)
+        if target.domain != "spin":
+            raise ValueError(f"a density of spins cannot fit {target.title}")
+        if self.flip_action() is not None and not target.flip_symmetric:
+            raise ValueError(f"a flip-symmetric density cannot fit a target that a field breaks: {target.title}")
+        if isinstance(target, Decimated):
+            self.set_coupling(float(target.parent.bond.detach()))
+
+
+def renormalised(K: float, steps: int) -> float:
+    """The coupling after that many sublattices are summed over: K <- (3/8) ln cosh 4K each (Maris and Kadanoff 1978).
+
+    >>> round(renormalised(0.44, 1), 4), renormalised(0.44, 0)
+    (0.411, 0.44)
+    """
+    for _ in range(steps):
+        K = 0.375 * log_cosh(4 * K)
+    return K

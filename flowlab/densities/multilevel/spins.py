@@ -1,0 +1,171 @@
+"""Conditionals of ±1 spins given the known sites around them: log-odds that are odd in what they see."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from flowlab.densities.multilevel.chunks import gather, on_windows
+
+
+class OddLogits(nn.Module):
+    """ln q(+1)/q(-1) = s·v + w·tanh(... tanh(W v)), odd in the window v, the same function at every site.
+
+    The hidden layers have no constants. It starts near s·v, with s the coupling ``start`` on the nearest known sites
+    (one row of log-odds 2 K v) and zero elsewhere.
+
+    Args:
+        offsets: displacements of the k sites in a window.
+        hidden: widths of the hidden layers, at least one.
+        start: K.
+        generator: draws the initial weights.
+    """
+
+    def __init__(
+        self,
+        offsets: Sequence[tuple[int, int]],
+        *,
+        hidden: Sequence[int],
+        start: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        inputs = len(offsets)
+        widths = [inputs, *hidden]
+        self.weights = nn.ParameterList(
+            _normal(b, a, 1 / math.sqrt(a), generator) for a, b in itertools.pairwise(widths)
+        )
+        self.output = nn.Parameter(_normal(1, widths[-1], 0.1 / math.sqrt(widths[-1]), generator))
+        self.skip = nn.Parameter(2 * start * nearest(offsets)[None])
+
+    def forward(self, state: Tensor, windows: Tensor) -> Tensor:
+        """(N, n) spins, the batch last, and (M, k) rows of them -> (M, n) log-odds."""
+        return on_windows(_odd, state, windows, [self.skip, self.output, *self.weights])[0]
+
+
+def _odd(v: Tensor, skip: Tensor, output: Tensor, first: Tensor, *others: Tensor) -> Tensor:
+    """(k, m) windows -> (1, m); 2 sigmoid - 1 of half the argument is a tanh, which takes five times as long."""
+    both = torch.cat([first, skip]) @ v
+    units = both[:-1].sigmoid()
+    for weight in others:
+        units = torch.addmm(-0.5 * weight.sum(1, keepdim=True), weight, units).sigmoid()
+    return torch.addmm(both[-1:] - 0.5 * output.sum(), output, units)
+
+
+class NoLogits(nn.Module):
+    """Log-odds of a first spin, which knows of no other: zero."""
+
+    def forward(self, state: Tensor, windows: Tensor) -> Tensor:
+        """(N, n) spins, the batch last, and (M, 0) rows of them -> (M, n) zeros."""
+        return state.new_zeros(len(windows), state.shape[1])
+
+
+class ConvolutionalLogits(nn.Module):
+    """Log-odds from a 7 x 7 window by two convolutions, tanh between them: 5 x 5 to some channels, 3 x 3 to the result.
+
+    Neither has constants, so that the log-odds are odd.
+
+    Args:
+        channels: units at each site.
+        generator: draws the initial weights.
+    """
+
+    nowhere: Tensor
+
+    def __init__(self, *, channels: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(_normal(channels, 25, 0.2, generator))
+        self.output = nn.Parameter(_normal(9, channels, 0.1 / math.sqrt(9 * channels), generator))
+        self.register_buffer("nowhere", torch.zeros(1, 49), persistent=False)
+
+    def forward(self, state: Tensor, windows: Tensor) -> Tensor:
+        """(N, n) spins, the batch last, and (M, 49) rows of them -> (M, n) log-odds."""
+        kernel = self.kernel.view(-1, 5, 5)
+        shifted = [pad(kernel, (x, 2 - x, y, 2 - y)).flatten(1) for y in range(3) for x in range(3)]
+        weights = [self.nowhere, self.output.view(1, -1), torch.cat(shifted)]
+        return on_windows(_odd, state, windows, weights)[0]
+
+
+class HeatBathLogits(nn.Module):
+    """Log-odds 2 K Σ s over the nearest known sites: a spin in the field of its neighbours.
+
+    K is the learned ``scale``, 1 at the start, times what ``set_coupling`` says.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.K = 0.0
+
+    def set_coupling(self, K: float) -> None:
+        """K between nearest neighbours of the level, in units of the temperature."""
+        self.K = K
+
+    def forward(self, state: Tensor, windows: Tensor) -> Tensor:
+        """(N, n) spins, the batch last, and (M, k) rows of them -> (M, n) log-odds."""
+        return 2 * self.K * self.scale * gather(state, windows).sum(0).view(len(windows), -1)
+
+
+class ExactLogits(nn.Module):
+    """The exact log-odds of an even site on the decimated lattice, all the sites it interacts with being known.
+
+    Each of the four odd neighbours was summed over and left ln 2cosh(K Σ s) of its even neighbours; with h the sum of
+    the other three, the log-odds are Σ_4 ln cosh K(h + 1) - ln cosh K(h - 1). h is ±1 or ±3, so that each term is
+    b h + c h³ exactly.
+
+    Args:
+        offsets: displacements of the known sites in the window.
+    """
+
+    sums: Tensor
+
+    def __init__(self, offsets: Sequence[tuple[int, int]]) -> None:
+        super().__init__()
+        self.register_buffer("sums", sums_of_three(offsets), persistent=False)
+        self.b = self.c = 0.0
+
+    def set_coupling(self, K: float) -> None:
+        """K = βJ between nearest neighbours of the fine lattice."""
+        one, three = (log_cosh(K * (h + 1)) - log_cosh(K * (h - 1)) for h in (1, 3))
+        self.c = (three / 3 - one) / 8
+        self.b = one - self.c
+
+    def forward(self, state: Tensor, windows: Tensor) -> Tensor:
+        """(N, n) spins, the batch last, and (M, k) rows of them -> (M, n) log-odds."""
+        h = self.sums.to(state.dtype) @ gather(state, windows)
+        return (h * (self.b + self.c * h.square())).sum(0).view(len(windows), -1)
+
+
+def nearest(offsets: Sequence[tuple[int, int]]) -> Tensor:
+    """(k,) ones at the displacements of least distance, zeros elsewhere."""
+    distances = torch.tensor([float(y * y + x * x) for y, x in offsets])
+    return (distances == distances.min()).float() if offsets else distances
+
+
+def sums_of_three(offsets: Sequence[tuple[int, int]]) -> Tensor:
+    """(4, k) matrix that sums, for each odd neighbour of an even site, the other three even neighbours in a window."""
+    place = {offset: i for i, offset in enumerate(offsets)}
+    sums = torch.zeros(4, len(offsets))
+    for row, (y, x) in enumerate(ODD_NEIGHBOURS):
+        for dy, dx in ODD_NEIGHBOURS:
+            if (y + dy, x + dx) != (0, 0):
+                sums[row, place[y + dy, x + dx]] = 1.0
+    return sums
+
+
+ODD_NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+
+
+def log_cosh(x: float) -> float:
+    """ln cosh x, for large x too."""
+    return abs(x) + math.log1p(math.exp(-2 * abs(x))) - math.log(2)
+
+
+def _normal(rows: int, columns: int, scale: float, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(rows, columns, generator=generator, device=generator.device)
+    return noise.to(torch.get_default_device()) * scale

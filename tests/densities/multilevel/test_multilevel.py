@@ -1,0 +1,192 @@
+"""Multilevel densities of spins."""
+
+import itertools
+
+import pytest
+import torch
+
+import flowlab as fl
+from flowlab.densities.multilevel import Multilevel
+from flowlab.densities.multilevel.spin_levels import renormalised
+from flowlab.estimators.weights import ess
+from flowlab.exact.enumeration import configurations
+from flowlab.systems.ising import Ising
+from tests.laws.registry import shaken
+
+KINDS = {
+    "coloured": {},
+    "coloured in one colour": {"colours": 1},
+    "coloured in two colours": {"colours": 2, "hidden": (16, 8)},
+    "autoregressive": {"kind": "autoregressive"},
+    "heat bath": {"kind": "heat_bath"},
+}
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(params=KINDS)
+def options(request):
+    return KINDS[request.param]
+
+
+def all_of_4x4():
+    return configurations((4, 2), 0, 2**8).double()
+
+
+def test_normalised_over_all_configurations(options):
+    q = shaken(Multilevel((4, 2), **options)).double()
+    with torch.no_grad():
+        assert abs(float(q.log_prob(all_of_4x4()).logsumexp(0))) < 1e-10
+
+
+@pytest.mark.parametrize(("side", "more"), [(8, {}), (6, {"coarsest": 3}), (8, {"coarsest": 4}), (10, {"coarsest": 5})])
+def test_draws_agree_with_log_prob_and_are_symmetric(options, side, more):
+    if options.get("kind") == "heat_bath" and more.get("coarsest") == 5:
+        with pytest.raises(ValueError, match="side 2, 3 or 4, got 5"):
+            Multilevel((side, side // 2), **options, **more)
+        return
+    q = shaken(Multilevel((side, side // 2), **options, **more)).double()
+    draw = q.draw(20, generator=generator())
+    for log_q in (draw.score, q.log_prob(draw.x), q.log_prob(-draw.x)):
+        torch.testing.assert_close(log_q, draw.log_q, atol=1e-10, rtol=0)
+    assert draw.score.requires_grad and torch.equal(q.flip_action(), -torch.ones(q.shape))
+
+
+def test_gradient_of_log_prob_is_the_score_of_a_draw(options):
+    q = shaken(Multilevel((8, 4), **options)).double()
+    draw = q.draw(30, generator=generator())
+    weights = torch.linspace(-1, 1, 30, dtype=torch.float64)
+    parameters = list(q.parameters())
+    one = torch.autograd.grad((weights * draw.score).sum(), parameters)
+    other = torch.autograd.grad((weights * q.log_prob(draw.x)).sum(), parameters)
+    for a, b in zip(one, other, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_levels_reassemble_the_configuration(options):
+    q = shaken(Multilevel((8, 4), **options)).double()
+    x, log_q = q.sample(5, generator=generator())
+    stages = list(q.stages(x=x))
+    assert [stage.name for stage in stages] == ["2 × 2", "2 × 2 and centres", "4 × 4", "4 × 4 and centres"]
+    assert [int((~stage.x[0].isnan()).sum()) for stage in stages] == [4, 8, 16, 32]
+    assert [stage.kind for stage in stages] == ["level"] * 4 and stages[-1].time == 1.0
+    for before, after in itertools.pairwise(stages):
+        known = ~before.x.isnan()
+        assert torch.equal(before.x[known], after.x[known]) and bool((after.log_q <= before.log_q).all())
+    assert torch.equal(stages[-1].x, x)
+    torch.testing.assert_close(stages[-1].log_q, log_q, atol=1e-10, rtol=0)
+
+
+def test_a_coarse_configuration_is_completed():
+    q = shaken(Multilevel((8, 4)))
+    coarse = next(iter(q.stages(3, generator=generator()))).x
+    *_, last = q.stages(z=coarse, generator=generator(1))
+    assert not last.x.isnan().any() and torch.equal(last.x[~coarse.isnan()], coarse[~coarse.isnan()])
+    torch.testing.assert_close(last.log_q, q.log_prob(last.x).detach(), atol=1e-5, rtol=0)
+
+
+def moved(x, steps):
+    """Configurations moved by an even number of fine lattice spacings in both directions."""
+    return x.roll((2 * steps, steps), (1, 2))
+
+
+def test_heat_bath_is_invariant_under_translations_by_the_coarsest_spacing():
+    q = Multilevel((8, 4), "heat_bath").double()
+    x, log_q = q.sample(50, generator=generator())
+    torch.testing.assert_close(q.log_prob(moved(x, 2)).detach(), log_q, atol=1e-10, rtol=0)
+    assert (q.log_prob(moved(x, 1)) - log_q).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("colours", [1, 2])
+def test_groups_are_invariant_under_translations_of_their_colouring(colours):
+    q = shaken(Multilevel((16, 8), colours=colours)).double()
+    x, _ = q.sample(20, generator=generator())
+    last = q.of_rows(q.rows(x)).log_q[-64:].sum(0)  # the centres of the last doubling
+    shift = 1 if colours == 1 else 2
+    torch.testing.assert_close(q.of_rows(q.rows(moved(x, shift))).log_q[-64:].sum(0), last, atol=1e-10, rtol=0)
+
+
+def test_last_colour_is_exact():
+    target = Ising((8, 8), T=2.1).decimate()
+    q = Multilevel((8, 4))
+    q.bind(target)
+    x, _ = q.double().sample(4, generator=generator())
+    last = q.groups[-1].sites
+    for site in last:
+        other = x.clone()
+        other.view(4, -1)[:, site] *= -1
+        expected = target.log_weight(other) - target.log_weight(x)
+        torch.testing.assert_close((q.log_prob(other) - q.log_prob(x)).detach(), expected, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize(("side", "expected"), [(4, 0.86), (8, 0.51)])
+def test_heat_bath_reaches_the_known_effective_sample_size(side, expected):
+    target = Ising((side, side), T=1 / 0.44).decimate()
+    q = Multilevel((side, side // 2), "heat_bath")
+    q.bind(target)
+    x, log_q = q.sample(40_000, generator=generator(1))
+    found = float(ess((target.log_weight(x) - log_q).double().numpy()).value)
+    assert abs(found / expected - 1) < 0.1
+
+
+def test_couplings_are_renormalised_and_stay_out_of_the_state():
+    q = Multilevel((8, 4), "heat_bath")
+    q.bind(Ising((8, 8), T=2.0, J=1.2).decimate())
+    assert float(q.base.K) == pytest.approx(renormalised(0.6, 4))
+    assert float(q.conditionals["1 edge 0"].K) == pytest.approx(renormalised(0.6, 2))
+    assert set(q.state_dict()) == {name for name, _ in q.named_parameters()}
+
+
+def test_growth_hands_on_the_networks_from_the_finest_level():
+    small, large = shaken(Multilevel((8, 4))), Multilevel((32, 16))
+    copied = large.warm_start(small)
+    mine, theirs = large.state_dict(), small.state_dict()
+    assert sorted(copied) == sorted(mine)
+    for name, source in {"0": "0", "1": "1", "2": "1", "3": "1"}.items():
+        wanted = theirs[f"conditionals.{source} centre 0.skip"]
+        assert torch.equal(mine[f"conditionals.{name} centre 0.skip"], wanted)
+    assert torch.equal(mine["base.table"], theirs["base.table"])
+    first = Multilevel((8, 4)).warm_start(shaken(Multilevel((4, 2))))
+    assert "conditionals.1 centre 1.output" in first and "conditionals.1 edge 0.output" not in first
+    with pytest.raises(ValueError, match="expected a side of 2, got 3"):
+        large.warm_start(Multilevel((6, 3), coarsest=3))
+
+
+def test_an_outer_base_draws_the_coarsest_lattice():
+    base = fl.Z2Symmetrized(fl.MADE((4, 4)))
+    q = shaken(Multilevel((8, 4), coarsest=4, base=base)).double()
+    draw = q.draw(10, generator=generator())
+    torch.testing.assert_close(q.log_prob(draw.x), draw.log_q, atol=1e-10, rtol=0)
+    assert Multilevel((8, 4), coarsest=4, base=fl.MADE((4, 4))).flip_action() is None
+    with pytest.raises(ValueError, match=r"coarsest lattice's shape \(2, 2\), got \(4, 4\)"):
+        Multilevel((8, 4), base=base)
+
+
+def test_training_improves_it():
+    target = Ising((4, 4), T=1 / 0.44).decimate()
+    q = Multilevel((4, 2), hidden=(16,), start=0.0)
+    q.bind(target)
+    optimiser = torch.optim.Adam(q.parameters(), lr=0.03)
+    stream, objective = generator(), fl.ReverseKL()
+    for _ in range(80):
+        optimiser.zero_grad()
+        objective.loss(q, target, 150, generator=stream).value.backward()
+        optimiser.step()
+    x, log_q = q.sample(5000, generator=stream)
+    assert float(ess((target.log_weight(x) - log_q).double().numpy()).value) > 0.9
+
+
+def test_what_makes_no_sense_is_refused():
+    with pytest.raises(ValueError, match="kind must be one of coloured, autoregressive, heat_bath, got 'block'"):
+        Multilevel((8, 4), "block")
+    q = Multilevel((8, 4))
+    with pytest.raises(ValueError, match="spins must be -1 or"):
+        q.log_prob(torch.zeros(1, 8, 4))
+    with pytest.raises(ValueError, match=r"shape \(n, 8, 4\), got \(1, 4, 8\)"):
+        q.log_prob(torch.ones(1, 4, 8))
+    with pytest.raises(ValueError, match="a field breaks"):
+        q.bind(Ising((8, 8), T=2.0, h=0.1).decimate())
+    with pytest.raises(ValueError, match="n must be at least 1"):
+        q.draw(0)
