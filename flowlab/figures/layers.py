@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from flowlab.figures.bound import bound_per_site
-from flowlab.figures.sites import sites_of, without_nan
+from flowlab.figures.sites import nearest_known, sites_of, without_nan
 from flowlab.figures.style import COLORS, FIELD_SCALE, INK, SPIN_SCALE, number, styled
 
 Array = NDArray[np.float64]
@@ -33,6 +33,7 @@ def configuration(layers: xr.Dataset, sample: int = 0, layer: int = -1) -> go.Fi
     layer, sample = _check(layers, layer, sample)
     figure = go.Figure()
     _add_configuration(figure, layers, sample, layer, scale_bar=True, pixels=360)
+    _add_nearest(figure, layers, sample, layer)
     _square_axes(figure, layers)
     if "y" in layers.sizes and "z" not in layers.sizes:
         figure.update_layout(xaxis_title="x", yaxis_title="y")
@@ -53,6 +54,7 @@ def strip(layers: xr.Dataset, sample: int = 0) -> go.Figure:
         _add_configuration(figure, layers, sample, k, scale_bar=False, pixels=800 // columns, **cell)
         _square_axes(figure, layers, **cell)
         figure.update_xaxes(title_text=f"m = {_signed(layers['magnetization'][k, sample])}", **cell)
+        _add_nearest(figure, layers, sample, k, **cell)
     figure.update_xaxes(showticklabels=False, ticks="")
     figure.update_yaxes(showticklabels=False, ticks="")
     figure.update_annotations(font_size=12)
@@ -135,6 +137,7 @@ def layer_overview(layers: xr.Dataset, sample: int = 0, layer: int = 0) -> go.Fi
         figure.update_yaxes(title_text=_two_point(layers), row=1, col=3)
     else:
         _add_raster(figure, layers, sample, layer, row=1, col=3)
+    _add_nearest(figure, layers, sample, layer, row=1, col=1)
     return styled(figure, title=layer_title(layers, sample, layer), height=400, bargap=0.0)
 
 
@@ -157,7 +160,7 @@ def layer_title(layers: xr.Dataset, sample: int, layer: int) -> str:
         if np.isfinite(square).any():
             title += f" · changed by {np.sqrt(np.nanmean(square)):.2g} (root mean square)"
     if bool(np.isnan(layers["configuration"][layer, sample]).any()):
-        title += "<br><sub>blank: not yet sampled</sub>"
+        title += "<br><sub>pale: not yet sampled, shown as the nearest site that is</sub>"
     return title
 
 
@@ -220,6 +223,19 @@ def _add_configuration(
         x=sites.column[changed], y=sites.row[changed], mode="markers", name="changed by this layer", showlegend=False,
         marker=dict(size=min(size, 12.0), color="white", line=dict(color=INK, width=1.2 if size > 5 else 0.7)),
         hoverinfo="skip", **cell,
+    )  # fmt: skip
+
+
+def _add_nearest(figure: go.Figure, layers: xr.Dataset, sample: int, layer: int, **cell: Any) -> None:
+    """Pale, at the sites not yet sampled, what the nearest one holds; nothing where every layer is complete."""
+    values = np.asarray(layers["configuration"][:, sample], dtype=float)
+    if "y" not in layers.sizes or "z" in layers.sizes or not np.isnan(values).any() or np.isnan(values).all():
+        return
+    limit = float(np.nanmax(np.abs(values)))
+    figure.add_heatmap(
+        z=without_nan(nearest_known(values[layer])), zmin=-limit, zmax=limit, showscale=False, opacity=0.25,
+        colorscale=SPIN_SCALE if holds_spins(layers) else FIELD_SCALE, name="nearest sampled site", hoverinfo="skip",
+        **cell,
     )  # fmt: skip
 
 

@@ -89,3 +89,17 @@ def without_nan(values: Array) -> Array | list[list[float | None]]:
     if np.isfinite(values).all():
         return values
     return [[float(value) if isfinite(value) else None for value in row] for row in values]
+
+
+def nearest_known(picture: Array) -> Array:
+    """At the sites of a torus that are NaN, the value of the nearest one that is not; NaN at the others."""
+    unknown = np.isnan(picture)
+    if not unknown.any() or unknown.all():
+        return np.full_like(picture, np.nan)
+    from scipy.ndimage import distance_transform_edt
+
+    tiled = np.tile(unknown, (3, 3))
+    rows, columns = distance_transform_edt(tiled, return_distances=False, return_indices=True)
+    n, m = picture.shape
+    nearest = picture[rows[n : 2 * n, m : 2 * m] % n, columns[n : 2 * n, m : 2 * m] % m]
+    return np.asarray(np.where(unknown, nearest, np.nan))

@@ -3,6 +3,7 @@
 from flowlab.flows.additive import AdditiveCoupling
 from flowlab.flows.affine import AffineCoupling, checkerboard_masks, row_masks
 from flowlab.flows.composed import Composed
+from flowlab.flows.continuous import ContinuousFlow, refined
 from flowlab.flows.coupling import coupling_windows
 from flowlab.flows.domain_walls import DomainWalls
 from flowlab.flows.linear import Linear
@@ -18,6 +19,7 @@ __all__ = [
     "AdditiveCoupling",
     "AffineCoupling",
     "Composed",
+    "ContinuousFlow",
     "DomainWalls",
     "Linear",
     "MultiscaleXor",
@@ -30,5 +32,6 @@ __all__ = [
     "checkerboard_masks",
     "coarse_to_fine",
     "coupling_windows",
+    "refined",
     "row_masks",
 ]

@@ -140,6 +140,11 @@ class Decimated(Representation):
         sites = torch.cat((x.flatten(1), odd.flatten(1)), 1).index_select(1, self._place)
         return sites.reshape(len(x), *self.parent.shape), log_p.flatten(1).sum(1).to(x.dtype)
 
+    def embed(self, x: Tensor) -> Tensor:
+        """(n, *shape) even sites at their places in the parent's lattice, NaN at the odd ones: (n, *parent.shape)."""
+        sites = torch.cat((x.flatten(1), x.new_full((len(x), self.n_sites), math.nan)), 1).index_select(1, self._place)
+        return sites.reshape(len(x), *self.parent.shape)
+
     def reduce(self, s: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Parent configurations (n, *parent.shape) -> their even sites (n, *shape)."""
         return s.flatten(1).index_select(1, self._even).reshape(len(s), *self.shape)

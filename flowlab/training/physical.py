@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Density, Representation, System
+from flowlab.systems import Decimated
 
 
 def physical(target: System) -> System:
@@ -19,7 +20,12 @@ def log_z_offset(target: System) -> float:
 
 
 def restored(target: System, x: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Physical configurations for configurations x of the target, drawn where that takes a draw."""
+    """Physical configurations for configurations x of the target, drawn where that takes a draw.
+
+    Where some of x is NaN, not sampled yet, so is all that would be drawn.
+    """
+    if isinstance(target, Decimated) and bool(x.isnan().any()):
+        return target.embed(x)
     return target.restore(x, generator=generator)[0] if isinstance(target, Representation) else x
 
 

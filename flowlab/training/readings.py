@@ -17,6 +17,10 @@ from flowlab.training.arrays import to_array
 from flowlab.training.physical import log_z_offset, physical, reduced, restored
 
 CHUNK = 5000
+STEPS = 20
+"""Draws from each chain in an evaluation of a density whose draws have a memory."""
+AT_ONCE = 1 << 20
+"""Values of a field that such a density draws at once, at most."""
 
 
 def sample(density: Density, target: System, n: int, generator: torch.Generator, attrs: dict[str, Any]) -> xr.Dataset:
@@ -50,8 +54,8 @@ def layers(
 ) -> xr.Dataset:
     """The configurations after each layer of a density, latent first, with what a person looks at in each.
 
-    Dims ``layer, sample`` and the system's own: ``configuration`` (physical), ``field`` (as the density sees it),
-    ``log_q``, ``log_weight``, ``magnetization``; by layer also ``log_z_bound`` with its error and, on a lattice, the
+    Dims ``layer, sample`` and the system's own: ``configuration`` (physical), ``field`` (as the density sees it), both
+    NaN at sites that are not sampled yet; ``log_q``, ``log_weight``, ``magnetization`` (of the sites there are); by layer also ``log_z_bound`` with its error and, on a lattice, the
     two-point function ``correlation`` against ``distance`` (lattice spacings along an axis, mean over axes, not
     connected). Where the physical configuration is drawn given the field, every layer is drawn with the same random
     numbers, from the seed ``restored_with``.
@@ -70,10 +74,10 @@ def layers(
     rows, dims = ("layer", "sample"), physical(target).dims
     variables = {
         "configuration": ((*rows, *dims), configuration, "configuration", "1"),
-        "field": ((*rows, *dims[: fields[0].ndim - 1]), np.stack(fields), "field as the density sees it", "1"),
+        "field": ((*rows, *_field_dims(fields[0], configuration, dims)), np.stack(fields), "field of the density", "1"),
         "log_q": (rows, log_q, "ln q after the layer", "nats"),
         "log_weight": (rows, log_weight, "log weight of the target", "nats"),
-        "magnetization": (rows, configuration.mean(axis=tuple(range(2, configuration.ndim))), "magnetisation", "1"),
+        "magnetization": (rows, _mean_over_sites(configuration), "magnetisation", "1"),
         "log_z_bound": ("layer", [b.value for b in bounds], "lower bound on ln Z", "nats"),
         "log_z_bound_error": ("layer", [b.error for b in bounds], "standard error of log_z_bound", "nats"),
     }
@@ -95,8 +99,16 @@ def layers(
     )
 
 
+def _field_dims(field: np.ndarray, configuration: np.ndarray, dims: tuple[str, ...]) -> list[str]:
+    """The physical dims of (n, *shape) fields, under other names (``x_field``) where the sides differ."""
+    sides = zip(dims, field.shape[1:], configuration.shape[2:], strict=False)
+    return [dim if mine == physical else f"{dim}_field" for dim, mine, physical in sides]
+
+
 def _bound(log_w: np.ndarray) -> estimators.Estimate:
-    """The bound on ln Z from one layer's samples; a single one has no error."""
+    """The bound on ln Z from one layer's samples; a single one has no error, and unfinished ones no bound."""
+    if np.isnan(log_w).any():
+        return estimators.Estimate(np.nan, np.nan)
     return estimators.log_z_bound(log_w) if len(log_w) > 1 else estimators.Estimate(float(log_w[0]), np.nan)
 
 
@@ -107,6 +119,14 @@ def _correlation(configurations: np.ndarray) -> estimators.Estimate:
         return estimators.correlation_function(configurations, lattice_dims=sides)
     value = estimators.correlation_function(np.repeat(configurations, 2, axis=0), lattice_dims=sides).value
     return estimators.Estimate(value, np.full_like(value, np.nan))
+
+
+def _mean_over_sites(configuration: np.ndarray) -> np.ndarray:
+    """(layer, sample, *dims) -> (layer, sample), over the sites that are not NaN; NaN where all are."""
+    sites = configuration.reshape(*configuration.shape[:2], -1)
+    there = ~np.isnan(sites)
+    count = there.sum(-1)
+    return np.where(count, np.where(there, sites, 0.0).sum(-1) / np.maximum(count, 1), np.nan)
 
 
 def _layer_coordinates(states: list[LayerState]) -> dict[str, Any]:
@@ -133,9 +153,13 @@ def evaluate(
     if n < 2:
         raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
     parts: list[dict[str, np.ndarray]] = []
-    parent = physical(target)
-    for size in [CHUNK] * (n // CHUNK) + ([n % CHUNK] if n % CHUNK else []):
-        with torch.no_grad():
+    parent, log_norm = physical(target), density.log_norm
+    sizes, chains = [CHUNK] * (n // CHUNK) + ([n % CHUNK] if n % CHUNK else []), None
+    if not density.iid:
+        chains = max(2, min(-(-n // STEPS), CHUNK, AT_ONCE // parent.n_sites))
+        sizes = [chains] * -(-n // chains)
+    for size in sizes:
+        with torch.no_grad(), precise(density, generator) as quality:
             x, log_q = density.sample(size, generator=generator)
             log_weight = target.log_weight(x)
             observables = parent.observables(restored(target, x, generator))
@@ -151,6 +175,7 @@ def evaluate(
         T=attrs.get("T"),
         domain=parent.domain,
         side=max(parent.shape),
+        flip_symmetric=parent.flip_symmetric,
         log_z_exact=None if log_z_exact is None or np.isnan(log_z_exact) else log_z_exact,
         target_samples=None if reference is None else on_samples_of_the_target(density, target, reference, generator),
         rng=np.random.default_rng(generator.initial_seed()),

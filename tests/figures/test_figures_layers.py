@@ -34,10 +34,14 @@ def test_spins_have_two_colours_and_fields_a_diverging_scale(layers: xr.Dataset)
     assert (field.zmin, field.zmax) == (-0.5, 0.5)
 
 
-def test_sites_not_yet_sampled_stay_blank(layers: xr.Dataset) -> None:
+def test_sites_not_yet_sampled_are_pale_copies_of_the_nearest(layers: xr.Dataset) -> None:
     layers["configuration"][0, 0, ::2] = np.nan
     heat = figures.configuration(layers, 0, 0)
     assert heat.data[0].z[0][0] is None
+    pale = heat.data[-1]
+    assert pale.opacity < 0.5 and pale.z[1][0] is None
+    rows = layers["configuration"][0, 0].values
+    assert all(pale.z[y][x] in (rows[y - 1, x], rows[(y + 1) % 8, x]) for y in (0, 2, 6) for x in range(8))
     assert "not yet sampled" in heat.layout.title.text
     assert set(figures.configuration(layers, 0, 1).data[1].y) <= {1, 3, 5, 7}
 

@@ -159,6 +159,11 @@ def over(flow: fl.Flow, base: fl.Density) -> fl.Pushforward:
 
 
 SPIN_DENSITIES: dict[str, Callable[[], fl.Density]] = {
+    "multilevel": lambda: fl.Multilevel(SHAPE, hidden=(8,)),
+    "multilevel in one colour": lambda: fl.Multilevel(SHAPE, colours=1, hidden=(8,)),
+    "multilevel in two colours": lambda: fl.Multilevel(SHAPE, colours=2, hidden=(8,)),
+    "multilevel site by site": lambda: fl.Multilevel(SHAPE, "autoregressive", hidden=(4,)),
+    "multilevel heat bath": lambda: fl.Multilevel(SHAPE, "heat_bath"),
     "independent": lambda: fl.IndependentSpins(SHAPE, bias=0.4),
     "made": lambda: made(),
     "made two layers": lambda: made(layers=2),
@@ -199,6 +204,10 @@ def couplings(n: int) -> Tensor:
 
 
 REAL_DENSITIES: dict[str, Callable[[], fl.Density]] = {
+    "multilevel fields": lambda: shaken(fl.MultilevelFields(SHAPE, hidden=(8, 8)), 0.1),
+    "multilevel mixtures": lambda: shaken(fl.MultilevelFields(SHAPE, conditional="mixture", hidden=(8, 8)), 0.1),
+    "multilevel fields site by site": lambda: shaken(fl.MultilevelFields(SHAPE, "autoregressive", hidden=(8, 8)), 0.1),
+    "upscaled": lambda: shaken(fl.Upscaled(fl.Normal((2,)), (4,), fl.ContinuousFlow((4,), steps=60), sigma=0.7), 0.01),
     "normal": lambda: fl.Normal(SHAPE),
     "linear over normal": lambda: fl.Pushforward(linear(), fl.Normal(SHAPE)),
     "affine over normal": lambda: fl.Pushforward(fl.Composed(affine(4)), fl.Normal(SHAPE)),
@@ -236,6 +245,9 @@ EXPERIMENTS: dict[str, Callable[..., fl.Experiment]] = {
     "ising-xor running baseline": lambda **more: fl.experiment("ising-xor", **SMALL, baseline="running", **more),
     "ising-xor gumbel": lambda **more: fl.experiment("ising-xor", **SMALL, gradient="gumbel", **more),
     "ising-xor independent": lambda **more: fl.experiment("ising-xor", **SMALL, base="independent", layers=1, **more),
+    "ising-xor masks on independent bits": lambda **more: fl.experiment(
+        "ising-xor", **SMALL, base="independent", layers=1, construction="xor", **more
+    ),
     "ising-xor from identity": lambda **more: fl.experiment("ising-xor", **SMALL, start="identity", **more),
     "ising-xor in a field": lambda **more: fl.experiment("ising-xor", **SMALL, h=0.2, **more),
     "ising-xor base alone": lambda **more: fl.experiment("ising-xor", **SMALL, layers=0, **more),
