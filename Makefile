@@ -22,8 +22,9 @@ demo: .venv/.stamp-run
 lab: .venv/.stamp-run
 	@.venv/bin/flowlab lab
 
+# Two workers, a file in one of them, each on one thread: more of either would share two cores.
 test: lint browser
-	@$(PY) -m pytest
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
 lint: .venv/.stamp-dev
 	@$(PY) -m ruff check .

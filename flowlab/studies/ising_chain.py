@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
-from flowlab.mcmc import HeatBath, Metropolis, SwendsenWang, Wolff
+from flowlab.mcmc import HeatBath, IsingChain, Metropolis, SwendsenWang, Wolff
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 from flowlab.training import ChainRun, study
 
-MOVES = {"wolff": Wolff, "swendsen_wang": SwendsenWang, "heat_bath": HeatBath, "metropolis": Metropolis}
+MOVES: dict[str, Callable[[Ising], IsingChain]] = {
+    "wolff": Wolff,
+    "swendsen_wang": SwendsenWang,
+    "heat_bath": HeatBath,
+    "metropolis": Metropolis,
+}
 
 
 @study("ising-chain", aliases={"beta": ("T", lambda beta: 1.0 / beta)})
