@@ -4,6 +4,7 @@ from flowlab.densities.block_noise import BlockNoise
 from flowlab.densities.block_spin import BlockSpins
 from flowlab.densities.coarse_fields import CoarseFields
 from flowlab.densities.coupled import CoupledMADE
+from flowlab.densities.hierarchical import Hierarchical
 from flowlab.densities.independent import IndependentSpins
 from flowlab.densities.independent_potts import IndependentPotts
 from flowlab.densities.local import LocalAutoregressive
@@ -26,6 +27,7 @@ __all__ = [
     "BlockSpins",
     "CoarseFields",
     "CoupledMADE",
+    "Hierarchical",
     "IndependentPotts",
     "IndependentSpins",
     "LocalAutoregressive",

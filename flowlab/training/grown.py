@@ -18,7 +18,7 @@ class Grown(Training):
     """Trains one density after the other, each warm-started from the one before it; the last is the run's own.
 
     A sampler of a large lattice is thus grown from one of a small lattice whose weights it takes over (Singha et al.
-    2025, arXiv:2412.08472, algorithm 1). The records number the ``stage`` from 0 and hold ``stage_ess`` and
+    2025, arXiv:2503.08918, algorithm 1). The records number the ``stage`` from 0 and hold ``stage_ess`` and
     ``stage_acceptance`` of each; the bound and the ESS of the run's own target are NaN until its own stage.
 
     Args:
@@ -54,6 +54,11 @@ class Grown(Training):
         self.before = tuple(before)
         self.own_steps = self.steps
         self.steps += sum(stage.steps for stage in self.before)
+
+    def describe(self) -> dict[str, Any]:
+        """``stages`` are the lattices in order, e.g. "4 × 4, 8 × 8"."""
+        systems = [*(stage.system for stage in self.before), self.system]
+        return super().describe() | {"stages": ", ".join(" × ".join(map(str, system.shape)) for system in systems)}
 
     @property
     def progress(self) -> float:
