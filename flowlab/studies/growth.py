@@ -1,0 +1,85 @@
+"""Runs that begin on small lattices: what the studies of growing samplers share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flowlab.core import Density, System
+from flowlab.core.generators import named_seed
+from flowlab.training import Grown, Objective, Training
+
+BETA = 0.44
+"""Close to criticality: the inverse temperature of the published comparisons."""
+
+BETA_OR_T: dict[str, tuple[str, Callable[[float], float]]] = {"beta": ("T", lambda beta: 1.0 / beta)}
+"""The inverse temperature as another spelling of the key T."""
+
+
+def coarsest_side(L: int) -> int:
+    """The odd part of L where it is at least 3, else 2.
+
+    >>> coarsest_side(16), coarsest_side(12), coarsest_side(20)
+    (2, 3, 5)
+    """
+    odd = L // (L & -L) if L > 0 else 0
+    return odd if odd >= 3 else 2
+
+
+def halvings(L: int, side: int) -> int:
+    """How often L is halved to give the side.
+
+    >>> halvings(32, 8)
+    2
+    """
+    return (L // side).bit_length() - 1
+
+
+def grown(
+    L: int,
+    first: int,
+    target: Callable[[int], System],
+    density: Callable[[int], Density],
+    objective: Callable[[], Objective],
+    *,
+    grow: bool,
+    share: float,
+    steps: int,
+    ramp: Any,
+    seed: int,
+    shares: str | None = None,
+    **training: Any,
+) -> Training:
+    """Trainings on first · 2, · 4, ... up to L, the first of them annealed, as one run of ``steps`` steps."""
+    if not share > 0:
+        raise ValueError(f"share must be positive, steps on each smaller lattice for one on the largest, got {share}")
+    whole = density(L)
+    smaller = [first * 2**k for k in range(1, halvings(L, first))] if grow else []
+    if steps <= len(smaller):
+        raise ValueError(f"steps must be more than the {len(smaller)} smaller lattices trained before, got {steps}")
+    parts = _parts(shares, [*smaller, L]) if shares and grow else [share] * len(smaller) + [1.0]
+    counts = [max(1, int(steps * part / sum(parts))) for part in parts[:-1]]
+    before = [
+        Training(
+            target(side), density(side), objective(), steps=count, annealing=ramp if side == smaller[0] else None,
+            seed=named_seed(seed, "stage", side), **training,
+        )
+        for side, count in zip(smaller, counts, strict=True)
+    ]  # fmt: skip
+    own = steps - sum(counts)
+    if not before:
+        return Training(target(L), whole, objective(), steps=own, annealing=ramp, seed=seed, **training)
+    return Grown(before, target(L), whole, objective(), steps=own, seed=seed, **training)
+
+
+def _parts(shares: str, sides: Sequence[int]) -> list[float]:
+    """The numbers of a comma-separated text, one for each side."""
+    try:
+        parts = [float(word) for word in shares.split(",")]
+    except ValueError:
+        parts = []
+    if len(parts) != len(sides) or not all(0 < part < math.inf for part in parts):
+        wanted = ", ".join(map(str, sides))
+        raise ValueError(f"shares must be {len(sides)} positive numbers, for L = {wanted}, got {shares!r}")
+    return parts

@@ -1,0 +1,107 @@
+"""Autoregressive samplers of the Ising model at criticality, against which multilevel ones are measured.
+
+``ising-van`` is a PixelCNN (Wu, Wang and Zhang 2019, arXiv:1809.10606), ``ising-han`` draws ever smaller domains given
+the spins around them (Białas, Korcyl and Stebel 2022, arXiv:2203.10989); presets after Singha et al. 2025
+(arXiv:2503.08918, appendix G).
+"""
+
+from __future__ import annotations
+
+from flowlab.core import named_generator
+from flowlab.densities import PixelCNN, Z2Symmetrized
+from flowlab.densities.hierarchical import Hierarchical
+from flowlab.studies.growth import BETA, BETA_OR_T, grown
+from flowlab.systems import Ising
+from flowlab.training import ReverseKL, Training, study
+from flowlab.training.devices import resolve_device
+from flowlab.training.optimisation import beta_ramp
+from flowlab.training.registry import Scalar
+
+VAN: dict[str, dict[str, Scalar]] = {
+    "paper": {"channels": 32, "layers": 6, "kernel": 13, "batch": 100, "lr": 1e-3, "steps": 50_000}
+}
+HAN: dict[str, dict[str, Scalar]] = {"paper": {"batch": 1000, "lr": 1e-3, "steps": 100_000, "grow": False}}
+
+
+@study("ising-van", aliases=BETA_OR_T, presets=VAN)
+def ising_van(
+    *,
+    L: int = 8,
+    T: float = 1 / BETA,
+    channels: int = 16,
+    layers: int = 3,
+    kernel: int = 13,
+    steps: int = 1000,
+    batch: int = 200,
+    lr: float = 5e-3,
+    clip: float = 1.0,
+    anneal: float = 0.5,
+    threads: int = 1,
+    device: str = "auto",
+    seed: int = 0,
+    warm: bool = False,
+) -> Training:
+    """A variational autoregressive network: a PixelCNN with the sign symmetry, on the L x L Ising model.
+
+    Keys:
+        L, T: side and temperature (or beta).
+        channels, layers, kernel: of the network, see :class:`flowlab.densities.PixelCNN`.
+        steps, batch, lr, clip: horizon, configurations a step, Adam's peak rate under a cosine, the largest gradient
+            norm.
+        anneal: fraction of the run over which beta rises from beta/5; a warm start does not anneal.
+        threads: of torch. device: "auto", "cpu", "cuda" or "mps".
+    """
+    network = PixelCNN((L, L), channels=channels, layers=layers, kernel=kernel, generator=named_generator(seed, "base"))
+    return Training(
+        Ising((L, L), T),
+        Z2Symmetrized(network, "all"),
+        ReverseKL(),
+        steps=steps,
+        batch=batch,
+        learning_rate={"base": lr},
+        clip=clip,
+        warmup=0.05 if warm else 0.0,
+        annealing=None if warm else beta_ramp(T, anneal),
+        seed=seed,
+        threads=threads,
+        device=resolve_device(device),
+    )
+
+
+@study("ising-han", aliases=BETA_OR_T, presets=HAN)
+def ising_han(
+    *,
+    L: int = 16,
+    T: float = 1 / BETA,
+    width: int = 16,
+    grow: bool = True,
+    share: float = 0.5,
+    steps: int = 1500,
+    batch: int = 500,
+    lr: float = 1e-2,
+    clip: float = 1.0,
+    anneal: float = 0.3,
+    threads: int = 1,
+    device: str = "auto",
+    seed: int = 0,
+    warm: bool = False,
+) -> Training:
+    """A hierarchical autoregressive network, which draws ever smaller domains, on the L x L Ising model.
+
+    Keys:
+        L, T: side 4, 8, 16, ... and temperature (or beta).
+        width: hidden units a site, see :class:`flowlab.densities.hierarchical.Hierarchical`.
+        grow: whether to train on 4 x 4, 8 x 8, ... before L, handing the networks of their domains on; a warm start
+            does not.
+        share: steps on each smaller lattice for one on L; steps: all together.
+        batch, lr, clip: configurations a step, Adam's peak rate under a cosine, the largest gradient norm.
+        anneal: fraction of the first stage over which beta rises from beta/5; a warm start does not anneal.
+        threads: of torch. device: "auto", "cpu", "cuda" or "mps".
+    """
+    return grown(
+        L, 2, lambda side: Ising((side, side), T),
+        lambda side: Hierarchical((side, side), width=width, generator=named_generator(seed, "base")),
+        ReverseKL, grow=grow and not warm, share=share, steps=steps, ramp=None if warm else beta_ramp(T, anneal),
+        batch=batch, learning_rate={"base": lr}, clip=clip, warmup=0.05 if warm else 0.02, seed=seed, threads=threads,
+        device=resolve_device(device),
+    )  # fmt: skip

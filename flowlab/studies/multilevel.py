@@ -1,0 +1,178 @@
+"""Multilevel samplers for criticality, which draw coarse lattices first: of the Ising model and of lattice phi^4.
+
+RiGCS and one of its baselines after Singha et al. 2025 (arXiv:2503.08918): ``ising-rigcs`` draws site after site,
+``ising-mlmc-hb`` by heat bath with renormalised couplings (Schmidt 1983). ``ising-coloured`` and ``phi4-multilevel``
+draw a few groups of sites a level. The other baselines are in :mod:`flowlab.studies.ising_autoregressive`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from flowlab.core import Density, System, named_generator
+from flowlab.densities import PixelCNN, Z2Symmetrized
+from flowlab.densities.multilevel import Multilevel, MultilevelFields
+from flowlab.densities.multilevel.spin_levels import renormalised
+from flowlab.studies.growth import BETA, BETA_OR_T, coarsest_side, grown, halvings
+from flowlab.studies.phi4 import kappa_ramp, phi4_system
+from flowlab.systems import Ising
+from flowlab.training import PathGradient, ReverseKL, Training, study
+from flowlab.training.devices import resolve_device
+from flowlab.training.optimisation import beta_ramp
+from flowlab.training.registry import Scalar
+
+PAPER: dict[str, Scalar] = {"base": "pixelcnn", "coarsest": 2, "hidden": 12, "batch": 100, "lr": 1e-3, "anneal": 0.0}
+RIGCS: dict[str, dict[str, Scalar]] = {
+    f"paper-{L}": PAPER | {"L": L, "steps": sum(shares), "shares": ",".join(map(str, shares))}
+    for L, shares in (
+        (8, (2500, 3000)),
+        (16, (2000, 2000, 3000)),
+        (32, (1500, 1500, 2000, 3000)),
+        (64, (1500, 1000, 1500, 2000, 3000)),
+        (128, (1500, 1000, 1000, 1500, 2000, 3000)),
+    )
+}
+"""As published (arXiv:2503.08918, appendix G), the 500 steps of the 2 x 2 lattice alone spent on the one after it."""
+
+
+@study(
+    "ising-coloured",
+    aliases=BETA_OR_T,
+    about="Multilevel sampler of the Ising model that draws a few groups of sites a level, grown from small lattices.",
+)
+@study(
+    "ising-rigcs",
+    aliases=BETA_OR_T,
+    defaults={"kind": "autoregressive", "hidden": 12, "batch": 100, "steps": 2000},
+    presets=RIGCS | {"paper": RIGCS["paper-16"]},
+    about="RiGCS: a multilevel sampler of the Ising model that draws site after site, grown from small lattices.",
+)
+@study(
+    "ising-mlmc-hb",
+    aliases=BETA_OR_T,
+    defaults={"kind": "heat_bath", "grow": False, "lr": 1e-3, "steps": 300, "anneal": 0.0},
+    about="Multilevel heat bath of the Ising model with renormalised couplings, which training may tune.",
+)
+def ising_multilevel(
+    *,
+    L: int = 16,
+    T: float = 1 / BETA,
+    kind: Literal["coloured", "autoregressive", "heat_bath"] = "coloured",
+    coarsest: int | None = None,
+    base: Literal["auto", "pixelcnn"] = "auto",
+    colours: int = 4,
+    window: int = 32,
+    hidden: int = 64,
+    grow: bool = True,
+    share: float = 1.0,
+    shares: str | None = None,
+    coupling: Literal["physical", "renormalised"] = "physical",
+    steps: int = 1500,
+    batch: int = 500,
+    lr: float = 1e-2,
+    clip: float = 1.0,
+    anneal: float = 0.2,
+    threads: int = 1,
+    device: str = "auto",
+    seed: int = 0,
+    warm: bool = False,
+) -> Training:
+    """A multilevel density on the L x L Ising model, every other site integrated out exactly.
+
+    A heat bath has its couplings from the start: a run that was not trained evaluates MLMC-HB as it was published,
+    training tunes one factor for each level.
+
+    Keys:
+        L, T: side coarsest · 2^k and temperature (or beta).
+        kind, colours, window: see :class:`flowlab.densities.multilevel.Multilevel`; hidden: units of its networks.
+        coarsest: side of the lattice that is drawn first; where none is given, the odd part of L, or 2.
+        base: what draws it, "pixelcnn" (3 layers, 12 channels, 13 x 13) or "auto", a table where it is small.
+        grow: whether to train on coarsest · 2, · 4, ... before L, handing the networks on; a warm start does not.
+        share: steps on each smaller lattice for one on L; shares: instead, the parts of all lattices, the smallest
+            first and with commas between; steps: all together.
+        coupling: of the smaller lattices, "physical" (that of L) or "renormalised" (by K <- (3/8) ln cosh 4K twice for
+            each halving).
+        batch, lr, clip: configurations a step, Adam's peak rate under a cosine, the largest gradient norm.
+        anneal: fraction of the first stage over which beta rises from beta/5; a warm start does not anneal.
+        threads: of torch. device: "auto", "cpu", "cuda" or "mps".
+    """
+    first = coarsest_side(L) if coarsest is None else coarsest
+
+    def target(side: int) -> System:
+        here = renormalised(1 / T, 2 * halvings(L, side)) if coupling == "renormalised" else 1 / T
+        return Ising((side, side), 1 / here).decimate()
+
+    def density(side: int) -> Density:
+        drawn_first = None
+        if base == "pixelcnn":
+            generator = named_generator(seed, "base", "coarsest")
+            network = PixelCNN((first, first), channels=12, layers=3, kernel=13, generator=generator)
+            drawn_first = Z2Symmetrized(network, "all")
+        return Multilevel(
+            (side, side // 2), kind, coarsest=first, base=drawn_first, colours=colours, window=window, hidden=(hidden,),
+            generator=named_generator(seed, "base"),
+        )  # fmt: skip
+
+    return grown(
+        L, first, target, density, ReverseKL, grow=grow and not warm, share=share, shares=shares, steps=steps,
+        ramp=None if warm else beta_ramp(T, anneal), batch=batch, learning_rate={"base": lr}, clip=clip,
+        warmup=0.05 if warm else 0.02, seed=seed, threads=threads, device=resolve_device(device),
+    )  # fmt: skip
+
+
+@study("phi4-multilevel", one_of=(("beta", "kappa"),))
+def phi4_multilevel(
+    *,
+    L: int = 8,
+    beta: float | None = None,
+    kappa: float | None = None,
+    lam: float = 0.5,
+    kind: Literal["coloured", "autoregressive"] = "coloured",
+    conditional: Literal["map", "mixture"] = "map",
+    coarsest: int | None = None,
+    colours: int = 4,
+    window: int = 32,
+    hidden: int = 32,
+    grow: bool = True,
+    share: float = 0.5,
+    shares: str | None = None,
+    steps: int = 2000,
+    batch: int = 500,
+    lr: float = 3e-3,
+    clip: float = 5.0,
+    anneal: float = 0.3,
+    threads: int = 1,
+    device: str = "auto",
+    seed: int = 0,
+    warm: bool = False,
+) -> Training:
+    """A multilevel density on lattice phi^4, every other site integrated out exactly.
+
+    Keys:
+        L: side, coarsest · 2^k; beta, kappa, lam: couplings as in phi4-flow.
+        kind, conditional, colours, window: see :class:`flowlab.densities.multilevel.MultilevelFields`; hidden: units in
+            each of the two layers of its networks.
+        coarsest, grow, share, shares, steps: as in ising-coloured.
+        batch, lr, clip: configurations a step, Adam's peak rate under a cosine, the largest gradient norm.
+        anneal: fraction of the first stage over which kappa rises from half its value; a warm start does not anneal.
+        threads: of torch. device: "auto", "cpu", "cuda" or "mps".
+    """
+    system = phi4_system((L, L), beta, kappa, lam)
+    hopping = float(system.couplings["kappa"])
+    first = coarsest_side(L) if coarsest is None else coarsest
+
+    def target(side: int) -> System:
+        small = phi4_system((side, side), None if kappa is not None else 2 * hopping, kappa, lam)
+        return small.decimate()
+
+    def density(side: int) -> Density:
+        return MultilevelFields(
+            (side, side // 2), kind, conditional=conditional, coarsest=first, colours=colours, window=window,
+            hidden=(hidden, hidden), generator=named_generator(seed, "base"),
+        )  # fmt: skip
+
+    return grown(
+        L, first, target, density, PathGradient, grow=grow and not warm, share=share, shares=shares, steps=steps,
+        ramp=None if warm else kappa_ramp(hopping, anneal), batch=batch, learning_rate={"base": lr}, clip=clip,
+        betas=(0.9, 0.99), warmup=0.05 if warm else 0.02, seed=seed, threads=threads, device=resolve_device(device),
+    )  # fmt: skip

@@ -1,0 +1,130 @@
+"""Studies of samplers for criticality: what they build, what they refuse, that they learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.core import named_generator
+from flowlab.training import Grown
+
+FAST = {"device": "cpu", "batch": 100}
+STUDIES = {
+    "ising-coloured": {"lr": 2e-2, "steps": 100, "batch": 200},
+    "ising-rigcs": {"lr": 2e-2},
+    "ising-han": {"lr": 2e-2, "steps": 150, "batch": 200},
+    "ising-van": {"channels": 4, "layers": 2, "kernel": 5, "lr": 2e-2},
+    "phi4-multilevel": {"beta": 0.576, "lr": 1e-2, "hidden": 8, "steps": 20, "anneal": 0.0},
+}
+
+
+def build(name, **keys):
+    return fl.experiment(name, **FAST | {"L": 8, "steps": 40} | STUDIES.get(name, {}) | keys)
+
+
+def bound(run):
+    """E[log_weight - ln q] of the density as it is."""
+    x, log_q = run.density.sample(400, generator=named_generator(0, "bound"))
+    return float((run.target.log_weight(x) - log_q).mean())
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_short_run_improves(name):
+    run = build(name)
+    if name == "phi4-multilevel":
+        vars(run)["log_z_exact"] = None  # takes longer than the rest
+    before = bound(run)
+    data = run.run(progress=False)
+    stages = data.stage.values
+    last = 0 if name == "ising-van" else 1
+    assert stages.max() == last and (np.diff(stages) >= 0).all()
+    own = stages == last
+    assert np.isfinite(data.log_z_bound.values[own]).all() and np.isnan(data.log_z_bound.values[~own]).all()
+    assert bound(run) > before + 0.4
+    if name in ("ising-coloured", "ising-han"):
+        found = run.evaluate(4000)
+        assert abs(float(found.log_z - found.log_z_exact)) < 4 * float(found.log_z_error) < 0.05
+        assert float(found.ess) > 0.5
+
+
+def test_heat_bath_is_published_before_it_is_tuned():
+    for L, ess in ((4, 0.86), (8, 0.51)):
+        run = build("ising-mlmc-hb", L=L)
+        assert not isinstance(run, Grown) and run.annealing is None
+        assert abs(float(run.evaluate(20_000).ess) - ess) < 0.15 * ess + 0.05
+    assert all(name.endswith("scale") for name, _ in run.density.named_parameters())
+    before = run.evaluate(4000).log_z_bound
+    run = build("ising-mlmc-hb", lr=1e-2, batch=400)
+    run.run(progress=False)
+    assert float(run.evaluate(4000).log_z_bound) > float(before) + 0.01
+
+
+def test_growth_spends_the_steps_as_it_is_told():
+    run = build("ising-coloured", L=16, steps=100, share=2.0)
+    assert [stage.steps for stage in run.before] == [40, 40] and run.own_steps == 20 and run.steps == 100
+    assert [stage.system.shape for stage in run.before] == [(4, 4), (8, 8)]
+    assert [stage.annealing is None for stage in [*run.before, run]] == [False, True, True]
+    run = build("ising-coloured", L=16, steps=60, shares="1,2,3")
+    assert [stage.steps for stage in run.before] == [10, 20] and run.own_steps == 30
+    assert not isinstance(build("ising-coloured", grow=False), Grown)
+    assert not isinstance(build("ising-coloured", L=4), Grown)
+    assert [stage.system.shape for stage in build("ising-han", L=16).before] == [(4, 4), (8, 8)]
+    assert [stage.system.shape for stage in build("phi4-multilevel", L=20).before] == [(10, 10)]
+    assert build("phi4-multilevel", L=20).density.coarsest == 5 and build("ising-rigcs", L=12).density.coarsest == 3
+
+
+def test_couplings_of_the_smaller_lattices():
+    same, flowing = (build("ising-coloured", L=16, coupling=kind) for kind in ("physical", "renormalised"))
+    assert [round(float(stage.system.couplings["T"]) * 0.44, 6) for stage in same.before] == [1, 1]
+    beta = [1 / float(stage.system.couplings["T"]) for stage in [*flowing.before, flowing]]
+    assert beta == sorted(beta) and beta[0] < beta[-1] == pytest.approx(0.44)
+
+
+def test_published_sizes():
+    rigcs = fl.experiment("ising-rigcs", preset="paper")
+    assert rigcs.system.shape == (16, 16) and rigcs.batch == 100
+    assert [stage.steps for stage in rigcs.before] == [2000, 2000] and rigcs.own_steps == 3000
+    base = rigcs.density.base.density
+    assert base.shape == (2, 2) and base.first.weight.shape[0] == 12 and len(base.blocks) == 2
+    assert fl.experiment("ising-rigcs", preset="paper-32").steps == 8000
+    van = fl.experiment("ising-van", preset="paper", L=4)
+    assert van.steps == 50_000 and len(van.density.density.blocks) == 5
+
+
+def test_a_warm_start_takes_over_and_does_not_grow():
+    run = build("ising-han", steps=4)
+    run.run(progress=False)
+    larger = run.grow()
+    assert not isinstance(larger, Grown) and larger.annealing is None and larger.system.shape == (16, 16)
+    name = "networks.domain 7.skip.weight"
+    assert np.array_equal(larger.density.state_dict()[name], run.density.state_dict()[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "message"),
+    [
+        ("ising-coloured", {"L": 12, "coarsest": 2}, r"L must be 2 · 2\^k with k at least 1, .* got 12"),
+        ("ising-rigcs", {"L": 6, "coarsest": 6}, r"L must be 6 · 2\^k with k at least 1"),
+        ("ising-han", {"L": 12}, r"L = 2, 4, 8, ..., .* got \(12, 12\)"),
+        ("ising-coloured", {"kind": "painted"}, "kind must be one of coloured, autoregressive, heat_bath"),
+        ("phi4-multilevel", {"kind": "heat_bath", "beta": 0.5}, "kind must be one of coloured, autoregressive"),
+        ("ising-coloured", {"share": 0.0}, "share must be positive"),
+        ("ising-coloured", {"L": 16, "shares": "1,2"}, "shares must be 3 positive numbers, for L = 4, 8, 16"),
+        ("ising-coloured", {"L": 16, "shares": "1,two,3"}, "shares must be 3 positive numbers"),
+        ("ising-coloured", {"L": 16, "steps": 2}, "steps must be more than the 2 smaller lattices"),
+        ("phi4-multilevel", {"beta": 0.5, "kappa": 0.2}, "give beta or kappa, not both"),
+    ],
+)
+def test_refuses(name, keys, message):
+    with pytest.raises(ValueError, match=message):
+        build(name, **keys)
+
+
+def test_growth_keeps_the_coarsest_lattice():
+    small = build("ising-coloured", L=6, steps=2)
+    small.run(progress=False)
+    with pytest.raises(ValueError, match="expected a side of 2, got 3"):
+        build("ising-coloured", L=8).density.warm_start(small.density)
+    with pytest.raises(ValueError, match=r"L must be 2 · 2\^k"):
+        build("ising-coloured", L=8, steps=2).at(L=12, coarsest=2)
