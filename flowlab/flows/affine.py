@@ -32,7 +32,7 @@ class AffineCoupling(Coupling):
         windows: (|A|, k) site numbers for "conv"; None takes :func:`coupling_windows` of the mask.
         hidden: width of the hidden layers; None takes the number of sites N, for "conv" 16.
         layers: number of hidden layers.
-        activation: between the layers of both networks.
+        activation: between the layers of both networks; None takes "tanh" with ``odd``, else "leaky_relu".
         learned_scale: s = c tanh(...) with a trainable c at every site of A that starts at 1; for "conv" one c.
         generator: for the initial weights.
 
@@ -57,12 +57,13 @@ class AffineCoupling(Coupling):
         windows: Tensor | None = None,
         hidden: int | None = None,
         layers: int = 3,
-        activation: Activation = "leaky_relu",
+        activation: Activation | None = None,
         learned_scale: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(mask, odd=odd)
         generator = generator if generator is not None else named_generator(0, "affine")
+        activation = activation if activation is not None else "tanh" if odd else "leaky_relu"
         if network == "mlp" and not odd and windows is None:
             width = mask.numel() if hidden is None else hidden
             self.network: MLP | FieldNetwork = MLP(

@@ -124,6 +124,39 @@ class Coupling(Flow):
         return even.view(len(even) // count, count, n), odd.view(len(odd) // count, count, n)
 
 
+def staggered_masks(shape: tuple[int, ...]) -> list[Tensor]:
+    """The even sublattice of a square or cubic lattice in parts whose sites do not act on each other.
+
+    Where the odd sites are integrated out, even sites one diagonal step or two straight steps apart are coupled. In two
+    dimensions four parts have no such pair, if all sides of the whole lattice are multiples of four; in one two, in
+    three eight. Other lattices are parted by the parities of their coordinates alone: rows of even and of odd y.
+
+    Args:
+        shape: (..., M), M half of the last side; element (..., y, k) is the site (..., y, 2k + (... + y) % 2).
+
+    Returns:
+        Boolean masks (*shape), which together hold every site once.
+
+    Raises:
+        ValueError: for odd sides, or one part that would be all (a chain of other than a multiple of four sites).
+
+    >>> [mask.int().tolist() for mask in staggered_masks((4, 2))[:2]]
+    [[[1, 0], [0, 0], [0, 1], [0, 0]], [[0, 1], [0, 0], [1, 0], [0, 0]]]
+    >>> len(staggered_masks((6, 3)))
+    2
+    """
+    sides, sites = lattice_coordinates(shape, staggered=True)
+    colour = torch.zeros(len(sites), dtype=torch.long)
+    for coordinate in (sites % 2).unbind(1):
+        colour = 2 * colour + coordinate
+    if all(side % 4 == 0 for side in sides):
+        colour = 2 * colour + (sites // 2).sum(1) % 2
+    values = colour.unique()
+    if len(values) < 2:
+        raise ValueError(f"the side of a chain must be a multiple of four, got {sides[0]}")
+    return [(colour == value).view(shape).to(torch.get_default_device()) for value in values]
+
+
 def coupling_windows(mask: Tensor, kernel: int = 5, *, staggered: bool = False) -> Tensor:
     """For each site that ``mask`` changes, the sites in a window around it that it leaves alone, nearest first.
 

@@ -1,6 +1,8 @@
-"""A monotone, odd rational quadratic spline with linear tails."""
+"""Monotone rational quadratic splines with linear tails, one of them odd."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -46,8 +48,66 @@ def odd_spline(
 
     sign = torch.where(x < 0, -torch.ones_like(x), torch.ones_like(x))
     size = x * sign
-    inside = size < bound
-    u = size.clamp(max=bound)
+    r, log_slope = _rational_quadratic(size, w, h, left, low, start, end, bound=bound, inverse=inverse)
+    return sign * r, log_slope
+
+
+def spline(
+    x: Tensor, widths: Tensor, heights: Tensor, slopes: Tensor, *, bound: float, inverse: bool = False
+) -> tuple[Tensor, Tensor]:
+    """y = r(x), a rational quadratic between K + 1 knots on [-bound, bound] and the identity outside.
+
+    It is strictly increasing and C¹ everywhere. Neighbouring widths, and heights, differ by a factor of at most 100;
+    the slope at an inner knot lies between 1/100 and 100, at ±bound it is 1. All parameters zero is the identity
+    (Durkan et al. 2019, arXiv:1906.04032).
+
+    Args:
+        x: (*) any numbers.
+        widths, heights: (K, *) unconstrained, of the bins.
+        slopes: (K - 1, *) unconstrained, at the inner knots.
+        bound: where the tails begin, positive.
+        inverse: solve for x in place of y.
+
+    Returns:
+        y and ln dy/dx (ln dx/dy with ``inverse``), each (*).
+
+    >>> y, log_slope = spline(torch.tensor([-9.0, 0.5]), *torch.zeros(2, 4, 2), torch.zeros(3, 2), bound=5.0)
+    >>> y.tolist(), bool((log_slope.abs() < 1e-6).all())
+    ([-9.0, 0.5], True)
+    """
+    largest = math.log(100)
+    log_w = functional.log_softmax(_bounded(widths, 0.5 * largest), 0)
+    log_h = functional.log_softmax(_bounded(heights, 0.5 * largest), 0)
+    w, h = 2 * bound * log_w.exp(), 2 * bound * log_h.exp()
+    mean = log_h - log_w
+    at_knots = functional.pad(_bounded(slopes, largest), (0,) * 2 * x.ndim + (1, 1))
+    start, end = at_knots[:-1] - mean, at_knots[1:] - mean
+    left, low = w.cumsum(0) - w - bound, h.cumsum(0) - h - bound
+    return _rational_quadratic(x, w, h, left, low, start, end, bound=bound, inverse=inverse)
+
+
+def _rational_quadratic(
+    x: Tensor,
+    w: Tensor,
+    h: Tensor,
+    left: Tensor,
+    low: Tensor,
+    start: Tensor,
+    end: Tensor,
+    *,
+    bound: float,
+    inverse: bool,
+) -> tuple[Tensor, Tensor]:
+    """y and ln dy/dx, the identity outside [-bound, bound].
+
+    Args:
+        x: (*).
+        w, h, left, low: (K, *) width, height, left end and lower end of every bin.
+        start, end: (K, *) logarithms of the slopes at its two ends, in units of its mean slope h / w.
+        bound, inverse: see :func:`spline`.
+    """
+    inside = x.abs() < bound
+    u = x.clamp(-bound, bound)
     knots = low if inverse else left
     bin_number = (knots[1:] <= u).sum(0, keepdim=True)
     w, h, left, low, start, end = (t.gather(0, bin_number).squeeze(0) for t in (w, h, left, low, start, end))
@@ -70,9 +130,9 @@ def odd_spline(
         r = low + h * (zz + start * zq) / under
     log_slope = (h / w * (end * zz + 2 * zq + start * qq) / under.square()).log()
     log_slope = torch.where(inside, -log_slope if inverse else log_slope, torch.zeros_like(x))
-    return sign * torch.where(inside, r, size), log_slope
+    return torch.where(inside, r, x), log_slope
 
 
-def _bounded(x: Tensor) -> Tensor:
-    """x, bent smoothly so that it stays between -2 and 2."""
-    return x / (1 + 0.5 * x.abs())
+def _bounded(x: Tensor, largest: float = 2.0) -> Tensor:
+    """x, bent smoothly so that it stays between ±largest."""
+    return x / (1 + x.abs() / largest)

@@ -24,7 +24,7 @@ class SpectralScaling(Flow):
 
     Args:
         shape: sides of one configuration, N sites together; in one, two or three dimensions.
-        mass: m, positive, in units of the inverse spacing, of the free field at the start.
+        mass: m, positive, in units of the inverse spacing, of the free field at the start; None starts at P = 1.
         staggered: the array holds the even sublattice of a lattice whose last side is twice as long: element
             (..., y, k) is the site (..., y, 2k + (... + y) % 2).
         symmetric: P is the same for momenta that reflections of the lattice and exchanges of equal sides turn into
@@ -42,10 +42,10 @@ class SpectralScaling(Flow):
     label = "spectral"
 
     def __init__(
-        self, shape: Sequence[int], mass: float = 1.0, *, staggered: bool = False, symmetric: bool = True
+        self, shape: Sequence[int], mass: float | None = 1.0, *, staggered: bool = False, symmetric: bool = True
     ) -> None:
         super().__init__()
-        if not 0 < mass < math.inf:
+        if mass is not None and not 0 < mass < math.inf:
             raise ValueError(f"mass must be positive, got {mass}")
         self.shape, self.staggered, self.symmetric = tuple(shape), staggered, symmetric
         self.sides, sites = lattice_coordinates(self.shape, staggered=staggered)
@@ -55,8 +55,10 @@ class SpectralScaling(Flow):
         self.register_buffer("mode", torch.searchsorted(modes, numbers).view(self.sides), persistent=False)
         self.register_buffer("multiplicity", multiplicity // (2 if staggered else 1), persistent=False)
         self.register_buffer("site", _raster(self.sides, sites) if staggered else None, persistent=False)
-        power = _free(self.sides, momenta[modes], mass)
-        if staggered:
+        power = torch.ones(len(modes), dtype=torch.float64)
+        if mass is not None:
+            power = _free(self.sides, momenta[modes], mass)
+        if mass is not None and staggered:
             opposite = momenta[modes] + torch.tensor(self.sides) // 2
             power = 0.5 * (power + _free(self.sides, opposite, mass))
         self.log_amplitude = nn.Parameter((0.5 * power.log()).to(torch.get_default_dtype()))

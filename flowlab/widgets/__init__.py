@@ -5,6 +5,7 @@ from flowlab.widgets.lab import Lab
 from flowlab.widgets.latent import LatentPanel
 from flowlab.widgets.layers import LayersPanel
 from flowlab.widgets.overlaps import OverlapsPanel
+from flowlab.widgets.refinement import RefinementPanel
 from flowlab.widgets.retrain import RetrainPanel
 from flowlab.widgets.train import TrainPanel
 from flowlab.widgets.triangles import TrianglesPanel
@@ -15,6 +16,7 @@ __all__ = [
     "LatentPanel",
     "LayersPanel",
     "OverlapsPanel",
+    "RefinementPanel",
     "RetrainPanel",
     "TrainPanel",
     "TrianglesPanel",

@@ -13,6 +13,7 @@ from flowlab.widgets.latent import LatentPanel
 from flowlab.widgets.layers import LayersPanel
 from flowlab.widgets.overlaps import OverlapsPanel
 from flowlab.widgets.panel import Panel
+from flowlab.widgets.refinement import RefinementPanel, refines
 from flowlab.widgets.retrain import RetrainPanel
 from flowlab.widgets.train import TrainPanel
 from flowlab.widgets.triangles import TrianglesPanel
@@ -25,10 +26,11 @@ class Lab(Panel):
     """The tabs Train, Layers and Retrain over one Experiment, kept up to date by one thread.
 
     A flow over spins on a lattice in the plane has Latent, and on the square lattice of the Ising model Defects too. A
-    spin glass has Overlaps and Triangles; a run that trains nothing has Run, Overlaps and Triangles.
+    spin glass has Overlaps and Triangles; a density that refines coarse fields has Refinement; a run that trains
+    nothing has Run, Overlaps and Triangles.
 
     Attributes:
-        train, layers, latent, defects, overlaps, triangles, retrain: the panels, each with its own
+        train, refinement, layers, latent, defects, overlaps, triangles, retrain: the panels, each with its own
             ``snapshot()``; None where the run has no use for one.
         tabs: the panels by title.
     """
@@ -37,6 +39,7 @@ class Lab(Panel):
         super().__init__(experiment)
         trains, glass = hasattr(experiment, "layers"), hasattr(experiment.system, "J")
         self.train = TrainPanel(experiment, self.publisher)
+        self.refinement = RefinementPanel(experiment, publisher=self.publisher) if refines(experiment) else None
         self.layers = LayersPanel(experiment, publisher=self.publisher) if trains else None
         self.latent = None if lacks(experiment, "response") else LatentPanel(experiment, publisher=self.publisher)
         self.defects = None if lacks(experiment, "defects") else DefectsPanel(experiment, publisher=self.publisher)
@@ -45,6 +48,7 @@ class Lab(Panel):
         self.retrain = RetrainPanel(experiment, self.publisher) if trains else None
         named: dict[str, Panel | None] = {
             "Train" if trains else "Run": self.train,
+            "Refinement": self.refinement,
             "Layers": self.layers,
             "Latent": self.latent,
             "Defects": self.defects,

@@ -12,8 +12,9 @@ import xarray as xr
 
 from flowlab.figures import Figure, delta_free_energy, layer_overview
 from flowlab.figures.bound import bound_per_site
-from flowlab.figures.layers import layer_names
+from flowlab.figures.layers import holds_spins, layer_names
 from flowlab.figures.live_figure import LiveFigure
+from flowlab.figures.multilevel import draws_in_levels, level_entropy, sites_drawn
 from flowlab.figures.style import number
 from flowlab.widgets.diagnosis import Diagnosis, lacks
 from flowlab.widgets.publisher import Publisher
@@ -85,26 +86,40 @@ class LayersPanel(SampledPanel):
         found = self.data if self.work is None else self.work.data
         if found is None:
             found = blank_layers(self.experiment.system).assign_attrs(T=self.experiment.data.attrs.get("T"))
+        if draws_in_levels(found):
+            return level_entropy(found, self.layer.value)
         return delta_free_energy(found, self.layer.value)
 
     def arrived(self, data: xr.Dataset, *, first: bool) -> str:
         self.sample.max = data.sizes["sample"] - 1
         if not first:
             return ""
+        if draws_in_levels(data):
+            self.sample.value = int(np.abs(data["magnetization"][-1]).argmin())
+            return f"; sample {self.sample.value} has the smallest magnetization"
         self.sample.value = most_changed(data)
         return f"; sample {self.sample.value} is the one that the layers change most"
 
 
 def most_changed(layers: xr.Dataset) -> int:
-    """The sample with the most sites changed, over all layers."""
+    """The sample with the most sites changed, over all layers; of a real field, the one with the largest changes."""
     x = np.asarray(layers["configuration"], dtype=float)
-    return int((x[1:] != x[:-1]).sum(axis=(0, *range(2, x.ndim))).argmax())
+    changes = x[1:] != x[:-1] if holds_spins(layers) else (x[1:] - x[:-1]) ** 2
+    return int(changes.sum(axis=(0, *range(2, x.ndim))).argmax())
 
 
 def layer_line(layers: xr.Dataset, layer: int) -> str:
-    """The layer's name, the bound of the flow that ends with it, and the exact value, as HTML."""
+    """The layer's name, the bound of the flow that ends with it, and the exact value, as HTML.
+
+    And where the density holds every other site only: the rest of what is on show is drawn given these.
+    """
     bound = bound_per_site(layers)
+    if draws_in_levels(layers) and layer < layers.sizes["layer"] - 1:
+        there, n_sites = sites_drawn(layers)[: layer + 1].sum(), layers.attrs["n_sites"]
+        return f"<b>{escape(layer_names(layers)[layer])}</b> · {there} of {n_sites} sites are drawn"
     text = f"{bound.name} after this layer: {number(bound.value[layer], bound.error[layer])}"
     if isfinite(bound.exact):
         text += f" · exact {number(bound.exact, digits=6)}"
+    if "field" in layers and layers["field"].size < layers["configuration"].size:
+        text += " · odd sites drawn given the even ones"
     return f"<b>{escape(layer_names(layers)[layer])}</b> · {escape(text)}"
