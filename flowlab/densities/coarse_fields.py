@@ -25,6 +25,7 @@ class CoarseFields(Density):
     Args:
         system: the coarse system with its initial couplings.
         sampler: called with (system, n, generator), the couplings being the present ones; returns fields (n, *shape).
+            A module, as :class:`.CoarseHMC`, is saved with the density.
         learned: names of the couplings to learn.
         log_z: ln Z, where it is known: a number, or with learned couplings a function of the system.
         iid: whether the fields of one call are independent.

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, Flow, LayerState, System
 from flowlab.core.density import one_of
+from flowlab.core.layer_state import LayerKind
 from flowlab.flows.composed import Composed
+from flowlab.flows.continuous import ContinuousFlow
 from flowlab.flows.linear import Linear
 
 
@@ -65,7 +67,8 @@ class Pushforward(Density):
         """See :meth:`Density.stages`. A fixed linear map next to the samples is shown right after the latent.
 
         What coupling layers do in its coordinates is thus seen at the physical sites: x = M f_L(... f_1(z)) is the
-        latent, the Gaussian M z, and M f_l(... f_1(z)) for l = 1 .. L.
+        latent, the Gaussian M z, and M f_l(... f_1(z)) for l = 1 .. L. A continuous flow is shown at points of its
+        time.
         """
         one_of(n=n, x=x, z=z)
         layers, frame = self._layers()
@@ -80,13 +83,13 @@ class Pushforward(Density):
             states = [LayerState("latent", "flow", 0.0, z, log_q)]
             for layer in frame:
                 x, log_det = layer(z)
-                states.append(LayerState(layer.label, "flow", 1 / (len(layers) + 1), x, log_q - log_det))
-            for i, layer in enumerate(layers, 1):
+                states.append(LayerState(layer.label, "flow", 1 / (len(_shown(layers)) + 1), x, log_q - log_det))
+            for name, kind, layer in _shown(layers):
                 z, log_det = layer(z)
                 log_q = log_q - log_det
                 x, log_det = frame(z)
-                time = len(states) / (len(layers) + len(frame))
-                states.append(LayerState(f"{layer.label} {i}", "flow", time, x, log_q - log_det))
+                time = len(states) / (len(_shown(layers)) + len(frame))
+                states.append(LayerState(name, kind, time, x, log_q - log_det))
         yield from states
 
     def _layers(self) -> tuple[list[Flow], Composed]:
@@ -98,7 +101,8 @@ class Pushforward(Density):
     def log_prob_at(self, stage: int, x: Tensor) -> Tensor:
         """(n, *shape) -> (n,) ln of the density of the configurations that ``stages`` shows as number ``stage``."""
         layers, frame = self._layers()
-        flow = Composed([*layers[: stage - len(frame)], *frame] if stage else [])
+        shown = [layer for _, _, layer in _shown(layers)]
+        flow = Composed([*shown[: stage - len(frame)], *frame] if stage else [])
         z, log_det = flow.inverse(x)
         return self.base.log_prob(z) + log_det
 
@@ -122,6 +126,17 @@ class Pushforward(Density):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         flow = [p for p in self.flow.parameters() if p.requires_grad]
         return self.base.parameter_groups() | {"flow": flow}
+
+
+def _shown(layers: list[Flow]) -> list[tuple[str, LayerKind, Flow]]:
+    """Name, kind and flow of each stage: the layers, continuous ones in pieces of time."""
+    found: list[tuple[str, LayerKind, Flow]] = []
+    for i, layer in enumerate(layers, 1):
+        if isinstance(layer, ContinuousFlow):
+            found += [(piece.label, "time", piece) for piece in layer.pieces()]
+        else:
+            found.append((f"{layer.label} {i}", "flow", layer))
+    return found
 
 
 def _sites(action: Tensor) -> str:

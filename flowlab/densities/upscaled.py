@@ -16,7 +16,7 @@ from flowlab.densities.coarse_fields import CoarseFields
 from flowlab.flows.composed import Composed
 from flowlab.flows.continuous import ContinuousFlow
 
-LOOKED_AT = 1024
+LOOKED_AT = 256
 """Coarse fields from which the initial strength of the noise is taken."""
 
 
@@ -30,6 +30,7 @@ class Parts(NamedTuple):
         x: (n, *shape) fields.
         log_q: (n,) ln q(x), without ln Z of the coarsest lattice where its normalisation is unknown.
         score: (n,) as in :class:`flowlab.core.Draw`.
+        slope: (n, *shape) ∂ln q/∂x, without a gradient, where it was asked for.
     """
 
     root: Tensor
@@ -38,6 +39,7 @@ class Parts(NamedTuple):
     x: Tensor
     log_q: Tensor
     score: Tensor
+    slope: Tensor | None = None
 
 
 class Upscaled(Density):
@@ -58,7 +60,7 @@ class Upscaled(Density):
         shape: d equal sides of the fine lattice, a multiple of the coarse ones.
         flow: f, on ``shape``; None for a :class:`flowlab.flows.continuous.ContinuousFlow` with the symmetries of the
             blocks.
-        sigma: initial standard deviation of the noise; None for that of coarse fields drawn for this.
+        sigma: initial standard deviation σ of the noise; None for :func:`roughness` of coarse fields drawn for this.
         generator: for these draws; None takes a fixed seed.
 
     Raises:
@@ -97,7 +99,7 @@ class Upscaled(Density):
         self.flow = flow if flow is not None else ContinuousFlow(self.shape, block=self.block)
         if sigma is None:
             drawn, _ = coarse.sample(LOOKED_AT, generator=generator or named_generator(0, "upscaled"))
-            sigma = float(drawn.double().std())
+            sigma = roughness(drawn)
         self.noise = BlockNoise(self.shape, block=self.block, sigma=sigma)
         self._constant = -math.prod(coarse.shape) * len(self.shape) * math.log(self.block)
 
@@ -121,16 +123,30 @@ class Upscaled(Density):
         parts = self.draw_parts(n, generator=generator)
         return Draw(parts.x, parts.log_q, parts.score)
 
-    def draw_parts(self, n: int, *, generator: torch.Generator | None = None) -> Parts:
-        """Fields as ``draw`` makes them, with the coarse fields and the noise that they were made of."""
+    def draw_parts(self, n: int, *, generator: torch.Generator | None = None, slope: bool = False) -> Parts:
+        """Fields as ``draw`` makes them, with the coarse fields and the noise that they were made of.
+
+        With ``slope`` also ∂ln q/∂x, for the gradient of an objective along the path of x alone; ln q then has no
+        gradient. It needs continuous flows with fixed steps on all levels.
+        """
         if isinstance(self.coarse, Upscaled):
-            root, _, _, coarse, log_q, score = self.coarse.draw_parts(n, generator=generator)
+            below = self.coarse.draw_parts(n, generator=generator, slope=slope)
+            coarse, log_q, score, root = below.x, below.log_q, below.score, below.root
+            of_coarse = below.slope
         else:
             coarse, log_q, score = self.coarse.draw(n, generator=generator)
-            root = coarse
+            root, of_coarse = coarse, slope_of(self.coarse, coarse) if slope else None
         noise, log_p, _ = self.noise.draw(n, generator=generator)
-        x, log_det = self.flow(upsampled(coarse, self.block).to(noise.dtype) + noise, generator=generator)
-        return Parts(root, coarse, noise, x, log_q + log_p + self._constant - log_det, score)
+        z = upsampled(coarse, self.block).to(noise.dtype) + noise
+        if of_coarse is None:
+            x, log_det = self.flow(z, generator=generator)
+            found = None
+        else:
+            size = self.block ** len(self.shape)
+            of_z = upsampled(of_coarse, self.block) / size - noise.detach() / self.noise.sigma**2
+            x, log_det, found = cast(ContinuousFlow, self.flow).push(z, of_z)
+            log_q, log_p = log_q.detach(), log_p.detach()
+        return Parts(root, coarse, noise, x, log_q + log_p + self._constant - log_det, score, found)
 
     def log_prob(self, x: Tensor) -> Tensor:
         z, log_det = self.flow.inverse(x)
@@ -181,7 +197,7 @@ class Upscaled(Density):
             if state is below[-1]:
                 state = LayerState(f"coarse {sides}", "level", 0.0, field, log_q)
             yield state._replace(x=field, log_q=log_q)
-        field, log_q = upsampled(below[-1].x, self.block) + noise, below[-1].log_q + log_p
+        field, log_q = (upsampled(below[-1].x, self.block) + noise).to(noise.dtype), below[-1].log_q + log_p
         yield LayerState(f"noise {fine}", "level", 0.0, field, log_q)
         over_time = isinstance(self.flow, ContinuousFlow)
         for layer in self.flow.pieces() if isinstance(self.flow, ContinuousFlow) else Composed([self.flow]):
@@ -198,15 +214,16 @@ class Upscaled(Density):
             if isinstance(level.flow, ContinuousFlow):
                 with torch.no_grad():
                     parts = level.draw_parts(n, generator=generator)
-                found = level.flow.integration_error(upsampled(parts.coarse, level.block) + parts.noise, factor=factor)
+                z = upsampled(parts.coarse, level.block).to(parts.noise.dtype) + parts.noise
+                found = level.flow.integration_error(z, factor=factor)
                 total = {name: math.hypot(total.get(name, 0.0), error) for name, error in found.items()}
         return total
 
     def fit(self, x: Tensor) -> None:
-        """Give the noise the standard deviation of the coarse fields of samples x (n, *shape) of the target."""
+        """Give the noise the roughness of the coarse fields of samples x (n, *shape) of the target."""
         coarse, _ = self.split(self.flow.fit(x))
         with torch.no_grad():
-            self.noise.log_sigma.copy_(coarse.double().std().log())
+            self.noise.log_sigma.fill_(math.log(roughness(coarse)))
         self.coarse.fit(coarse)
 
     def bind(self, target: System) -> None:
@@ -248,8 +265,32 @@ class Upscaled(Density):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """ "base" (noise, and the coarse density's own), "flow", and "couplings" where coarse ones are learned."""
         groups = self.coarse.parameter_groups()
-        flow = [p for p in self.flow.parameters() if p.requires_grad]
+        flow = [*groups.get("flow", []), *(p for p in self.flow.parameters() if p.requires_grad)]
         return groups | {
             "base": [*groups.get("base", []), *self.noise.parameters()],
-            "flow": [*groups.get("flow", []), *flow],
+            "flow": list({id(parameter): parameter for parameter in flow}.values()),  # levels may share them
         }
+
+
+def roughness(x: Tensor) -> float:
+    """How much fields (n, *shape) differ from site to site: √(½ <(φ_x - φ_{x+μ})²>), the mean over directions μ.
+
+    Without correlations it is the standard deviation. In an ordered phase that one counts the mean field too, and noise
+    of that strength takes training long to undo.
+
+    >>> roughness(torch.tensor([[2.0, 3.0], [-2.0, -3.0]])) == 0.5**0.5
+    True
+    """
+    fields = x.double()
+    sides = [side for side in range(1, x.ndim) if x.shape[side] > 1]
+    if not sides:
+        return float(fields.std())
+    return math.sqrt(sum(float((fields - fields.roll(1, side)).square().mean()) for side in sides) / (2 * len(sides)))
+
+
+def slope_of(density: Density, x: Tensor) -> Tensor:
+    """∂ln q/∂x (n, *shape) of a density at x (n, *shape), without a gradient of its own."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(density.log_prob(x).sum(), x)
+    return slope

@@ -110,6 +110,13 @@ class FieldKernel(nn.Module):
         v, div = _Velocity.apply(rows, matrix, omega, self)  # type: ignore[no-untyped-call]
         return v, div
 
+    def velocity_and_slope(
+        self, rows: Tensor, slopes: Tensor, matrix: Tensor, omega: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """:meth:`velocity`, and (∂v/∂φ)ᵀ g + ∇ div v for ``slopes`` g (N, n); only the vector field has a gradient."""
+        v, div, pulled = _VelocityAndSlope.apply(rows, matrix, omega, slopes, self)  # type: ignore[no-untyped-call]
+        return v, div, pulled
+
     def evaluate(self, rows: Tensor, matrix: Tensor, waves: Waves) -> tuple[Tensor, Tensor]:
         """:meth:`velocity` from the sines and cosines of the fields, without a gradient."""
         n = rows.shape[1]
@@ -120,26 +127,38 @@ class FieldKernel(nn.Module):
         return v, slopes.view(self.n_cells, n).sum(0) + self.n_cells * own[0].sum()
 
     def pull_back(
-        self, rows: Tensor, matrix: Tensor, waves: Waves, grad_v: Tensor, grad_div: Tensor
+        self, rows: Tensor, matrix: Tensor, waves: Waves, grad_v: Tensor, grad_div: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradients in (rows, matrix, omega) from those in the vector field (N, n) and in the divergence (n,)."""
+        """Gradients in (rows, matrix, omega) from those in the vector field (N, n) and in the divergence (n,), or None.
+
+        None for a divergence that counts for nothing.
+        """
         n, (features, cosines, omega) = rows.shape[1], waves
-        own = self._own(matrix)
-        grad_products = grad_v.index_select(0, self.targets).view(len(matrix), -1)
+        grad_products, h, grad_rows = self._pull_back_rows(matrix, waves, grad_v, grad_div)
         grad_matrix = grad_products @ features.view(-1, self.n_cells * n).T
+        grad_omega = h @ rows.flatten()
+        if grad_div is not None:
+            slopes = (cosines.view(-1, n) @ grad_div).view(len(omega), self.n_positions, -1).sum(-1)
+            grad_omega += (self._own(matrix)[1:] * slopes).sum(1)
+            on_diagonal = self._own(grad_matrix)
+            on_diagonal[0] += self.n_cells * grad_div.sum()
+            on_diagonal[1:] += slopes * omega[:, None]
+        return grad_rows, grad_matrix, grad_omega
+
+    def _pull_back_rows(
+        self, matrix: Tensor, waves: Waves, grad_v: Tensor, grad_div: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients in the products of the kernel, in ω_f φ, and in the fields (N, n)."""
+        n, (features, cosines, omega) = grad_v.shape[1], waves
+        grad_products = grad_v.index_select(0, self.targets).view(len(matrix), -1)
         grad_features = (matrix.T @ grad_products).view_as(features)
         # With h_f = g_f cos(ω_f φ) - W_{0,f} ω_f sin(ω_f φ) dL/d(div), the gradient in φ is g_0 + Σ_f ω_f h_f.
         h = grad_features[1:].mul_(cosines)
-        curvature = (own[1:] * omega[:, None])[..., None, None] * grad_div
-        parts = (len(omega), self.n_positions, self.n_cells, n)
-        h.view(parts).addcmul_(features[1:].view(parts), curvature, value=-1)
-        grad_rows = torch.addmm(grad_features[:1], omega[None], h).view_as(rows)
-        slopes = (cosines.view(-1, n) @ grad_div).view(*parts[:2], -1).sum(-1)
-        grad_omega = h @ rows.flatten() + (own[1:] * slopes).sum(1)
-        on_diagonal = self._own(grad_matrix)
-        on_diagonal[0] += self.n_cells * grad_div.sum()
-        on_diagonal[1:] += slopes * omega[:, None]
-        return grad_rows, grad_matrix, grad_omega
+        if grad_div is not None:
+            curvature = (self._own(matrix)[1:] * omega[:, None])[..., None, None] * grad_div
+            parts = (len(omega), self.n_positions, self.n_cells, n)
+            h.view(parts).addcmul_(features[1:].view(parts), curvature, value=-1)
+        return grad_products, h, torch.addmm(grad_features[:1], omega[None], h).view_as(grad_v)
 
     def _own(self, matrix: Tensor) -> Tensor:
         """(F, P) view of the weights that couple each site to itself."""
@@ -189,6 +208,31 @@ class _Velocity(torch.autograd.Function):
         rows, matrix, omega = ctx.saved_tensors
         found = waves(rows, omega)
         return *ctx.kernel.pull_back(rows, matrix, found, grad_v, grad_div.contiguous()), None
+
+
+class _VelocityAndSlope(torch.autograd.Function):
+    """The sines and cosines serve twice."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, rows: Tensor, matrix: Tensor, omega: Tensor, slopes: Tensor, kernel: FieldKernel
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.kernel = kernel
+        ctx.save_for_backward(rows, matrix, omega)
+        found = waves(rows, omega)
+        v, div = kernel.evaluate(rows, matrix, found)
+        _, _, pulled = kernel._pull_back_rows(matrix, found, slopes, torch.ones_like(div))
+        ctx.mark_non_differentiable(div, pulled)
+        return v, div, pulled
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, grad_v: Tensor, grad_div: Tensor, grad_pulled: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        rows, matrix, omega = ctx.saved_tensors
+        found = waves(rows, omega)
+        return *ctx.kernel.pull_back(rows, matrix, found, grad_v, None), None, None
 
 
 def _orbits(

@@ -1,20 +1,39 @@
 """The papers' experiments by name: importing this folder registers them all."""
 
+from flowlab.studies.ising_autoregressive import ising_han, ising_van
+from flowlab.studies.ising_chain import ising_chain
 from flowlab.studies.ising_depth import ising_depth
 from flowlab.studies.ising_sweep import ising_sweep
 from flowlab.studies.ising_tokens import ising_tokens
 from flowlab.studies.ising_xor import ising_xor
+from flowlab.studies.multilevel import ising_multilevel, phi4_multilevel
+from flowlab.studies.phi4 import phi4, phi4_free
+from flowlab.studies.phi4_hmc import phi4_hmc
+from flowlab.studies.phi4_scaling import phi4_scaling
 from flowlab.studies.sk_xor import sk_xor
 from flowlab.studies.spin_glass import sk_autoregressive, sk_forward, sk_pt, sk_reverse
+from flowlab.studies.super_resolution import cnf, ir_matching, uv_matching
 
 __all__ = [
+    "cnf",
+    "ir_matching",
+    "ising_chain",
     "ising_depth",
+    "ising_han",
+    "ising_multilevel",
     "ising_sweep",
     "ising_tokens",
+    "ising_van",
     "ising_xor",
+    "phi4",
+    "phi4_free",
+    "phi4_hmc",
+    "phi4_multilevel",
+    "phi4_scaling",
     "sk_autoregressive",
     "sk_forward",
     "sk_pt",
     "sk_reverse",
     "sk_xor",
+    "uv_matching",
 ]

@@ -14,6 +14,7 @@ from flowlab.core import Density, LayerState, System
 from flowlab.densities import Pushforward, Z2Symmetrized
 from flowlab.densities.autoregressive import Autoregressive
 from flowlab.training.arrays import to_array
+from flowlab.training.integration import precise
 from flowlab.training.physical import log_z_offset, physical, reduced, restored
 
 CHUNK = 5000
@@ -21,6 +22,11 @@ STEPS = 20
 """Draws from each chain in an evaluation of a density whose draws have a memory."""
 AT_ONCE = 1 << 20
 """Values of a field that such a density draws at once, at most."""
+QUALITY = {
+    "round_trip_error": "f⁻¹(f(z)) - z of continuous flows, root mean square a site",
+    "log_det_closure": "sum of ln|det| of continuous flows there and back, root mean square",
+    "integration_steps": "steps of the integration of continuous flows",
+}
 
 
 def sample(density: Density, target: System, n: int, generator: torch.Generator, attrs: dict[str, Any]) -> xr.Dataset:
@@ -31,10 +37,11 @@ def sample(density: Density, target: System, n: int, generator: torch.Generator,
         x, log_q = density.sample(n, generator=generator)
         log_weight, spins = target.log_weight(x), restored(target, x, generator)
     dims = ("sample", *physical(target).dims)
+    log_norm, name = (0.0, "ln q up to a constant") if density.log_norm is None else (density.log_norm, "ln q")
     return xr.Dataset(
         {
             "configuration": (dims, to_array(spins), {"long_name": "configuration", "units": "1"}),
-            "log_q": ("sample", to_array(log_q), {"long_name": "ln q", "units": "nats"}),
+            "log_q": ("sample", to_array(log_q - log_norm), {"long_name": name, "units": "nats"}),
             "log_weight": ("sample", to_array(log_weight), {"long_name": "log weight of the target", "units": "nats"}),
         },
         attrs=attrs,
@@ -55,20 +62,21 @@ def layers(
     """The configurations after each layer of a density, latent first, with what a person looks at in each.
 
     Dims ``layer, sample`` and the system's own: ``configuration`` (physical), ``field`` (as the density sees it), both
-    NaN at sites that are not sampled yet; ``log_q``, ``log_weight``, ``magnetization`` (of the sites there are); by layer also ``log_z_bound`` with its error and, on a lattice, the
-    two-point function ``correlation`` against ``distance`` (lattice spacings along an axis, mean over axes, not
-    connected). Where the physical configuration is drawn given the field, every layer is drawn with the same random
-    numbers, from the seed ``restored_with``.
+    NaN at sites that are not sampled yet; ``log_q``, ``log_weight``, ``magnetization`` (of the sites there are); by
+    layer also ``log_z_bound`` with its error and, on a lattice, the two-point function ``correlation`` against
+    ``distance`` (lattice spacings along an axis, mean over axes, not connected). Where the physical configuration is
+    drawn given the field, every layer is drawn with the same random numbers, from the seed ``restored_with``.
     """
     for given in (x, z):
         if given is not None:
-            target.check_configurations(given)
+            target.check_configurations(given.nan_to_num(nan=1.0))
     states = list(density.stages(n, x=x, z=z, generator=generator))
     fields = [to_array(state.x) for state in states]
     shown = [to_array(restored(target, state.x, generator.manual_seed(restored_with))) for state in states]
-    log_q = np.stack([to_array(state.log_q) for state in states])
+    log_q = np.stack([to_array(state.log_q) for state in states]) - (density.log_norm or 0.0)
     with torch.no_grad():
         log_weight = np.stack([to_array(target.log_weight(state.x)) for state in states])
+    known = np.nan if density.log_norm is None else 0.0  # ln q lacks the ln Z of a coarse lattice
     bounds = [_bound(row) for row in log_weight - log_q + log_z_offset(target)]
     configuration = np.stack(shown)
     rows, dims = ("layer", "sample"), physical(target).dims
@@ -78,8 +86,8 @@ def layers(
         "log_q": (rows, log_q, "ln q after the layer", "nats"),
         "log_weight": (rows, log_weight, "log weight of the target", "nats"),
         "magnetization": (rows, _mean_over_sites(configuration), "magnetisation", "1"),
-        "log_z_bound": ("layer", [b.value for b in bounds], "lower bound on ln Z", "nats"),
-        "log_z_bound_error": ("layer", [b.error for b in bounds], "standard error of log_z_bound", "nats"),
+        "log_z_bound": ("layer", [b.value + known for b in bounds], "lower bound on ln Z", "nats"),
+        "log_z_bound_error": ("layer", [b.error + known for b in bounds], "standard error of log_z_bound", "nats"),
     }
     coordinates = _layer_coordinates(states)
     if dims != ("site",):
@@ -148,7 +156,10 @@ def evaluate(
 ) -> xr.Dataset:
     """Free energy, ESS, acceptance and reweighted observables from n samples, each with its error.
 
-    ``reference`` holds independent configurations of the physical system, for the forward check.
+    ``reference`` holds independent configurations of the physical system, for the forward check. Continuous flows are
+    integrated until they close (:func:`.precise`), with what is left in ``round_trip_error`` and ``log_det_closure``.
+    Draws that are not independent come from many chains, and the errors allow for their memory; there are then up to
+    a few more than n.
     """
     if n < 2:
         raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
@@ -158,16 +169,16 @@ def evaluate(
     if not density.iid:
         chains = max(2, min(-(-n // STEPS), CHUNK, AT_ONCE // parent.n_sites))
         sizes = [chains] * -(-n // chains)
-    for size in sizes:
-        with torch.no_grad(), precise(density, generator) as quality:
+    with torch.no_grad(), precise(density, generator) as quality:
+        for size in sizes:
             x, log_q = density.sample(size, generator=generator)
             log_weight = target.log_weight(x)
             observables = parent.observables(restored(target, x, generator))
-        part = {"log_weight": log_weight, "log_q": log_q} | observables
-        parts.append({name: to_array(value) for name, value in part.items()})
+            part = {"log_weight": log_weight, "log_q": log_q - (log_norm or 0.0)} | observables
+            parts.append({name: to_array(value) for name, value in part.items()})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     log_z_exact = attrs.get("log_z_exact")
-    return estimators.evaluation(
+    found = estimators.evaluation(
         columns.pop("log_weight") + log_z_offset(target),
         columns.pop("log_q"),
         columns,
@@ -178,9 +189,14 @@ def evaluate(
         flip_symmetric=parent.flip_symmetric,
         log_z_exact=None if log_z_exact is None or np.isnan(log_z_exact) else log_z_exact,
         target_samples=None if reference is None else on_samples_of_the_target(density, target, reference, generator),
+        chains=chains,
+        normalised=log_norm is not None,
         rng=np.random.default_rng(generator.initial_seed()),
         attrs=attrs | {"n": n},
     )
+    for name, value in quality.items():
+        found[name] = ((), value, {"long_name": QUALITY[name], "units": "1"})
+    return found
 
 
 def on_samples_of_the_target(
@@ -191,7 +207,7 @@ def on_samples_of_the_target(
     with torch.no_grad():
         x = reduced(target, s, generator)
         log_q = torch.cat([density.log_prob(part) for part in x.split(CHUNK)])
-        return to_array(target.log_weight(x)) + log_z_offset(target), to_array(log_q)
+        return to_array(target.log_weight(x)) + log_z_offset(target), to_array(log_q) - (density.log_norm or 0.0)
 
 
 def has_conditionals(density: Density) -> bool:

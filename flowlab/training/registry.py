@@ -41,9 +41,9 @@ class Study:
     name: str
     function: Callable[..., Any]
     aliases: Mapping[str, tuple[str, Callable[[float], float]]]
-    presets: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     one_of: tuple[tuple[str, ...], ...] = ()
-    own: Mapping[str, Scalar] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
     about: str = ""
     sweep: bool = False
 
@@ -107,9 +107,9 @@ def study(
     name: str,
     *,
     aliases: Mapping[str, tuple[str, Callable[[float], float]]] | None = None,
-    presets: Mapping[str, Mapping[str, Scalar]] | None = None,
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
     one_of: tuple[tuple[str, ...], ...] = (),
-    defaults: Mapping[str, Scalar] | None = None,
+    defaults: Mapping[str, Any] | None = None,
     about: str = "",
 ) -> Callable[[Callable[..., Experiment]], Callable[..., Experiment]]:
     """Register a function of keyword arguments with defaults (JSON scalars) as a study; see :class:`Study`."""

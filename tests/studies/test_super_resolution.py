@@ -1,0 +1,109 @@
+"""The studies of super-resolving flows: grown, resumed, shown, and what they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import flowlab.studies.super_resolution  # noqa: F401
+from flowlab.training import experiment, load
+
+TINY = {"coarse": 2, "kernel": 3, "ode_steps": 3, "batch": 8, "steps": 3, "check_every": 2}
+IR = TINY | {"stage_steps": 2, "kappa": 0.2}
+
+
+@pytest.mark.parametrize("keys", [{}, {"shared": True, "learn": "lam"}, {"gradient": "pathwise", "langevin_steps": 3}])
+def test_grown_saved_and_resumed_is_uninterrupted(tmp_path, keys):
+    keys = IR | {"L": 8, "d": 1} | keys
+    whole = experiment("phi4-ir-matching", **keys).run(progress=False).drop_vars("wall_time")
+    run = experiment("phi4-ir-matching", out=tmp_path / "run", **keys)
+    run.run(3, progress=False)
+    again = load(tmp_path / "run")
+    again.run(progress=False)
+    assert again.data.drop_vars("wall_time").identical(whole)
+    np.testing.assert_array_equal(whole.stage, [0, 0, 1, 1, 1])
+    moved = whole[f"coarse_{keys.get('learn', 'kappa')}"].values
+    assert len(set(moved)) == 5
+    loaded = load(tmp_path / "run").density.state_dict()
+    for name, value in again.density.state_dict().items():
+        torch.testing.assert_close(loaded[name], value, rtol=0, atol=0)
+
+
+def test_couplings_and_weights_are_handed_on():
+    run = experiment("phi4-ir-matching", **IR, L=8, lr=1e-9, lr_kappa=1e-9, lr_sigma=1e-9)
+    with torch.no_grad():
+        run.before[0].density.flow.weight.fill_(0.01)
+        run.before[0].density.coarse.couplings["kappa"].fill_(0.17)
+    run.run(3, progress=False)
+    for level in run.density.levels:
+        torch.testing.assert_close(level.flow.weight, torch.full_like(level.flow.weight, 0.01))
+    assert float(run.density.coarse_system.couplings["kappa"].detach()) == pytest.approx(0.17, abs=1e-6)
+    larger = run.grow(steps=1)
+    assert larger.keys["L"] == 16 and not larger.before and len(larger.density.levels) == 3
+    torch.testing.assert_close(larger.density.flow.weight, run.density.flow.weight)
+
+
+def test_layers_show_the_way():
+    found = experiment("phi4-ir-matching", **IR, L=8).layers(4)
+    assert list(found.layer_name.values[:3]) == ["latent", "coarse 2 x 2", "noise 4 x 4"]
+    assert list(found.layer_name.values[-2:]) == ["t = 0.67", "t = 1"]
+    assert list(found.layer_kind.values[1:3]) == ["level", "level"] and found.layer_kind.values[-1] == "time"
+    assert found.configuration.shape == (len(found.layer), 4, 8, 8)
+    flow = experiment("phi4-cnf", L=4, ode_steps=4).layers(4)
+    assert list(flow.layer_name.values) == ["latent", "t = 0.25", "t = 0.5", "t = 0.75", "t = 1"]
+    assert set(flow.layer_kind.values[1:]) == {"time"}
+
+
+def test_evaluation_knows_ln_z():
+    """Two by two to four by four, somewhat trained: the exact ln Z within four errors."""
+    run = experiment("phi4-ir-matching", **(IR | {"L": 4, "steps": 50, "batch": 64, "lam": 0.1}))
+    run.run(progress=False)
+    found = run.evaluate(1000)
+    assert abs(float(found.log_z - found.log_z_exact)) < 4 * float(found.log_z_error) < 0.2
+    assert float(found.ess) > 0.7
+    assert float(found.round_trip_error) < 1e-6 and float(found.log_det_closure) < 5e-5
+
+
+def test_beta_is_twice_kappa():
+    by_beta = experiment("phi4-ir-matching", **(IR | {"kappa": None, "L": 4}), beta=0.4)
+    assert float(by_beta.system.couplings["kappa"]) == pytest.approx(0.2)
+    assert by_beta.system.form == by_beta.density.coarse_system.form == "beta"
+
+
+def test_uv_matching_iterates():
+    run = experiment("phi4-uv-matching", **TINY, L=8, retrain=2, samples=32, kappa=0.3)
+    data = run.run(progress=False)
+    np.testing.assert_array_equal(data.stage, [0, 0, 0, 1, 1])
+    assert len(set(data.trained_kappa.values)) == 4 and set(data.coarse_kappa.values) == {0.3}
+    assert run.grow().keys["L"] == 16
+
+
+def test_cnf_trains():
+    run = experiment("phi4-cnf", L=4, steps=3, batch=8, check_every=2)
+    data = run.run(progress=False)
+    assert np.isfinite(data.log_z_bound).all() and float(data.integration_error[1]) < 1e-3
+    assert np.isfinite(run.evaluate(100).log_z)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "message"),
+    [
+        ("phi4-ir-matching", {"L": 10}, "L must be 2, 4, 8, ... times the coarse side, got L = 10 and coarse = 4"),
+        ("phi4-ir-matching", {"L": 4}, "got L = 4 and coarse = 4"),
+        ("phi4-ir-matching", {"lam": 0.0, "kappa": 0.3}, r"needs \|kappa\| < 1/4 to be stable, got 0.3"),
+        ("phi4-ir-matching", {"learn": "beta"}, "learn must be kappa, lam, both with a comma, or nothing, got 'beta'"),
+        ("phi4-ir-matching", {"kernel": 4}, "kernel must be odd"),
+        ("phi4-uv-matching", {"learn": ""}, r"got \[\]"),
+        ("phi4-cnf", {"kernel": 2}, "kernel must be odd"),
+    ],
+)
+def test_keys_that_do_not_fit_are_refused(name, keys, message):
+    with pytest.raises(ValueError, match=message):
+        experiment(name, **keys)
+
+
+def test_langevin_that_runs_away_says_what_to_do():
+    run = experiment("phi4-ir-matching", **(IR | {"L": 4, "gradient": "pathwise", "langevin_step": 3.0}))
+    with pytest.raises(FloatingPointError, match=r"smaller step_size, e\.g\. 0\.3"):
+        run.run(progress=False)
