@@ -29,7 +29,7 @@ from flowlab.estimators.mode_dropping import (
 )
 from flowlab.estimators.overlaps import Overlaps, overlap_distribution, overlaps, total_variation
 from flowlab.estimators.spins import magnetization_observables, spin_observables
-from flowlab.estimators.symmetry import site_magnetizations, symmetry_breaking
+from flowlab.estimators.symmetry import positive_fraction, site_magnetizations, symmetry_breaking
 from flowlab.estimators.tempering import (
     Thermalisation,
     log_z_bennett,
@@ -80,6 +80,7 @@ __all__ = [
     "momentum_two_point",
     "overlap_distribution",
     "overlaps",
+    "positive_fraction",
     "rejection_run_distribution",
     "rejection_runs",
     "reweighted",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -14,10 +16,11 @@ def correlation_function(
     """C(r) = <s_x s_{x+r}> along the axes of a periodic lattice, not connected, for r = 0 .. L/2.
 
     Averaged over sites, axes and samples by FFT; on a lattice of unequal sides, L is the shortest. The error is the
-    standard error over samples, taken as independent.
+    standard error over samples, taken as independent. Sites that are NaN are left out: the average is over the pairs
+    of sites that are there, NaN at distances that no pair has.
 
     Args:
-        configurations: (..., n, *shape), n >= 2 samples; ±1 spins or real fields. NaN gives NaN.
+        configurations: (..., n, *shape), n >= 2 samples; ±1 spins or real fields, NaN where unknown.
         lattice_dims: number of axes of ``shape``.
         log_w: (..., n) log weights to reweight with, or None for plain means; (n,) serves every leading index.
 
@@ -54,6 +57,16 @@ def correlation_function(
 
 def _per_sample(fields: FloatArray, lattice_dims: int) -> FloatArray:
     """(..., n, *shape) -> (..., n, L//2 + 1): s_x s_{x+r} averaged over the sites and axes of each sample."""
+    unknown = np.isnan(fields)
+    if not unknown.any():
+        return _sum_over_pairs(fields, lattice_dims) / (lattice_dims * math.prod(fields.shape[-lattice_dims:]))
+    total = _sum_over_pairs(np.where(unknown, 0.0, fields), lattice_dims)
+    pairs = np.rint(_sum_over_pairs((~unknown).astype(np.float64), lattice_dims))
+    return np.where(pairs > 0, total / np.maximum(pairs, 1.0), np.nan)
+
+
+def _sum_over_pairs(fields: FloatArray, lattice_dims: int) -> FloatArray:
+    """(..., n, *shape) -> (..., n, L//2 + 1): s_x s_{x+r} summed over the sites and axes of each sample."""
     axes = tuple(range(-lattice_dims, 0))
     distances = min(fields.shape[axis] for axis in axes) // 2 + 1
     total = np.zeros((*fields.shape[:-lattice_dims], distances))
@@ -61,6 +74,6 @@ def _per_sample(fields: FloatArray, lattice_dims: int) -> FloatArray:
         length = fields.shape[axis]
         lines = np.moveaxis(fields, axis, -1)
         power = np.abs(np.fft.rfft(lines, axis=-1)) ** 2
-        power = power.mean(axis=tuple(range(-lattice_dims, -1)))  # over the lattice's other axes
-        total += np.fft.irfft(power, n=length, axis=-1)[..., :distances] / length
-    return total / lattice_dims
+        power = power.sum(axis=tuple(range(-lattice_dims, -1)))  # over the lattice's other axes
+        total += np.fft.irfft(power, n=length, axis=-1)[..., :distances]
+    return total

@@ -12,16 +12,22 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from flowlab.estimators import gamma, independence, weights
+from flowlab.estimators.chains import chain_mean
 from flowlab.estimators.fields import field_observables
 from flowlab.estimators.mode_dropping import effective_mode_dropping, forward_check
 from flowlab.estimators.spins import spin_observables
+from flowlab.estimators.symmetry import positive_fraction
 from flowlab.estimators.weights import Estimate, FloatArray
 
 LOW_ESS = 0.01
+ASYMMETRIC = 4  # errors by which positive_fraction may differ from 1/2
 
 LONG_NAMES = {  # name -> (long_name, units)
     "log_z": ("ln Z, importance-weighted estimate", "1"),
     "log_z_bound": ("lower bound of ln Z", "1"),
+    "log_z_ratio": ("ln of Z over that of the coarse lattice", "1"),
+    "log_z_ratio_bound": ("lower bound of ln of Z over that of the coarse lattice", "1"),
+    "tau_int_draws": ("integrated autocorrelation time of the draws, slowest observable", "draws"),
     "log_z_exact": ("exact ln Z", "1"),
     "free_energy": ("free energy -T ln Z, importance-weighted estimate", "J"),
     "free_energy_bound": ("upper bound of the free energy", "J"),
@@ -45,6 +51,7 @@ LONG_NAMES = {  # name -> (long_name, units)
     "susceptibility": ("susceptibility N<m²>", "1"),
     "susceptibility_connected": ("connected susceptibility N(<m²> - <|m|>²)", "1"),
     "binder": ("Binder cumulant 1 - <m⁴>/(3<m²>²)", "1"),
+    "positive_fraction": ("fraction of samples with magnetization above zero, not reweighted", "1"),
     "phi_squared": ("field squared per site", "1"),
     "structure_factor_1": ("|φ̃(q)|²/N at the smallest wave number, mean over the axes", "1"),
     "correlation_length": ("second-moment correlation length", "lattice spacings"),
@@ -64,8 +71,11 @@ def evaluation(
     T: float | None = None,
     domain: str = "spin",
     side: int | None = None,
+    flip_symmetric: bool = False,
     log_z_exact: float | None = None,
     target_samples: tuple[ArrayLike, ArrayLike] | None = None,
+    chains: int | None = None,
+    normalised: bool = True,
     rng: np.random.Generator,
     attrs: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
@@ -77,20 +87,26 @@ def evaluation(
     ``correlation_length``; with T also ``free_energy, free_energy_bound`` and their ``_per_site``; with T,
     ``energy_per_site`` and ``magnetization`` also ``specific_heat``. ``tau_int`` is that of the observable with the
     largest one, named in its attribute ``observable``. With ``target_samples`` also the forward check:
-    ``forward_log_z, forward_log_z_upper, forward_kl, forward_ess``, which see the modes that q drops. Variables carry
-    ``long_name`` and ``units``, and a ``reason`` where they are NaN.
+    ``forward_log_z, forward_log_z_upper, forward_kl, forward_ess``, which see the modes that q drops. Of a real field
+    that is ``flip_symmetric`` also ``positive_fraction``, with a warning where it is not 1/2 within 4 errors. Variables
+    carry ``long_name`` and ``units``, and a ``reason`` where they are NaN.
 
     Args:
         log_weight: (n,) ln of the target's unnormalised weight on independent draws from q, in nats.
         log_q: (n,) ln q of the same draws.
         observables: name -> (n,) values on the same draws, e.g. ``energy_per_site`` and ``magnetization``.
         n_sites: number of sites N.
-        T: temperature in units of J / k_B; needed for spins.
+        T: temperature in units of J / k_B, needed for spins; None or NaN where there is none.
         domain: "spin", "potts" or "real".
         side: L, the longest side of the lattice, for ``correlation_length``.
+        flip_symmetric: whether the target is the same with all signs changed.
         log_z_exact: the exact ln Z in nats, or None where unknown.
         target_samples: (log_weight_p, log_q_p) on independent samples of the target, for the forward check, and for
             ``emdm`` where ln Z is not known.
+        chains: where the draws come from that many Markov chains, in the order (step, chain): all errors then allow for
+            the memory of the chains, ``tau_int_draws``; None for independent draws.
+        normalised: whether ``log_q`` is; where it lacks a constant, the ln Z of a coarse lattice, ``log_z`` and
+            ``log_z_bound`` are NaN, and ``log_z_ratio`` and ``log_z_ratio_bound`` are given.
         rng: decides what the independence chain accepts.
         attrs: attributes to keep, e.g. seed and step: numbers and strings (None is left out).
 
@@ -115,12 +131,18 @@ def evaluation(
     """
     values = _checked_observables(log_weight, log_q, observables)
     log_weight, log_q = (np.asarray(array, dtype=np.float64) for array in (log_weight, log_q))
+    T = None if T is None or math.isnan(T) else T
     if domain == "spin" and T is None:
         raise ValueError("spins need their temperature, got T=None")
     log_w = log_weight - log_q
 
     log_z, bound, ess = weights.log_z(log_w), weights.log_z_bound(log_w), weights.ess(log_w)
-    variables = {**_variables("log_z", log_z), **_variables("log_z_bound", bound)}
+    variables: dict[str, xr.Variable] = {}
+    if not normalised:
+        variables |= {**_variables("log_z_ratio", log_z), **_variables("log_z_ratio_bound", bound)}
+        log_z, bound = Estimate(math.nan, math.nan), Estimate(math.nan, math.nan)
+    unknown = "" if normalised else "ln Z of the coarse lattice is not known"
+    variables |= {**_variables("log_z", log_z, reason=unknown), **_variables("log_z_bound", bound, reason=unknown)}
     exact = math.nan if log_z_exact is None else float(log_z_exact)
     variables |= _variables("log_z_exact", exact, reason="no exact value is known")
     if T is not None:
@@ -128,15 +150,18 @@ def evaluation(
             variables |= _variables(name, _scaled(estimate, -T))
             variables |= _variables(f"{name}_per_site", _scaled(estimate, -T / n_sites))
     variables |= _variables("ess", ess)
-    emdm = effective_mode_dropping(log_weight, log_q, log_z_exact=log_z_exact, target_samples=target_samples)
-    variables |= _variables(
-        "emdm",
-        Estimate(emdm.value, emdm.error),
-        reason=emdm.reason,
-        reference=emdm.reference,
-        log_q_threshold=emdm.threshold,
-    )
-    if target_samples is not None:
+    if normalised:
+        emdm = effective_mode_dropping(log_weight, log_q, log_z_exact=log_z_exact, target_samples=target_samples)
+        variables |= _variables(
+            "emdm",
+            Estimate(emdm.value, emdm.error),
+            reason=emdm.reason,
+            reference=emdm.reference,
+            log_q_threshold=emdm.threshold,
+        )
+    else:
+        variables |= _variables("emdm", Estimate(math.nan, math.nan), reason=unknown)
+    if target_samples is not None and normalised:
         for name, estimate in forward_check(*target_samples)._asdict().items():
             variables |= _variables(f"forward_{name}", estimate)
     variables |= _chain_variables(log_w, values, rng)
@@ -144,6 +169,8 @@ def evaluation(
         what = "the two-point function does not fall" if name == "correlation_length" else "every magnetization is zero"
         variables |= _variables(name, estimate, reason=what)
 
+    if chains is not None:
+        variables = _with_memory(variables, {"w": np.exp(log_w - log_w.max()), **values}, chains)
     notes = []
     if ess.value < LOW_ESS:
         notes.append(
@@ -151,8 +178,23 @@ def evaluation(
             "small; rely on the bound, train longer or draw more samples"
         )
         warnings.warn(notes[-1], LowESSWarning, stacklevel=2)
+    if flip_symmetric and domain == "real" and "magnetization" in values:
+        positive = positive_fraction(values["magnetization"])
+        variables |= _variables("positive_fraction", positive)
+        notes += _sign_note(positive)
     own = {"n": log_w.size, "n_sites": n_sites, "domain": domain, "T": T, "warnings": "\n".join(notes)}
     return xr.Dataset(variables, attrs=_storable({**(attrs or {}), **own}))
+
+
+def _sign_note(positive: Estimate) -> list[str]:
+    """What to say where the signs of M are not equally frequent, and how to mend it."""
+    if abs(positive.value - 0.5) <= ASYMMETRIC * positive.error:
+        return []
+    return [
+        f"M > 0 in {100 * positive.value:.4g} ± {100 * positive.error:.2g} % of the samples and not in half of them: "
+        "the density breaks the symmetry φ -> -φ, and a sign that it hardly draws is missing from every estimate; use "
+        'odd layers, which keep the symmetry exactly (odd="all")'
+    ]
 
 
 def scalars(dataset: xr.Dataset) -> dict[str, float | None]:
@@ -239,6 +281,25 @@ def _variables(name: str, value: Estimate | float, *, reason: str = "", **attrs:
         why = {"reason": reason or "not defined for these samples"} if math.isnan(number) else {}
         variables[key] = xr.Variable((), float(number), {"long_name": text, "units": units, **extra, **why})
     return variables
+
+
+def _with_memory(
+    variables: dict[str, xr.Variable], series: Mapping[str, FloatArray], chains: int
+) -> dict[str, xr.Variable]:
+    """The same with all errors √(2 τ) times as large, τ the largest autocorrelation time along the chains."""
+    times = {name: chain_mean(values.reshape(-1, chains)) for name, values in series.items()}
+    times = {name: time for name, time in times.items() if not math.isnan(time.tau_int)}
+    slowest = max(times, key=lambda name: times[name].tau_int, default="")
+    tau = Estimate(times[slowest].tau_int, times[slowest].tau_int_error) if slowest else Estimate(math.nan, math.nan)
+    reason = "too few draws from each chain to see its memory"
+    factor = math.sqrt(max(2 * tau.value, 1.0)) if slowest else math.nan
+    stretched = {}
+    for name, variable in variables.items():
+        if name.endswith("_error"):
+            why = {"reason": reason} if math.isnan(factor) else {}
+            variable = xr.Variable((), factor * float(variable), variable.attrs | why)
+        stretched[name] = variable
+    return stretched | _variables("tau_int_draws", tau, reason=reason, observable=slowest)
 
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:

@@ -1,4 +1,4 @@
-"""Is the spin-flip symmetry kept? The magnetisation of every site, and all of them together against zero."""
+"""Is the flip symmetry kept? The magnetisation of every site, all of them together, and how often it is positive."""
 
 from __future__ import annotations
 
@@ -54,6 +54,31 @@ def symmetry_breaking(s: ArrayLike) -> float:
     freedom = float(np.clip(trace**2 / square, 1, n_sites)) if square > 0 else float(n_sites)
     chance = special.chdtrc(freedom, k * (rows.mean(0) ** 2).sum() * freedom / trace)
     return float(-special.ndtri(np.clip(chance, 1e-300, 1 - 1e-16)))
+
+
+def positive_fraction(magnetization: ArrayLike) -> Estimate:
+    """The fraction of samples with magnetization above zero: 1/2 in a sampler with φ -> -φ symmetry.
+
+    k of n samples give k/n; a zero counts half. The error is that of a binomial with one more sample on either side,
+    so that none is 0 where all samples have one sign.
+
+    Args:
+        magnetization: (n,) of independent samples, not weighted.
+
+    Raises:
+        ValueError: for another shape, no samples, or values that are not finite.
+
+    >>> positive_fraction([-1.0, 2.0, 0.5, 0.5]).value
+    0.75
+    >>> round(positive_fraction(np.ones(9_998)).error, 6)
+    0.0001
+    """
+    m = np.asarray(magnetization, dtype=np.float64)
+    if m.ndim != 1 or m.size < 1 or not np.isfinite(m).all():
+        raise ValueError(f"magnetization must be finite numbers along one axis, got shape {m.shape}")
+    n, k = m.size, float((m > 0).sum() + 0.5 * (m == 0).sum())
+    smoothed = (k + 1) / (n + 2)
+    return Estimate(k / n, float(np.sqrt(smoothed * (1 - smoothed) / (n + 2))))
 
 
 def _independent_rows(s: ArrayLike) -> FloatArray:

@@ -58,12 +58,15 @@ def test_leading_axes_are_kept():
             np.testing.assert_allclose(found.value[layer], correlation_function(fields[layer], log_w=one).value)
 
 
-def test_configurations_not_yet_sampled_stay_nan():
-    fields = np.ones((2, 3, 4, 4))
-    fields[0, :, 0, 0] = np.nan
+def test_sites_not_yet_drawn_are_left_out():
+    fields = np.random.default_rng(4).choice([-1.0, 1.0], (2, 50, 8, 8))
+    fields[0, :, 1::2] = np.nan
+    fields[0, :, :, 1::2] = np.nan
     found = correlation_function(fields)
-    assert np.isnan(found.value[0]).all()
-    assert found.value[1] == pytest.approx([1, 1, 1])
+    assert np.isnan(found.value[0, 1::2]).all()
+    np.testing.assert_allclose(found.value[0, ::2], correlation_function(fields[0, :, ::2, ::2]).value)
+    np.testing.assert_allclose(found.error[0, ::2], correlation_function(fields[0, :, ::2, ::2]).error)
+    np.testing.assert_allclose(found.value[1], correlation_function(fields[1]).value)
 
 
 @pytest.mark.parametrize(
