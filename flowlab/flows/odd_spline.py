@@ -1,8 +1,6 @@
-"""Monotone rational quadratic splines with linear tails, one of them odd."""
+"""A monotone rational quadratic spline with linear tails that is odd."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
@@ -52,40 +50,6 @@ def odd_spline(
     return sign * r, log_slope
 
 
-def spline(
-    x: Tensor, widths: Tensor, heights: Tensor, slopes: Tensor, *, bound: float, inverse: bool = False
-) -> tuple[Tensor, Tensor]:
-    """y = r(x), a rational quadratic between K + 1 knots on [-bound, bound] and the identity outside.
-
-    It is strictly increasing and C¹ everywhere. Neighbouring widths, and heights, differ by a factor of at most 100;
-    the slope at an inner knot lies between 1/100 and 100, at ±bound it is 1. All parameters zero is the identity
-    (Durkan et al. 2019, arXiv:1906.04032).
-
-    Args:
-        x: (*) any numbers.
-        widths, heights: (K, *) unconstrained, of the bins.
-        slopes: (K - 1, *) unconstrained, at the inner knots.
-        bound: where the tails begin, positive.
-        inverse: solve for x in place of y.
-
-    Returns:
-        y and ln dy/dx (ln dx/dy with ``inverse``), each (*).
-
-    >>> y, log_slope = spline(torch.tensor([-9.0, 0.5]), *torch.zeros(2, 4, 2), torch.zeros(3, 2), bound=5.0)
-    >>> y.tolist(), bool((log_slope.abs() < 1e-6).all())
-    ([-9.0, 0.5], True)
-    """
-    largest = math.log(100)
-    log_w = functional.log_softmax(_bounded(widths, 0.5 * largest), 0)
-    log_h = functional.log_softmax(_bounded(heights, 0.5 * largest), 0)
-    w, h = 2 * bound * log_w.exp(), 2 * bound * log_h.exp()
-    mean = log_h - log_w
-    at_knots = functional.pad(_bounded(slopes, largest), (0,) * 2 * x.ndim + (1, 1))
-    start, end = at_knots[:-1] - mean, at_knots[1:] - mean
-    left, low = w.cumsum(0) - w - bound, h.cumsum(0) - h - bound
-    return _rational_quadratic(x, w, h, left, low, start, end, bound=bound, inverse=inverse)
-
-
 def _rational_quadratic(
     x: Tensor,
     w: Tensor,
@@ -104,7 +68,7 @@ def _rational_quadratic(
         x: (*).
         w, h, left, low: (K, *) width, height, left end and lower end of every bin.
         start, end: (K, *) logarithms of the slopes at its two ends, in units of its mean slope h / w.
-        bound, inverse: see :func:`spline`.
+        bound, inverse: see :func:`odd_spline`.
     """
     inside = x.abs() < bound
     u = x.clamp(-bound, bound)

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from flowlab.core import named_generator
 from flowlab.flows.coupling import Coupling, Network
-from flowlab.flows.odd_spline import odd_spline, spline
+from flowlab.flows.odd_spline import odd_spline
 from flowlab.nn.mlp import Activation
 
 LARGEST_LOG_SCALE = 3.0
+SMALLEST_SLOPE = 1e-2  # at the knots; zuko's 1e-3 loses two more digits where float32 is inverted
 
 
 class SplineCoupling(Coupling):
@@ -103,9 +104,19 @@ class SplineCoupling(Coupling):
         return torch.addcmul(t, moved, s.exp()), log_slope + s
 
     def _plain(self, own: Tensor, numbers: Tensor, shifts: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
-        """K widths, K heights and K - 1 slopes at the inner knots, no shifts; see :func:`.odd_spline.spline`."""
+        """zuko's spline: K widths, K heights and K - 1 slopes at the inner knots; the slopes at ±a are 1, no shifts."""
+        from zuko.transforms import MonotonicRQSTransform
+
         k = self.bins
-        return spline(own, *numbers.split((k, k, k - 1)), bound=self.bound, inverse=inverse)
+        widths, heights, slopes = numbers.movedim(0, -1).split((k, k, k - 1), dim=-1)
+        spline = MonotonicRQSTransform(widths, heights, slopes, bound=self.bound, slope=SMALLEST_SLOPE)
+        moved: Tensor
+        log_slope: Tensor
+        if inverse:
+            moved = spline.inv(own)
+            return moved, -spline.call_and_ladj(moved)[1]
+        moved, log_slope = spline.call_and_ladj(own)
+        return moved, log_slope
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, bins={self.bins}, bound={self.bound:g}"

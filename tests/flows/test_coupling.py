@@ -204,6 +204,7 @@ def test_an_odd_flow_of_splines_turns_one_mode_into_two():
         ({"hidden": 0}, "positive width"),
         ({"layers": 0}, "at least 1 hidden layer, got 0"),
         ({"activation": "sin"}, "activation must be one of"),
+        ({"activation": "relu", "odd": True}, "an odd layer needs the activation 'tanh', got 'relu'"),
         ({"windows": torch.zeros(8, 2, dtype=torch.long)}, "windows are for network='conv'"),
         ({"network": "conv", "windows": torch.zeros(8, 2, dtype=torch.long)}, "sites that the mask leaves alone"),
         ({"network": "conv", "windows": torch.ones(3, 2, dtype=torch.long)}, r"\(8, k\), a row for each site"),

@@ -86,12 +86,12 @@ def test_odd_spline_is_the_one_of_zuko_with_mirrored_knots(kinked):
     bent = [t / (1 + 0.5 * t.abs()) for t in (widths, heights, slopes)]
     mean = bent[1].log_softmax(0) - bent[0].log_softmax(0)
     inner = bent[2] + torch.cat([mean[:1], 0.5 * (mean[1:] + mean[:-1])])
-    spline = MonotonicRQSTransform(*both, torch.zeros(50, 7, dtype=torch.float64), bound=A)
+    theirs = MonotonicRQSTransform(*both, torch.zeros(50, 7, dtype=torch.float64), bound=A)
     half = [torch.nn.functional.pad(A * t.softmax(0).cumsum(0), (0, 0, 1, 0)).movedim(0, -1) for t in bent[:2]]
-    spline.horizontal, spline.vertical = (torch.cat([-t.flip(-1), t[:, 1:]], -1) for t in half)
+    theirs.horizontal, theirs.vertical = (torch.cat([-t.flip(-1), t[:, 1:]], -1) for t in half)
     right = torch.nn.functional.pad(inner, (0, 0, 0, 1)).exp().movedim(0, -1)
-    spline.derivatives = torch.cat([right.flip(-1), right[:, 1:]], -1)
-    expected, expected_log_slope = spline.call_and_ladj(x)
+    theirs.derivatives = torch.cat([right.flip(-1), right[:, 1:]], -1)
+    expected, expected_log_slope = theirs.call_and_ladj(x)
     torch.testing.assert_close(y, expected)
     torch.testing.assert_close(log_slope, expected_log_slope, rtol=1e-6, atol=1e-9)
 
