@@ -19,6 +19,7 @@ import torch
 from flowlab.core import named_generator
 from flowlab.densities.vqvae import VQVAE
 from flowlab.estimators import LowESSWarning
+from flowlab.systems import CRITICAL_TEMPERATURE
 from flowlab.training import Experiment, Training, experiment
 from flowlab.training.elbo import latent_bounds
 
@@ -42,6 +43,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "sorted, local": {"ansatz": "sorted_local"},
     "coarse to fine, independent": {"ansatz": "coarse_to_fine"},
     "one level to fine, independent": {"ansatz": "coarse_to_fine", "levels": 1},
+    "levels of 4 colours": {"study": "ising-coloured", "T": CRITICAL_TEMPERATURE, "grow": False},
     "VQ-VAE, encoder bound": {"ansatz": "vqvae"},
 }
 PROBE = 30
@@ -61,10 +63,12 @@ COLUMNS = [
 
 def measure(name: str, keys: dict[str, Any], L: int, seconds: float, seed: int) -> list[dict[str, Any]]:
     """The row of one run, and for a density with codes the rows of its other bounds and estimates."""
-    probe = experiment("ising-tokens", L=L, seed=seed, device="cpu", steps=100, **keys)
+    study = keys.get("study", "ising-tokens")
+    keys = {key: value for key, value in keys.items() if key != "study"}
+    probe = experiment(study, L=L, seed=seed, device="cpu", steps=100, **keys)
     trained(probe, 3)
     steps = max(10, round(PROBE * seconds / trained(probe, PROBE)))
-    run = experiment("ising-tokens", L=L, seed=seed, device="cpu", steps=steps, **keys)
+    run = experiment(study, L=L, seed=seed, device="cpu", steps=steps, **keys)
     assert isinstance(run, Training) and run.log_z_exact is not None
     elapsed = trained(run, steps)
     with warnings.catch_warnings():

@@ -5,6 +5,7 @@ from plotly.graph_objects import Figure
 from flowlab.figures.chains import chain_overview
 from flowlab.figures.defects import defect_overview, defect_strip, measure_defect
 from flowlab.figures.entropy import conditional_entropy
+from flowlab.figures.fields import acceptance_and_tau, field_strip, measure_proposals, rejection_runs, sign_histogram
 from flowlab.figures.latent import latent_flip, latent_information, latent_overview
 from flowlab.figures.layers import (
     bound_by_layer,
@@ -17,6 +18,7 @@ from flowlab.figures.layers import (
 )
 from flowlab.figures.live_figure import LiveFigure
 from flowlab.figures.overlaps import measure_overlaps, overlap_distribution
+from flowlab.figures.refinement import learned_couplings, refinement_strip
 from flowlab.figures.report import write_report
 from flowlab.figures.tempering import tempering_overview
 from flowlab.figures.training import ess_curve, training_curve, training_overview
@@ -26,6 +28,7 @@ from flowlab.figures.work import delta_free_energy
 __all__ = [
     "Figure",
     "LiveFigure",
+    "acceptance_and_tau",
     "bound_by_layer",
     "chain_overview",
     "conditional_entropy",
@@ -36,15 +39,21 @@ __all__ = [
     "delta_free_energy",
     "ess_curve",
     "field_histogram",
+    "field_strip",
     "latent_flip",
     "latent_information",
     "latent_overview",
     "layer_overview",
+    "learned_couplings",
     "magnetization_histogram",
     "measure_defect",
     "measure_overlaps",
+    "measure_proposals",
     "measure_triangles",
     "overlap_distribution",
+    "refinement_strip",
+    "rejection_runs",
+    "sign_histogram",
     "strip",
     "tempering_overview",
     "training_curve",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import isfinite, nan
 from typing import NamedTuple
 
@@ -60,7 +61,13 @@ def as_float(value: object) -> float:
 
 
 def run_label(data: xr.Dataset) -> str:
-    """What tells one run from another in a legend: its temperature or hopping parameter where it has one."""
+    """What tells one run from another in a legend: its temperature or coupling where it has one.
+
+    >>> run_label(xr.Dataset(attrs={"system": "φ⁴ 6 × 6, β = 0.8, λ = 0.5", "kappa": 0.4}))
+    'β = 0.8'
+    """
+    if spelled := re.search("β = [^,]+", str(data.attrs.get("system", ""))):
+        return spelled[0]
     for name, symbol in (("T", "T"), ("kappa", "κ")):
         value = as_float(data.attrs.get(name))
         if isfinite(value):

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from flowlab.figures.bound import bound_per_site
+from flowlab.figures.multilevel import draws_in_levels, relabelled, sites_drawn
 from flowlab.figures.sites import nearest_known, sites_of, without_nan
-from flowlab.figures.style import COLORS, FIELD_SCALE, INK, SPIN_SCALE, number, styled
+from flowlab.figures.style import COLORS, FIELD_SCALE, INK, SPIN_SCALE, number, rounded_up, styled
 
 Array = NDArray[np.float64]
 
@@ -58,7 +59,7 @@ def strip(layers: xr.Dataset, sample: int = 0) -> go.Figure:
     figure.update_xaxes(showticklabels=False, ticks="")
     figure.update_yaxes(showticklabels=False, ticks="")
     figure.update_annotations(font_size=12)
-    title = f"sample {sample} through the layers · dots: changed by the layer"
+    title = f"sample {sample} through the layers" + " · dots: changed by the layer" * (not draws_in_levels(layers))
     return styled(figure, title=title, height=100 + rows * 205, margin=dict(l=20, r=20, t=84, b=44))
 
 
@@ -68,7 +69,7 @@ def magnetization_histogram(layers: xr.Dataset, layer: int = -1) -> go.Figure:
     figure = go.Figure()
     _add_magnetizations(figure, layers, layer)
     figure.update_layout(xaxis_title="magnetization per site, m", yaxis_title="fraction of samples")
-    return styled(figure, title=f"magnetization · {_short(layers, layer)}", height=340, bargap=0.0)
+    return styled(relabelled(figure, layers), title=f"magnetization · {_short(layers, layer)}", height=340, bargap=0.0)
 
 
 def field_histogram(layers: xr.Dataset, layer: int = -1) -> go.Figure:
@@ -77,7 +78,7 @@ def field_histogram(layers: xr.Dataset, layer: int = -1) -> go.Figure:
     figure = go.Figure()
     _add_fields(figure, layers, layer)
     figure.update_layout(xaxis_title="field φ", yaxis_title="fraction of sites")
-    return styled(figure, title=f"field · {_short(layers, layer)}", height=340, bargap=0.0)
+    return styled(relabelled(figure, layers), title=f"field · {_short(layers, layer)}", height=340, bargap=0.0)
 
 
 def correlation(layers: xr.Dataset, layer: int = -1) -> go.Figure:
@@ -86,7 +87,7 @@ def correlation(layers: xr.Dataset, layer: int = -1) -> go.Figure:
     figure = go.Figure()
     _add_correlation(figure, layers, layer)
     figure.update_layout(xaxis_title="distance r (lattice spacings)", yaxis_title=_two_point(layers))
-    return styled(figure, title=f"correlation function · {_short(layers, layer)}", height=340)
+    return styled(relabelled(figure, layers), title=f"correlation function · {_short(layers, layer)}", height=340)
 
 
 def bound_by_layer(layers: xr.Dataset) -> go.Figure:
@@ -138,7 +139,7 @@ def layer_overview(layers: xr.Dataset, sample: int = 0, layer: int = 0) -> go.Fi
     else:
         _add_raster(figure, layers, sample, layer, row=1, col=3)
     _add_nearest(figure, layers, sample, layer, row=1, col=1)
-    return styled(figure, title=layer_title(layers, sample, layer), height=400, bargap=0.0)
+    return styled(relabelled(figure, layers), title=layer_title(layers, sample, layer), height=400, bargap=0.0)
 
 
 def layer_names(layers: xr.Dataset) -> list[str]:
@@ -151,7 +152,9 @@ def layer_names(layers: xr.Dataset) -> list[str]:
 def layer_title(layers: xr.Dataset, sample: int, layer: int) -> str:
     """``layer 2 of 4 · xor 2 · sample 0 · 13 of 64 sites changed``, or by how much a real field changed."""
     title = f"{_short(layers, layer)} · sample {sample}"
-    if layer > 0 and holds_spins(layers):
+    if draws_in_levels(layers):
+        title += f" · draws {sites_drawn(layers)[layer]} of {layers.attrs['n_sites']} sites"
+    elif layer > 0 and holds_spins(layers):
         changed = changed_sites(layers, sample, layer)
         title += f" · {int(changed.sum())} of {changed.size} sites changed"
     elif layer > 0:
@@ -174,9 +177,9 @@ def changed_sites(layers: xr.Dataset, sample: int, layer: int) -> NDArray[np.boo
 
 
 def holds_spins(layers: xr.Dataset) -> bool:
-    """Whether every configuration is of ±1, where it has been sampled at all."""
+    """Whether every configuration is of ±1, where it has been sampled at all; one of ``domain`` real never is."""
     values = np.asarray(layers["configuration"], dtype=float)
-    return bool((np.abs(values[np.isfinite(values)]) == 1.0).all())
+    return layers.attrs.get("domain") != "real" and bool((np.abs(values[np.isfinite(values)]) == 1.0).all())
 
 
 def _two_point(layers: xr.Dataset) -> str:
@@ -184,7 +187,8 @@ def _two_point(layers: xr.Dataset) -> str:
 
 
 def _short(layers: xr.Dataset, layer: int) -> str:
-    return f"layer {layer} of {layers.sizes['layer'] - 1} · {layer_names(layers)[layer]}"
+    word = "level" if draws_in_levels(layers) else "layer"
+    return f"{word} {layer} of {layers.sizes['layer'] - 1} · {layer_names(layers)[layer]}"
 
 
 def _signed(value: xr.DataArray) -> str:
@@ -206,10 +210,10 @@ def _add_configuration(
 ) -> None:
     sites = sites_of(layers["configuration"])
     now = sites.picture(np.asarray(layers["configuration"][layer, sample], dtype=float).ravel())
-    every = np.asarray(layers["configuration"][:, sample], dtype=float)
+    every = np.asarray(layers["configuration"][[0, -1], sample], dtype=float)
     every = np.abs(every[np.isfinite(every)])
     spins = holds_spins(layers)
-    limit = 1.0 if spins or not len(every) else float(every.max())
+    limit = 1.0 if spins or not len(every) else rounded_up(float(every.max()), 0.5)
     bar = dict(thickness=10, len=0.5, outlinewidth=0, title=dict(text="s" if spins else "φ", side="top"))
     bar |= dict(tickvals=[-0.5, 0.5], ticktext=["−1", "+1"]) if spins else {}
     figure.add_heatmap(
@@ -295,8 +299,8 @@ def _add_magnetizations(figure: go.Figure, layers: xr.Dataset, layer: int, **cel
 def _add_fields(figure: go.Figure, layers: xr.Dataset, layer: int, **cell: Any) -> None:
     values = np.asarray(layers["configuration"], dtype=float).reshape(layers.sizes["layer"], -1)
     finite = np.abs(values[np.isfinite(values)])
-    largest = float(np.quantile(finite, 0.999)) if len(finite) else 1.0
-    _add_histograms(figure, values, np.linspace(-1.1 * largest, 1.1 * largest, 42), layer, "φ", **cell)
+    largest = rounded_up(1.05 * float(np.quantile(finite, 0.999)), 0.5) if len(finite) else 1.0
+    _add_histograms(figure, values, np.linspace(-largest, largest, 42), layer, "φ", **cell)
 
 
 def _add_histograms(figure: go.Figure, values: Array, edges: Array, layer: int, symbol: str, **cell: Any) -> None:
@@ -314,7 +318,7 @@ def _add_histograms(figure: go.Figure, values: Array, edges: Array, layer: int, 
             x=centres, y=fraction[k], mode="lines", line=_line(name, shape="hvh"), name=name, legendgroup=name,
             hoverinfo="skip", **cell,
         )  # fmt: skip
-    figure.update_yaxes(range=[0.0, 1.08 * max(float(fraction.max()), 1e-9)], **cell)
+    figure.update_yaxes(range=[0.0, rounded_up(1.05 * max(float(fraction.max()), 1e-3), 0.01)], **cell)
     figure.update_xaxes(range=[float(edges[0]), float(edges[-1])], **cell)
 
 
@@ -334,7 +338,7 @@ def _add_correlation(
         )  # fmt: skip
     finite = values[np.isfinite(values)]
     low = min(0.0, float(finite.min()) if len(finite) else 0.0)
-    high = max(1.0, float(finite.max()) if len(finite) else 1.0)
+    high = rounded_up(max(1.0, float(finite.max()) if len(finite) else 1.0), 0.2)
     figure.update_yaxes(range=[low - 0.04, high + 0.06], **cell)
     figure.update_xaxes(dtick=max(1, len(distance) // 8), **cell)
 

@@ -60,6 +60,8 @@ class LiveFigure:
                     self.widget.layout[key] = new.get(key)
             for name in new:
                 if name.startswith(("xaxis", "yaxis")):
+                    if old.get(name, {}).get("title") != new[name].get("title"):
+                        self.widget.layout[name].title = new[name].get("title")
                     self._change_range(name, old.get(name, {}).get("range"), new[name].get("range"))
 
     def _change_range(self, name: str, old: Any, new: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import plotly.graph_objects as go
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
@@ -32,6 +34,9 @@ SPIN_SCALE = [[0.0, MINUS], [0.5, MINUS], [0.5, PLUS], [1.0, PLUS]]
 DENSITY_SCALE = [[0.0, "#ffffff"], [0.02, "#d7e6ec"], [0.25, "#7fb0c3"], [0.6, "#1c6e8c"], [1.0, "#0b2f3f"]]
 """Scale of a probability: white where there is none."""
 
+CLEAR = "rgba(0,0,0,0)"
+"""No colour at all, so that what lies beneath is seen."""
+
 _AXIS = dict(
     showline=True,
     linecolor=RULE,
@@ -56,7 +61,9 @@ TEMPLATE = go.layout.Template(
         yaxis=_AXIS,
         hovermode="closest",
         hoverlabel=dict(font=dict(family=FONT, size=12)),
-        legend=dict(orientation="h", x=1.0, xanchor="right", y=1.0, yanchor="bottom", font=dict(size=11)),
+        legend=dict(
+            orientation="h", x=1.0, xanchor="right", y=1.0, yanchor="bottom", font=dict(size=11), bgcolor=CLEAR
+        ),
         margin=dict(l=70, r=24, t=60, b=52),
     )
 )
@@ -86,6 +93,15 @@ def message(text: str, *, title: str = "", height: int = 320) -> go.Figure:
     figure = go.Figure()
     figure.add_annotation(text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font_color=QUIET)
     return styled(figure, title=title, height=height, xaxis_visible=False, yaxis_visible=False)
+
+
+def rounded_up(value: float, step: float) -> float:
+    """The next multiple of a step, so that an axis that follows a run stays where it is.
+
+    >>> rounded_up(1.26, 0.5), rounded_up(1.5, 0.5)
+    (1.5, 1.5)
+    """
+    return step * ceil(round(value / step, 9))
 
 
 def number(value: float, error: float | None = None, digits: int = 5) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from flowlab.figures.bound import BoundPerSite, bound_per_site, run_label
-from flowlab.figures.style import COLORS, message, number, styled
+from flowlab.figures.style import COLORS, QUIET, RULE, message, number, styled
 
 Array = NDArray[np.float64]
 MAX_POINTS = 2000
@@ -63,7 +63,7 @@ def training_overview(data: xr.Dataset, *others: xr.Dataset, points: int = MAX_P
     figure.update_xaxes(title_text="training step", row=2, col=1)
     text = ""
     if not others and not np.isfinite(data["log_z_bound"]).any():
-        text = GROWING if "stage_ess" in data and data.sizes["step"] else WAITING
+        text = GROWING if "stage_ess" in data and np.isfinite(data["stage_ess"]).any() else WAITING
     figure.add_annotation(text=text, x=0.5, y=0.88, xref="paper", yref="paper", showarrow=False)
     return styled(figure, title=_title(data), height=460)
 
@@ -159,10 +159,27 @@ def _add_exact(figure: go.Figure, bound: BoundPerSite, last: float, color: str, 
 
 def _add_ess(figure: go.Figure, data: xr.Dataset, others: tuple[xr.Dataset, ...], points: int, **cell: Any) -> None:
     for run, color in [*((d, COLORS["earlier"]) for d in others), (data, COLORS["ess"])]:
-        value = np.asarray(run["stage_ess" if "stage_ess" in run else "ess"], dtype=float)
+        value = np.asarray(run["ess"], dtype=float)
+        if "stage_ess" in run:  # NaN in a run that does not grow
+            value = np.where(np.isfinite(run["stage_ess"]), run["stage_ess"], value)
         step, value, _ = decimate(*_known(run, value, np.zeros_like(value)), points)
         figure.add_scatter(
             x=step, y=value, mode="lines", line=dict(color=color, width=1.4), name=f"ESS {run_label(run)}",
             showlegend=False, hovertemplate="step %{x:.0f}<br>ESS %{y:.4f}<extra></extra>", **cell,
         )  # fmt: skip
     figure.update_yaxes(title_text="ESS / batch", range=[0.0, 1.03], **cell)
+    if not others:
+        _add_stages(figure, data, **cell)
+
+
+def _add_stages(figure: go.Figure, data: xr.Dataset, **cell: Any) -> None:
+    """Where a run that grows goes on to the next lattice, and which one that is."""
+    names = str(data.attrs.get("stages", "")).split(", ")
+    stage = np.asarray(data.get("stage", ()), dtype=float)
+    for k, name in enumerate(names):
+        if name and (stage == k).any():
+            figure.add_vline(
+                x=float(data["step"][int((stage == k).argmax())]), line=dict(color=RULE, width=1.2, dash="dot"),
+                annotation=dict(text=name, yanchor="bottom", xanchor="left", font=dict(size=11, color=QUIET)),
+                annotation_position="top right", **cell,
+            )  # fmt: skip

@@ -239,6 +239,8 @@ SYSTEMS: dict[str, Callable[[], fl.System]] = {
 
 SMALL = {"L": 4, "T": 2.5, "steps": 8, "batch": 60, "device": "cpu"}
 GLASS = {"N": 8, "T": 0.7, "samples": 400, "steps": 8, "batch": 60, "device": "cpu"}
+MULTILEVEL = {"T": 2.5, "steps": 8, "batch": 60, "device": "cpu"}
+FIELD = {"beta": 0.4, "steps": 6, "batch": 40, "device": "cpu"}
 EXPERIMENTS: dict[str, Callable[..., fl.Experiment]] = {
     "ising-xor": lambda **more: fl.experiment("ising-xor", **SMALL | more),
     "ising-xor learned baseline": lambda **more: fl.experiment("ising-xor", **SMALL, baseline="learned", **more),
@@ -253,6 +255,14 @@ EXPERIMENTS: dict[str, Callable[..., fl.Experiment]] = {
     "ising-xor base alone": lambda **more: fl.experiment("ising-xor", **SMALL, layers=0, **more),
     "ising-tokens blocks": lambda **more: fl.experiment("ising-tokens", **SMALL, ansatz="blocks", **more),
     "ising-tokens sorted": lambda **more: fl.experiment("ising-tokens", **SMALL, ansatz="sorted", **more),
+    "ising-coloured": lambda **more: fl.experiment("ising-coloured", L=8, **MULTILEVEL, **more),
+    "ising-rigcs": lambda **more: fl.experiment("ising-rigcs", L=8, base="pixelcnn", **MULTILEVEL, **more),
+    "ising-mlmc-hb": lambda **more: fl.experiment("ising-mlmc-hb", L=4, **MULTILEVEL, **more),
+    "ising-han": lambda **more: fl.experiment("ising-han", L=8, width=2, **MULTILEVEL, **more),
+    "ising-van": lambda **more: fl.experiment("ising-van", L=4, channels=4, layers=2, kernel=3, **MULTILEVEL, **more),
+    "phi4-flow": lambda **more: fl.experiment("phi4-flow", L=4, blocks="rqs", **FIELD, **more),
+    "phi4-hybrid": lambda **more: fl.experiment("phi4-hybrid", L=4, blocks="aff,rqs", **FIELD, **more),
+    "phi4-multilevel": lambda **more: fl.experiment("phi4-multilevel", L=8, **FIELD, **more),
     "sk-forward": lambda **more: fl.experiment("sk-forward", **GLASS, **more),
     "sk-forward in the bare variables": lambda **more: fl.experiment(
         "sk-forward", **GLASS, z2=False, whiten="none", **more

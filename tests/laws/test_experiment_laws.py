@@ -1,5 +1,7 @@
 """Laws of every experiment: reproducible, resumable, readable."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -63,18 +65,23 @@ def test_layers_end_in_configurations_of_the_system(make):
     run = make()
     layers = run.layers(5)
     assert layers.configuration.dims == ("layer", "sample", *run.system.dims)
-    assert set(np.unique(layers.configuration)) <= {-1.0, 1.0}
+    values = layers.configuration.values
+    assert np.isfinite(values[-1]).all()
+    assert run.system.domain == "real" or set(np.unique(values[np.isfinite(values)])) <= {-1.0, 1.0}
     back = run.layers(x=layers.field.values[-1])
     np.testing.assert_allclose(back.field[-1], layers.field[-1], atol=1e-4)
-    again = run.layers(z=layers.field.values[0])
-    np.testing.assert_array_equal(again.configuration, layers.configuration)
+    if not np.isnan(values).any():  # the sites of finer levels would be drawn again
+        again = run.layers(z=layers.field.values[0])
+        np.testing.assert_allclose(again.configuration, layers.configuration, atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore::flowlab.estimators.LowESSWarning")
 def test_every_variable_says_what_it_is(make):
     run = make()
     run.run(2, progress=False)
-    datasets = (run.data, run.layers(3), run.sample(3), run.evaluate(100), run.diagnose(100))
+    datasets = [run.data, run.layers(3), run.sample(3), run.evaluate(100)]
+    with contextlib.suppress(TypeError):  # where there is neither an autoregressive base nor a lattice of spins
+        datasets.append(run.diagnose(100))
     for dataset in datasets:
         for name, variable in dataset.data_vars.items():
             assert variable.attrs.get("long_name") and variable.attrs.get("units"), name
