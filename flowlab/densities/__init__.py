@@ -2,6 +2,7 @@
 
 from flowlab.densities.block_noise import BlockNoise
 from flowlab.densities.block_spin import BlockSpins
+from flowlab.densities.coarse_chain import CoarseHMC, CoarseLangevin
 from flowlab.densities.coarse_fields import CoarseFields
 from flowlab.densities.coupled import CoupledMADE
 from flowlab.densities.hierarchical import Hierarchical
@@ -26,6 +27,8 @@ __all__ = [
     "BlockNoise",
     "BlockSpins",
     "CoarseFields",
+    "CoarseHMC",
+    "CoarseLangevin",
     "CoupledMADE",
     "Hierarchical",
     "IndependentPotts",
