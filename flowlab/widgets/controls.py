@@ -132,7 +132,7 @@ def numbers_html(data: xr.Dataset) -> str:
         coldest = number(float(data["temperature"].min()), digits=4)
         return f"E/N = {number(energy)} J at T = {coldest} · {float(tail['round_trips'][-1]):.0f} round trips"
     measured = data.isel(step=np.flatnonzero(np.isfinite(data["log_z_bound"].values))[-20:])
-    if measured.sizes["step"] == 0 and "stage_ess" in data:
+    if measured.sizes["step"] == 0 and "stage_ess" in data and np.isfinite(data["stage_ess"]).any():
         stage, ess = (float(value) for value in (data["stage"][-1], data["stage_ess"][-20:].mean()))
         return f"growing: smaller lattice {stage + 1:.0f} · ESS {number(ess, digits=3)}"
     if measured.sizes["step"] == 0:
