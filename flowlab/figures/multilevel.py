@@ -17,6 +17,8 @@ def draws_in_levels(layers: xr.Dataset) -> bool:
     >>> draws_in_levels(xr.Dataset({"configuration": (("layer", "sample", "x"), [[[1.0, np.nan]], [[1.0, -1.0]]])}))
     True
     """
+    if "configuration" not in layers:
+        return False
     values = np.asarray(layers["configuration"], dtype=float)
     return bool(np.isnan(values[0]).any() and not np.isnan(values[-1]).any())
 
