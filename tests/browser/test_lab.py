@@ -37,7 +37,7 @@ class LivePanel:
         return int(found[2].replace("\u202f", ""))
 
     def wait_for_state(self, state: str) -> None:
-        expect(self.status()).to_contain_text(f"{state} ·", timeout=30_000)
+        expect(self.status()).to_contain_text(f"{state} ·", timeout=90_000)
 
     def wait_for_step_after(self, step: int) -> None:
         later = """([line, step]) => {
@@ -76,7 +76,7 @@ def live(page: Page, lab: Lab) -> LivePanel:
     """Tutorial 01, run to its end, with the live lab in view."""
     run_all(page, lab, TUTORIAL)
     panel = LivePanel(page)
-    panel.output.wait_for(timeout=120_000)
+    panel.output.wait_for(timeout=450_000)
     panel.output.scroll_into_view_if_needed()
     return panel
 

@@ -52,7 +52,7 @@ def glass(page: Page, lab: Lab) -> GlassPanel:
     nbformat.write(notebook, lab.root / "spin_glass.ipynb")
     run_all(page, lab, "spin_glass.ipynb")
     panel = GlassPanel(page)
-    panel.output.wait_for(timeout=60_000)
+    panel.output.wait_for(timeout=300_000)
     panel.output.scroll_into_view_if_needed()
     return panel
 
