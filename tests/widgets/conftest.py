@@ -101,7 +101,7 @@ def make_run() -> Iterator[Callable[..., FakeRun]]:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], None]:
-    """Wait until something holds; fails after 5 seconds."""
+    """Wait until something holds; fails after 30 seconds."""
 
     def wait(holds: Callable[[], object]) -> None:
         deadline = time.monotonic() + 30
