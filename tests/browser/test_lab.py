@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import TimeoutError as NotYet
 
 from tests.browser.helpers import Lab, artifact, run_all
 
@@ -57,11 +59,17 @@ class LivePanel:
         return str(image.evaluate("e => e.getAttribute('href') || e.href.baseVal"))
 
     def click_on_site(self, x: int, y: int, side: int = 8) -> None:
-        """Click on a site of the first lattice of the tab in front."""
+        """Click on a site of the first lattice of the tab in front, once its label shows that the picture is there."""
         box = self.output.locator(".draglayer .xy .nsewdrag").locator("visible=true").first.bounding_box()
         assert box is not None
         where = (box["x"] + (x + 0.5) / side * box["width"], box["y"] + (side - y - 0.5) / side * box["height"])
-        self.page.mouse.click(*where)
+        label = self.output.locator(".hoverlayer .hovertext").filter(has_text=f"x {x}, y {y}")
+        for nudge in range(100):  # a picture drawn anew forgets what the mouse rests on
+            self.page.mouse.move(where[0] + nudge % 2, where[1])
+            with contextlib.suppress(NotYet):
+                label.first.wait_for(timeout=1000)
+                break
+        self.page.mouse.click(where[0] + nudge % 2, where[1])
 
     def says(self, text: str) -> None:
         """Wait for a line of the tab in front."""
