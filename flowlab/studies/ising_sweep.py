@@ -23,13 +23,11 @@ def ising_sweep(
     T_min: float = 1.8,
     T_max: float = 3.0,
     points: int = 13,
-    layers: int = 0,
-    width: int = 4,
-    steps: int = 1500,
-    warm_steps: int = 300,
+    steps: int = 1000,
+    warm_steps: int = 200,
     batch: int = 500,
-    lr: float = 5e-3,
-    warm_lr: float = 2e-3,
+    lr: float = 1e-2,
+    warm_lr: float = 5e-3,
     evaluate: int = 10_000,
     device: str = "auto",
     seed: int = 0,
@@ -40,16 +38,16 @@ def ising_sweep(
     """Free energy, energy, specific heat, magnetisation of the L x L Ising model against temperature, beside the exact.
 
     The temperature nearest to T_c is trained from the start, where a density has most to learn; every other one starts
-    from its neighbour nearer to T_c, so that the hot and the cold branch can run side by side.
+    from its neighbour nearer to T_c, so that the hot and the cold branch can run side by side. The density is that of
+    ising-coloured.
 
     Keys:
-        L: side.
+        L: side, as in ising-coloured.
         T_min, T_max, points: temperatures, evenly spaced.
-        layers, width: XOR layers over a MADE and its hidden units a site, as in ising-xor; layers add nothing here.
         steps, warm_steps: of the first temperature, and of each other one.
         batch, lr, warm_lr: configurations a step, peak learning rate from the start and after a warm start.
         evaluate: samples of each evaluation.
-        device: as in ising-xor.
+        device: as in ising-coloured.
 
     Returns:
         Dataset over T, ascending: all that :func:`flowlab.sweep` returns, and ``free_energy_per_site_exact,
@@ -58,7 +56,7 @@ def ising_sweep(
     """
     temperatures = grid(T_min, T_max, points)
     found = sweep(
-        "ising-xor",
+        "ising-coloured",
         {"T": sorted(temperatures, key=lambda T: abs(T - CRITICAL_TEMPERATURE))},
         chain="T",
         warm={"steps": warm_steps, "lr": warm_lr},
@@ -67,8 +65,6 @@ def ising_sweep(
         evaluate=evaluate,
         progress=progress,
         L=L,
-        layers=layers,
-        width=width,
         steps=steps,
         batch=batch,
         lr=lr,
