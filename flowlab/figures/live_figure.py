@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,12 @@ class _FigureWidget(go.FigureWidget):  # type: ignore[misc]
     """
 
     selected: Callable[[list[dict[str, Any]]], None] | None = None
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """What a browser asks for that opens the notebook late, or anew: the figure as it is now, not as it began."""
+        if key is None and "_layout_obj" in vars(self):
+            self._widget_data, self._widget_layout = deepcopy(self._data), deepcopy(self._layout_obj._props)
+        return dict(super().get_state(key, drop_defaults))
 
     def plotly_relayout(self, relayout_data: dict[str, Any], **kwargs: Any) -> None:
         super().plotly_relayout(_defined(relayout_data), **kwargs)
