@@ -25,8 +25,9 @@ class MultilevelFields(Levels):
     - "map": x = f(z) of a standard normal z, with f monotone, see :class:`flowlab.densities.multilevel.maps.Bends`;
     - "mixture": three normal densities,
 
-    with numbers from a network that sees the nearest known sites, the same for all sites of a group and exactly
-    symmetric: q(-x | -known) = q(x | known). With two colours or more the last group sees only what it interacts with.
+    with numbers from a network that sees the nearest known sites, the same for all sites of a group and, unless ``odd``
+    is False, exactly symmetric: q(-x | -known) = q(x | known). With two colours or more the last group sees only what
+    it interacts with.
 
     Draws have the gradient of x at fixed random numbers; ``log_prob`` inverts the maps, and is differentiable in x.
 
@@ -41,6 +42,7 @@ class MultilevelFields(Levels):
         hidden: units in the two layers of a network.
         steps: how many tanh a map has.
         start: what the mean of a field has of each nearest known neighbour at the start.
+        odd: whether the density is symmetric under a flip of all fields; where it is not, that has to be learned.
         generator: draws the initial weights; None takes a fixed seed.
 
     Raises:
@@ -65,6 +67,7 @@ class MultilevelFields(Levels):
         hidden: tuple[int, int] = (32, 32),
         steps: int = 3,
         start: float = 0.1,
+        odd: bool = True,
         generator: torch.Generator | None = None,
     ) -> None:
         if kind not in KINDS:
@@ -79,7 +82,7 @@ class MultilevelFields(Levels):
             else:
                 groups += geometry.doubling(shape[0], level, colours=colours, window=window)
         super().__init__(shape, coarsest, groups, base)
-        self.kind, self.conditional = kind, conditional
+        self.kind, self.conditional, self.odd = kind, conditional, odd
         generator = named_generator(0, "multilevel") if generator is None else generator
         self.family = Maps(steps) if conditional == "map" else Mixtures()
         for group, *_ in self.blocks():
@@ -91,6 +94,7 @@ class MultilevelFields(Levels):
                 constants=self.family.constants,
                 features=sums_of_three(group.offsets) if last else None,
                 start=torch.full((4,), start / 2) if last else start * nearest(group.offsets),
+                symmetric=odd,
                 generator=generator,
             )
 
@@ -127,6 +131,9 @@ class MultilevelFields(Levels):
         base = state.new_zeros(state.shape[1]) if self.base is None else self._base_log_q(state)
         numbers = torch.cat(self.evaluated(state), 1)
         return Rows(state, base, self.family.log_prob(numbers, state[self.first_row : -1]))
+
+    def flip_action(self) -> Tensor | None:
+        return super().flip_action() if self.odd else None
 
     def bind(self, target: System) -> None:
         """Check the target.

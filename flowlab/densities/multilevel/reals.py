@@ -1,4 +1,4 @@
-"""Conditionals of real fields given the known sites around them: symmetric under a flip of all fields."""
+"""Conditionals of real fields given the known sites around them, symmetric under a flip of all fields."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class OddEvenNetwork(nn.Module):
         constants: what the even numbers start at.
         features: (f, k) sums of the window that the network sees in place of its k sites, None for the sites.
         start: (inputs,) how the first odd number begins to depend on them, None for not at all.
+        symmetric: False adds a bias b, which starts at zero, to W v (to the odd numbers where there is no window):
+            what is called odd and even above is so no longer.
         generator: draws the initial weights.
     """
 
@@ -36,6 +38,7 @@ class OddEvenNetwork(nn.Module):
         constants: Tensor,
         features: Tensor | None = None,
         start: Tensor | None = None,
+        symmetric: bool = True,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -49,6 +52,11 @@ class OddEvenNetwork(nn.Module):
         self.odd = odd
         self.register_buffer("features", features, persistent=False)
         self.constants = nn.Parameter(constants[:, None].clone())
+        bias = torch.zeros(first if inputs else odd, 1)
+        if symmetric:
+            self.register_buffer("bias", bias, persistent=False)
+        else:
+            self.bias = nn.Parameter(bias)
         if not inputs:
             return
         self.window = random(first, inputs, 1.0)
@@ -62,16 +70,23 @@ class OddEvenNetwork(nn.Module):
         self.of_even = random(len(constants), second, 0.1)
 
     features: Tensor | None
+    bias: Tensor
 
     def forward(self, state: Tensor, windows: Tensor) -> Tensor:
         """(N, n) fields, the batch last, and (M, k) rows -> (numbers, M, n), the odd ones first."""
         outputs = self.odd + len(self.constants)
         if not windows.shape[1]:
-            zeros = self.constants.new_zeros(self.odd, 1)
-            return torch.cat([zeros, self.constants])[:, :, None].expand(-1, len(windows), state.shape[1])
+            return torch.cat([self.bias, self.constants])[:, :, None].expand(-1, len(windows), state.shape[1])
+        return on_windows(_odd_even, state, windows, self._weights(), outputs)
+
+    def at_once(self, v: Tensor) -> Tensor:
+        """(k, m) windows -> (numbers, m), all kept for the backward pass: faster where the windows are few."""
+        return _odd_even(v, *self._weights())
+
+    def _weights(self) -> list[Tensor]:
         weights = [self.window, self.skip, self.mixed, self.gates, self.levels, self.of_odd, self.of_even]
         features = [] if self.features is None else [self.features]
-        return on_windows(_odd_even, state, windows, [*weights, self.constants, *features], outputs)
+        return [*weights, self.constants, self.bias, *features]
 
 
 def _odd_even(
@@ -84,13 +99,14 @@ def _odd_even(
     of_odd: Tensor,
     of_even: Tensor,
     constants: Tensor,
+    bias: Tensor,
     features: Tensor | None = None,
 ) -> Tensor:
     """(k, m) windows -> (odd and even numbers, m)."""
     if features is not None:
         v = features @ v
     # 2 sigmoid(2 x) - 1 is tanh x, which takes five times as long; the factors are where the weights are
-    o = torch.sub((2 * window @ v).sigmoid(), 0.5)
+    o = torch.addmm(2 * bias, 2 * window, v).sigmoid().sub(0.5)
     e = o.square()
     gate, even = torch.addmm(levels, 4 * gates, e).chunk(2)
     odd = ((4 * mixed) @ o).sigmoid().sub(0.5) * gate
@@ -135,30 +151,40 @@ class Maps:
 
 
 class Mixtures:
-    """Mixtures of three normal densities, one of its own and two on either side of a centre.
+    """Mixtures of normal densities, in pairs on either side of a centre, and one of its own where their number is odd.
 
-    Weights, means and widths come from the network; a flip exchanges the two (Singha et al. 2025, arXiv:2503.08918,
-    appendix H.4, without that symmetry).
+    Weights, means and widths come from the network; a flip exchanges the two of a pair (Singha et al. 2025,
+    arXiv:2503.08918, appendix H.4, without that symmetry).
+
+    Args:
+        components: how many normal densities.
 
     Attributes:
-        odd: how many of the numbers that make a mixture change sign under a flip: the mean of the one, the centre of
-            the two, and what tells the two apart in weight and in width.
-        constants: what the others are at the start: ln of half the distance of the two, their weight as a logit, and
-            ln of the widths of the one and of the two.
+        odd: how many of the numbers that make a mixture change sign under a flip: the mean of the one, and for each
+            pair its centre and what tells the two apart in weight and in width.
+        constants: what the others are at the start: for each pair ln of half the distance of the two and their weight
+            as a logit, ln of the width of the one, ln of the widths of each pair.
+
+    Raises:
+        ValueError: for no component.
     """
 
-    odd = 4
-
-    def __init__(self) -> None:
-        self.constants = torch.tensor([-0.5, 0.0, -0.5, -0.5])
+    def __init__(self, components: int = 3) -> None:
+        if components < 1:
+            raise ValueError(f"components must be at least 1 normal density, got {components}")
+        pairs, single = divmod(components, 2)
+        self.odd = single + 3 * pairs
+        self.sizes = [single, pairs, pairs, pairs, pairs, pairs, single, pairs]
+        apart = -0.5 + torch.linspace(0.0, 1.0, pairs) if pairs > 1 else torch.full((pairs,), -0.5)
+        self.constants = torch.cat([apart, torch.zeros(pairs), torch.full((single + pairs,), -0.5)])
 
     def components(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(numbers, ...) of a network -> ln weights, means and widths, each (3, ...)."""
-        mean, centre, tilt, unlike, apart, weight, width, widths = numbers.unbind(0)
-        unlike = unlike.tanh()
-        means = torch.stack([mean, centre + apart.exp(), centre - apart.exp()])
-        log_weights = torch.stack([torch.zeros_like(weight), weight + tilt, weight - tilt]).log_softmax(0)
-        return log_weights, means, torch.stack([width, widths + unlike, widths - unlike]).exp()
+        """(numbers, ...) of a network -> ln weights, means and widths, each (components, ...)."""
+        mean, centre, tilt, unlike, apart, weight, width, widths = numbers.split(self.sizes)
+        unlike, apart = unlike.tanh(), apart.exp()
+        means = torch.cat([mean, centre + apart, centre - apart])
+        log_weights = torch.cat([torch.zeros_like(mean), weight + tilt, weight - tilt]).log_softmax(0)
+        return log_weights, means, torch.cat([width, widths + unlike, widths - unlike]).exp()
 
     def draw(self, numbers: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Fields x and ln q(x | known), with the gradient of x at a fixed value of the distribution function.
@@ -171,7 +197,7 @@ class Mixtures:
                 draw(means.shape[1:], generator=generator, dtype=means.dtype, device=means.device)
                 for draw in (torch.rand, torch.randn)
             )
-            chosen = (u > log_weights.exp().cumsum(0)[:2]).sum(0, keepdim=True)
+            chosen = (u > log_weights.exp().cumsum(0)[:-1]).sum(0, keepdim=True)
             x = torch.addcmul(means.gather(0, chosen)[0], widths.gather(0, chosen)[0], z)
         if not torch.is_grad_enabled():
             return x, self._log_density(log_weights, means, widths, x)

@@ -46,6 +46,16 @@ def test_draws_agree_with_log_prob_and_are_symmetric(density):
     assert torch.equal(density.flip_action(), -torch.ones(density.shape))
 
 
+def test_a_density_that_is_not_odd_has_no_symmetry_and_starts_with_it():
+    fresh = MultilevelFields((8, 4), odd=False, hidden=(8, 8))
+    q = shaken(MultilevelFields((8, 4), odd=False, hidden=(8, 8)), 0.3).double()
+    for each, same in ((fresh, True), (q, False)):
+        x, log_q = each.sample(40, generator=generator())
+        torch.testing.assert_close(each.log_prob(x).detach(), log_q, atol=1e-9 if each is q else 1e-4, rtol=0)
+        assert bool(torch.isclose(each.log_prob(-x), log_q, atol=1e-4).all()) is same
+    assert q.flip_action() is None
+
+
 def test_normalised(density):
     """The mean of r/q over draws of q is the integral of r: here a Gaussian a little narrower than q."""
     x, log_q = density.sample(20_000, generator=generator(1))
