@@ -2,7 +2,8 @@
 
 RiGCS and one of its baselines after Singha et al. 2025 (arXiv:2503.08918): ``ising-rigcs`` draws site after site,
 ``ising-mlmc-hb`` by heat bath with renormalised couplings (Schmidt 1983). ``ising-coloured`` and ``phi4-multilevel``
-draw a few groups of sites a level. The other baselines are in :mod:`flowlab.studies.ising_autoregressive`.
+draw a few groups of sites a level. The other baselines are in :mod:`flowlab.studies.ising_autoregressive` and
+:mod:`flowlab.studies.phi4_pixelcnn`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ RIGCS: dict[str, dict[str, Scalar]] = {
 }
 """As published (arXiv:2503.08918, appendix G), the 500 steps of the 2 x 2 lattice alone spent on the one after it."""
 
+TRANSFORMER: dict[str, Scalar] = PAPER | {
+    "L": 16, "network": "transformer", "hidden": 1024, "blocks": 5, "heads": 8, "steps": 31000, "shares": "11,10,10",
+}  # fmt: skip
+"""Its variant with transformers (appendix H.3). The steps at L = 16 and the channels of a head are not published."""
+
 
 @study(
     "ising-coloured",
@@ -43,8 +49,8 @@ RIGCS: dict[str, dict[str, Scalar]] = {
 @study(
     "ising-rigcs",
     aliases=BETA_OR_T,
-    defaults={"kind": "autoregressive", "hidden": 12, "batch": 100, "steps": 2000},
-    presets=RIGCS | {"paper": RIGCS["paper-16"]},
+    defaults={"kind": "autoregressive", "batch": 100, "steps": 2000},
+    presets=RIGCS | {"paper": RIGCS["paper-16"], "paper-transformer": TRANSFORMER},
     about="RiGCS: a multilevel sampler of the Ising model that draws site after site, grown from small lattices.",
 )
 @study(
@@ -62,7 +68,10 @@ def ising_multilevel(
     base: Literal["auto", "pixelcnn"] = "auto",
     colours: int = 4,
     window: int = 32,
-    hidden: int = 64,
+    hidden: int | None = None,
+    network: Literal["convolution", "transformer"] = "convolution",
+    blocks: int = 1,
+    heads: int = 2,
     grow: bool = True,
     share: float = 1.0,
     shares: str | None = None,
@@ -84,7 +93,10 @@ def ising_multilevel(
 
     Keys:
         L, T: side coarsest · 2^k and temperature (or beta).
-        kind, colours, window: see :class:`flowlab.densities.multilevel.Multilevel`; hidden: units of its networks.
+        kind, colours, window: see :class:`flowlab.densities.multilevel.Multilevel`; hidden: units of its networks, by
+            default 64, site by site 12 channels, 32 in a transformer.
+        network: "convolution" or "transformer", a small one with ``blocks`` blocks of ``heads`` heads over the known
+            spins around each site.
         coarsest: side of the lattice that is drawn first; where none is given, the odd part of L, or 2.
         base: what draws it, "pixelcnn" (3 layers, 12 channels, 13 x 13) or "auto", a table where it is small.
         grow: whether to train on coarsest · 2, · 4, ... before L, handing the networks on; a warm start does not.
@@ -106,11 +118,14 @@ def ising_multilevel(
         drawn_first = None
         if base == "pixelcnn":
             generator = named_generator(seed, "base", "coarsest")
-            network = PixelCNN((first, first), channels=12, layers=3, kernel=13, generator=generator)
-            drawn_first = Z2Symmetrized(network, "all")
+            pixels = PixelCNN((first, first), channels=12, layers=3, kernel=13, generator=generator)
+            drawn_first = Z2Symmetrized(pixels, "all")
+        widths = None if hidden is None else [hidden]
+        if network == "transformer":
+            widths = [32 if hidden is None else hidden] * blocks
         return Multilevel(
-            (side, side // 2), kind, coarsest=first, base=drawn_first, colours=colours, window=window, hidden=(hidden,),
-            generator=named_generator(seed, "base"),
+            (side, side // 2), kind, coarsest=first, base=drawn_first, colours=colours, window=window, hidden=widths,
+            network=network, heads=heads, generator=named_generator(seed, "base"),
         )  # fmt: skip
 
     return grown(
@@ -129,6 +144,7 @@ def phi4_multilevel(
     lam: float = 0.5,
     kind: Literal["coloured", "autoregressive"] = "coloured",
     conditional: Literal["map", "mixture"] = "map",
+    odd: bool = True,
     coarsest: int | None = None,
     colours: int = 4,
     window: int = 32,
@@ -150,8 +166,8 @@ def phi4_multilevel(
 
     Keys:
         L: side, coarsest · 2^k; beta, kappa, lam: couplings as in phi4-flow.
-        kind, conditional, colours, window: see :class:`flowlab.densities.multilevel.MultilevelFields`; hidden: units in
-            each of the two layers of its networks.
+        kind, conditional, odd, colours, window: see :class:`flowlab.densities.multilevel.MultilevelFields`; hidden:
+            units in each of the two layers of its networks.
         coarsest, grow, share, shares, steps: as in ising-coloured.
         batch, lr, clip: configurations a step, Adam's peak rate under a cosine, the largest gradient norm.
         anneal: fraction of the first stage over which kappa rises from half its value; a warm start does not anneal.
@@ -167,8 +183,8 @@ def phi4_multilevel(
 
     def density(side: int) -> Density:
         return MultilevelFields(
-            (side, side // 2), kind, conditional=conditional, coarsest=first, colours=colours, window=window,
-            hidden=(hidden, hidden), generator=named_generator(seed, "base"),
+            (side, side // 2), kind, conditional=conditional, odd=odd, coarsest=first, colours=colours,
+            window=window, hidden=(hidden, hidden), generator=named_generator(seed, "base"),
         )  # fmt: skip
 
     return grown(

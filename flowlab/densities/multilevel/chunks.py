@@ -15,7 +15,15 @@ COLUMNS = 2048
 Network = Callable[..., Tensor]
 
 
-def on_windows(network: Network, state: Tensor, windows: Tensor, weights: Sequence[Tensor], outputs: int = 1) -> Tensor:
+def on_windows(
+    network: Network,
+    state: Tensor,
+    windows: Tensor,
+    weights: Sequence[Tensor],
+    outputs: int = 1,
+    *,
+    columns: int = COLUMNS,
+) -> Tensor:
     """What a network makes of the windows of some sites, with its gradient in the weights and the state.
 
     Nothing but the result is kept for the backward pass, which evaluates the network again: for small networks that
@@ -28,6 +36,7 @@ def on_windows(network: Network, state: Tensor, windows: Tensor, weights: Sequen
         windows: (M, k) rows of ``state``.
         weights: tensors that the network takes.
         outputs: how many numbers it gives.
+        columns: how many windows to work on together.
 
     Returns:
         (outputs, M, n).
@@ -36,32 +45,34 @@ def on_windows(network: Network, state: Tensor, windows: Tensor, weights: Sequen
     >>> total.shape, float(total[0, 1, 0])
     (torch.Size([1, 2, 5]), 2.0)
     """
-    result: Tensor = _OnWindows.apply(network, state, windows, outputs, *weights)  # type: ignore[no-untyped-call]
+    result: Tensor = _OnWindows.apply(network, state, windows, outputs, columns, *weights)  # type: ignore[no-untyped-call]
     return result
 
 
 class _OnWindows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, network: Network, state: Tensor, windows: Tensor, outputs: int, *weights: Tensor) -> Tensor:
-        ctx.network, ctx.windows = network, windows
+    def forward(
+        ctx: Any, network: Network, state: Tensor, windows: Tensor, outputs: int, columns: int, *weights: Tensor
+    ) -> Tensor:
+        ctx.network, ctx.windows, ctx.columns = network, windows, columns
         ctx.state = state.detach()  # shares the values: later rows may be filled in, those that are seen stay
         ctx.save_for_backward(*weights)
         n = state.shape[1]
         out = state.new_empty(outputs, len(windows), n)
-        for sites, rows in _chunks(windows, n):
+        for sites, rows in _chunks(windows, n, columns):
             out[:, sites] = network(gather(state, rows), *weights).view(outputs, -1, n)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        of_state, of_weights = ctx.needs_input_grad[1], ctx.needs_input_grad[4:]
+        of_state, of_weights = ctx.needs_input_grad[1], ctx.needs_input_grad[5:]
         n = ctx.state.shape[1]
         weights = [w.detach().requires_grad_(needed) for w, needed in zip(ctx.saved_tensors, of_weights, strict=True)]
         wanted = [weight for weight in weights if weight.requires_grad]
         sums = [torch.zeros_like(weight) for weight in wanted]
         of_rows = torch.zeros_like(ctx.state) if of_state else None
-        for sites, rows in _chunks(ctx.windows, n):
+        for sites, rows in _chunks(ctx.windows, n, ctx.columns):
             v = gather(ctx.state, rows).requires_grad_(of_state)
             with torch.enable_grad():
                 out = ctx.network(v, *weights)
@@ -72,7 +83,7 @@ class _OnWindows(torch.autograd.Function):
             if of_rows is not None:
                 of_rows.index_add_(0, rows.T.flatten(), found[-1].view(-1, n))
         each = iter(sums)
-        return None, of_rows, None, None, *(next(each) if weight.requires_grad else None for weight in weights)
+        return None, of_rows, None, None, None, *(next(each) if weight.requires_grad else None for weight in weights)
 
 
 def gather(state: Tensor, windows: Tensor) -> Tensor:
@@ -80,9 +91,9 @@ def gather(state: Tensor, windows: Tensor) -> Tensor:
     return state.index_select(0, windows.T.flatten()).view(windows.shape[1], -1)
 
 
-def _chunks(windows: Tensor, n: int) -> Iterator[tuple[slice, Tensor]]:
+def _chunks(windows: Tensor, n: int, columns: int) -> Iterator[tuple[slice, Tensor]]:
     """Slices of sites, and their windows, with about as many columns each as there should be."""
-    sites = max(1, COLUMNS // max(n, 1))
+    sites = max(1, columns // max(n, 1))
     for first in range(0, len(windows), sites):
         part = slice(first, min(first + sites, len(windows)))
         yield part, windows[part]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
@@ -20,12 +21,15 @@ from flowlab.densities.multilevel.spins import (
     HeatBathLogits,
     NoLogits,
     OddLogits,
+    TransformerLogits,
     log_cosh,
 )
 from flowlab.systems.decimated import Decimated
 
 Kind = Literal["coloured", "autoregressive", "heat_bath"]
 KINDS = ("coloured", "autoregressive", "heat_bath")
+Network = Literal["convolution", "transformer"]
+NETWORKS = ("convolution", "transformer")
 CRITICAL = math.log(1 + math.sqrt(2)) / 2
 
 
@@ -45,6 +49,9 @@ class Multilevel(Levels):
       follow from the target's by K <- (3/8) ln cosh 4K for each half of a doubling (appendix C there), times factors
       that are learned and start at 1; the coarsest lattice is exact.
 
+    A small transformer can take the place of the networks of the first two (appendix H.3 there), its tokens the known
+    sites of the same windows and its log-odds odd: see :class:`flowlab.nn.window_transformer.WindowTransformer`.
+
     Args:
         shape: (L, L//2), L = coarsest · 2^k with k at least 1.
         kind: see above.
@@ -53,13 +60,17 @@ class Multilevel(Levels):
             and 3, else networks like the others, site by site; the exact table for a heat bath, N_0 up to 4.
         colours: groups of centres, and of edges, in each doubling: 1, 2, 4, ...
         window: how many known sites a coloured spin sees at most.
-        hidden: widths of the networks' hidden layers, None for (64,); channels of an autoregressive network, (12,).
-        start: the coupling of nearest known neighbours that coloured networks start with.
+        hidden: widths of the networks' hidden layers, None for (64,); channels of an autoregressive network, (12,);
+            units of a transformer's hidden layers, one for each block, (32,).
+        network: "convolution", or "transformer" for all but the coarsest lattice and the exact last group.
+        heads: of a transformer, of 8 channels each.
+        start: the coupling of nearest known neighbours that coloured networks and transformers start with.
         K: J/T of the fine lattice, until :meth:`bind` takes it from a target.
         generator: draws the initial weights; None takes a fixed seed.
 
     Raises:
-        ValueError: for an L that is not N_0 · 2^k, an unknown kind, or sizes that are not as above.
+        ValueError: for an L that is not N_0 · 2^k, an unknown kind or network, a transformer for a heat bath, or sizes
+            that are not as above.
 
     >>> q = Multilevel((8, 4), colours=2)
     >>> x, log_q = q.sample(10, generator=torch.Generator().manual_seed(0))
@@ -79,12 +90,18 @@ class Multilevel(Levels):
         colours: int = 4,
         window: int = 32,
         hidden: Sequence[int] | None = None,
+        network: Network = "convolution",
+        heads: int = 2,
         start: float = 0.3,
         K: float = CRITICAL,
         generator: torch.Generator | None = None,
     ) -> None:
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+        if network not in NETWORKS:
+            raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
+        if kind == "heat_bath" and network == "transformer":
+            raise ValueError("a heat bath has no networks: a transformer needs the kind coloured or autoregressive")
         doublings = geometry.doublings(shape, coarsest)
         table = base is None and coarsest <= (4 if kind == "heat_bath" else 3)
         if kind == "heat_bath" and not table:
@@ -100,20 +117,27 @@ class Multilevel(Levels):
             else:
                 groups += geometry.doubling(shape[0], level, colours=colours, window=window)
         super().__init__(shape, coarsest, groups, base)
-        self.kind = kind
+        self.kind, self.network = kind, network
         generator = named_generator(0, "multilevel") if generator is None else generator
-        for group, *_ in self.blocks():
+        for block in self.blocks():
+            group, coarse = block[0], block[0].name.startswith("site")
             conditional: nn.Module
             if kind == "heat_bath":
                 conditional = HeatBathLogits()
             elif not group.offsets:
                 conditional = NoLogits()
-            elif kind == "autoregressive" and not group.name.startswith("site"):
-                conditional = ConvolutionalLogits(channels=hidden[0] if hidden else 12, generator=generator)
-            elif group is groups[-1] and colours > 1:
+            elif kind == "coloured" and group is groups[-1] and colours > 1:
                 conditional = ExactLogits(group.offsets)
+            elif network == "transformer" and not coarse:
+                known = [bool(one) for one in np.concatenate([member.window for member in block]).min(0) >= 0]
+                widths = tuple(hidden) if hidden else (32,)
+                conditional = TransformerLogits(
+                    group.offsets, known=known, hidden=widths, heads=heads, start=start, generator=generator
+                )
+            elif kind == "autoregressive" and not coarse:
+                conditional = ConvolutionalLogits(channels=hidden[0] if hidden else 12, generator=generator)
             else:
-                widths = tuple(hidden) if hidden else (64,)
+                widths = tuple(hidden) if hidden and network == "convolution" else (64,)
                 conditional = OddLogits(group.offsets, hidden=widths, start=start, generator=generator)
             self.conditionals[group.key] = conditional
         self.set_coupling(K)

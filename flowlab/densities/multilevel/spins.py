@@ -8,9 +8,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.functional import pad
 
 from flowlab.densities.multilevel.chunks import gather, on_windows
+from flowlab.nn.window_transformer import WindowTransformer
+
+WINDOWS = 256
+"""How many windows a transformer works on together: one token for each of their sites has to fit into the cache."""
 
 
 class OddLogits(nn.Module):
@@ -89,6 +94,48 @@ class ConvolutionalLogits(nn.Module):
         shifted = [pad(kernel, (x, 2 - x, y, 2 - y)).flatten(1) for y in range(3) for x in range(3)]
         weights = [self.nowhere, self.output.view(1, -1), torch.cat(shifted)]
         return on_windows(_odd, state, windows, weights)[0]
+
+
+class TransformerLogits(nn.Module):
+    """Log-odds from the known spins of a window by a small transformer, odd in them.
+
+    It starts near the coupling ``start`` on the nearest spins that are always known, as :class:`OddLogits` does.
+
+    Args:
+        offsets: displacements of the k sites in a window.
+        known: (k,) whether a site is known in every window; of the others some windows have zeros.
+        hidden: units of each block's hidden layer.
+        heads: of the attention.
+        start: K.
+        generator: draws the initial weights.
+    """
+
+    def __init__(
+        self,
+        offsets: Sequence[tuple[int, int]],
+        *,
+        known: Sequence[bool],
+        hidden: Sequence[int],
+        heads: int,
+        start: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        always = torch.tensor(known)
+        skip = torch.zeros(len(offsets))
+        skip[always] = 2 * start * nearest([offset for offset, here in zip(offsets, known, strict=True) if here])
+        self.network = WindowTransformer(len(offsets), hidden=hidden, heads=heads, start=skip, generator=generator)
+
+    def forward(self, state: Tensor, windows: Tensor) -> Tensor:
+        """(N, n) spins, the batch last and zeros in the last row, and (M, k) rows of them -> (M, n) log-odds."""
+        seen = (windows != len(state) - 1).any(0).nonzero().flatten()
+        names, weights = zip(*self.network.named_parameters(), strict=True)
+
+        def evaluated(v: Tensor, *weights: Tensor) -> Tensor:
+            found: Tensor = functional_call(self.network, dict(zip(names, weights, strict=True)), (v, seen))
+            return found
+
+        return on_windows(evaluated, state, windows[:, seen], weights, columns=WINDOWS)[0]
 
 
 class HeatBathLogits(nn.Module):

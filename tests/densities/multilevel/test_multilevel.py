@@ -18,6 +18,8 @@ KINDS = {
     "coloured in one colour": {"colours": 1},
     "coloured in two colours": {"colours": 2, "hidden": (16, 8)},
     "autoregressive": {"kind": "autoregressive"},
+    "transformers": {"network": "transformer", "colours": 2},
+    "autoregressive transformers": {"kind": "autoregressive", "network": "transformer", "hidden": (8, 8), "heads": 1},
     "heat bath": {"kind": "heat_bath"},
 }
 
@@ -154,6 +156,19 @@ def test_growth_hands_on_the_networks_from_the_finest_level():
         large.warm_start(Multilevel((6, 3), coarsest=3))
 
 
+def test_transformers_start_at_the_heat_bath_and_grow():
+    small = Multilevel((8, 4), "autoregressive", network="transformer", start=0.4)
+    for key, nearest in {"0 centre": [16, 18, 30, 32], "1 edge": [17, 23, 25, 31]}.items():  # in a window of 7 x 7
+        expected = torch.zeros(49)
+        expected[nearest] = 0.8
+        assert torch.equal(small.conditionals[key].network.skip, expected)
+    large = Multilevel((16, 8), "autoregressive", network="transformer")
+    assert sorted(large.warm_start(small)) == sorted(large.state_dict())
+    name = "network.attention.0"
+    mine, theirs = large.state_dict(), small.state_dict()
+    assert torch.equal(mine[f"conditionals.2 edge.{name}"], theirs[f"conditionals.1 edge.{name}"])
+
+
 def test_an_outer_base_draws_the_coarsest_lattice():
     base = fl.Z2Symmetrized(fl.MADE((4, 4)))
     q = shaken(Multilevel((8, 4), coarsest=4, base=base)).double()
@@ -181,6 +196,10 @@ def test_training_improves_it():
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match="kind must be one of coloured, autoregressive, heat_bath, got 'block'"):
         Multilevel((8, 4), "block")
+    with pytest.raises(ValueError, match="network must be one of convolution, transformer, got 'mixer'"):
+        Multilevel((8, 4), network="mixer")
+    with pytest.raises(ValueError, match="a heat bath has no networks"):
+        Multilevel((8, 4), "heat_bath", network="transformer")
     q = Multilevel((8, 4))
     with pytest.raises(ValueError, match="spins must be -1 or"):
         q.log_prob(torch.zeros(1, 8, 4))
