@@ -5,6 +5,7 @@ from flowlab.densities.block_spin import BlockSpins
 from flowlab.densities.coarse_chain import CoarseHMC, CoarseLangevin
 from flowlab.densities.coarse_fields import CoarseFields
 from flowlab.densities.coupled import CoupledMADE
+from flowlab.densities.field_pixelcnn import FieldPixelCNN
 from flowlab.densities.hierarchical import Hierarchical
 from flowlab.densities.independent import IndependentSpins
 from flowlab.densities.independent_potts import IndependentPotts
@@ -30,6 +31,7 @@ __all__ = [
     "CoarseHMC",
     "CoarseLangevin",
     "CoupledMADE",
+    "FieldPixelCNN",
     "Hierarchical",
     "IndependentPotts",
     "IndependentSpins",

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
+from torch import Tensor
 
 from flowlab.core import named_generator
 from flowlab.densities.autoregressive import Autoregressive
+from flowlab.nn.causal_network import CausalNetwork
 from flowlab.nn.masked_conv import CausalConv
 from flowlab.systems.lattice import check_shape
 
 SAMPLES_IN_CACHE = 256
 """How many samples are drawn together: their activations on a lattice fit into a processor's cache."""
 
-SLOPE = 0.1
-"""Of the leaky ReLU for negative arguments."""
-
 
 class PixelCNN(Autoregressive):
     """±1 spins in raster order by masked convolutions (van den Oord et al. 2016, arXiv:1601.06759).
 
-    The first of ``layers`` masked convolutions sees the spins before a site, the others h -> h + conv(φ(P φ(h) + b))
-    the units there and at the site, with φ a leaky ReLU and P a pointwise matrix (the variational autoregressive
-    network of Wu, Wang and Zhang 2019, arXiv:1809.10606); the logit is linear in φ(h). Beyond the boundaries there are
+    The logit of a site is linear in φ of its units in a :class:`flowlab.nn.causal_network.CausalNetwork` (the
+    variational autoregressive network of Wu, Wang and Zhang 2019, arXiv:1809.10606). Beyond the boundaries there are
     zeros: raster order has no translation symmetry around the torus. It starts near uniform spins, and a warm start
     takes over every weight on a lattice of any size.
 
@@ -35,10 +30,7 @@ class PixelCNN(Autoregressive):
 
     Args:
         shape: two sides of at least 2.
-        channels: units of a site in each layer.
-        layers: number of masked convolutions, at least 1.
-        kernel: side of their windows, odd, the first at least 3; one for all of them, or one for each.
-        residual: whether h is added in the layers after the first.
+        channels, layers, kernel, residual: of the network.
         generator: draws the initial weights; None takes a fixed seed.
 
     Raises:
@@ -61,23 +53,15 @@ class PixelCNN(Autoregressive):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(check_shape(shape))
-        if channels < 1 or layers < 1:
-            raise ValueError(f"channels and layers must be at least 1, got {channels} and {layers}")
-        kernels = [kernel] * layers if isinstance(kernel, int) else list(kernel)
-        if len(kernels) != layers:
-            raise ValueError(f"kernel must be one odd side, or one for each of the {layers} layers, got {kernel}")
         generator = named_generator(0, "pixelcnn") if generator is None else generator
-        self.residual = bool(residual)
-        self.first = CausalConv(1, channels, kernel=kernels[0], own=False, generator=generator)
-        self.blocks = nn.ModuleList(_Block(channels, side, generator) for side in kernels[1:])
+        self.network = CausalNetwork(
+            channels=channels, layers=layers, kernel=kernel, residual=residual, generator=generator
+        )
         self.output = CausalConv(channels, 1, kernel=1, own=True, gain=0.1, generator=generator)
 
     def logits(self, x: Tensor) -> Tensor:
-        h = self.first(self.flatten_sites(x).view(-1, 1, *self.shape))
-        for block in self._blocks():
-            new = block.conv(leaky_relu(block.mix(leaky_relu(h, SLOPE)), SLOPE))
-            h = h + new if self.residual else new
-        logits: Tensor = self.output(leaky_relu(h, SLOPE))
+        h = self.network(self.flatten_sites(x).view(-1, *self.shape))
+        logits: Tensor = self.output(self.network.phi(h))
         return logits.flatten(1)
 
     def choose(self, thresholds: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,33 +69,14 @@ class PixelCNN(Autoregressive):
         x, logits = (torch.cat(both, dim=1).t() for both in zip(*parts, strict=True))
         return x, logits
 
+    @torch.no_grad()
     def _choose(self, thresholds: Tensor) -> tuple[Tensor, Tensor]:
         """(N, n) thresholds -> spins and logits, both (N, n)."""
-        (height, width), n = self.shape, thresholds.shape[1]
-        spins, logits = thresholds.new_zeros(height, width, 1, n), torch.empty_like(thresholds)
-        blocks = self._blocks()
-        units = [thresholds.new_zeros(height, width, block.conv.weight.shape[1], n) for block in blocks]
-        rows = [block.conv.rows() for block in blocks]
-        first_rows, one = self.first.rows(), thresholds.new_ones(())
-        for site in range(self.n_sites):
-            row, column = divmod(site, width)
-            h = self.first.at(first_rows, spins, row, column)
-            for block, seen, block_rows in zip(blocks, units, rows, strict=True):
-                seen[row, column] = leaky_relu(block.mix.alone(leaky_relu(h, SLOPE)), SLOPE)
-                new = block.conv.at(block_rows, seen, row, column)
-                h = h + new if self.residual else new
-            logits[site] = self.output.alone(leaky_relu(h, SLOPE))[0]
-            torch.copysign(one, logits[site] - thresholds[site], out=spins[row, column, 0])
-        return spins.view(-1, n), logits
+        logits, one = torch.empty_like(thresholds), thresholds.new_ones(())
 
-    def _blocks(self) -> list[_Block]:
-        return cast("list[_Block]", list(self.blocks))
+        def choose(site: int, h: Tensor) -> Tensor:
+            logits[site] = self.output.alone(self.network.phi(h))[0]
+            return torch.copysign(one, logits[site] - thresholds[site])
 
-
-class _Block(nn.Module):
-    """What a layer after the first adds to the units h: conv(φ(P φ(h) + b))."""
-
-    def __init__(self, channels: int, kernel: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.mix = CausalConv(channels, channels, kernel=1, own=True, generator=generator)
-        self.conv = CausalConv(channels, channels, kernel=kernel, own=True, generator=generator)
+        spins = self.network.in_raster(choose, self.shape, thresholds[0])
+        return spins.flatten(0, 1), logits

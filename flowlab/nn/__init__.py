@@ -1,1 +1,1 @@
-"""Small networks: window networks on lattices, masked linear layers."""
+"""Small networks: in windows on lattices, by convolutions or a transformer; causal convolutions, masked layers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ class CausalConv(nn.Module):
         kernel: side K of the window, odd.
         own: whether the site itself is seen.
         gain: scale of the initial weights, W ~ gain · N(0, 1) / √(inputs · taps); b starts at zero.
+        bias: whether there is b; without, y is odd in x.
         generator: draws the initial weights.
 
     Raises:
@@ -31,7 +33,15 @@ class CausalConv(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, kernel: int, own: bool, gain: float = 1.0, generator: torch.Generator
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel: int,
+        own: bool,
+        gain: float = 1.0,
+        bias: bool = True,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         taps = kernel * kernel // 2 + own
@@ -40,7 +50,7 @@ class CausalConv(nn.Module):
         self.reach = kernel // 2
         noise = torch.randn(outputs, inputs, taps, generator=generator, device=generator.device)
         self.weight = nn.Parameter(noise.to(torch.get_default_device()) * (gain / math.sqrt(inputs * taps)))
-        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, height, width) -> (n, outputs, height, width)."""
@@ -60,26 +70,30 @@ class CausalConv(nn.Module):
         """The window as :meth:`at` takes it: (reach + 1, outputs, (2 reach + 1) inputs), a matrix for each row."""
         return self.window().permute(2, 0, 3, 1).flatten(2).contiguous()
 
-    def at(self, rows: Tensor, x: Tensor, row: int, column: int) -> Tensor:
+    def at(self, rows: Tensor, x: Tensor | Sequence[Sequence[Tensor]], row: int, column: int) -> Tensor:
         """The output at one site, for one matrix product a row of its window.
 
         Args:
             rows: as :meth:`rows` gives them.
-            x: (height, width, inputs, n), the batch last; sites from this one on do not matter, but where ``own`` is.
+            x: (height, width, inputs, n), the batch last, or (inputs, n) for each site of each row; sites from this one
+                on do not matter, but where ``own`` is.
             row, column: of the site.
 
         Returns:
             (outputs, n).
         """
-        r, inputs, width = self.reach, x.shape[2], x.shape[1]
+        r, (inputs, n), width = self.reach, x[0][0].shape, len(x[0])
         first, last = max(0, column - r), min(width, column + r + 1)
-        out = self.bias[:, None].expand(-1, x.shape[3])
+        out = rows.new_zeros(rows.shape[1], 1) if self.bias is None else self.bias[:, None]
+        out = out.expand(-1, n)
         for up in range(min(r, row), -1, -1):
             end = last if up else column + 1
             weight = rows[r - up, :, (first - column + r) * inputs : (end - column + r) * inputs]
-            out = torch.addmm(out, weight, x[row - up, first:end].flatten(0, 1))
+            seen = x[row - up][first:end]
+            out = torch.addmm(out, weight, seen.flatten(0, 1) if isinstance(seen, Tensor) else torch.cat(list(seen)))
         return out
 
     def alone(self, x: Tensor) -> Tensor:
         """(inputs, n) at one site -> (outputs, n), for a kernel of 1, which sees nothing else."""
-        return torch.addmm(self.bias[:, None], self.weight[:, :, 0], x)
+        weight = self.weight[:, :, 0]
+        return weight @ x if self.bias is None else torch.addmm(self.bias[:, None], weight, x)

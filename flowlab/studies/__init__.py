@@ -9,6 +9,7 @@ from flowlab.studies.ising_xor import ising_xor
 from flowlab.studies.multilevel import ising_multilevel, phi4_multilevel
 from flowlab.studies.phi4 import phi4, phi4_free
 from flowlab.studies.phi4_hmc import phi4_hmc
+from flowlab.studies.phi4_pixelcnn import phi4_pixelcnn
 from flowlab.studies.phi4_scaling import phi4_scaling
 from flowlab.studies.sk_xor import sk_xor
 from flowlab.studies.spin_glass import sk_autoregressive, sk_forward, sk_pt, sk_reverse
@@ -29,6 +30,7 @@ __all__ = [
     "phi4_free",
     "phi4_hmc",
     "phi4_multilevel",
+    "phi4_pixelcnn",
     "phi4_scaling",
     "sk_autoregressive",
     "sk_forward",

@@ -109,9 +109,9 @@ def test_the_start_is_nearly_uniform_and_reproducible():
     q = PixelCNN((8, 8), channels=16, layers=4, kernel=5)
     _, log_q = q.sample(200, generator=named_generator(0, "start"))
     assert float((log_q / 64 + math.log(2)).abs().max()) < 0.1
-    assert torch.equal(q.first.weight, PixelCNN((4, 4), channels=16, layers=4, kernel=5).first.weight)
+    assert torch.equal(q.network.first.weight, PixelCNN((4, 4), channels=16, layers=4, kernel=5).network.first.weight)
     other = PixelCNN((8, 8), channels=16, layers=4, kernel=5, generator=named_generator(1, "pixelcnn"))
-    assert not torch.equal(q.first.weight, other.first.weight)
+    assert not torch.equal(q.network.first.weight, other.network.first.weight)
 
 
 def test_a_warm_start_takes_over_every_weight_from_another_size():
