@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -66,8 +66,12 @@ class CoarseFields(Density):
 
     @property
     def system(self) -> System:
-        """The coarse system at the present couplings; learned ones are attached to their parameters."""
-        return self._start.at(**dict(self.couplings)) if len(self.couplings) else self._start
+        """The coarse system at the present couplings; learned ones are attached to their parameters.
+
+        Raises:
+            FloatingPointError: where these have left the values that the system can have.
+        """
+        return at_learned(self._start, dict(self.couplings)) if len(self.couplings) else self._start
 
     @property
     def log_norm(self) -> float | None:  # type: ignore[override]
@@ -96,3 +100,18 @@ class CoarseFields(Density):
 
     def extra_repr(self) -> str:
         return f"{self.system.title}, learned={list(self.couplings)}"
+
+
+def at_learned(system: System, couplings: Mapping[str, Tensor]) -> System:
+    """A system at couplings that are being learned.
+
+    Raises:
+        FloatingPointError: where training has taken them to values that the system cannot have.
+    """
+    try:
+        return system.at(**couplings)
+    except ValueError as error:
+        raise FloatingPointError(
+            f"learned couplings left the values at which the field has a distribution: {error}; use a smaller learning "
+            "rate for them (lr_kappa in the studies), or learn others"
+        ) from None

@@ -74,12 +74,12 @@ def ir_matching(
     names = _names(learn)
     sides = _sides(coarse, L)
     start = phi4_system((coarse,) * d, beta, kappa, lam)
+    log_z = KnownLogZ(names) if coarse ** (d - 1) <= SLICE else None
 
     def density(side: int) -> Upscaled:
         sampler: CoarseHMC | CoarseLangevin = CoarseHMC(start, chains=batch)
         if gradient == "pathwise":
             sampler = CoarseLangevin(start, chains=batch, step_size=langevin_step, steps=langevin_steps)
-        log_z = KnownLogZ(names) if coarse ** (d - 1) <= SLICE else None
         return _stack(
             CoarseFields(start, sampler, learned=names, log_z=log_z), coarse, side, d, kernel, ode_steps, shared, seed
         )
@@ -150,11 +150,11 @@ def uv_matching(
     names = _names(learn)
     sides = _sides(coarse, L)
     start = phi4_system((coarse,) * d, beta, kappa, lam)
+    log_z = KnownLogZ([]) if coarse ** (d - 1) <= SLICE else None
 
     def trained(side: int, **more: Any) -> UVTraining:
         first = side == sides[0] and not warm
         fine = phi4_system((side,) * d, beta, kappa, lam)
-        log_z = KnownLogZ(["kappa"]) if coarse ** (d - 1) <= SLICE else None
         fields = CoarseFields(start, CoarseHMC(start, chains=batch), log_z=log_z)
         rate = 1.0 if first else 0.2
         return UVTraining(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, System
 from flowlab.densities.coarse_chain import CoarseHMC
+from flowlab.densities.coarse_fields import at_learned
 from flowlab.training.continuous import ContinuousTraining
 from flowlab.training.ir_matching import along_the_path, coarse_metrics, draw_path, jittered, with_known_norm
 from flowlab.training.objectives import Loss, Objective
@@ -86,7 +87,7 @@ class UVMatching(Objective):
 
     def at(self, target: System) -> System:
         """The target at the present couplings, without a gradient."""
-        return target.at(**{name: value.detach() for name, value in self.couplings.items()})
+        return at_learned(target, {name: value.detach() for name, value in self.couplings.items()})
 
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
         if self.method == "scan" and int(self.steps_done) % self.every == 0:

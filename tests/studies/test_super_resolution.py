@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +14,16 @@ import flowlab.studies.super_resolution  # noqa: F401
 from flowlab.training import experiment, load
 
 TINY = {"coarse": 2, "kernel": 3, "ode_steps": 3, "batch": 8, "steps": 3, "check_every": 2}
+CASE = ("kappa", 8, 0.2)
+NAMES = {
+    "phi2": "phi_squared",
+    "abs_M_per_site": "abs_magnetization",
+    "chi": "susceptibility",
+    "G_q1": "structure_factor_1",
+    "action_per_site": "action_per_site",
+    "xi": "correlation_length",
+    "binder": "binder",
+}
 IR = TINY | {"stage_steps": 2, "kappa": 0.2}
 
 
@@ -63,6 +77,39 @@ def test_evaluation_knows_ln_z():
     assert abs(float(found.log_z - found.log_z_exact)) < 4 * float(found.log_z_error) < 0.2
     assert float(found.ess) > 0.7
     assert float(found.round_trip_error) < 1e-6 and float(found.log_det_closure) < 5e-5
+    assert abs(float(found.equation_of_motion) - 1) < 4 * float(found.equation_of_motion_error) < 0.2
+
+
+def test_observables_are_those_of_a_long_chain():
+    """Four by four to eight by eight, hardly trained: the weights do the rest."""
+    path = Path(__file__).parents[1] / "data" / "public_phi4_mc.json"
+    case = next(c for c in json.loads(path.read_text())["cases"] if (c["form"], c["L"], c.get("kappa")) == CASE)
+    run = experiment("phi4-ir-matching", L=8, kappa=case["kappa"], lam=case["lam"], steps=20, batch=64, device="cpu")
+    vars(run)["log_z_exact"] = None  # takes longer than the run
+    run.run(progress=False)
+    found = run.evaluate(2000)
+    assert float(found.ess) > 0.5
+    assert abs(float(found.positive_fraction) - 0.5) < 4 * float(found.positive_fraction_error)
+    for there, here in NAMES.items():
+        error = math.hypot(float(found[f"{here}_error"]), case[f"{there}_err"])
+        assert abs(float(found[here]) - case[there]) < 4 * error, here
+        assert float(found[f"{here}_error"]) < 12 * case[f"{there}_err"], here
+    assert abs(float(found.equation_of_motion) - 1) < 4 * float(found.equation_of_motion_error) < 0.1
+
+
+def test_both_couplings_learned():
+    """Four sites to eight in one dimension: both move, and ln Z comes out."""
+    keys = TINY | {"coarse": 4, "L": 8, "d": 1, "kappa": 0.3, "lam": 0.1, "learn": "kappa,lam"}
+    keys |= {"steps": 24, "batch": 64, "lr_kappa": 2e-3}
+    run = experiment("phi4-ir-matching", **keys)
+    run.run(progress=False)
+    for name, start in (("kappa", 0.3), ("lam", 0.1)):
+        assert abs(float(run.data[f"coarse_{name}"][-1]) - start) > 0.005
+        value = float(run.density.coarse_system.couplings[name].detach())
+        assert value == float(run.density.coarse.couplings[name].detach()) != float(run.system.couplings[name])
+    found = run.evaluate(2000)
+    assert abs(float(found.log_z - found.log_z_exact)) < 4 * float(found.log_z_error) < 0.1
+    assert float(found.ess) > 0.6
 
 
 def test_beta_is_twice_kappa():
@@ -91,11 +138,19 @@ def test_cnf_trains():
     [
         ("phi4-ir-matching", {"L": 10}, "L must be 2, 4, 8, ... times the coarse side, got L = 10 and coarse = 4"),
         ("phi4-ir-matching", {"L": 4}, "got L = 4 and coarse = 4"),
+        ("phi4-ir-matching", {"coarse": 0}, "got L = 8 and coarse = 0"),
         ("phi4-ir-matching", {"lam": 0.0, "kappa": 0.3}, r"needs \|kappa\| < 1/4 to be stable, got 0.3"),
+        ("phi4-ir-matching", {"lam": 0.0, "kappa": 0.5, "d": 1}, r"needs \|kappa\| < 1/2 to be stable, got 0.5"),
+        ("phi4-ir-matching", {"lam": -0.1}, "lam must be 0 or positive, got -0.1"),
+        ("phi4-ir-matching", {"gradient": "path"}, "gradient must be one of score, pathwise, got 'path'"),
+        ("phi4-ir-matching", {"gradient": "pathwise", "langevin_step": 0.0}, "step_size must be positive, got 0.0"),
+        ("phi4-uv-matching", {"L": 12}, "L must be 2, 4, 8, ... times the coarse side, got L = 12 and coarse = 8"),
+        ("phi4-uv-matching", {"lam": 0.0, "kappa": 0.5}, r"needs \|kappa\| < 1/2 to be stable, got 0.5"),
         ("phi4-ir-matching", {"learn": "beta"}, "learn must be kappa, lam, both with a comma, or nothing, got 'beta'"),
         ("phi4-ir-matching", {"kernel": 4}, "kernel must be odd"),
         ("phi4-uv-matching", {"learn": ""}, r"got \[\]"),
         ("phi4-cnf", {"kernel": 2}, "kernel must be odd"),
+        ("phi4-cnf", {"lam": 0.0, "kappa": 0.25}, r"needs \|kappa\| < 1/4 to be stable, got 0.25"),
     ],
 )
 def test_keys_that_do_not_fit_are_refused(name, keys, message):
@@ -107,3 +162,18 @@ def test_langevin_that_runs_away_says_what_to_do():
     run = experiment("phi4-ir-matching", **(IR | {"L": 4, "gradient": "pathwise", "langevin_step": 3.0}))
     with pytest.raises(FloatingPointError, match=r"smaller step_size, e\.g\. 0\.3"):
         run.run(progress=False)
+
+
+def test_couplings_that_leave_the_stable_region_say_what_to_do():
+    """In the ordered phase the quartic coupling falls; with a huge rate, below zero."""
+    run = experiment("phi4-ir-matching", **(IR | {"L": 4, "kappa": 0.35, "learn": "lam", "lr_kappa": 0.1}))
+    with pytest.raises(FloatingPointError, match=r"must be 0 or positive, got -0\.0.*smaller learning rate.*lr_kappa"):
+        run.run(progress=False)
+
+
+def test_free_fields():
+    """Without a quartic coupling the coarse lattice is known in closed form, however near the bound."""
+    run = experiment("phi4-ir-matching", **(IR | {"L": 4, "lam": 0.0, "kappa": 0.24, "steps": 5, "batch": 32}))
+    run.run(progress=False)
+    found = run.evaluate(2000)
+    assert abs(float(found.log_z - found.log_z_exact)) < 4 * float(found.log_z_error) < 1

@@ -156,9 +156,12 @@ def test_steps_vary_and_come_back():
 
 
 def test_log_z_between_points():
-    for name, couplings in (("kappa", {"kappa": 0.2731, "lam": 0.02}), ("lam", {"kappa": 0.2, "lam": 0.0213})):
-        system = Phi4((2, 2), **couplings)
+    cases = [("kappa", 0.2731, 0.02), ("lam", 0.2, 0.0213), ("lam", 0.3, 0.0081), ("kappa", 0.249, 0.0)]
+    for name, kappa, lam in cases:
+        system = Phi4((2, 2), kappa, lam)
         assert KnownLogZ([name])(system) == pytest.approx(exact.log_z(system), abs=1e-6)
+    both = Phi4((4,), 0.2613, 0.0213)
+    assert KnownLogZ(["kappa", "lam"])(both) == pytest.approx(exact.log_z(both), abs=1e-5)
     assert KnownLogZ([])(system) == exact.log_z(system)
     assert KnownLogZ(["kappa"])(Phi4((12, 12), 0.25, 0.02)) is None
 

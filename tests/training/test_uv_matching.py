@@ -128,6 +128,14 @@ def test_interrupted_is_uninterrupted(tmp_path, at):
     assert len(set(whole.trained_kappa.values.tolist())) == 6  # four of the gradient, two scans
 
 
+def test_a_coupling_that_leaves_the_stable_region_says_what_to_do():
+    objective = UVMatching(FINE, samples=10)
+    with torch.no_grad():
+        objective.couplings["kappa"].fill_(0.5)
+    with pytest.raises(FloatingPointError, match=r"1/2 to be stable, got 0\.5; use a smaller learning rate"):
+        objective.loss(upscaled(), FINE, 4, generator=generator())
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
