@@ -55,6 +55,7 @@ LONG_NAMES = {  # name -> (long_name, units)
     "phi_squared": ("field squared per site", "1"),
     "structure_factor_1": ("|φ̃(q)|²/N at the smallest wave number, mean over the axes", "1"),
     "correlation_length": ("second-moment correlation length", "lattice spacings"),
+    "equation_of_motion": ("φ ∂S/∂φ per site, exactly 1", "1"),
 }
 
 

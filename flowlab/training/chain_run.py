@@ -22,7 +22,6 @@ SHORTEST = 50
 MIN_STEPS = 4
 
 NAMES = LONG_NAMES | {  # name -> (long_name, units)
-    "equation_of_motion": ("φ ∂S/∂φ per site, exactly 1", "1"),
     "acceptance": ("acceptance of the chain", "1"),
     "accepted": ("fraction of proposals accepted", "1"),
     "tau_int": ("integrated autocorrelation time of the slowest observable", "steps"),

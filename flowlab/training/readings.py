@@ -13,6 +13,7 @@ from flowlab import estimators
 from flowlab.core import Density, LayerState, System
 from flowlab.densities import Pushforward, Z2Symmetrized
 from flowlab.densities.autoregressive import Autoregressive
+from flowlab.mcmc.measured import measured
 from flowlab.training.arrays import to_array
 from flowlab.training.integration import precise
 from flowlab.training.physical import log_z_offset, physical, reduced, restored
@@ -156,6 +157,8 @@ def evaluate(
 ) -> xr.Dataset:
     """Free energy, ESS, acceptance and reweighted observables from n samples, each with its error.
 
+    Of real fields also ``equation_of_motion``, <φ_x ∂S/∂φ_x> per site, exactly 1 whatever the action: a check of the
+    weights where nothing else is known (not of a sign of M that q lacks, see ``positive_fraction`` for that).
     ``reference`` holds independent configurations of the physical system, for the forward check. Continuous flows are
     integrated until they close (:func:`.precise`), with what is left in ``round_trip_error`` and ``log_det_closure``.
     Draws that are not independent come from many chains, and the errors allow for their memory; there are then up to
@@ -173,7 +176,7 @@ def evaluate(
         for size in sizes:
             x, log_q = density.sample(size, generator=generator)
             log_weight = target.log_weight(x)
-            observables = parent.observables(restored(target, x, generator))
+            observables = measured(parent, restored(target, x, generator))
             part = {"log_weight": log_weight, "log_q": log_q - (log_norm or 0.0)} | observables
             parts.append({name: to_array(value) for name, value in part.items()})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

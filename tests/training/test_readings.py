@@ -52,3 +52,14 @@ def test_layers_of_a_single_configuration_have_a_bound_without_an_error():
     layers = run.layers(x=torch.ones(1, 4, 4))
     assert layers.sizes["sample"] == 1
     assert np.isfinite(layers.log_z_bound).all() and np.isnan(layers.log_z_bound_error).all()
+
+
+def test_the_equation_of_motion_holds_with_the_weights_and_only_with_them():
+    target, density = fl.Phi4((2, 2), 0.1, 0.1), fl.Normal((2, 2))
+    found = fl.training.readings.evaluate(density, target, 4000, named_generator(0, "motion"), {})
+    error = float(found.equation_of_motion_error)
+    assert abs(float(found.equation_of_motion) - 1) < 4 * error < 0.2
+    x, _ = density.sample(4000, generator=named_generator(0, "motion"))
+    assert float(-(x * target.force(x)).mean()) > 1 + 8 * error
+    assert found.equation_of_motion.attrs["long_name"] == "φ ∂S/∂φ per site, exactly 1"
+    assert "equation_of_motion" not in one_sector().evaluate(100)
