@@ -163,6 +163,10 @@ SPIN_DENSITIES: dict[str, Callable[[], fl.Density]] = {
     "multilevel in one colour": lambda: fl.Multilevel(SHAPE, colours=1, hidden=(8,)),
     "multilevel in two colours": lambda: fl.Multilevel(SHAPE, colours=2, hidden=(8,)),
     "multilevel site by site": lambda: fl.Multilevel(SHAPE, "autoregressive", hidden=(4,)),
+    "multilevel transformer": lambda: fl.Multilevel(SHAPE, network="transformer", colours=1, hidden=(8,)),
+    "multilevel transformer site by site": lambda: fl.Multilevel(
+        SHAPE, "autoregressive", network="transformer", hidden=(4, 4), heads=1
+    ),
     "multilevel heat bath": lambda: fl.Multilevel(SHAPE, "heat_bath"),
     "independent": lambda: fl.IndependentSpins(SHAPE, bias=0.4),
     "made": lambda: made(),
@@ -207,6 +211,10 @@ REAL_DENSITIES: dict[str, Callable[[], fl.Density]] = {
     "multilevel fields": lambda: shaken(fl.MultilevelFields(SHAPE, hidden=(8, 8)), 0.1),
     "multilevel mixtures": lambda: shaken(fl.MultilevelFields(SHAPE, conditional="mixture", hidden=(8, 8)), 0.1),
     "multilevel fields site by site": lambda: shaken(fl.MultilevelFields(SHAPE, "autoregressive", hidden=(8, 8)), 0.1),
+    "field pixelcnn": lambda: shaken(fl.FieldPixelCNN(SHAPE, channels=4, layers=2, kernel=3), 0.1),
+    "field pixelcnn of four components without residuals": lambda: shaken(
+        fl.FieldPixelCNN(SHAPE, channels=4, layers=2, kernel=(5, 1), residual=False, components=4), 0.1
+    ),
     "upscaled": lambda: shaken(fl.Upscaled(fl.Normal((2,)), (4,), fl.ContinuousFlow((4,), steps=60), sigma=0.7), 0.01),
     "normal": lambda: fl.Normal(SHAPE),
     "linear over normal": lambda: fl.Pushforward(linear(), fl.Normal(SHAPE)),
@@ -241,6 +249,7 @@ SMALL = {"L": 4, "T": 2.5, "steps": 8, "batch": 60, "device": "cpu"}
 GLASS = {"N": 8, "T": 0.7, "samples": 400, "steps": 8, "batch": 60, "device": "cpu"}
 MULTILEVEL = {"T": 2.5, "steps": 8, "batch": 60, "device": "cpu"}
 FIELD = {"beta": 0.4, "steps": 6, "batch": 40, "device": "cpu"}
+MATCHING = {"coarse": 2, "kernel": 3, "ode_steps": 3, "steps": 4, "batch": 8, "check_every": 2, "device": "cpu"}
 EXPERIMENTS: dict[str, Callable[..., fl.Experiment]] = {
     "ising-xor": lambda **more: fl.experiment("ising-xor", **SMALL | more),
     "ising-xor learned baseline": lambda **more: fl.experiment("ising-xor", **SMALL, baseline="learned", **more),
@@ -257,12 +266,24 @@ EXPERIMENTS: dict[str, Callable[..., fl.Experiment]] = {
     "ising-tokens sorted": lambda **more: fl.experiment("ising-tokens", **SMALL, ansatz="sorted", **more),
     "ising-coloured": lambda **more: fl.experiment("ising-coloured", L=8, **MULTILEVEL, **more),
     "ising-rigcs": lambda **more: fl.experiment("ising-rigcs", L=8, base="pixelcnn", **MULTILEVEL, **more),
+    "ising-rigcs transformer": lambda **more: fl.experiment(
+        "ising-rigcs", L=4, network="transformer", blocks=2, hidden=8, **MULTILEVEL, **more
+    ),
     "ising-mlmc-hb": lambda **more: fl.experiment("ising-mlmc-hb", L=4, **MULTILEVEL, **more),
     "ising-han": lambda **more: fl.experiment("ising-han", L=8, width=2, **MULTILEVEL, **more),
     "ising-van": lambda **more: fl.experiment("ising-van", L=4, channels=4, layers=2, kernel=3, **MULTILEVEL, **more),
     "phi4-flow": lambda **more: fl.experiment("phi4-flow", L=4, blocks="rqs", **FIELD, **more),
     "phi4-hybrid": lambda **more: fl.experiment("phi4-hybrid", L=4, blocks="aff,rqs", **FIELD, **more),
     "phi4-multilevel": lambda **more: fl.experiment("phi4-multilevel", L=8, **FIELD, **more),
+    "phi4-pixelcnn": lambda **more: fl.experiment("phi4-pixelcnn", L=4, channels=4, kernel=3, **FIELD, **more),
+    "phi4-ir-matching": lambda **more: fl.experiment("phi4-ir-matching", L=4, kappa=0.2, **MATCHING, **more),
+    "phi4-ir-matching in two levels": lambda **more: fl.experiment(
+        "phi4-ir-matching", L=8, d=1, kappa=0.2, stage_steps=2, learn="kappa,lam", shared=True, **MATCHING, **more
+    ),
+    "phi4-uv-matching": lambda **more: fl.experiment(
+        "phi4-uv-matching", L=8, kappa=0.3, retrain=2, samples=32, **MATCHING, **more
+    ),
+    "phi4-cnf": lambda **more: fl.experiment("phi4-cnf", L=4, ode_steps=3, steps=6, batch=40, device="cpu", **more),
     "sk-forward": lambda **more: fl.experiment("sk-forward", **GLASS, **more),
     "sk-forward in the bare variables": lambda **more: fl.experiment(
         "sk-forward", **GLASS, z2=False, whiten="none", **more
