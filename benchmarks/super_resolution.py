@@ -14,17 +14,15 @@ all that follows are of the refined integration. "ln Z off" is against the trans
 
 from __future__ import annotations
 
-import json
 import math
 import multiprocessing
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import _machine as machine
-import xarray as xr
+import _reference as reference
 
 import flowlab as fl
 from flowlab.exact.phi4 import phi4_log_z
@@ -39,18 +37,6 @@ STATES = 8**8
 """Of a transfer matrix: 8 nodes on each site of a row of 8, which take half a minute."""
 ROWS = [("phi4-ir-matching", L, kappa) for L in GOALS for kappa in KAPPAS]
 ROWS += [("phi4-cnf", L, kappa) for L in (8, 16) for kappa in (0.20, 0.28, 0.30)]
-
-NAMES = {
-    "phi2": "phi_squared",
-    "abs_M_per_site": "abs_magnetization",
-    "chi": "susceptibility",
-    "chi_connected": "susceptibility_connected",
-    "G_q1": "structure_factor_1",
-    "action_per_site": "action_per_site",
-    "xi": "correlation_length",
-    "binder": "binder",
-}
-"""The chain's name of an observable -> that of an evaluation."""
 
 COLUMNS = [
     ("study", 16, "s"),
@@ -75,27 +61,6 @@ COLUMNS = [
     ("M > 0", 6, ".4f"),
     ("its error", 9, ".4f"),
 ]
-
-
-def known() -> dict[tuple[int, float], dict[str, float]]:
-    """(L, kappa) -> what long Markov chains found at this lam."""
-    path = Path(__file__).parents[1] / "tests" / "data" / "public_phi4_mc.json"
-    cases = json.loads(path.read_text())["cases"]
-    return {(c["L"], c["kappa"]): c for c in cases if c["form"] == "kappa" and c["lam"] == LAM}
-
-
-def compared(found: xr.Dataset, case: dict[str, float] | None) -> dict[str, Any]:
-    """Every observable with its distance in joint errors, the farthest of them, and the largest ratio of errors."""
-    value, error = float(found["equation_of_motion"]), float(found["equation_of_motion_error"])
-    rows = {"equation_of_motion": {"value": value, "error": error, "off": (value - 1) / error}}
-    ratios = []
-    for there, here in NAMES.items() if case else ():
-        value, error = float(found[here]), float(found[f"{here}_error"])
-        rows[here] = {"value": value, "error": error, "reference": case[there], "reference error": case[f"{there}_err"]}
-        rows[here]["off"] = (value - case[there]) / math.hypot(error, case[f"{there}_err"])
-        ratios.append(error / case[f"{there}_err"])
-    worst = max(rows, key=lambda name: abs(rows[name]["off"]))
-    return {"worst": worst, "off": rows[worst]["off"], "errors": max(ratios, default=None), "observables": rows}
 
 
 def against_exact(system: fl.Phi4, number: dict[str, float | None]) -> dict[str, float | None]:
@@ -139,7 +104,7 @@ def evaluated(run: fl.Training, samples: int) -> dict[str, Any]:
     row |= {"round trip": number["round_trip_error"], "closure": number["log_det_closure"]}
     row |= {"ln Z": number["log_z"], "ln Z error": number["log_z_error"]} | against_exact(run.system, number)
     row |= {"M > 0": number["positive_fraction"], "its error": number["positive_fraction_error"]}
-    return row | compared(found, known().get((L, kappa)))
+    return row | reference.compared(found, reference.chains("kappa", LAM).get((L, kappa)))
 
 
 def measure(study: str, L: int, kappa: float, scale: float, samples: int, seed: int, threads: int) -> dict[str, Any]:
