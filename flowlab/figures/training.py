@@ -118,11 +118,12 @@ def _add_bound(figure: go.Figure, data: xr.Dataset, others: tuple[xr.Dataset, ..
     shown, exact = [], [bound.exact]
     for other in others:
         before = bound_per_site(other)
+        name = run_label(other) + (", before" if run_label(other) == run_label(data) else "")
         step, value, error = decimate(*_known(other, before.value, before.error), points)
         figure.add_scatter(
-            x=step, y=value, mode="lines", line=dict(color=COLORS["earlier"], width=1.2), name=run_label(other),
+            x=step, y=value, mode="lines", line=dict(color=COLORS["earlier"], width=1.2), name=name,
             showlegend=True, **cell,
-            hovertemplate=f"{run_label(other)}<br>step %{{x:.0f}}<br>%{{y:.6f}}<extra></extra>",
+            hovertemplate=f"{name}<br>step %{{x:.0f}}<br>%{{y:.6f}}<extra></extra>",
         )  # fmt: skip
         _add_exact(figure, before, last, COLORS["earlier"], cell)
         shown.append(value)

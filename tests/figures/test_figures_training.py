@@ -50,6 +50,8 @@ def test_earlier_runs_lie_beneath_in_grey(data: xr.Dataset) -> None:
     assert named(figure, "T = 2.27").line.color != named(figure, "T = 2.5").line.color
     assert named(figure, "T = 2.27").showlegend
     assert len(training_overview(other, data).data) == len(figure.data) + 2
+    again = training_curve(data, data)
+    assert named(again, "T = 2.27, before").line.color != named(again, "T = 2.27").line.color
 
 
 def test_long_runs_are_decimated_to_means() -> None:
