@@ -9,21 +9,15 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as NotYet
 
-from tests.browser.helpers import Lab, artifact, run_all
+from tests.browser.helpers import Lab
+from tests.browser.panels import LabPanel
 
 TUTORIAL = "01_a_flow_learns_the_ising_model.ipynb"
 STATUS = re.compile(r"(ready|running|paused|stopped|finished|failed) · step ([\d\u202f]+) of")
 
 
-class LivePanel:
-    """The lab in the tutorial's last cell, as a person uses it."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.output = page.locator(".jp-OutputArea-output").filter(has=page.locator(".jupyter-widget-tab"))
-
-    def tab(self, name: str) -> None:
-        self.output.get_by_role("tab", name=name, exact=True).click()
+class LivePanel(LabPanel):
+    """The lab in the tutorial's last cell."""
 
     def press(self, name: str) -> None:
         self.output.get_by_role("button", name=name, exact=True).click()
@@ -54,7 +48,7 @@ class LivePanel:
 
     def lattice(self) -> str:
         """The lattice image on show, as the browser holds it."""
-        image = self.output.locator(".heatmaplayer image").locator("visible=true").first
+        image = self.pictures().first
         image.wait_for(state="attached")
         return str(image.evaluate("e => e.getAttribute('href') || e.href.baseVal"))
 
@@ -75,17 +69,12 @@ class LivePanel:
         """Wait for a line of the tab in front."""
         self.output.get_by_text(re.compile(text)).locator("visible=true").first.wait_for()
 
-    def shot(self, name: str) -> None:
-        self.output.screenshot(path=artifact(name))
-
 
 @pytest.fixture(scope="module")
 def live(page: Page, lab: Lab) -> LivePanel:
     """Tutorial 01, run to its end, with the live lab in view."""
-    run_all(page, lab, TUTORIAL)
     panel = LivePanel(page)
-    panel.output.wait_for(timeout=450_000)
-    panel.output.scroll_into_view_if_needed()
+    panel.open(lab, TUTORIAL)
     return panel
 
 
@@ -110,9 +99,7 @@ def test_the_slider_walks_through_the_layers(live: LivePanel) -> None:
     live.output.get_by_text(re.compile("samples drawn at step")).wait_for()
     latent = live.lattice()
     live.shot("2-layers-latent.png")
-    handle = live.output.locator(".noUi-handle").locator("visible=true").first
-    handle.focus()
-    handle.press("ArrowRight")
+    live.slide()
     live.output.locator(".gtitle").filter(has_text="layer 1 of 4").wait_for()
     live.page.wait_for_function(
         "before => [...document.querySelectorAll('.jupyter-widget-tab .heatmaplayer image')]"
@@ -175,6 +162,5 @@ def test_a_click_paints_a_defect(live: LivePanel) -> None:
     live.says("^island · 4 down")
     live.click_on_site(x=6, y=6)
     live.says("^painted · 5 down · wall length 12,")
-    lattices = live.output.locator(".heatmaplayer image").locator("visible=true")
-    expect(lattices).to_have_count(6)  # the one to paint on, and five on the way back
+    expect(live.pictures()).to_have_count(6)  # the one to paint on, and five on the way back
     live.shot("lab-8-defects.png")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import nbformat
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.helpers import Lab, run_all
+from tests.browser.panels import one_cell
 
 CELL = """
 import ipywidgets
@@ -22,16 +21,8 @@ ipywidgets.VBox([live.widget])
 """
 
 
-@pytest.fixture
-def notebook(lab: Lab) -> str:
-    """Its name, in the folder that the lab serves."""
-    cells = [nbformat.v4.new_code_cell(CELL)]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), lab.root / "live.ipynb")
-    return "live.ipynb"
-
-
-def test_a_page_loaded_anew_shows_the_figure_as_it_is(page: Page, lab: Lab, notebook: str) -> None:
+def test_a_page_loaded_anew_shows_the_figure_as_it_is(page: Page, lab: Lab) -> None:
+    notebook = one_cell(lab, "live", CELL)
     run_all(page, lab, notebook)
     for _ in range(2):
         expect(page.locator(".gtitle")).to_have_text("a curve", timeout=60_000)

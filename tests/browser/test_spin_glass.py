@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-import nbformat
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.helpers import Lab, artifact, run_all
+from tests.browser.helpers import Lab
+from tests.browser.panels import LabPanel, one_cell
 
 CELL = """
 import flowlab as fl
@@ -18,42 +18,19 @@ run.lab()
 """
 
 
-class GlassPanel:
-    """The lab of a spin glass, as a person uses it."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.output = page.locator(".jp-OutputArea-output").filter(has=page.locator(".jupyter-widget-tab"))
-
-    def tab(self, name: str) -> None:
-        self.output.get_by_role("tab", name=name, exact=True).click()
-
-    def title(self) -> Locator:
-        return self.output.locator(".gtitle").locator("visible=true").first
+class GlassPanel(LabPanel):
+    """The lab of a spin glass."""
 
     def curve(self) -> str:
         """The curve of the layer on show, as drawn: the one that is filled down to zero."""
         path = self.output.locator(".scatterlayer .trace:has(.js-fill) path.js-line").locator("visible=true").first
         return path.get_attribute("d") or ""
 
-    def next_layer(self) -> None:
-        handle = self.output.locator(".noUi-handle").locator("visible=true").first
-        handle.focus()
-        handle.press("ArrowRight")
-
-    def shot(self, name: str) -> None:
-        self.output.screenshot(path=artifact(name))
-
 
 @pytest.fixture(scope="module")
 def glass(page: Page, lab: Lab) -> GlassPanel:
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL.strip())], metadata=kernel)
-    nbformat.write(notebook, lab.root / "spin_glass.ipynb")
-    run_all(page, lab, "spin_glass.ipynb")
     panel = GlassPanel(page)
-    panel.output.wait_for(timeout=300_000)
-    panel.output.scroll_into_view_if_needed()
+    panel.open(lab, one_cell(lab, "spin_glass", CELL))
     return panel
 
 
@@ -67,7 +44,7 @@ def test_overlaps_appear_and_the_slider_walks_through_the_layers(glass: GlassPan
     expect(names).to_have_text(["latent", "this layer", "parallel tempering", "exact"])
     before = glass.curve()
     for layer in range(1, 6):
-        glass.next_layer()
+        glass.slide()
         expect(glass.title()).to_contain_text(f"layer {layer} of 5")
     expect(glass.output.get_by_text(re.compile("total variation to parallel tempering"))).to_be_visible()
     assert before
@@ -88,7 +65,6 @@ def test_a_selected_region_shows_three_configurations(glass: GlassPanel) -> None
     glass.page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.4 * box["height"], steps=5)
     glass.page.mouse.up()
     expect(chosen).to_contain_text("of model in the region")
-    lattices = glass.output.locator(".heatmaplayer image").locator("visible=true")
-    expect(lattices).to_have_count(5)  # two clouds and three configurations
+    expect(glass.pictures()).to_have_count(5)  # two clouds and three configurations
     expect(glass.output.get_by_text("one triangle")).to_be_visible()
     glass.shot("9-triangles.png")

@@ -1,0 +1,51 @@
+"""A notebook of one cell, and the lab that it opens, as a person uses it."""
+
+from __future__ import annotations
+
+import nbformat
+from playwright.sync_api import Locator, Page
+
+from tests.browser.helpers import Lab, artifact, run_all
+
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+
+
+def one_cell(lab: Lab, name: str, code: str) -> str:
+    """Write a notebook of one cell into the folder that the lab serves; its file name."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code.strip())], metadata=KERNEL)
+    nbformat.write(notebook, lab.root / f"{name}.ipynb")
+    return f"{name}.ipynb"
+
+
+class LabPanel:
+    """What ``run.lab()`` shows in a page."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.output = page.locator(".jp-OutputArea-output").filter(has=page.locator(".jupyter-widget-tab"))
+
+    def open(self, lab: Lab, notebook: str) -> None:
+        """Run all cells of a notebook whose last one shows the lab, and bring that into view."""
+        run_all(self.page, lab, notebook)
+        self.output.wait_for(timeout=450_000)
+        self.output.scroll_into_view_if_needed()
+
+    def tab(self, name: str) -> None:
+        self.output.get_by_role("tab", name=name, exact=True).click()
+
+    def title(self) -> Locator:
+        """The title of the first figure of the tab in front."""
+        return self.output.locator(".gtitle").locator("visible=true").first
+
+    def pictures(self) -> Locator:
+        """The heat maps of the tab in front."""
+        return self.output.locator(".heatmaplayer image").locator("visible=true")
+
+    def slide(self, key: str = "ArrowRight") -> None:
+        """Move the first slider of the tab in front by one."""
+        handle = self.output.locator(".noUi-handle").locator("visible=true").first
+        handle.focus()
+        handle.press(key)
+
+    def shot(self, name: str) -> None:
+        self.output.screenshot(path=artifact(name))
