@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
+
+Column = tuple[str, int, str]
+"""Its name, which is the key of a row, its width and the format of its values."""
 
 
 def describe() -> dict[str, Any]:
@@ -31,6 +38,30 @@ def parser(text: str | None, name: str) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=(text or "").split("\n")[0])
     made.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / f"{name}.json")
     return made
+
+
+def head(columns: Sequence[Column]) -> str:
+    """The first line of a table."""
+    return " ".join(name.rjust(width) for name, width, _ in columns)
+
+
+def line(row: Mapping[str, Any], columns: Sequence[Column]) -> str:
+    """A row of a table; "-" for None."""
+    return " ".join(("-" if row[n] is None else format(row[n], spec)).rjust(width) for n, width, spec in columns)
+
+
+def apart(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function gives in a fresh process, whose peak of memory is its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def steps_that_fit(run: Any, seconds: float, least: int, clock: Callable[[], float] = time.process_time) -> int:
+    """Steps of a run in that many seconds of a clock, at least so many."""
+    start, wall = clock(), time.perf_counter()
+    step = run.seconds_per_step()
+    step *= (clock() - start) / (time.perf_counter() - wall)
+    return max(least, int(seconds / step))
 
 
 def write(path: Path, rows: Any) -> None:

@@ -12,13 +12,11 @@ process at the end of training, "ln Z off" the distance from Kaufman's value in 
 
 from __future__ import annotations
 
-import multiprocessing
 import resource
 import sys
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import _machine as machine
@@ -97,14 +95,6 @@ def build(study: str, L: int, seed: int, threads: int, **keys: Any) -> Training:
     return run
 
 
-def steps_that_fit(run: Training, seconds: float, clock: Clock) -> int:
-    """At least two a stage."""
-    start, wall = clock(), time.perf_counter()
-    step = run.seconds_per_step()
-    step *= (clock() - start) / (time.perf_counter() - wall)
-    return max(2 * len(getattr(run, "before", ())) + 2, int(seconds / step))
-
-
 def log_weights(run: Training, n: int, clock: Clock) -> tuple[np.ndarray, float]:
     """(n,) ln w of fresh draws, and draws with their ln q per second; lattices are not kept."""
     generator, found, spent = named_generator(run.seed, "benchmark"), [], 0.0
@@ -132,7 +122,8 @@ def measure(study: str, L: int, seconds: float, samples: int, seed: int, threads
     clock = time.process_time if threads == 1 else time.perf_counter
     run, spent = build(study, L, seed, threads), 0.0
     if seconds:
-        run = build(study, L, seed, threads, steps=steps_that_fit(run, seconds, clock))
+        least = 2 * len(getattr(run, "before", ())) + 2  # two a stage
+        run = build(study, L, seed, threads, steps=machine.steps_that_fit(run, seconds, least, clock))
         start = clock()
         run.run(progress=False)
         spent = clock() - start
@@ -182,15 +173,12 @@ def main() -> None:
     args = parser.parse_args()
 
     print(f"{args.threads} threads, {machine.describe()['cpu']}, torch {machine.describe()['torch']}")
-    print(" ".join(name.rjust(width) for name, width, _ in COLUMNS))
+    print(machine.head(COLUMNS))
     rows = []
     for study, L in wanted(args.only):
         seconds = args.seconds_scale * SECONDS[study][L]
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
-            row = alone.submit(measure, study, L, seconds, args.samples, args.seed, args.threads).result()
-        rows.append(row)
-        texts = [("-" if row[name] is None else format(row[name], spec)).rjust(width) for name, width, spec in COLUMNS]
-        print(" ".join(texts), flush=True)
+        rows.append(machine.apart(measure, study, L, seconds, args.samples, args.seed, args.threads))
+        print(machine.line(rows[-1], COLUMNS), flush=True)
     machine.write(args.out, {"seconds scale": args.seconds_scale, "threads": args.threads, "rows": rows})
 
 

@@ -10,13 +10,11 @@ acceptance of ten batches first reached that; samples/s are draws with their exa
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import resource
 import sys
 import time
 import warnings
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import _machine as machine
@@ -103,12 +101,6 @@ def text(row: dict[str, Any]) -> str:
     return " ".join(str(word).rjust(width) for word, width in zip(words, HEADS.values(), strict=True))
 
 
-def apart(*row: Any) -> dict[str, Any]:
-    """:func:`measure` in a fresh process, so that its peak of memory is its own."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(measure, *row).result()
-
-
 def main() -> None:
     parser = machine.parser(__doc__, "phi4")
     parser.add_argument("--only", nargs="+", default=[], help="study and keys that rows must have, e.g. L=8")
@@ -127,7 +119,7 @@ def main() -> None:
     for study, keys in ROWS:
         words = {study, *(f"{key}={value}" for key, value in keys.items())}
         if set(options.only) <= words:
-            rows.append(apart(study, keys | given, options.seconds, options.threads, options.seed))
+            rows.append(machine.apart(measure, study, keys | given, options.seconds, options.threads, options.seed))
             print(text(rows[-1]), flush=True)
     machine.write(options.out, rows)
 

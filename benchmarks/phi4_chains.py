@@ -43,18 +43,11 @@ COLUMNS = [
 ]
 
 
-def steps_that_fit(run: fl.Experiment, seconds: float) -> int:
-    start, wall = time.process_time(), time.perf_counter()
-    step = run.seconds_per_step()
-    step *= (time.process_time() - start) / (time.perf_counter() - wall)
-    return max(40, int(seconds / step))
-
-
 def measure(study: str, L: int, seconds: float, samples: int, seed: int) -> dict[str, Any]:
     """One method at one size, with what it found."""
     keys = {"L": L, "beta": BETA[L], "lam": LAM, "seed": seed, "threads": 1}
     run = fl.experiment(study, **keys)
-    run = fl.experiment(study, **keys, steps=steps_that_fit(run, seconds))
+    run = fl.experiment(study, **keys, steps=machine.steps_that_fit(run, seconds, 40))
     vars(run)["log_z_exact"] = None  # takes longer than the run
     start = time.process_time()
     run.run(progress=False)
@@ -76,11 +69,6 @@ def measure(study: str, L: int, seconds: float, samples: int, seed: int) -> dict
     return row | reference.compared(found, reference.chains("beta", LAM).get((L, BETA[L])))
 
 
-def text(row: dict[str, Any]) -> str:
-    """One line of the table."""
-    return " ".join(("-" if row[n] is None else format(row[n], spec)).rjust(width) for n, width, spec in COLUMNS)
-
-
 def main() -> None:
     parser = machine.parser(__doc__, "phi4_chains")
     parser.add_argument("--sizes", type=int, nargs="+", default=[6, 10, 14, 18, 20], choices=sorted(XI))
@@ -91,12 +79,12 @@ def main() -> None:
     torch.set_num_threads(1)
 
     print(f"one thread, {machine.describe()['cpu']}, torch {machine.describe()['torch']}")
-    print(" ".join(name.rjust(width) for name, width, _ in COLUMNS))
+    print(machine.head(COLUMNS))
     rows = []
     for L in args.sizes:
         for study in ("phi4-hmc", "phi4-flow"):
             rows.append(measure(study, L, args.seconds, args.samples, args.seed))
-            print(text(rows[-1]), flush=True)
+            print(machine.line(rows[-1], COLUMNS), flush=True)
     machine.write(args.out, {"seconds": args.seconds, "rows": rows})
 
 

@@ -15,10 +15,8 @@ all that follows are of the refined integration. "ln Z off" is against the trans
 from __future__ import annotations
 
 import math
-import multiprocessing
 import time
 import warnings
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import _machine as machine
@@ -112,11 +110,6 @@ def measure(study: str, L: int, kappa: float, scale: float, samples: int, seed: 
     return evaluated(run, samples) | {"seconds": seconds, "seed": seed, "threads": threads}
 
 
-def text(row: dict[str, Any]) -> str:
-    """One line of the table."""
-    return " ".join(("-" if row[n] is None else format(row[n], spec)).rjust(width) for n, width, spec in COLUMNS)
-
-
 def wanted(only: list[str]) -> list[tuple[str, int, float]]:
     """The rows that ``--only`` names, all without it."""
 
@@ -139,13 +132,12 @@ def main() -> None:
     args = parser.parse_args()
 
     print(f"{args.threads} threads, {machine.describe()['cpu']}, torch {machine.describe()['torch']}")
-    print(" ".join(name.rjust(width) for name, width, _ in COLUMNS))
+    print(machine.head(COLUMNS))
     rows = []
     for study, L, kappa in wanted(args.only):
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
-            job = alone.submit(measure, study, L, kappa, args.steps_scale, args.samples, args.seed, args.threads)
-            rows.append(job.result())
-        print(text(rows[-1]), flush=True)
+        row = (study, L, kappa, args.steps_scale, args.samples, args.seed, args.threads)
+        rows.append(machine.apart(measure, *row))
+        print(machine.line(rows[-1], COLUMNS), flush=True)
     machine.write(args.out, {"steps scale": args.steps_scale, "rows": rows})
 
 

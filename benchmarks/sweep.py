@@ -51,7 +51,7 @@ def measure(L: int, seed: int, workers: int, quick: bool) -> list[dict[str, floa
     found = sweep("ising-sweep", L=L, seed=seed, workers=workers, device="cpu", progress=False, **keys)
     wall = time.perf_counter() - started
     print(f"L = {L}, seed {seed}: {wall:.0f} s, trained s {float(found.seconds.sum()):.0f}, {workers} workers")
-    print(" ".join(name.rjust(width) for name, width, _ in COLUMNS))
+    print(machine.head(COLUMNS))
     rows = []
     for T in found["T"].values.tolist():
         here = found.sel(T=T)
@@ -66,7 +66,7 @@ def measure(L: int, seed: int, workers: int, quick: bool) -> list[dict[str, floa
             "bound gap/N": float(here.free_energy_bound_per_site - here.free_energy_per_site_exact),
             "Wolff": from_wolff(here, L, T),
         }
-        print(" ".join(format(row[name], spec).rjust(width) for name, width, spec in COLUMNS), flush=True)
+        print(machine.line(row, COLUMNS), flush=True)
         rows.append(row | {"L": L, "seed": seed, "wall s": wall, "trained s": float(found.seconds.sum())})
     return rows
 
