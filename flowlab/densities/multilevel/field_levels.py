@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from flowlab.core import Density, Draw, System, named_generator
+from flowlab.core import Density, Draw, named_generator
 from flowlab.densities.multilevel import geometry
 from flowlab.densities.multilevel.levels import Levels, Rows
 from flowlab.densities.multilevel.reals import Maps, Mixtures, OddEvenNetwork
@@ -53,6 +53,8 @@ class MultilevelFields(Levels):
     >>> x.shape, bool(torch.allclose(log_q, q.log_prob(x), atol=1e-4))
     (torch.Size([10, 6, 3]), True)
     """
+
+    domain = "real"
 
     def __init__(
         self,
@@ -134,15 +136,3 @@ class MultilevelFields(Levels):
 
     def flip_action(self) -> Tensor | None:
         return super().flip_action() if self.odd else None
-
-    def bind(self, target: System) -> None:
-        """Check the target.
-
-        Raises:
-            ValueError: for a target of another shape, of other variables, or one that is not symmetric under a flip.
-        """
-        super().bind(target)
-        if target.domain != "real":
-            raise ValueError(f"a density of real fields cannot fit {target.title}")
-        if self.flip_action() is not None and not target.flip_symmetric:
-            raise ValueError(f"a flip-symmetric density cannot fit a target that a field breaks: {target.title}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flowlab.core import Density, LayerState
+from flowlab.core import Density, LayerState, System
 from flowlab.core.density import one_of
 from flowlab.densities.multilevel import geometry
 from flowlab.densities.multilevel.geometry import Group
@@ -46,6 +46,7 @@ class Levels(Density):
         base: density of the coarsest lattice, (N_0, N_0); None where it is among the groups.
     """
 
+    domain: Literal["spin", "real"]
     order: Tensor
     places: Tensor
 
@@ -209,6 +210,19 @@ class Levels(Density):
         for candidate in range(top if group.startswith("site") else min(int(level), top), -1, -1):
             if seen.get(f"{candidate} {group}") == offsets:
                 yield f"conditionals.{candidate} {group}.{rest}"
+
+    def bind(self, target: System) -> None:
+        """Check the target.
+
+        Raises:
+            ValueError: for a target of another shape, of other variables, or one that is not symmetric under a flip.
+        """
+        super().bind(target)
+        if target.domain != self.domain:
+            what = "spins" if self.domain == "spin" else "real fields"
+            raise ValueError(f"a density of {what} cannot fit {target.title}")
+        if self.flip_action() is not None and not target.flip_symmetric:
+            raise ValueError(f"a flip-symmetric density cannot fit a target that a field breaks: {target.title}")
 
     def flip_action(self) -> Tensor | None:
         if self.base is not None and not _flips_all(self.base):

@@ -80,6 +80,8 @@ class Multilevel(Levels):
     ['2 × 2', '2 × 2 and centres', '4 × 4', '4 × 4 and centres']
     """
 
+    domain = "spin"
+
     def __init__(
         self,
         shape: tuple[int, ...],
@@ -197,10 +199,6 @@ class Multilevel(Levels):
             ValueError: for a target of another shape, of other variables, or in a field.
         """
         super().bind(target)
-        if target.domain != "spin":
-            raise ValueError(f"a density of spins cannot fit {target.title}")
-        if self.flip_action() is not None and not target.flip_symmetric:
-            raise ValueError(f"a flip-symmetric density cannot fit a target that a field breaks: {target.title}")
         if isinstance(target, Decimated):
             self.set_coupling(float(target.parent.bond.detach()))
 
