@@ -21,6 +21,7 @@ from flowlab.training.known_log_z import KnownLogZ
 from flowlab.training.objectives import PathGradient
 from flowlab.training.readings import evaluate
 from tests.laws.registry import shaken
+from tests.training.gaussian_fields import gaussian, precision
 
 COARSE, FINE = Phi4((2, 2), 0.1, 0.0), Phi4((4, 4), 0.12, 0.0)
 SIGMA = 0.6
@@ -28,19 +29,6 @@ SIGMA = 0.6
 
 def generator(name="ir matching"):
     return named_generator(0, name)
-
-
-def precision(system):
-    """M of a free action S = ½ φ M φ, differentiable in its coupling."""
-    unit = torch.eye(system.n_sites, dtype=torch.float64).view(-1, *system.shape)
-    return -system.force(unit).flatten(1)
-
-
-def gaussian(system, n, generator):
-    """Exact fields of a free system, differentiable in its coupling."""
-    white = torch.randn(system.n_sites, n, generator=generator, dtype=torch.float64)
-    rows = torch.linalg.solve_triangular(torch.linalg.cholesky(precision(system)).T, white, upper=True)
-    return rows.T.reshape(n, *system.shape)
 
 
 def free(sampler=gaussian, learned=("kappa",), **options):

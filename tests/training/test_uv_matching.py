@@ -14,25 +14,13 @@ from flowlab.densities.coarse_chain import CoarseHMC
 from flowlab.flows.continuous import ContinuousFlow
 from flowlab.systems import Phi4
 from flowlab.training.uv_matching import UVMatching, UVTraining, best_couplings, ess_against
+from tests.training.gaussian_fields import gaussian, precision
 
 COARSE, FINE, SIGMA = Phi4((2,), 0.2, 0.0), Phi4((4,), 0.2, 0.0), 0.6
 
 
 def generator(name="uv matching"):
     return named_generator(0, name)
-
-
-def precision(system):
-    """M of a free action S = ½ φ M φ."""
-    unit = torch.eye(system.n_sites, dtype=torch.float64).view(-1, *system.shape)
-    return -system.force(unit).flatten(1)
-
-
-def gaussian(system, n, generator):
-    """Exact fields of a free system."""
-    white = torch.randn(system.n_sites, n, generator=generator, dtype=torch.float64)
-    rows = torch.linalg.solve_triangular(torch.linalg.cholesky(precision(system)).T, white, upper=True)
-    return rows.T.reshape(n, *system.shape)
 
 
 def upscaled():
