@@ -65,6 +65,35 @@ def power_law(x: ArrayLike, y: ArrayLike, error: ArrayLike, *, plateau: bool = F
     return _fit(x, y, sigma, best, plateau)
 
 
+def log_slope(x: FloatArray, y: FloatArray, error: FloatArray) -> Estimate:
+    """z of y ~ x^z and its error, by least squares in the logarithms, weighted by the errors of y.
+
+    For positive y over orders of magnitude, from two points on; :func:`power_law` fits y itself, of either sign.
+    Points without y are left out, those without an error count as the least certain one. Where the points scatter more
+    than their errors allow, the error of z is widened accordingly. z is NaN for fewer than two points, its error for
+    two without errors.
+
+    >>> x = np.array([1.0, 2.0, 4.0])
+    >>> z = log_slope(x, 3 * x**2.5, np.full(3, 0.1))
+    >>> round(z.value, 9), round(z.error, 3)
+    (2.5, 0.008)
+    """
+    known = np.isfinite(y)
+    if known.sum() < 2:
+        return Estimate(np.nan, np.nan)
+    u, v, sigma = np.log(x[known]), np.log(y[known]), error[known] / y[known]
+    given = bool(np.isfinite(sigma).any() and np.nanmax(sigma) > 0)
+    sigma = np.where(np.isfinite(sigma), sigma, np.nanmax(sigma)) if given else np.ones_like(v)
+    weight = np.maximum(sigma, 1e-3 * sigma.max()) ** -2
+    centred = u - np.average(u, weights=weight)
+    spread = (weight * centred**2).sum()
+    slope = (weight * centred * v).sum() / spread
+    rest = v - np.average(v, weights=weight) - slope * centred
+    scatter = np.sqrt((weight * rest**2).sum() / (len(v) - 2)) if len(v) > 2 else np.nan
+    widen = np.fmax(scatter, 1.0) if given else scatter
+    return Estimate(float(slope), float(widen / np.sqrt(spread)))
+
+
 def _check(x: FloatArray, y: FloatArray, error: FloatArray) -> None:
     if x.ndim != 1 or x.shape != y.shape or x.shape != error.shape:
         raise ValueError(f"x, y and error must have one shape (n,), got {x.shape}, {y.shape} and {error.shape}")

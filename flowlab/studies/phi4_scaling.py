@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowlab import estimators
+from flowlab.estimators.power_law import log_slope
 from flowlab.studies.phi4 import BETA
 from flowlab.training.registry import find, sweep_study
 from flowlab.training.sweep import keep, sweep
@@ -159,34 +159,6 @@ def scaling(curve: xr.Dataset, targets: list[float]) -> xr.Dataset:
             exponent_error=(exponents[:, 1], "standard error of exponent", "1"),
         )
     )
-
-
-def log_slope(x: np.ndarray, y: np.ndarray, error: np.ndarray) -> estimators.Estimate:
-    """z of y ~ x^z and its error, by least squares in the logarithms, weighted by the errors of y.
-
-    Points without y are left out, those without an error count as the least certain one. Where the points scatter more
-    than their errors allow, the error of z is widened accordingly. z is NaN for fewer than two points, its error for
-    two without errors.
-
-    >>> x = np.array([1.0, 2.0, 4.0])
-    >>> z = log_slope(x, 3 * x**2.5, np.full(3, 0.1))
-    >>> round(z.value, 9), round(z.error, 3)
-    (2.5, 0.008)
-    """
-    known = np.isfinite(y)
-    if known.sum() < 2:
-        return estimators.Estimate(math.nan, math.nan)
-    u, v, sigma = np.log(x[known]), np.log(y[known]), error[known] / y[known]
-    given = bool(np.isfinite(sigma).any() and np.nanmax(sigma) > 0)
-    sigma = np.where(np.isfinite(sigma), sigma, np.nanmax(sigma)) if given else np.ones_like(v)
-    weight = np.maximum(sigma, 1e-3 * sigma.max()) ** -2
-    centred = u - np.average(u, weights=weight)
-    spread = (weight * centred**2).sum()
-    slope = (weight * centred * v).sum() / spread
-    rest = v - np.average(v, weights=weight) - slope * centred
-    scatter = math.sqrt((weight * rest**2).sum() / (len(v) - 2)) if len(v) > 2 else math.nan
-    widen = np.fmax(scatter, 1.0) if given else scatter
-    return estimators.Estimate(float(slope), float(widen / math.sqrt(spread)))
 
 
 def _crossing(seen: np.ndarray, acceptance: np.ndarray, error: np.ndarray, target: float) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -170,9 +170,6 @@ def best_couplings(
 
 class UVTraining(ContinuousTraining):
     """:class:`.ContinuousTraining` whose target has the couplings that its :class:`UVMatching` has found so far."""
-
-    def __init__(self, target: System, density: Density, objective: UVMatching, **training: Any) -> None:
-        super().__init__(target, density, objective, **training)
 
     @property
     def target(self) -> System:

@@ -1,9 +1,11 @@
 """Power laws from noisy points: errors that cover, and fits that refuse."""
 
+import math
+
 import numpy as np
 import pytest
 
-from flowlab.estimators.power_law import power_law
+from flowlab.estimators.power_law import log_slope, power_law
 
 
 @pytest.mark.parametrize("plateau", [False, True])
@@ -49,3 +51,9 @@ def test_nothing_to_fit_gives_nan(x, y):
 def test_refused(x, y, error, message):
     with pytest.raises(ValueError, match=message):
         power_law(x, y, error)
+
+
+def test_a_slope_from_two_points_has_the_error_of_its_points():
+    z = log_slope(np.array([1.0, 2.0]), np.array([1.0, 8.0]), np.array([0.1, 0.8]))
+    assert z.value == pytest.approx(3.0) and z.error == pytest.approx(math.sqrt(2) * 0.1 / math.log(2))
+    assert math.isnan(log_slope(np.ones(1), np.ones(1), np.ones(1)).value)

@@ -15,7 +15,7 @@ import xarray as xr
 import flowlab as fl
 from flowlab.flows.coupling import lattice_coordinates, staggered_masks
 from flowlab.studies.phi4 import BETA, TABLE_III, kappa_ramp
-from flowlab.studies.phi4_scaling import log_slope, scaling, training_curve
+from flowlab.studies.phi4_scaling import scaling, training_curve
 from flowlab.training.sweep import sweep
 
 LN_Z = {
@@ -173,12 +173,6 @@ def test_runs_that_saw_as_many_configurations_are_averaged():
     assert curve.sizes == {"L": 3, "configurations": 7}
     assert np.isnan(curve.spread_acceptance[:, [0, -1]]).all() and (curve.mean_acceptance_error > 0).all()
     assert (curve.mean_acceptance_error[:, 3] < curve.spread_acceptance[:, 3] / 1.9).all()
-
-
-def test_a_slope_from_two_points_has_the_error_of_its_points():
-    z = log_slope(np.array([1.0, 2.0]), np.array([1.0, 8.0]), np.array([0.1, 0.8]))
-    assert z.value == pytest.approx(3.0) and z.error == pytest.approx(math.sqrt(2) * 0.1 / math.log(2))
-    assert math.isnan(log_slope(np.ones(1), np.ones(1), np.ones(1)).value)
 
 
 @pytest.mark.filterwarnings("ignore::flowlab.estimators.LowESSWarning")
