@@ -9,6 +9,8 @@ from typing import Any
 from flowlab.core import Density, System
 from flowlab.core.generators import named_seed
 from flowlab.training import Grown, Objective, Training
+from flowlab.training.optimisation import beta_ramp
+from flowlab.training.training import Annealing
 
 BETA = 0.44
 """Close to criticality: the inverse temperature of the published comparisons."""
@@ -46,31 +48,40 @@ def grown(
     grow: bool,
     share: float,
     steps: int,
-    ramp: Any,
+    ramp: Callable[[System], Annealing | None],
     seed: int,
     shares: str | None = None,
     **training: Any,
 ) -> Training:
-    """Trainings on first · 2, · 4, ... up to L, the first of them annealed, as one run of ``steps`` steps."""
+    """Trainings on first · 2, · 4, ... up to L as one run of ``steps`` steps.
+
+    The first of them is annealed: ``ramp`` says how for its own target, whose couplings may differ from those of L.
+    """
     if not share > 0:
         raise ValueError(f"share must be positive, steps on each smaller lattice for one on the largest, got {share}")
-    whole = density(L)
+    largest, whole = target(L), density(L)
     smaller = [first * 2**k for k in range(1, halvings(L, first))] if grow else []
     if steps <= len(smaller):
         raise ValueError(f"steps must be more than the {len(smaller)} smaller lattices trained before, got {steps}")
     parts = _parts(shares, [*smaller, L]) if shares and grow else [share] * len(smaller) + [1.0]
     counts = [max(1, int(steps * part / sum(parts))) for part in parts[:-1]]
+    targets = [target(side) for side in smaller]
     before = [
         Training(
-            target(side), density(side), objective(), steps=count, annealing=ramp if side == smaller[0] else None,
+            small, density(side), objective(), steps=count, annealing=None if i else ramp(small),
             seed=named_seed(seed, "stage", side), **training,
         )
-        for side, count in zip(smaller, counts, strict=True)
+        for i, (side, small, count) in enumerate(zip(smaller, targets, counts, strict=True))
     ]  # fmt: skip
     own = steps - sum(counts)
     if not before:
-        return Training(target(L), whole, objective(), steps=own, annealing=ramp, seed=seed, **training)
-    return Grown(before, target(L), whole, objective(), steps=own, seed=seed, **training)
+        return Training(largest, whole, objective(), steps=own, annealing=ramp(largest), seed=seed, **training)
+    return Grown(before, largest, whole, objective(), steps=own, seed=seed, **training)
+
+
+def beta_rises(warm: bool, anneal: float) -> Callable[[System], Annealing | None]:
+    """What beta does over the first stage: it rises to that of its target; a warm start does not anneal."""
+    return lambda system: None if warm else beta_ramp(float(system.couplings["T"]), anneal)
 
 
 def _parts(shares: str, sides: Sequence[int]) -> list[float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from flowlab.core import named_generator
 from flowlab.densities import PixelCNN, Z2Symmetrized
 from flowlab.densities.hierarchical import Hierarchical
-from flowlab.studies.growth import BETA, BETA_OR_T, grown
+from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, grown
 from flowlab.systems import Ising
 from flowlab.training import ReverseKL, Training, study
 from flowlab.training.devices import resolve_device
@@ -101,7 +101,7 @@ def ising_han(
     return grown(
         L, 2, lambda side: Ising((side, side), T),
         lambda side: Hierarchical((side, side), width=width, generator=named_generator(seed, "base")),
-        ReverseKL, grow=grow and not warm, share=share, steps=steps, ramp=None if warm else beta_ramp(T, anneal),
+        ReverseKL, grow=grow and not warm, share=share, steps=steps, ramp=beta_rises(warm, anneal),
         batch=batch, learning_rate={"base": lr}, clip=clip, warmup=0.05 if warm else 0.02, seed=seed, threads=threads,
         device=resolve_device(device),
     )  # fmt: skip

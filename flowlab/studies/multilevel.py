@@ -14,12 +14,11 @@ from flowlab.core import Density, System, named_generator
 from flowlab.densities import PixelCNN, Z2Symmetrized
 from flowlab.densities.multilevel import Multilevel, MultilevelFields
 from flowlab.densities.multilevel.spin_levels import renormalised
-from flowlab.studies.growth import BETA, BETA_OR_T, coarsest_side, grown, halvings
+from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, coarsest_side, grown, halvings
 from flowlab.studies.phi4 import kappa_ramp, phi4_system
 from flowlab.systems import Ising
 from flowlab.training import PathGradient, ReverseKL, Training, study
 from flowlab.training.devices import resolve_device
-from flowlab.training.optimisation import beta_ramp
 from flowlab.training.registry import Scalar
 
 PAPER: dict[str, Scalar] = {"base": "pixelcnn", "coarsest": 2, "hidden": 12, "batch": 100, "lr": 1e-3, "anneal": 0.0}
@@ -111,8 +110,10 @@ def ising_multilevel(
     first = coarsest_side(L) if coarsest is None else coarsest
 
     def target(side: int) -> System:
-        here = renormalised(1 / T, 2 * halvings(L, side)) if coupling == "renormalised" else 1 / T
-        return Ising((side, side), 1 / here).decimate()
+        system = Ising((side, side), T)
+        if coupling == "renormalised":
+            system = system.at(T=1 / renormalised(1 / T, 2 * halvings(L, side)))
+        return system.decimate()
 
     def density(side: int) -> Density:
         drawn_first = None
@@ -130,7 +131,7 @@ def ising_multilevel(
 
     return grown(
         L, first, target, density, ReverseKL, grow=grow and not warm, share=share, shares=shares, steps=steps,
-        ramp=None if warm else beta_ramp(T, anneal), batch=batch, learning_rate={"base": lr}, clip=clip,
+        ramp=beta_rises(warm, anneal), batch=batch, learning_rate={"base": lr}, clip=clip,
         warmup=0.05 if warm else 0.02, seed=seed, threads=threads, device=resolve_device(device),
     )  # fmt: skip
 
@@ -189,6 +190,6 @@ def phi4_multilevel(
 
     return grown(
         L, first, target, density, PathGradient, grow=grow and not warm, share=share, shares=shares, steps=steps,
-        ramp=None if warm else kappa_ramp(hopping, anneal), batch=batch, learning_rate={"base": lr}, clip=clip,
-        betas=(0.9, 0.99), warmup=0.05 if warm else 0.02, seed=seed, threads=threads, device=resolve_device(device),
+        ramp=lambda _: None if warm else kappa_ramp(hopping, anneal), batch=batch, learning_rate={"base": lr},
+        clip=clip, betas=(0.9, 0.99), warmup=0.05 if warm else 0.02, seed=seed, threads=threads, device=resolve_device(device),
     )  # fmt: skip

@@ -90,6 +90,9 @@ def test_couplings_of_the_smaller_lattices():
     assert [round(float(stage.system.couplings["T"]) * 0.44, 6) for stage in same.before] == [1, 1]
     beta = [1 / float(stage.system.couplings["T"]) for stage in [*flowing.before, flowing]]
     assert beta == sorted(beta) and beta[0] < beta[-1] == pytest.approx(0.44)
+    first = flowing.before[0]
+    rise = [1 / first.annealing(progress)["T"] for progress in (0.0, 0.1, 0.1999)]
+    assert rise == sorted(rise) and rise[0] == pytest.approx(beta[0] / 5) and beta[0] > rise[-1] > 0.999 * beta[0]
 
 
 def test_published_sizes():
