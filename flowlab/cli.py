@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flowlab.estimators import LowESSWarning, columns, scalars
+from flowlab.estimators import LostSignWarning, LowESSWarning, columns, scalars
 from flowlab.training import Experiment, experiment, studies
 from flowlab.training.registry import find
 from flowlab.training.store import StoreError
@@ -162,7 +162,8 @@ def _sweep(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     run = Experiment.load(options.dir)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LowESSWarning)
+        for told_below in (LowESSWarning, LostSignWarning):
+            warnings.simplefilter("ignore", told_below)
         result = run.evaluate(options.n)
     for note in result.attrs["warnings"].splitlines():
         print(f"flowlab: warning: {note}", file=sys.stderr)

@@ -5,7 +5,7 @@ from flowlab.estimators.correlation import correlation_function
 from flowlab.estimators.correlation_length import CorrelationLength
 from flowlab.estimators.divergences import divergences
 from flowlab.estimators.entropy import conditional_entropy
-from flowlab.estimators.evaluation import LowESSWarning, columns, evaluation, scalars
+from flowlab.estimators.evaluation import LostSignWarning, LowESSWarning, columns, evaluation, scalars
 from flowlab.estimators.fields import equation_of_motion, field_observables, momentum_two_point, time_slices, two_point
 from flowlab.estimators.gamma import mean, tau_int
 from flowlab.estimators.independence import (
@@ -29,7 +29,7 @@ from flowlab.estimators.mode_dropping import (
 )
 from flowlab.estimators.overlaps import Overlaps, overlap_distribution, overlaps, total_variation
 from flowlab.estimators.spins import magnetization_observables, spin_observables
-from flowlab.estimators.symmetry import positive_fraction, site_magnetizations, symmetry_breaking
+from flowlab.estimators.symmetry import positive_fraction, sign_lost, sign_note, site_magnetizations, symmetry_breaking
 from flowlab.estimators.tempering import (
     Thermalisation,
     log_z_bennett,
@@ -47,6 +47,7 @@ __all__ = [
     "CorrelationLength",
     "Estimate",
     "ForwardCheck",
+    "LostSignWarning",
     "LowESSWarning",
     "ModeCollapse",
     "ModeDropping",
@@ -85,6 +86,8 @@ __all__ = [
     "rejection_runs",
     "reweighted",
     "scalars",
+    "sign_lost",
+    "sign_note",
     "site_magnetizations",
     "spin_observables",
     "support_threshold",

@@ -16,11 +16,10 @@ from flowlab.estimators.chains import chain_mean
 from flowlab.estimators.fields import field_observables
 from flowlab.estimators.mode_dropping import effective_mode_dropping, forward_check
 from flowlab.estimators.spins import spin_observables
-from flowlab.estimators.symmetry import positive_fraction
+from flowlab.estimators.symmetry import positive_fraction, sign_lost, sign_note
 from flowlab.estimators.weights import Estimate, FloatArray
 
 LOW_ESS = 0.01
-ASYMMETRIC = 4  # errors by which positive_fraction may differ from 1/2
 
 LONG_NAMES = {  # name -> (long_name, units)
     "log_z": ("ln Z, importance-weighted estimate", "1"),
@@ -63,6 +62,10 @@ class LowESSWarning(UserWarning):
     """The effective sample size is too small to trust importance-weighted estimates."""
 
 
+class LostSignWarning(UserWarning):
+    """One sign of the magnetisation of a symmetric field is hardly drawn, and missing from every estimate."""
+
+
 def evaluation(
     log_weight: ArrayLike,
     log_q: ArrayLike,
@@ -89,8 +92,8 @@ def evaluation(
     ``energy_per_site`` and ``magnetization`` also ``specific_heat``. ``tau_int`` is that of the observable with the
     largest one, named in its attribute ``observable``. With ``target_samples`` also the forward check:
     ``forward_log_z, forward_log_z_upper, forward_kl, forward_ess``, which see the modes that q drops. Of a real field
-    that is ``flip_symmetric`` also ``positive_fraction``, with a warning where it is not 1/2 within 4 errors. Variables
-    carry ``long_name`` and ``units``, and a ``reason`` where they are NaN.
+    that is ``flip_symmetric`` also ``positive_fraction``, with a line in ``warnings`` where it is not 1/2 within 4
+    errors. Variables carry ``long_name`` and ``units``, and a ``reason`` where they are NaN.
 
     Args:
         log_weight: (n,) ln of the target's unnormalised weight on independent draws from q, in nats.
@@ -120,6 +123,7 @@ def evaluation(
 
     Warns:
         LowESSWarning: with the number, where the ESS is below 1 %.
+        LostSignWarning: where one sign of such a field's magnetization is in fewer than 5 % of the samples.
 
     >>> rng = np.random.default_rng(0)
     >>> m = rng.choice([-1.0, 1.0], 100)
@@ -182,20 +186,11 @@ def evaluation(
     if flip_symmetric and domain == "real" and "magnetization" in values:
         positive = positive_fraction(values["magnetization"])
         variables |= _variables("positive_fraction", positive)
-        notes += _sign_note(positive)
+        notes += filter(None, [sign_note(positive)])
+        if sign_lost(positive):
+            warnings.warn(notes[-1], LostSignWarning, stacklevel=2)
     own = {"n": log_w.size, "n_sites": n_sites, "domain": domain, "T": T, "warnings": "\n".join(notes)}
     return xr.Dataset(variables, attrs=_storable({**(attrs or {}), **own}))
-
-
-def _sign_note(positive: Estimate) -> list[str]:
-    """What to say where the signs of M are not equally frequent, and how to mend it."""
-    if abs(positive.value - 0.5) <= ASYMMETRIC * positive.error:
-        return []
-    return [
-        f"M > 0 in {100 * positive.value:.4g} ± {100 * positive.error:.2g} % of the samples and not in half of them: "
-        "the density breaks the symmetry φ -> -φ, and a sign that it hardly draws is missing from every estimate; use "
-        'odd layers, which keep the symmetry exactly (odd="all")'
-    ]
 
 
 def scalars(dataset: xr.Dataset) -> dict[str, float | None]:

@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike
 from flowlab.estimators.blocks import TIME_BLOCKS, checked_configurations
 from flowlab.estimators.weights import Estimate, FloatArray
 
+ASYMMETRIC = 4  # errors by which a fraction may differ from 1/2
+LOST = 0.05  # fraction below which a sign is hardly drawn
+
 
 def site_magnetizations(s: ArrayLike) -> Estimate:
     """<s_i> of each site with its error.
@@ -79,6 +82,33 @@ def positive_fraction(magnetization: ArrayLike) -> Estimate:
     n, k = m.size, float((m > 0).sum() + 0.5 * (m == 0).sum())
     smoothed = (k + 1) / (n + 2)
     return Estimate(k / n, float(np.sqrt(smoothed * (1 - smoothed) / (n + 2))))
+
+
+def sign_lost(positive: Estimate) -> bool:
+    """Whether one sign of M is in fewer than 5 % of the samples, beyond chance."""
+    rarer = min(positive.value, 1 - positive.value)
+    return bool(rarer < LOST and 0.5 - rarer > ASYMMETRIC * positive.error)
+
+
+def sign_note(positive: Estimate) -> str:
+    """What to say where the signs of M are not equally frequent within 4 errors, and how to mend it; else nothing.
+
+    >>> sign_note(Estimate(0.51, 0.01))
+    ''
+    >>> sign_note(Estimate(0.6, 0.01)).split(":")[0]
+    'M > 0 in 60 ± 1 % of the samples and not in half of them'
+    """
+    if abs(positive.value - 0.5) <= ASYMMETRIC * positive.error:
+        return ""
+    what = (
+        "a sign that it hardly draws is missing from every estimate"
+        if sign_lost(positive)
+        else ("the weights make up for it, at a lower ESS")
+    )
+    return (
+        f"M > 0 in {100 * positive.value:.4g} ± {100 * positive.error:.2g} % of the samples and not in half of them: "
+        f"the density breaks the symmetry φ -> -φ, and {what}; odd layers keep it exactly"
+    )
 
 
 def _independent_rows(s: ArrayLike) -> FloatArray:

@@ -160,6 +160,11 @@ def sign_histogram(samples: xr.Dataset) -> go.Figure:
     return styled(figure, title=title, height=320, barmode="overlay", bargap=0.0)
 
 
+def sign_words(layers: xr.Dataset) -> str:
+    """What to say where the samples after the last layer have one sign of M more often than the other; else nothing."""
+    return estimators.sign_note(estimators.positive_fraction(layers["magnetization"].values[-1]))
+
+
 def field_strip(layers: xr.Dataset, *, seed: int = 0) -> go.Figure:
     """Above, the field at all sites after each layer; below, the two-point function G(x, y); last, of the target.
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import numpy as np
 import xarray as xr
 
-from flowlab.estimators import LowESSWarning, scalars
+from flowlab.estimators import Estimate, LostSignWarning, LowESSWarning, scalars, sign_lost
 from flowlab.estimators.evaluation import LOW_ESS
 from flowlab.training.atomic import WriterLock, saving, write_atomic
 from flowlab.training.netcdf import to_netcdf
@@ -76,6 +76,7 @@ def sweep(
 
     Warns:
         RuntimeWarning: where some runs failed. LowESSWarning: where an ESS is below 1 %, with the number.
+        LostSignWarning: where a sign of the magnetisation of a symmetric field is in fewer than 5 % of the samples.
 
     >>> found = sweep("ising-xor", {"T": [3.0, 2.5]}, L=4, steps=3, batch=20, evaluate=100, progress=False)
     >>> dict(found.sizes), found.state.values.tolist(), found.steps.values.tolist()
@@ -177,6 +178,14 @@ class _Sweep:
                 f"ESS is below {100 * LOW_ESS:g} % in {len(low)} of {runs} runs, {100 * ess[worst]:.2g} % at "
                 f"{self._name(worst)}: rely on their bounds, train longer or draw more samples",
                 LowESSWarning,
+                stacklevel=4,
+            )
+        lost = [point for point, e in self.evaluations.items() if _lost_a_sign(e)]
+        if lost:
+            warnings.warn(
+                f"one sign of M is hardly drawn in {len(lost)} of {runs} runs, first in {self._name(lost[0])}: "
+                "it is missing from their estimates; odd layers keep the symmetry",
+                LostSignWarning,
                 stacklevel=4,
             )
 
@@ -307,3 +316,9 @@ def _directory(out: str | Path | None) -> Iterator[Path]:
         yield folder
     finally:
         lock.release()
+
+
+def _lost_a_sign(evaluation: xr.Dataset) -> bool:
+    if "positive_fraction" not in evaluation:
+        return False
+    return sign_lost(Estimate(float(evaluation.positive_fraction), float(evaluation.positive_fraction_error)))

@@ -12,6 +12,7 @@ import xarray as xr
 
 from flowlab.figures import Figure, delta_free_energy, layer_overview
 from flowlab.figures.bound import bound_per_site
+from flowlab.figures.fields import sign_words
 from flowlab.figures.layers import holds_spins, layer_names
 from flowlab.figures.live_figure import LiveFigure
 from flowlab.figures.multilevel import draws_in_levels, level_entropy, sites_drawn
@@ -66,7 +67,10 @@ class LayersPanel(SampledPanel):
         return layer_overview(self.data, self.sample.value, self.layer.value)
 
     def describe(self) -> str:
-        return "" if self.data is None else layer_line(self.data, self.layer.value)
+        if self.data is None:
+            return ""
+        note = sign_words(self.data) if self.experiment.system.flip_symmetric else ""
+        return layer_line(self.data, self.layer.value) + (f"<br><b>{escape(note)}</b>" if note else "")
 
     def update(self) -> bool:
         more = super().update()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flowlab.estimators import evaluation
+from flowlab.estimators import LostSignWarning, evaluation
 from flowlab.estimators.symmetry import positive_fraction
 
 
@@ -41,10 +41,15 @@ def test_both_signs_give_no_warning():
 
 def test_a_lost_sign_is_named_with_its_number_and_the_mend():
     m = np.abs(np.random.default_rng(3).standard_normal(4000))
-    found = evaluated(m)
+    with pytest.warns(LostSignWarning, match=r"M > 0 in 100 ± 0.025 % .* missing from every estimate; odd layers"):
+        found = evaluated(m)
     assert float(found.positive_fraction) == 1.0
     assert "M > 0 in 100 ± 0.025 %" in found.attrs["warnings"]
-    assert 'odd="all"' in found.attrs["warnings"]
+
+
+def test_an_uneven_share_of_both_signs_is_noted_as_what_it_is():
+    found = evaluated(np.random.default_rng(3).standard_normal(4000) + 0.2)
+    assert "the weights make up for it" in found.attrs["warnings"] and "missing" not in found.attrs["warnings"]
 
 
 @pytest.mark.parametrize("changes", [{"flip_symmetric": False}, {"domain": "spin", "T": 2.0}])

@@ -42,6 +42,17 @@ def test_the_layers_speak_of_a_field_before_and_after_the_first_samples(lab):
     assert "odd sites drawn given the even ones" in lab.layers.line.value
 
 
+def test_a_sign_that_the_layers_lose_is_named(lab):
+    layers = lab.layers
+    assert "M &gt; 0" not in layers.describe()
+    data = layers.data
+    layers.data = data.assign(magnetization=abs(data.magnetization))
+    try:
+        assert "M &gt; 0 in 100 " in layers.describe() and "odd layers keep it" in layers.describe()
+    finally:
+        layers.data = data
+
+
 def test_the_ess_is_drawn_and_the_run_named_by_its_beta(lab):
     ess = next(trace for trace in lab.train.snapshot().data if str(trace.name).startswith("ESS"))
     np.testing.assert_array_equal(ess.y, lab.experiment.data.ess)
