@@ -99,12 +99,17 @@ def _settled(sides: tuple[int, ...], kappa: float, lam: float, tolerance: float,
 
 
 def _error(found: list[float]) -> float:
-    """Of the last of a sequence that converges at least geometrically; infinite for one alone."""
+    """Of the last of a sequence: the rest of a geometric one, but at least a tenth of the change before the last.
+
+    Every other change may be small. Infinite for one alone, and where nothing was found.
+    """
+    if not all(map(math.isfinite, found[-3:])):
+        return math.inf
     if len(found) < 3:
         return abs(found[1] - found[0]) if len(found) == 2 else math.inf
     before, last = (abs(found[i] - found[i - 1]) for i in (-2, -1))
-    ratio = min(1.0, max(0.1, last / before)) if before > 0 else 1.0
-    return last * ratio
+    ratio = min(0.9, max(0.1, last / before)) if before > 0 else 0.9
+    return max(last * ratio / (1 - ratio), 0.1 * before)
 
 
 def _error_on_four(site: _Site, n: int, length: int) -> float:
@@ -253,7 +258,8 @@ def _log_trace(
 ) -> tuple[float, float, _Spectrum]:
     """ln Tr T^length, a bound of what the eigenvalues that were left out add to it, and the spectrum.
 
-    ``before`` and ``left_out`` are those of fewer nodes. The ``last`` keeps no states.
+    ``before`` and ``left_out`` are those of fewer nodes. The ``last`` keeps no states. Where nodes are so far apart that
+    all of T is too small for a number, ln Tr is minus infinity.
     """
     found = _Spectrum(slices.polynomials, [], [], np.empty(0))
     rest = np.empty(0) if before is None else before.rest
@@ -264,6 +270,8 @@ def _log_trace(
         found.states.append(states[:0].copy() if last else states)
         rest = np.append(rest, dropped)
     largest = max(float(np.abs(one).max()) for one in found.values)
+    if largest == 0:
+        return -math.inf, left_out, found
     e = np.concatenate([*(one / largest for one in found.values), rest])
     trace = float((e**length).sum())
     if DENSE < slices.W.size <= LARGE:

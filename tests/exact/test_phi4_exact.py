@@ -46,6 +46,29 @@ def test_two_sites_by_quadrature(kappa, lam):
     assert abs(found.value - expected) < found.error + 1e-9
 
 
+def on_a_fine_grid(L: int, kappa: float, lam: float, reach: float, n: int = 700) -> float:
+    """ln Z of a chain by the transfer matrix on evenly spaced fields."""
+    x = np.linspace(-reach, reach, n)
+    potential = (1 - 2 * lam) * x**2 + lam * x**4
+    log_K = 2 * kappa * np.outer(x, x) - (potential[:, None] + potential) / 2 + math.log(x[1] - x[0])
+    values = np.linalg.eigvalsh(np.exp(log_K - log_K.max()))
+    return L * log_K.max() + math.log((values**L).sum())
+
+
+@pytest.mark.parametrize(
+    ("L", "kappa", "lam", "reach"), [(4, 0.51, 1e-4, 60), (8, 0.6, 1e-3, 30), (4, 0.53, 1e-4, 50), (4, 0.45, 1e-6, 40)]
+)
+def test_the_error_holds_for_broad_fields(L, kappa, lam, reach):
+    value, error = phi4_log_z(Phi4((L,), kappa, lam))
+    assert abs(value - on_a_fine_grid(L, kappa, lam, reach)) < 1.1 * error
+
+
+def test_no_answer_where_no_number_of_nodes_is_enough():
+    broad = Phi4((4, 4), 0.5, 1e-6)
+    assert phi4_log_z(broad, max_states=6**4).error > 1
+    assert log_z(broad) is None
+
+
 def brute_force(phi4: Phi4, n: int = 24) -> float:
     """ln Z of four sites by a plain sum over Gauss-Hermite nodes."""
     x, w = np.polynomial.hermite.hermgauss(n)
