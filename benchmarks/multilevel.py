@@ -30,7 +30,6 @@ from flowlab.studies.phi4 import BETA
 from flowlab.training import Training, experiment
 
 CRITICAL_BETA = 0.44
-BETAS = BETA | {32: 0.662}
 
 Clock = Callable[[], float]
 
@@ -87,7 +86,7 @@ def memory() -> float:
 
 
 def build(study: str, L: int, seed: int, threads: int, **keys: Any) -> Training:
-    beta = CRITICAL_BETA if study.startswith("ising") else BETAS[L]
+    beta = CRITICAL_BETA if study.startswith("ising") else BETA[L]
     keys = KEYS.get(f"{study}:{L}", {}) | keys
     run = experiment(study, seed=seed, L=L, beta=beta, threads=threads, device="cpu", **keys)
     assert isinstance(run, Training)

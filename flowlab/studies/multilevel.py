@@ -191,5 +191,6 @@ def phi4_multilevel(
     return grown(
         L, first, target, density, PathGradient, grow=grow and not warm, share=share, shares=shares, steps=steps,
         ramp=lambda _: None if warm else kappa_ramp(hopping, anneal), batch=batch, learning_rate={"base": lr},
-        clip=clip, betas=(0.9, 0.99), warmup=0.05 if warm else 0.02, seed=seed, threads=threads, device=resolve_device(device),
+        clip=clip, betas=(0.9, 0.99), warmup=0.05 if warm else 0.02, seed=seed, threads=threads,
+        device=resolve_device(device),
     )  # fmt: skip

@@ -21,8 +21,8 @@ from flowlab.systems import FreeField, Phi4
 from flowlab.training import PathGradient, ReverseKL, Training, study
 from flowlab.training.devices import resolve_device
 
-BETA = {6: 0.537, 8: 0.576, 10: 0.601, 12: 0.616, 14: 0.626, 16: 0.634, 18: 0.641, 20: 0.645}
-"""Side -> beta at which the correlation length is L / 4, for lam = 0.5 (arXiv:2105.12481, table I)."""
+BETA = {6: 0.537, 8: 0.576, 10: 0.601, 12: 0.616, 14: 0.626, 16: 0.634, 18: 0.641, 20: 0.645, 32: 0.662}
+"""Side -> beta at which the correlation length is L / 4, for lam = 0.5 (arXiv:2105.12481, table I; not in it: 32)."""
 
 TABLE_III = {
     f"table3-{L}": {"L": L, "blocks": blocks, "batch": batch, "steps": steps, "lr": lr}
@@ -105,7 +105,7 @@ def phi4(
         L, d: side (even) and number of dimensions, 1 to 3.
         beta, kappa, lam: couplings, one of beta and kappa = beta / 2 (the form of beta has the constant lam a site in
             its action, see :class:`flowlab.systems.Phi4`); without either, the beta at which the correlation length is
-            L / 4 for lam = 0.5, known for even L from 6 to 20.
+            L / 4 for lam = 0.5, known for even L from 6 to 20, and 32; ``grow`` keeps that of the smaller lattice.
         blocks: "add", "aff" and "rqs" in any order, latent side first; a block has a layer for each of the two
             sublattices, decimated for each part in :func:`flowlab.flows.coupling.staggered_masks`.
         decimated: whether the odd sites are integrated out exactly.

@@ -43,7 +43,7 @@ def phi4_scaling(
 
     Keys:
         flow: phi4-hybrid, phi4-flow, phi4-affine or phi4-spline.
-        sizes: sides L, even, from 6 to 20, separated by commas.
+        sizes: sides L, even, from 6 to 20, or 32, separated by commas.
         batches, lengths: configurations a step, and steps; in factors of two, so that products recur.
         acceptances: for which the cost is worked out.
         blocks, lr: of the flow, its own where none is given.

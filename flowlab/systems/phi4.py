@@ -83,9 +83,14 @@ class Phi4(NearestNeighbour):
         return cls.from_beta(shape, beta, quartic * beta**2)
 
     @property
+    def beta(self) -> float:
+        """β = 2κ, the same coupling in the form of :meth:`from_beta`."""
+        return 2 * float(self.couplings["kappa"].detach())
+
+    @property
     def title(self) -> str:
         kappa, lam = (float(self.couplings[name].detach()) for name in ("kappa", "lam"))
-        coupling = f"β = {2 * kappa:.4g}" if self.form == "beta" else f"κ = {kappa:.4g}"
+        coupling = f"β = {self.beta:.4g}" if self.form == "beta" else f"κ = {kappa:.4g}"
         return f"φ⁴ {' × '.join(map(str, self.shape))}, {coupling}, λ = {lam:.4g}"
 
     @property

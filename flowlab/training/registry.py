@@ -172,6 +172,18 @@ def neighbour(run: Experiment, changes: Mapping[str, Any]) -> Experiment:
     return _build(run.study, keys, seed, {"study": run.study, "keys": run.keys, "seed": run.seed, "step": run.step})
 
 
+def same_couplings(run: Experiment, changes: Mapping[str, Any]) -> dict[str, float]:
+    """The couplings that the study of ``run`` found itself, as keys that were not given and that ``changes`` lacks.
+
+    >>> run = experiment("phi4-multilevel", L=8)
+    >>> same_couplings(run, {}), same_couplings(run, {"kappa": 0.3})
+    ({'beta': 0.576}, {})
+    """
+    groups = () if run.study is None else find(run.study).one_of
+    unsaid = [group[0] for group in groups if all(run.keys[key] is None and changes.get(key) is None for key in group)]
+    return {name: float(getattr(run.system, name)) for name in unsaid}
+
+
 def load(path: str | Path) -> Experiment:
     """The run of a study in directory ``path``, at its newest good checkpoint; the disk is left alone until it goes on.
 

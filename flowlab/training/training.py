@@ -26,7 +26,7 @@ from flowlab.training.optimisation import Optimisation, has_plateaued
 from flowlab.training.physical import physical
 from flowlab.training.process import torch_threads
 from flowlab.training.reference import Reference
-from flowlab.training.registry import experiment, neighbour
+from flowlab.training.registry import experiment, neighbour, same_couplings
 
 Annealing = Callable[[float], dict[str, float | Tensor]]
 
@@ -328,10 +328,10 @@ class Training(Experiment):
         return other
 
     def grow(self, **changes: Any) -> Training:
-        """The same study, with further ``changes``, on a lattice of twice the side; see :meth:`at`."""
+        """The same study, with further ``changes``, on a lattice of twice the side, couplings kept; see :meth:`at`."""
         if not isinstance(L := self.keys.get("L"), int):
             raise ValueError(f"only a study with a side L can grow, and {self.study or 'a run built by hand'} has none")
-        return self.at(L=2 * L, **changes)
+        return self.at(L=2 * L, **same_couplings(self, changes) | changes)
 
     # on disk
 

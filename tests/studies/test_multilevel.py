@@ -121,6 +121,16 @@ def test_a_warm_start_takes_over_and_does_not_grow():
     assert np.array_equal(larger.density.state_dict()[name], run.density.state_dict()[name])
 
 
+def test_growth_keeps_a_coupling_that_the_study_chose():
+    small = build("phi4-multilevel", L=8, beta=None, steps=2)
+    for larger in (small.grow(), small.grow().grow()):
+        assert larger.keys["beta"] == small.system.beta == 0.576
+        assert float(larger.system.couplings["kappa"]) == float(small.system.couplings["kappa"])
+    other = small.grow(kappa=0.3)
+    assert other.keys["beta"] is None and float(other.system.couplings["kappa"]) == 0.3
+    assert fl.experiment("phi4-multilevel", L=32, grow=False, device="cpu").system.beta == 0.662
+
+
 @pytest.mark.parametrize(
     ("name", "keys", "message"),
     [
