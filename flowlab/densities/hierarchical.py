@@ -15,6 +15,7 @@ from flowlab.core import Density, Draw, LayerState, System, named_generator
 from flowlab.core.density import one_of
 from flowlab.densities.cross_made import CrossMADE
 from flowlab.densities.multilevel.chunks import gather
+from flowlab.densities.multilevel.spins import check_spins
 from flowlab.systems import CRITICAL_TEMPERATURE
 from flowlab.systems.decimated import NearestNeighbour
 from flowlab.systems.lattice import check_shape, neighbours
@@ -164,7 +165,9 @@ class Hierarchical(Density):
         Raises:
             ValueError: for a wrong shape, or spins that are not ±1.
         """
-        return torch.stack(list(self._log_q(_checked(self._rows(x))))).sum(0)
+        state = self._rows(x)
+        check_spins(state)
+        return torch.stack(list(self._log_q(state))).sum(0)
 
     def stages(
         self,
@@ -184,11 +187,13 @@ class Hierarchical(Density):
                 x = self.sample(n, generator=generator)[0]
             elif z is not None:
                 given = self._rows(z)
+                check_spins(given, unknown=True)
                 u = torch.rand(given.shape, generator=generator, dtype=given.dtype, device=given.device)
                 cuts = torch.logit(u.clamp_(min=torch.finfo(u.dtype).eps / 4))
                 x = self._choose(torch.where(given.isnan(), cuts, -FORCED * given))[0].T.reshape(z.shape)
             assert x is not None
-            state = _checked(self._rows(x))
+            state = self._rows(x)
+            check_spins(state)
             parts = torch.stack(list(self._log_q(state))).cumsum(0)
         names = [cross.name for cross in self.crosses] + ["single sites"]
         shown = torch.full_like(state, torch.nan)
@@ -264,10 +269,3 @@ def _sites(corners: Ints, y: Ints | int, x: Ints | int, side: int) -> Ints:
     """(D, len) raster numbers of the sites (y, x) from each of the D corners of domains."""
     found: Ints = (corners[:, :1] + y) % side * side + (corners[:, 1:] + x) % side
     return found
-
-
-def _checked(state: Tensor) -> Tensor:
-    wrong = state.abs() != 1
-    if bool(wrong.any()):
-        raise ValueError(f"spins must be -1 or +1, got {state[wrong][0].item()}")
-    return state

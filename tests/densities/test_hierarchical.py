@@ -172,5 +172,7 @@ def test_refuses():
         q.log_prob(torch.ones(2, 4, 2))
     with pytest.raises(ValueError, match=r"-1 or \+1, got 0"):
         q.log_prob(torch.zeros(2, 4, 4))
+    with pytest.raises(ValueError, match=r"-1 or \+1, or NaN to be drawn, got 0.5"):
+        list(q.stages(z=torch.full((2, 4, 4), 0.5)))
     with pytest.raises(ValueError, match="n must be at least 1"):
         q.draw(0)

@@ -11,6 +11,8 @@ from flowlab.core import Density, Draw
 from flowlab.systems.lattice import neighbours
 
 MAX_SPINS = 16
+AT_ONCE = 1 << 22
+"""Probabilities in memory where configurations are completed."""
 
 
 class SpinTable(Density):
@@ -73,6 +75,17 @@ class SpinTable(Density):
         spins = x.flatten(1)
         unlike = (spins[:, 1:] != spins[:, :1]).long()
         return self.log_table()[(unlike << torch.arange(unlike.shape[1], device=x.device)).sum(1)]
+
+    def complete(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """(n, side, side) spins, those that are NaN drawn given the others."""
+        every = torch.cat([self.patterns, -self.patterns], 1)
+        log_q, parts = self.log_table().detach().repeat(2), []
+        for part in x.flatten(1).split(max(1, AT_ONCE // len(log_q))):
+            known = part.nan_to_num(nan=0.0).to(every.dtype)
+            fits = known @ every == known.abs().sum(1, keepdim=True)
+            p = torch.where(fits, log_q, -torch.inf).softmax(1)
+            parts.append(every[:, torch.multinomial(p, 1, generator=generator)[:, 0]].T)
+        return torch.cat(parts).reshape(x.shape)
 
     def flip_action(self) -> Tensor:
         return -torch.ones(self.shape, device=self.patterns.device)

@@ -113,6 +113,7 @@ class MultilevelFields(Levels):
         state, base = like.new_zeros(len(self.order) + 1, n), like.new_zeros(n)
         if given is not None:
             state = given
+            self._complete_base(state, generator)
         elif self.base is not None:
             x, base, _ = self.base.draw(n, generator=generator)
             state[: self.first_row] = x.flatten(1).T

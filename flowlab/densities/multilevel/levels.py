@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from flowlab.core import Density, LayerState, System
 from flowlab.core.density import one_of
 from flowlab.densities.multilevel import geometry
+from flowlab.densities.multilevel.coarse import SpinTable
 from flowlab.densities.multilevel.geometry import Group
 
 SAMPLES_AT_ONCE = 1024
@@ -122,6 +123,22 @@ class Levels(Density):
         assert self.base is not None
         return self.base.log_prob(state[: self.first_row].T.reshape(-1, *self.base.shape))
 
+    def _complete_base(self, state: Tensor, generator: torch.Generator | None) -> None:
+        """Draw the coarsest lattice in the rows of the base where it is NaN."""
+        if self.base is None or not bool((unknown := state[: self.first_row].isnan()).any()):
+            return
+        some = unknown.any(0)
+        if isinstance(self.base, SpinTable):
+            x = self.base.complete(state[: self.first_row, some].T.reshape(-1, *self.base.shape), generator=generator)
+        elif bool(unknown[:, some].all()):
+            x, _ = self.base.sample(int(some.sum()), generator=generator)
+        else:
+            raise ValueError(
+                f"a {type(self.base).__name__} draws the {self.coarsest} x {self.coarsest} lattice as a whole: give "
+                "all of its sites, or NaN at all of them"
+            )
+        state[: self.first_row, some] = x.flatten(1).T.to(state)
+
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         sizes = [min(SAMPLES_AT_ONCE, n - first) for first in range(0, n, SAMPLES_AT_ONCE)]
         parts = [super(Levels, self).sample(size, generator=generator) for size in sizes or [n]]
@@ -143,6 +160,10 @@ class Levels(Density):
 
         The levels are the coarsest lattice and, for each doubling, what the centres and the edges add. ``z`` are
         configurations with NaN at some sites, as the stages have them: those are drawn, given all before them.
+
+        Raises:
+            ValueError: for other than one of ``n``, ``x`` and ``z``, a wrong shape, spins that are not ±1, or some
+                unknown sites of a coarsest lattice that an outer base can only draw as a whole.
         """
         one_of(n=n, x=x, z=z)
         with torch.no_grad():

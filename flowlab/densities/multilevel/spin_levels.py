@@ -22,6 +22,7 @@ from flowlab.densities.multilevel.spins import (
     NoLogits,
     OddLogits,
     TransformerLogits,
+    check_spins,
     log_cosh,
 )
 from flowlab.systems.decimated import Decimated
@@ -173,7 +174,9 @@ class Multilevel(Levels):
                 x, _, base = self.base.draw(n, generator=generator)
                 state[:first] = x.detach().flatten(1).T
         else:
+            check_spins(given[:-1], unknown=True)
             state = given
+            self._complete_base(state, generator)
             base = like.new_zeros(n) if self.base is None else self._base_log_q(state)
         u = torch.rand(sites - first, n, generator=generator, dtype=like.dtype, device=like.device)
         u.clamp_(min=torch.finfo(u.dtype).eps / 4)
@@ -186,9 +189,7 @@ class Multilevel(Levels):
         return Rows(state, base, logsigmoid(torch.cat(logits) * state[first:-1]))
 
     def of_rows(self, state: Tensor) -> Rows:
-        wrong = state[:-1].detach().abs() != 1
-        if bool(wrong.any()):
-            raise ValueError(f"spins must be -1 or +1, got {state[:-1].detach()[wrong][0].item()}")
+        check_spins(state[:-1])
         base = state.new_zeros(state.shape[1]) if self.base is None else self._base_log_q(state)
         return Rows(state, base, logsigmoid(torch.cat(self.evaluated(state)) * state[self.first_row : -1]))
 

@@ -205,6 +205,15 @@ def sums_of_three(offsets: Sequence[tuple[int, int]]) -> Tensor:
     return sums
 
 
+def check_spins(x: Tensor, *, unknown: bool = False) -> None:
+    """ValueError where something is not ±1, nor NaN if spins may be unknown."""
+    wrong = x.detach().abs() != 1
+    if unknown:
+        wrong &= ~x.isnan()
+    if bool(wrong.any()):
+        raise ValueError(f"spins must be -1 or +1{', or NaN to be drawn' * unknown}, got {x[wrong][0].item()}")
+
+
 ODD_NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 

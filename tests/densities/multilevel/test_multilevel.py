@@ -89,6 +89,38 @@ def test_a_coarse_configuration_is_completed():
     torch.testing.assert_close(last.log_q, q.log_prob(last.x).detach(), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("kind", ["coloured", "heat_bath"])
+def test_an_unknown_coarse_site_is_drawn_given_the_known_ones(kind):
+    q = shaken(Multilevel((8, 4), kind))
+    with torch.no_grad():
+        every = configurations((2, 2), 0, 16)
+        p = q.base.log_prob(every).exp()
+    z = torch.full((4000, 8, 4), torch.nan)
+    *_, last = q.stages(z=z, generator=generator())
+    torch.testing.assert_close(last.log_q, q.log_prob(last.x).detach(), atol=1e-4, rtol=0)
+    sites = q.order[:4]
+    z.flatten(1)[:, sites[1:]] = torch.tensor([1.0, -1.0, 1.0])
+    *_, given = q.stages(z=z, generator=generator(1))
+    for x, allowed in ((last.x, p > 0), (given.x, (every.flatten(1)[:, 1:] == torch.tensor([1.0, -1.0, 1.0])).all(1))):
+        coarse = x.flatten(1)[:, sites]
+        found = (coarse[:, None] == every.flatten(1)).all(2).double().mean(0)
+        expected = p * allowed / (p * allowed).sum()
+        assert (found - expected).abs().max() < 4 * 0.5 / 4000**0.5
+        assert not found[~allowed].any()
+
+
+def test_an_outer_base_completes_the_coarsest_lattice_as_a_whole():
+    q = Multilevel((8, 4), coarsest=4, base=fl.MADE((4, 4)))
+    *_, last = q.stages(z=torch.full((3, 8, 4), torch.nan), generator=generator())
+    torch.testing.assert_close(last.log_q, q.log_prob(last.x).detach(), atol=1e-5, rtol=0)
+    some = last.x.clone()
+    some[1, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="MADE draws the 4 x 4 lattice as a whole"):
+        list(q.stages(z=some))
+    with pytest.raises(ValueError, match=r"-1 or \+1, or NaN to be drawn, got 0.5"):
+        list(q.stages(z=torch.full((3, 8, 4), 0.5)))
+
+
 def moved(x, steps):
     """Configurations moved by an even number of fine lattice spacings in both directions."""
     return x.roll((2 * steps, steps), (1, 2))

@@ -106,6 +106,15 @@ def test_levels_reassemble_the_configuration(density):
     torch.testing.assert_close(last.log_q, density.log_prob(last.x).detach(), atol=1e-9, rtol=0)
 
 
+def test_an_outer_base_draws_the_coarsest_lattice_where_it_is_unknown():
+    q = shaken(MultilevelFields((8, 4), base=fl.Normal((2, 2))), 0.1)
+    z, _ = q.sample(4, generator=generator())
+    z[1:3] = torch.nan
+    *_, last = q.stages(z=z, generator=generator(1))
+    assert torch.equal(last.x[[0, 3]], z[[0, 3]]) and bool(last.x.isfinite().all())
+    torch.testing.assert_close(last.log_q, q.log_prob(last.x).detach(), atol=1e-4, rtol=0)
+
+
 def test_single_precision_loses_little():
     q = shaken(MultilevelFields((8, 4)), 0.1)
     x, log_q = q.sample(500, generator=generator())
