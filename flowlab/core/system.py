@@ -80,12 +80,16 @@ class System(nn.Module, ABC):
             if name == "T" and number <= 0:
                 raise ValueError(f"T must be positive, got {number}")
 
-    def check_configurations(self, x: Tensor) -> None:
-        """Raise ValueError where x is not a batch of configurations of this system."""
+    def check_batch(self, x: Tensor) -> None:
+        """Raise ValueError where the shape of x is not (n, *shape)."""
         if x.ndim != len(self.shape) + 1 or tuple(x.shape[1:]) != tuple(self.shape):
             raise ValueError(
                 f"configurations must have shape (n, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}"
             )
+
+    def check_configurations(self, x: Tensor) -> None:
+        """Raise ValueError where x is not a batch of configurations of this system."""
+        self.check_batch(x)
         if self.domain == "spin" and not bool((x.detach().abs() == 1).all()):
             bad = x.detach()[x.detach().abs() != 1].flatten()[0].item()
             raise ValueError(f"spins must be -1 or +1, got {bad}")

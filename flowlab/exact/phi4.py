@@ -258,8 +258,8 @@ def _log_trace(
 ) -> tuple[float, float, _Spectrum]:
     """ln Tr T^length, a bound of what the eigenvalues that were left out add to it, and the spectrum.
 
-    ``before`` and ``left_out`` are those of fewer nodes. The ``last`` keeps no states. Where nodes are so far apart that
-    all of T is too small for a number, ln Tr is minus infinity.
+    ``before`` and ``left_out`` are those of fewer nodes. The ``last`` keeps no states. Where nodes are so far apart
+    that all of T is too small for a number, ln Tr is minus infinity.
     """
     found = _Spectrum(slices.polynomials, [], [], np.empty(0))
     rest = np.empty(0) if before is None else before.rest

@@ -95,6 +95,7 @@ class ContinuousSpinGlass(Representation):
 
     def log_weight(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (n,): -β H_β(x) = Σ_i ln 2cosh(β u_i) - ½ β x·J̃x."""
+        self.check_batch(x)
         x = x.flatten(1)
         coupled = x @ self.shifted_couplings.to(x.dtype)
         beta = 1 / self.couplings["T"].to(x.dtype)

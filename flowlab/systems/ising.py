@@ -61,6 +61,7 @@ class Ising(NearestNeighbour):
 
     def energy(self, x: Tensor) -> Tensor:
         """(n, *shape) spins -> (n,) energies E in units of J."""
+        self.check_batch(x)
         J, h = self.couplings["J"], self.couplings["h"]
         bonds = (x * (x.roll(1, -1) + x.roll(1, -2))).sum((-1, -2))
         energy = -J.to(x.dtype) * bonds

@@ -9,6 +9,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+DIMS = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
+"""Names of the sides, by how many there are."""
+
+
+def check_sides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """``shape`` as one, two or three sides of at least 2, else ValueError.
+
+    >>> check_sides([4, 6, 2])
+    (4, 6, 2)
+    """
+    try:
+        sides = tuple(shape)
+    except TypeError:  # one number
+        sides = ()
+    if not 1 <= len(sides) <= 3 or any(int(side) != side or side < 2 for side in sides):
+        raise ValueError(f"shape must be one, two or three sides of at least 2, got {shape}")
+    return tuple(int(side) for side in sides)
+
 
 def check_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     """``shape`` as two sides of at least 2, else ValueError.

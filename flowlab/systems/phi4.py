@@ -10,10 +10,9 @@ from torch import Tensor
 
 from flowlab.core.system import as_coupling
 from flowlab.systems.decimated import NearestNeighbour
+from flowlab.systems.lattice import DIMS, check_sides
 from flowlab.systems.momentum import structure_factor_1
 from flowlab.systems.site_table import site_table
-
-DIMS = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
 
 
 class Phi4(NearestNeighbour):
@@ -40,11 +39,8 @@ class Phi4(NearestNeighbour):
 
     def __init__(self, shape: tuple[int, ...], kappa: float | Tensor, lam: float | Tensor) -> None:
         super().__init__()
-        sides = tuple(shape)
-        if not 1 <= len(sides) <= 3 or any(int(side) != side or side < 2 for side in sides):
-            raise ValueError(f"shape must be one, two or three sides of at least 2, got {shape}")
-        self.shape = tuple(int(side) for side in sides)
-        self.dims = DIMS[len(sides)]
+        self.shape = check_sides(shape)
+        self.dims = DIMS[len(self.shape)]
         self.domain = "real"
         self.form = "kappa"
         self.couplings = {"kappa": as_coupling(kappa), "lam": as_coupling(lam)}
@@ -77,7 +73,7 @@ class Phi4(NearestNeighbour):
         """
         if g0 < 0 or (g0 == 0 and m0_squared <= 0):
             raise ValueError(f"g0 must be positive, or zero with a positive m0², got g0 = {g0} and m0² = {m0_squared}")
-        quartic, half = g0 / 24, len(tuple(shape)) + m0_squared / 2
+        quartic, half = g0 / 24, len(check_sides(shape)) + m0_squared / 2
         # 2 quartic β² + half β - 1 = 0, the root that is positive for every sign of half
         beta = 2 / (half + math.sqrt(half**2 + 8 * quartic))
         return cls.from_beta(shape, beta, quartic * beta**2)
@@ -120,6 +116,7 @@ class Phi4(NearestNeighbour):
 
     def action(self, x: Tensor) -> Tensor:
         """(n, *shape) fields -> (n,) actions S."""
+        self.check_batch(x)
         sides = range(1, x.ndim)
         neighbours = sum(x.roll(1, side) for side in sides)
         kappa = self.couplings["kappa"].to(x.dtype)
@@ -136,6 +133,7 @@ class Phi4(NearestNeighbour):
         >>> Phi4((2, 2), kappa=0.25, lam=0.5).force(torch.ones(1, 2, 2)).flatten().tolist()
         [0.0, 0.0, 0.0, 0.0]
         """
+        self.check_batch(x)
         kappa, lam = (self.couplings[name].to(x.dtype) for name in ("kappa", "lam"))
         neighbours = sum(x.roll(step, side) for side in range(1, x.ndim) for step in (1, -1))
         return 2 * kappa * neighbours - x * (2 - 4 * lam + 4 * lam * x.square())

@@ -67,6 +67,7 @@ class Potts(System):
 
     def energy(self, x: Tensor) -> Tensor:
         """(n, *shape) states -> (n,) energies E in units of J."""
+        self.check_batch(x)
         if x.requires_grad and torch.is_grad_enabled():
             e = one_hot(x, self.q)
             bonds = (e * (e.roll(1, -2) + e.roll(1, -3))).sum((-1, -2, -3))

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from flowlab.core import System
 from flowlab.core.system import as_coupling
+from flowlab.systems.lattice import DIMS, check_sides
 
-LATTICE_DIMS = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
 GATHER_BELOW = 1 / 16  # largest degree / N up to which gathering neighbours is cheaper than a matrix product
 
 
@@ -107,10 +107,7 @@ class SpinGlass(System):
         >>> glass.title, glass.dims, int((glass.J != 0).sum(1)[0])
         ('Edwards-Anderson 4 × 6, ±1 couplings, instance 2, T = 1', ('y', 'x'), 4)
         """
-        sides = tuple(shape)
-        if not 1 <= len(sides) <= 3 or any(int(side) != side or side < 2 for side in sides):
-            raise ValueError(f"shape must be one, two or three sides of at least 2, got {shape}")
-        sides = tuple(int(side) for side in sides)
+        sides = check_sides(shape)
         rng, size = _instance(seed), (len(sides), *sides)
         if kind not in ("gaussian", "pm1"):
             raise ValueError(f"kind must be 'gaussian' or 'pm1', got {kind!r}")
@@ -180,6 +177,7 @@ class SpinGlass(System):
 
     def energy(self, x: Tensor) -> Tensor:
         """(n, *shape) spins -> (n,) energies E in the units of J."""
+        self.check_batch(x)
         x = x.flatten(1)
         return -(x * (0.5 * self.coupled(x) + self.h.to(x.dtype))).sum(-1)
 
@@ -210,9 +208,9 @@ def _lattice(shape: tuple[int, ...] | None, n: int) -> tuple[tuple[int, ...], tu
     if shape is None:
         return (n,), ("site",)
     sides = tuple(int(side) for side in shape)
-    if len(sides) not in LATTICE_DIMS or min(sides) < 1 or math.prod(sides) != n:
+    if len(sides) not in DIMS or min(sides) < 1 or math.prod(sides) != n:
         raise ValueError(f"shape must be up to three sides with {n} sites, as many as J has, got {tuple(shape)}")
-    return sides, LATTICE_DIMS[len(sides)]
+    return sides, DIMS[len(sides)]
 
 
 def _fields(h: Any, shape: tuple[int, ...]) -> Tensor:

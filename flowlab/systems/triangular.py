@@ -71,6 +71,7 @@ class TriangularIsing(System):
 
     def energy(self, x: Tensor) -> Tensor:
         """(n, *shape) spins -> (n,) energies E in units of |J|."""
+        self.check_batch(x)
         right = x.roll(1, -1)
         bonds = (x * (right + x.roll(1, -2) + right.roll(1, -2))).sum((-1, -2))
         return -self.couplings["J"].to(x.dtype) * bonds
