@@ -54,7 +54,7 @@ class Decimated(Representation):
     site (y, 2k + y mod 2), and likewise in one and three dimensions.
 
     Args:
-        parent: the system, e.g. Ising or Phi4, all of its sides even.
+        parent: the system, Ising, Phi4 or FreeField, all of its sides even.
 
     Raises:
         TypeError: for a system that has other couplings than those to nearest neighbours.
@@ -83,7 +83,7 @@ class Decimated(Representation):
         if not isinstance(parent, NearestNeighbour):
             raise TypeError(
                 "decimation needs couplings between nearest neighbours on a lattice of even and odd sites "
-                f"(Ising, Phi4), got {type(parent).__name__}"
+                f"(Ising, Phi4, FreeField), got {type(parent).__name__}"
             )
         self.shape = _halved(parent.shape)
         self.parent, self.dims, self.domain = parent, parent.dims, parent.domain
@@ -112,6 +112,7 @@ class Decimated(Representation):
 
     def log_weight(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (n,): Σ_odd ln z(t) - Σ_even V(x) - constant."""
+        self.check_batch(x)
         fields = self.parent.bond.to(x.dtype) * self.neighbour_sum(x)
         sites = self.parent.log_z_site(fields) - self.parent.on_site(x)
         return sites.flatten(1).sum(1) - self.parent.constant
@@ -131,8 +132,9 @@ class Decimated(Representation):
         log_weight it makes the parent's.
 
         Raises:
-            ValueError: for fields that are not finite.
+            ValueError: for fields that are not finite, or of another shape.
         """
+        self.check_batch(x)
         fields = self.parent.bond * self.neighbour_sum(x.double())
         odd = self.parent.draw_site(fields.detach(), generator=generator).to(x.dtype)
         held = odd.double()
@@ -147,6 +149,7 @@ class Decimated(Representation):
 
     def reduce(self, s: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Parent configurations (n, *parent.shape) -> their even sites (n, *shape)."""
+        self.parent.check_batch(s)
         return s.flatten(1).index_select(1, self._even).reshape(len(s), *self.shape)
 
 

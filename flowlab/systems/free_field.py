@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from flowlab.core import System
 from flowlab.core.system import as_coupling
+from flowlab.systems.decimated import NearestNeighbour
+from flowlab.systems.lattice import DIMS, check_sides
 from flowlab.systems.momentum import lattice_momentum_squared, structure_factor_1
-from flowlab.systems.phi4 import DIMS
 
 
-class FreeField(System):
+class FreeField(NearestNeighbour):
     """S(φ) = Σ_x [½ Σ_μ (φ_{x+μ} - φ_x)² + ½ m² φ_x²], ln weight = -S: independent modes, G̃(q) = 1 / (m² + q̂²).
 
     q̂² = Σ_μ 4 sin²(q_μ / 2). The sum over μ runs over the positive directions; on a side of length 2 each pair of
@@ -33,11 +35,8 @@ class FreeField(System):
 
     def __init__(self, shape: tuple[int, ...], mass: float | Tensor) -> None:
         super().__init__()
-        sides = tuple(shape)
-        if not 1 <= len(sides) <= 3 or any(int(side) != side or side < 2 for side in sides):
-            raise ValueError(f"shape must be one, two or three sides of at least 2, got {shape}")
-        self.shape = tuple(int(side) for side in sides)
-        self.dims = DIMS[len(sides)]
+        self.shape = check_sides(shape)
+        self.dims = DIMS[len(self.shape)]
         self.domain = "real"
         self.couplings = {"mass": as_coupling(mass)}
         self.check_couplings()
@@ -58,6 +57,7 @@ class FreeField(System):
 
     def action(self, x: Tensor) -> Tensor:
         """(n, *shape) fields -> (n,) actions S."""
+        self.check_batch(x)
         mass = self.couplings["mass"].to(x.dtype)
         steps = [(x.roll(-1, side) - x).square() for side in range(1, x.ndim)]
         return 0.5 * (torch.stack(steps).sum(0) + mass.square() * x.square()).flatten(1).sum(1)
@@ -65,6 +65,30 @@ class FreeField(System):
     def log_weight(self, x: Tensor) -> Tensor:
         """(n, *shape) fields -> (n,): -S."""
         return -self.action(x)
+
+    @property
+    def bond(self) -> Tensor:
+        """1: S is also -Σ_<xy> φ_x φ_y + Σ_x (d + m²/2) φ_x²."""
+        return torch.ones_like(self.couplings["mass"])
+
+    def on_site(self, x: Tensor) -> Tensor:
+        """V(φ) = (d + m²/2) φ² at every site, the shape of x."""
+        return self._curvature.to(x.dtype) * x.square()
+
+    def log_z_site(self, t: Tensor) -> Tensor:
+        """ln ∫ exp(tφ - V(φ)) dφ, the shape of t."""
+        a = self._curvature.to(t.dtype)
+        return t.square() / (4 * a) + 0.5 * (math.pi / a).log()
+
+    def draw_site(self, t: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """A draw from exp(tφ - V(φ)) for each field t, the shape of t."""
+        a = self._curvature.to(t.dtype)
+        noise = torch.randn(t.shape, generator=generator, dtype=t.dtype, device=t.device)
+        return t / (2 * a) + noise * (2 * a).rsqrt()
+
+    @property
+    def _curvature(self) -> Tensor:
+        return len(self.shape) + 0.5 * self.couplings["mass"].square()
 
     def observables(self, x: Tensor) -> dict[str, Tensor]:
         """``action_per_site`` S/N, ``magnetization`` Σφ/N, ``phi_squared`` Σφ²/N, ``structure_factor_1``; each (n,)."""

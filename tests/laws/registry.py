@@ -241,6 +241,7 @@ SYSTEMS: dict[str, Callable[[], fl.System]] = {
     "phi4 in the form of beta": lambda: fl.Phi4.from_beta((2, 2, 4), 0.4, 0.5),
     "decimated phi4": lambda: fl.Phi4(SHAPE, 0.2, 0.5).decimate(),
     "free field": lambda: fl.FreeField(SHAPE, 0.7),
+    "decimated free field": lambda: fl.FreeField(SHAPE, 0.7).decimate(),
     "edwards-anderson": lambda: fl.SpinGlass.edwards_anderson((8, 8), T=1.1, seed=1),
     "edwards-anderson in 3d": lambda: fl.SpinGlass.edwards_anderson((2, 3, 2), T=1.1, seed=1, kind="pm1"),
 }

@@ -29,6 +29,13 @@ def test_one_number_a_configuration_whatever_the_batch(system):
     assert all(value.shape == (20,) for value in system.observables(x).values())
 
 
+def test_configurations_of_another_lattice_are_refused(system):
+    x = spins(system)
+    for wrong in (x[0], torch.cat([x, x], -1)):
+        with pytest.raises(ValueError, match=r"configurations must have shape \(n, "):
+            system.log_weight(wrong)
+
+
 def test_flip_symmetric_means_it(system):
     if system.domain == "potts":
         assert not system.flip_symmetric  # states have no sign

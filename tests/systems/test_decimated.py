@@ -14,6 +14,7 @@ from torch import Tensor
 from flowlab.core import System, named_generator
 from flowlab.exact import configurations, log_z
 from flowlab.systems.decimated import Decimated, NearestNeighbour, even_sites, odd_neighbours, odd_sites
+from flowlab.systems.free_field import FreeField
 from flowlab.systems.ising import Ising
 from flowlab.systems.lattice import checkerboard
 from flowlab.systems.phi4 import Phi4
@@ -32,7 +33,9 @@ SYSTEMS: dict[str, NearestNeighbour] = {
     "phi4 with two wells": Phi4((4, 4), 0.2, 20.0),
     "phi4 with negative hopping": Phi4((4, 2), -0.3, 1.2),
     "phi4 in 3d": Phi4((4, 2, 6), 0.15, 1.0),
-    "free field": Phi4((4, 4), 0.2, 0.0),
+    "phi4 without its quartic term": Phi4((4, 4), 0.2, 0.0),
+    "free field": FreeField((4, 2), 0.7),
+    "free field in 3d": FreeField((2, 4, 2), 1.3),
 }
 # every kind of well: Gaussian, nearly so, flat at the bottom, two wells, two spins
 LAMS = [0.0, 1e-6, 0.02, 0.45, 0.5, 0.55, 1.0, 3.0, 50.0, 1e4]
