@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from flowlab.core import System
 from flowlab.mcmc.hmc import HMC, HMCState
 from flowlab.mcmc.langevin import Langevin, LangevinState
+from flowlab.mcmc.tensor_chain import seeded
 
-WARM_UP = 100
-"""Trajectories from Gaussian fields to equilibrium, the first two thirds of which tune the step size."""
+WARM_UP, LONGEST = 100, 6400
+"""Trajectories from the start to equilibrium: at least (two thirds of these tune the step size), and at most."""
+FEWEST = 32
+"""Chains that are thermalised together, at least, so that a memory of their start can be seen."""
+AGREEMENT = 3.0
+"""Standard errors by which chains may differ that started otherwise."""
 
 
-class CoarseHMC(nn.Module):
+class ThermalisationWarning(UserWarning):
+    """Chains still remember how they started."""
+
+
+class ChainFields(nn.Module):
+    """Fields of chains, which live on the CPU in double precision wherever a density goes."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        return self
+
+
+class CoarseHMC(ChainFields):
     """Fields from n Hybrid Monte Carlo chains that go on from draw to draw, at the couplings of each draw.
 
     The fields of one draw come from different chains and are independent; those of successive draws are
     ``trajectories`` apart where the draw is one for training (gradients enabled), ``apart`` else. The sampler of
     ``chains`` fields has its chains in ``state_dict``, so that a run goes on where it was; for another number of
-    fields other chains are thermalised and kept for the next call of that size.
+    fields other chains are thermalised and kept for the next call of that size. How long that takes the chains say
+    themselves, see :func:`thermalised`.
 
     Args:
         system: gives the lattice; the couplings are those of the system in each call.
@@ -56,21 +77,21 @@ class CoarseHMC(nn.Module):
         self._others: dict[int, HMCState] = {}
 
     def forward(self, system: System, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n fields (n, *shape) in double precision."""
-        between = self.trajectories if torch.is_grad_enabled() else self.apart
+        """n fields (n, *shape) in double precision, on the CPU.
+
+        Warns:
+            ThermalisationWarning: where the chains still remember their start when they should not.
+        """
         couplings = {name: value.detach() for name, value in system.couplings.items()}
-        chain = HMC(system.at(**couplings), steps=self.steps, tuning=2 * WARM_UP // 3)
-        seed = chain.init(1, generator=generator).rng
-        if n == len(self.fields):
-            state = HMCState(self.fields.double(), self.step_size.double(), self.done[0], seed)
-            between += 0 if self.done[0] else WARM_UP
+        chain = HMC(system.at(**couplings).to("cpu"), steps=self.steps, tuning=2 * WARM_UP // 3)
+        rng = seeded(generator)
+        if n == len(self.fields) and self.done[0]:
+            state = HMCState(self.fields, self.step_size, self.done[0], rng.get_state())
+        elif n in self._others:
+            state = self._others[n]._replace(rng=rng.get_state())
         else:
-            between += 0 if n in self._others else WARM_UP
-            state = self._others.get(n, HMCState(self.fields[:0].double(), self.step_size, self.done[0] * 0, seed))
-            state = state._replace(rng=seed)
-        if not int(state.trajectories):
-            state = chain.init(n, generator=generator)
-        for _ in range(between):
+            state = thermalised(chain, n, rng)
+        for _ in range(self.trajectories if torch.is_grad_enabled() else self.apart):
             state, _ = chain.step(state)
         if n == len(self.fields):
             self.fields, self.step_size = state.configurations, state.step_size
@@ -83,7 +104,7 @@ class CoarseHMC(nn.Module):
         return f"chains={len(self.fields)}, trajectories={self.trajectories}, apart={self.apart}"
 
 
-class CoarseLangevin(nn.Module):
+class CoarseLangevin(ChainFields):
     """Fields from n Langevin chains that carry a gradient in the couplings: for training, not for evaluation.
 
     The chains start at unit Gaussians, take ``thermalise`` steps once, and ``steps`` steps before each draw, through
@@ -122,7 +143,7 @@ class CoarseLangevin(nn.Module):
         self.exact = CoarseHMC(system, chains=1)
 
     def forward(self, system: System, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n fields (n, *shape) in double precision.
+        """n fields (n, *shape) in double precision, on the CPU.
 
         Raises:
             FloatingPointError: where the dynamics runs away, with the mend.
@@ -130,10 +151,10 @@ class CoarseLangevin(nn.Module):
         if not torch.is_grad_enabled():
             fields: Tensor = self.exact(system, n, generator)
             return fields
-        chain = Langevin(system, self.step_size)
+        chain = Langevin(system.at().to("cpu"), self.step_size)
         state = chain.init(n, generator=generator)
         if n == len(self.fields) and self.done[0]:
-            state = LangevinState(self.fields.double(), state.rng)
+            state = LangevinState(self.fields, state.rng)
         else:
             with torch.no_grad():
                 state = chain.thermalise(state, self.thermalise)
@@ -144,3 +165,39 @@ class CoarseLangevin(nn.Module):
 
     def extra_repr(self) -> str:
         return f"chains={len(self.fields)}, step_size={self.step_size}, steps={self.steps}"
+
+
+def thermalised(chain: HMC, n: int, generator: torch.Generator | None = None) -> HMCState:
+    """n chains that have forgotten how they started: every other one around zero, the rest with all fields of one sign.
+
+    They run for 100 trajectories, 200, 400, .. until the action and M² have the same mean over both kinds within three
+    standard errors, from the last half of the time. The chains are independent, so these errors are honest.
+
+    Warns:
+        ThermalisationWarning: where they still differ after 6400 trajectories.
+    """
+    state = chain.init(max(n, FEWEST), generator=generator)
+    state.configurations[::2] += 1
+    for _ in range(WARM_UP // 2):
+        state, _ = chain.step(state)
+    while True:
+        sums, length = torch.zeros(2, len(state.configurations), dtype=torch.float64), int(state.trajectories)
+        for _ in range(length):
+            state, found = chain.step(state)
+            sums += torch.stack([found.energies, state.configurations.flatten(1).sum(1).square()])
+        ordered, rough = sums[:, ::2] / length, sums[:, 1::2] / length
+        errors = (ordered.var(1) / ordered.shape[1] + rough.var(1) / rough.shape[1]).sqrt()
+        apart = (ordered.mean(1) - rough.mean(1)).abs() / errors
+        if bool((apart <= AGREEMENT).all()):
+            break
+        if int(state.trajectories) >= LONGEST:
+            warnings.warn(
+                f"after {int(state.trajectories)} trajectories the chains of {chain.system.title} still remember their "
+                f"start: with all fields of one sign or of both, action and M² differ by {float(apart[0]):.2g} and "
+                f"{float(apart[1]):.2g} standard errors; take a smaller coarse lattice, or couplings farther from the "
+                "transition",
+                ThermalisationWarning,
+                stacklevel=2,
+            )
+            break
+    return state._replace(configurations=state.configurations[:n].clone())

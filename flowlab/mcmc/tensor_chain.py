@@ -71,8 +71,9 @@ class TensorChain(MarkovChain[State, Info]):
 
 
 def seeded(generator: torch.Generator | None) -> torch.Generator:
-    """A generator of a chain's own, seeded by one draw from ``generator``."""
-    return torch.Generator().manual_seed(int(torch.randint(2**63 - 1, (), generator=generator)))
+    """A generator of a chain's own, on the CPU, seeded by one draw from ``generator``, which may live elsewhere."""
+    device = "cpu" if generator is None else generator.device
+    return torch.Generator().manual_seed(int(torch.randint(2**63 - 1, (), generator=generator, device=device)))
 
 
 def opened(rng: Tensor) -> torch.Generator:

@@ -131,7 +131,7 @@ def test_chains_are_handed_on_whole(chains, kept):
     target.warm_start(source)
     assert bool(target.sampler.done[0]) is kept and bool(target.sampler.fields.any()) is kept
     x = target.draw(chains, generator=generator()).x
-    assert 0.4 < float(x.square().mean()) < 0.8 and len(x.unique(dim=0)) == chains
+    assert 0.2 < float(x.square().mean()) < 1 and len(x.unique(dim=0)) == chains
 
 
 def test_steps_vary_and_come_back():
@@ -210,7 +210,7 @@ def test_evaluation_over_a_chain(known):
     """Two by two to four by four: ln Z with the coarse one, within its error, which allows for the chains."""
     coarse, fine = Phi4((2, 2), 0.15, 0.1), Phi4((4, 4), 0.15, 0.1)
     fields = CoarseFields(coarse, CoarseHMC(coarse, chains=8), log_z=exact.log_z(coarse) if known else None)
-    q = Upscaled(fields, (4, 4), ContinuousFlow((4, 4), kernel=3), sigma=0.6)
+    q = Upscaled(fields, (4, 4), ContinuousFlow((4, 4), kernel=3), sigma=0.75)
     found = evaluate(q, fine, 4000, generator(), {})
     assert found.sizes == {} and found.attrs["n"] == 4000 and 0.4 < float(found.tau_int_draws) < 1
     log_z, expected = (
