@@ -51,7 +51,8 @@ class SiteTable:
         self._width = site.width
 
     def log_z(self, t: Tensor, lam: Tensor | None = None) -> Tensor:
-        """ln ∫ exp(tφ - (1 - 2λ) φ² - λ φ⁴) dφ, the shape of t; twice differentiable in t, once in ``lam`` if given.
+        """ln ∫ exp(tφ - (1 - 2λ) φ² - λ φ⁴) dφ, the shape of t; twice differentiable in t, once in ``lam`` if given, and in
+        both, in either order.
 
         ``lam`` is the table's λ as a tensor that takes a gradient.
         """
@@ -160,8 +161,25 @@ class _Interpolated(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             in_t = grad * _Interpolated.apply(t, lam, ctx.table, ctx.order + 1)  # type: ignore[no-untyped-call]
         if ctx.needs_input_grad[1]:
-            in_lam = (grad.double() * ctx.table.derivative(t.double(), ctx.order, in_lam=True)).sum().to(lam)
+            slope = _SlopeInLam.apply(t.double(), lam, ctx.table, ctx.order)  # type: ignore[no-untyped-call]
+            in_lam = (grad.double() * slope).sum().to(lam)
         return in_t, in_lam, None, None
+
+
+class _SlopeInLam(torch.autograd.Function):
+    """A derivative of ∂ ln z / ∂λ in t. There is none more in λ: its gradient there is NaN."""
+
+    @staticmethod
+    def forward(ctx: Any, t: Tensor, lam: Tensor, table: SiteTable, order: int) -> Tensor:
+        ctx.save_for_backward(t, lam)
+        ctx.table, ctx.order = table, order
+        return table.derivative(t, order, in_lam=True)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        t, lam = ctx.saved_tensors
+        in_t = grad * _SlopeInLam.apply(t, lam, ctx.table, ctx.order + 1)  # type: ignore[no-untyped-call]
+        return in_t, torch.full_like(lam, torch.nan), None, None
 
 
 class _CutGaussian(NamedTuple):

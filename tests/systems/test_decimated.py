@@ -138,6 +138,18 @@ def test_value_mean_and_variance_are_one_function(lam: float) -> None:
     assert torch.autograd.gradcheck(lambda lam: site_table(float(lam.detach())).log_z(small, lam), (coupling,))
 
 
+def test_gradients_in_lam_and_then_in_the_field_are_those_of_finite_differences() -> None:
+    lam = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+
+    def slope(t: Tensor) -> Tensor:
+        squared = site_table(0.5).log_z(t, lam).square().sum()
+        return torch.autograd.grad(squared, lam, create_graph=True)[0]
+
+    t = torch.tensor([0.7, -2.0], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(slope, (t,), atol=1e-6, rtol=1e-5)
+    assert torch.autograd.grad(slope(t), lam)[0].isnan()  # there is none; zero would be wrong
+
+
 @pytest.mark.parametrize("lam", LAMS)
 def test_single_precision_and_far_fields(lam: float) -> None:
     t = torch.cat((torch.linspace(-30, 30, 2001), torch.tensor([1e4, -1e4, 1e6]))).requires_grad_()
