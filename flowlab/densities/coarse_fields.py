@@ -83,6 +83,7 @@ class CoarseFields(Density):
         x = self.sampler(system, n, generator)
         if tuple(x.shape) != (n, *self.shape):
             raise ValueError(f"the sampler must return fields of shape {(n, *self.shape)}, got {tuple(x.shape)}")
+        x = x.to(next(iter(system.couplings.values())).device)  # chains live on the CPU
         log_weight = system.log_weight(x)
         if x.requires_grad or not log_weight.requires_grad:
             return Draw(x, log_weight, torch.zeros_like(log_weight))

@@ -137,7 +137,7 @@ class Upscaled(Density):
             coarse, log_q, score = self.coarse.draw(n, generator=generator)
             root, of_coarse = coarse, slope_of(self.coarse, coarse) if slope else None
         noise, log_p, _ = self.noise.draw(n, generator=generator)
-        z = upsampled(coarse, self.block).to(noise.dtype) + noise
+        z = upsampled(coarse, self.block).to(noise) + noise
         if of_coarse is None:
             x, log_det = self.flow(z, generator=generator)
             found = None
@@ -197,7 +197,7 @@ class Upscaled(Density):
             if state is below[-1]:
                 state = LayerState(f"coarse {sides}", "level", 0.0, field, log_q)
             yield state._replace(x=field, log_q=log_q)
-        field, log_q = (upsampled(below[-1].x, self.block) + noise).to(noise.dtype), below[-1].log_q + log_p
+        field, log_q = (upsampled(below[-1].x, self.block) + noise).to(noise), below[-1].log_q + log_p
         yield LayerState(f"noise {fine}", "level", 0.0, field, log_q)
         over_time = isinstance(self.flow, ContinuousFlow)
         for layer in self.flow.pieces() if isinstance(self.flow, ContinuousFlow) else Composed([self.flow]):
@@ -214,7 +214,7 @@ class Upscaled(Density):
             if isinstance(level.flow, ContinuousFlow):
                 with torch.no_grad():
                     parts = level.draw_parts(n, generator=generator)
-                z = upsampled(parts.coarse, level.block).to(parts.noise.dtype) + parts.noise
+                z = upsampled(parts.coarse, level.block).to(parts.noise) + parts.noise
                 found = level.flow.integration_error(z, factor=factor)
                 total = {name: math.hypot(total.get(name, 0.0), error) for name, error in found.items()}
         return total

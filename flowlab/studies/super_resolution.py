@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
+import torch
+
 from flowlab.core import named_generator
 from flowlab.densities import CoarseFields, Normal, Pushforward, Upscaled
 from flowlab.densities.coarse_chain import CoarseHMC, CoarseLangevin
@@ -69,7 +71,7 @@ def ir_matching(
         check_every: steps between two checks of the integration, see
             :class:`flowlab.training.continuous.ContinuousTraining`.
         patience: steps without a better ESS after which the last level ends; 0 for none.
-        threads: of torch. device: "auto", "cpu", "cuda" or "mps".
+        threads: of torch. device: "auto", "cpu" or "cuda"; coarse chains run on the CPU wherever that is.
     """
     names = _names(learn)
     sides = _sides(coarse, L)
@@ -96,7 +98,7 @@ def ir_matching(
             check_every=check_every,
             seed=seed,
             threads=threads,
-            device=resolve_device(device),
+            device=_device(device),
             **more,
         )
 
@@ -169,7 +171,7 @@ def uv_matching(
             check_every=check_every,
             seed=seed,
             threads=threads,
-            device=resolve_device(device),
+            device=_device(device),
             **more,
         )  # fmt: skip
 
@@ -222,7 +224,7 @@ def cnf(
         patience=patience,
         seed=seed,
         threads=threads,
-        device=resolve_device(device),
+        device=_device(device),
     )
 
 
@@ -249,6 +251,14 @@ def _sides(coarse: int, L: int) -> list[int]:
     if levels < 1 or coarse * 2**levels != L:
         raise ValueError(f"L must be 2, 4, 8, ... times the coarse side, got L = {L} and coarse = {coarse}")
     return [coarse * 2 ** (k + 1) for k in range(levels)]
+
+
+def _device(name: str) -> torch.device:
+    """Where to compute; never on MPS, which has no double precision, in which ln|det| is integrated."""
+    if name == "mps":
+        raise ValueError("device must be auto, cpu or cuda: continuous flows need double precision, which mps has not")
+    found = resolve_device(name)
+    return torch.device("cpu") if found.type == "mps" else found
 
 
 def _names(learn: str) -> list[str]:

@@ -61,8 +61,8 @@ class ContinuousTraining(Grown):
             return record
         error = math.nan
         if (done + 1) % self.check_every == 0 or done + 1 == self.own_steps:
-            density, generator = copy.deepcopy(self.density), named_generator(self.seed, "integration", self.step)
-            error = integration_error(density, self.batch, generator).get("log_det", 0.0)
+            generator = named_generator(self.seed, "integration", self.step, device=self.device)
+            error = integration_error(copy.deepcopy(self.density), self.batch, generator).get("log_det", 0.0)
             if error < self.largest_error:
                 self._good = copy.deepcopy(super().state_dict())
             else:

@@ -140,7 +140,7 @@ def ess_against(system: System, x: Tensor, log_q: Tensor, name: str, values: Ten
         present, x = float(system.couplings[name]), x.double()
         here = system.log_weight(x)
         slope = (system.at(**{name: present + STEP}).log_weight(x) - here) / STEP
-        log_w = here - log_q + (values.double()[:, None] - present) * slope
+        log_w = here - log_q + (values.to(here)[:, None] - present) * slope
         log_w = log_w - log_w.amax(1, keepdim=True)
         w = log_w.exp()
         return w.mean(1).square() / w.square().mean(1)
