@@ -11,14 +11,23 @@ import xarray as xr
 
 from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
+from flowlab.densities.multilevel.levels import Levels
 from flowlab.estimators.power_law import power_law
 from flowlab.estimators.weights import Estimate
 from flowlab.flows import XorCoupling
-from flowlab.systems import Ising
+from flowlab.systems import Decimated, Ising
 from flowlab.training import instruments, readings
 from flowlab.training.columns import Columns, Coords, described, pair
 from flowlab.training.latent_information import of_latents
-from flowlab.training.layered import Layered, flow_layers, layered, on_a_lattice, place_in_order, tensor_like
+from flowlab.training.layered import (
+    Layered,
+    flow_layers,
+    layered,
+    on_a_lattice,
+    place_in_order,
+    restored_samples,
+    tensor_like,
+)
 
 Part = Literal[
     "entropy", "information", "walls", "work", "overlap", "self_similarity", "response", "defects", "duality"
@@ -44,6 +53,7 @@ def diagnose(
     """Every instrument that fits a density, or the parts asked for, from n samples.
 
     Without a flow the latents are the samples, and what needs layers is left out; asked for by name it is refused.
+    Of a multilevel density they are the whole lattice, coarse sites first, those that are summed over last.
 
     Args:
         density: what is looked at.
@@ -59,7 +69,7 @@ def diagnose(
 
     Raises:
         ValueError: for an unknown part, or too few samples.
-        TypeError: where a part was asked for that the density or the system does not have.
+        TypeError: where a part was asked for that the density or the system does not have, or where it has none.
     """
     wanted = _wanted(density, target, parts)
     if n < FEWEST and wanted != ["entropy"]:
@@ -72,7 +82,11 @@ def diagnose(
         order = place_in_order(density)
         coords |= {"site": np.arange(len(order)), "place": ("site", order)}
     if set(wanted) - {"entropy"}:
-        run = layered(density, target, n, _generator(density, seed, "samples"))
+        samples = _generator(density, seed, "samples")
+        if isinstance(target, Decimated):
+            run = restored_samples(density, target, n, samples)
+        else:
+            run = layered(density, target, n, samples)
         coords |= {"layer": np.arange(len(run.spins)), "layer_name": ("layer", run.names)}
         coords |= {"layer_kind": ("layer", run.kinds), "time": ("layer", run.times)}
         for part in wanted:
@@ -113,7 +127,7 @@ def _wanted(density: Density, target: System, parts: Sequence[Part] | None) -> l
     if parts is None:
         some = [part for part in PARTS if refusals[part] is None]
         if not some:
-            raise TypeError(str(refusals["entropy"]))
+            raise TypeError(f"nothing of a diagnosis fits: {'; '.join(map(str, refusals.values()))}")
         return some
     unknown = [part for part in parts if part not in PARTS]
     if unknown or not parts:
@@ -130,6 +144,10 @@ def refusal(part: Part, density: Density, target: System) -> str | None:
         if readings.has_conditionals(density):
             return None
         return f"conditional entropies need an autoregressive base, got {type(density).__name__}"
+    if isinstance(target, Decimated) and part in ("information", "walls"):
+        if not isinstance(density, Levels):
+            return f"{part} of a decimated lattice needs a multilevel density, got {type(density).__name__}"
+        target = target.parent
     if not on_a_lattice(target):
         return f"{part} needs spins on a lattice in the plane, got {type(target).__name__}"
     layers = flow_layers(density)

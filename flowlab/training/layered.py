@@ -13,7 +13,9 @@ from torch import Tensor
 from flowlab.core import Density, Flow, LayerState, Representation, System
 from flowlab.densities import Pushforward, Z2Symmetrized
 from flowlab.densities.autoregressive import Autoregressive
+from flowlab.densities.multilevel.levels import Levels
 from flowlab.flows import Composed
+from flowlab.systems.decimated import Decimated, even_sites, odd_sites
 from flowlab.training.arrays import to_array
 from flowlab.training.physical import like
 
@@ -95,13 +97,19 @@ def flow_layers(density: Density) -> list[Flow]:
 
 
 def place_in_order(density: Density) -> np.ndarray:
-    """(N,) raster site numbers in the order in which the base draws its latents; raster where it has none."""
+    """(N,) raster site numbers in the order in which the base draws its latents; raster where it has none.
+
+    Of a multilevel density those of the whole lattice: the sites that it draws, then those that are summed over.
+    """
     found = pushforward(density)
     base = density if found is None else found.base
     while isinstance(base, Z2Symmetrized | Pushforward):
         base = base.density if isinstance(base, Z2Symmetrized) else base.base
     if isinstance(base, Autoregressive):
         return base.sites.cpu().numpy()
+    if isinstance(base, Levels):
+        whole = (base.shape[0], base.shape[0])
+        return np.concatenate([even_sites(whole)[base.order.cpu()], odd_sites(whole)])
     return np.arange(int(np.prod(density.shape)))
 
 
@@ -146,6 +154,22 @@ def layered(density: Density, target: System, n: int, generator: torch.Generator
         [state.kind for state in states],
         [state.time for state in states],
     )
+
+
+def restored_samples(density: Density, target: Decimated, n: int, generator: torch.Generator) -> Layered:
+    """n fresh samples of a density of a decimated lattice, the sites that are summed over drawn; no layers before."""
+    spins, log_weight, log_q = [], [], []
+    with torch.no_grad():
+        for size in [AT_ONCE] * (n // AT_ONCE) + ([n % AT_ONCE] if n % AT_ONCE else []):
+            x, of_x = density.sample(size, generator=generator)
+            s, of_others = target.restore(x, generator=generator)
+            spins.append(s.cpu().numpy().astype(np.int8))
+            log_weight.append(to_array(target.parent.log_weight(s)))
+            log_q.append(to_array(of_x + of_others))
+    samples = np.concatenate(spins)[None]
+    weights, of_samples = np.concatenate(log_weight)[None], np.concatenate(log_q)[None]
+    up = np.ones_like(samples[:, 0])
+    return Layered(density, target.parent, samples, up, weights, of_samples, ["sample"], ["flow"], [1.0])
 
 
 def _states(density: Density, stages: Iterable[LayerState]) -> list[LayerState]:

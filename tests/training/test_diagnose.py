@@ -216,6 +216,28 @@ def test_diagnosis_of_a_run():
     assert all(some[name].identical(found[name]) for name in ("latent_distance", "wall_length_per_site"))
 
 
+def test_a_multilevel_run_is_diagnosed_on_the_whole_lattice():
+    run = fl.experiment("ising-mlmc-hb", L=4, beta=0.3, device="cpu")
+    found = run.diagnose(4000)
+    assert found.attrs["parts"] == "information, walls" and sorted(found.place.values) == list(range(16))
+    assert list(found.place[:4]) == [0, 2, 8, 10] and list(found.place[8:12]) == [1, 3, 4, 6]  # coarse first, odd last
+    energy = run.evaluate(4000).energy_per_site  # each wall costs 2 J; ESS is nearly 1 at this temperature
+    length = found.wall_length_per_site[0]
+    assert abs(float(length) - (2 + float(energy)) / 2) < 4 * float(found.wall_length_per_site_error[0]) + 0.02
+    close(found, "information_sign", 0.0, k=0)
+    assert found.information_sign[4] > found.information_sign[1] > 0
+
+
+def test_where_nothing_fits_every_part_says_why():
+    run = fl.experiment("phi4-hybrid", L=4, beta=0.5, device="cpu")
+    with pytest.raises(TypeError, match=r"nothing of a diagnosis fits: conditional .*; information needs spins .*Phi4"):
+        run.diagnose(200)
+    decimated = fl.Ising(SHAPE, T).decimate()
+    density = fl.IndependentSpins((6, 3))
+    with pytest.raises(TypeError, match="walls of a decimated lattice needs a multilevel density, got IndependentSp"):
+        diagnose(density, decimated, 200, 0, {}, parts=["walls"])
+
+
 def test_diagnosis_is_written_and_read(tmp_path, of_majority):
     of_majority.to_netcdf(tmp_path / "diagnosis.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "diagnosis.nc", engine="h5netcdf") as read:
