@@ -21,8 +21,9 @@ class ContinuousTraining(Grown):
 
     An optimiser finds weights at which a coarse integration of ln|det| is wrong in its favour. Every ``check_every``
     steps the ln|det| of fresh draws is therefore compared with that at twice the steps, ``integration_error`` in the
-    records. Where it is above ``largest_error``, weights and optimiser go back to the last check that was good, the
-    learning rate is halved and the flows take a quarter more steps; ``rolled_back`` in the records counts how often.
+    records. Where it is above ``largest_error``, weights and optimiser go back to the last check that was good, or to the
+    beginning of the stage, the learning rate is halved and the flows take a quarter more steps; ``rolled_back`` in the
+    records counts how often.
 
     Args:
         target, density, objective, steps, training: of the last stage, see :class:`.Training`.
@@ -64,17 +65,26 @@ class ContinuousTraining(Grown):
             generator = named_generator(self.seed, "integration", self.step, device=self.device)
             error = integration_error(copy.deepcopy(self.density), self.batch, generator).get("log_det", 0.0)
             if error < self.largest_error:
-                self._good = copy.deepcopy(super().state_dict())
+                self._keep()
             else:
                 self._go_back()
         return record | {"integration_error": error, "rolled_back": float(self._rolled_back)}
 
+    def _begin(self, k: int) -> None:
+        super()._begin(k)
+        if k == len(self.before):
+            self._keep()
+
+    def _keep(self) -> None:
+        """Weights and optimiser of the run's own stage, to which it may go back."""
+        self._good = copy.deepcopy(Training.state_dict(self))
+
     def _go_back(self) -> None:
-        if self._good is not None:
-            tensors, state = self._good
-            now = self.generator.get_state()
-            super().load_state_dict(tensors, copy.deepcopy(state))
-            self.generator.set_state(now)
+        assert self._good is not None
+        tensors, state = self._good
+        now = self.generator.get_state()
+        Training.load_state_dict(self, tensors, copy.deepcopy(state))
+        self.generator.set_state(now)
         self._rolled_back += 1
         for flow in continuous_flows(self.density):
             flow.steps = math.ceil(1.25 * flow.steps)

@@ -75,8 +75,8 @@ class Grown(Training):
     def advance(self) -> dict[str, float]:
         k, done = self.stage(self.step)
         stage = self.before[k] if k < len(self.before) else self
-        if done == 0 and k > 0:
-            stage.density.warm_start(self.before[k - 1].density)
+        if done == 0:
+            self._begin(k)
         if stage is self:
             record = super().advance()
         else:
@@ -91,6 +91,12 @@ class Grown(Training):
                 [name for name in (*OF_DRAWS, "energy_mean", "action_mean") if name in record], math.nan
             )
         return record | own
+
+    def _begin(self, k: int) -> None:
+        """Called before the first step of stage k."""
+        if k > 0:
+            density = self.before[k].density if k < len(self.before) else self.density
+            density.warm_start(self.before[k - 1].density)
 
     def _converged(self) -> bool:
         return self.stage(max(self.step - 2 * self.patience, 0))[0] == len(self.before) and super()._converged()

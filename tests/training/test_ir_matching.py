@@ -178,6 +178,18 @@ def test_a_bad_integration_rolls_back():
     assert np.isnan(run.data.log_z_bound).all() and np.isfinite(run.data.log_z_ratio_bound).all()
 
 
+@pytest.mark.parametrize(("check_every", "before"), [(2, 0), (1, 0), (1, 2)])
+def test_a_bad_integration_at_first_rolls_back_to_the_beginning(check_every, before):
+    run = small(check_every=check_every, before=[small(before, check_every=1)] if before else [])
+    run.run(before, progress=False)
+    start = (run.before[0] if before else run).density.flow.weight.detach().clone()
+    run.largest_error = 1e-14
+    run.run(check_every, progress=False)
+    assert float(run.data.rolled_back[-1]) == 1
+    torch.testing.assert_close(run.density.flow.weight, start, rtol=0, atol=0)
+    assert start.any() == bool(before)
+
+
 @pytest.mark.parametrize("at", [3, 5])
 def test_resumed_is_uninterrupted_after_rolling_back(tmp_path, at):
     def build():
