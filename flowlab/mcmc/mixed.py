@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowlab.core import MarkovChain
+from flowlab.core import MarkovChain, System
 from flowlab.mcmc.independence import IndependenceMetropolis, IndependenceState
 from flowlab.mcmc.tensor_chain import TensorChain, opened, seeded
 
@@ -62,17 +62,24 @@ class Mixed(TensorChain[MixedState, MixedInfo]):
         self, independence: IndependenceMetropolis, local: MarkovChain[Any, Any], *, local_steps: int = 1
     ) -> None:
         other = getattr(local, "system", independence.system)
-        if other.title != independence.system.title:
-            raise ValueError(f"both chains must sample one system, got {independence.system.title} and {other.title}")
+        if not _one_system(other, independence.system):
+            raise ValueError(f"both chains must sample one system, got {independence.system!r} and {other!r}")
         if local_steps < 1:
             raise ValueError(f"local_steps must be at least 1, got {local_steps}")
         self.independence, self.local, self.local_steps = independence, local, int(local_steps)
         self.system, self.tuning = independence.system, -(-getattr(local, "tuning", 0) // local_steps)
 
     def init(self, n: int, *, generator: torch.Generator | None = None) -> MixedState:
-        """n chains that start at draws of the density."""
+        """n chains that start at draws of the density.
+
+        Raises:
+            TypeError: for a local chain of other things, such as the replicas of parallel tempering.
+        """
         own = seeded(generator)
-        return MixedState(self.independence.init(n, generator=own), self.local.init(n, generator=own))
+        proposals, local = self.independence.init(n, generator=own), self.local.init(n, generator=own)
+        if not hasattr(local, "configurations"):
+            raise TypeError(f"the local chain must carry one configuration a chain, got {type(self.local).__name__}")
+        return MixedState(proposals, local)
 
     def step(self, state: MixedState) -> tuple[MixedState, MixedInfo]:
         """One proposal and ``local_steps`` local steps for every chain."""
@@ -96,6 +103,17 @@ class Mixed(TensorChain[MixedState, MixedInfo]):
         chain: Any = self.local
         local = {name.removeprefix("local."): tensors[name] for name in tensors if name.startswith("local.")}
         return MixedState(self.independence.load_state_dict(tensors), chain.load_state_dict(local))
+
+
+def _one_system(a: System, b: System) -> bool:
+    """Whether two systems have one weight up to a constant: the same kind, lattice, couplings and tensors."""
+    mine, theirs = ({**s.couplings, **dict(s.named_buffers())} for s in (a, b))
+    return (
+        type(a) is type(b)
+        and a.shape == b.shape
+        and mine.keys() == theirs.keys()
+        and all(torch.equal(mine[name].detach().cpu(), theirs[name].detach().cpu()) for name in mine)
+    )
 
 
 def _moved(state: Any, x: Tensor) -> Any:

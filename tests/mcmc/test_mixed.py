@@ -14,7 +14,8 @@ from flowlab.estimators.chains import chain_mean, chain_observables
 from flowlab.mcmc.hmc import HMC
 from flowlab.mcmc.independence import IndependenceMetropolis
 from flowlab.mcmc.mixed import Mixed
-from flowlab.systems import Ising, Phi4
+from flowlab.mcmc.parallel_tempering import ParallelTempering
+from flowlab.systems import Ising, Phi4, SpinGlass
 
 SYSTEM = Phi4((4, 4), kappa=0.2, lam=0.02)
 POOR = IndependenceMetropolis(Normal((4, 4)), SYSTEM)
@@ -99,5 +100,13 @@ def test_the_weight_follows_the_local_steps():
 def test_refuses():
     with pytest.raises(ValueError, match="must sample one system"):
         Mixed(POOR, HMC(SYSTEM.at(kappa=0.1)))
+    with pytest.raises(ValueError, match="must sample one system, got .*kappa=0.2, .* and .*kappa=0.20001"):
+        Mixed(POOR, HMC(SYSTEM.at(kappa=0.20001)))
+    glasses = [SpinGlass.sherrington_kirkpatrick(6, T=1.0, seed=seed) for seed in (0, 1)]
+    proposals = IndependenceMetropolis(IndependentSpins((6,)), glasses[0])
+    with pytest.raises(ValueError, match="must sample one system"):
+        Mixed(proposals, ParallelTempering(glasses[1], [1.0, 2.0]))
+    with pytest.raises(TypeError, match="one configuration a chain, got ParallelTempering"):
+        Mixed(proposals, ParallelTempering(glasses[0], [1.0, 2.0])).init(2)
     with pytest.raises(ValueError, match="local_steps must be at least 1"):
         Mixed(POOR, HMC(SYSTEM), local_steps=0)
