@@ -121,6 +121,8 @@ def ising_multilevel(
             generator = named_generator(seed, "base", "coarsest")
             pixels = PixelCNN((first, first), channels=12, layers=3, kernel=13, generator=generator)
             drawn_first = Z2Symmetrized(pixels, "all")
+        if blocks < 1:
+            raise ValueError(f"blocks must be at least 1, got {blocks}")
         widths = None if hidden is None else [hidden]
         if network == "transformer":
             widths = [32 if hidden is None else hidden] * blocks

@@ -146,6 +146,13 @@ def test_growth_keeps_a_coupling_that_the_study_chose():
         ("ising-coloured", {"L": 16, "shares": "1,2"}, "shares must be 3 positive numbers, for L = 4, 8, 16"),
         ("ising-coloured", {"L": 16, "shares": "1,two,3"}, "shares must be 3 positive numbers"),
         ("ising-coloured", {"L": 16, "steps": 2}, "steps must be more than the 2 smaller lattices"),
+        ("ising-coloured", {"T": 0.0}, "T must be positive, got 0.0"),
+        ("ising-han", {"T": 0.0}, "T must be positive, got 0.0"),
+        ("ising-coloured", {"hidden": 0}, r"hidden must be widths of at least 1 unit, got \(0,\)"),
+        ("ising-rigcs", {"hidden": -1}, r"hidden must be widths of at least 1 unit, got \(-1,\)"),
+        ("phi4-multilevel", {"hidden": 0}, r"hidden must be at least 1 unit .* got \(0, 0\)"),
+        ("ising-rigcs", {"network": "transformer", "blocks": 0}, "blocks must be at least 1, got 0"),
+        ("ising-rigcs", {"network": "transformer", "heads": 0}, "heads must be at least 1, got 0"),
         ("phi4-multilevel", {"beta": 0.5, "kappa": 0.2}, "give beta or kappa, not both"),
     ],
 )

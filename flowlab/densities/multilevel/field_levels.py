@@ -76,6 +76,10 @@ class MultilevelFields(Levels):
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
         if conditional not in CONDITIONALS:
             raise ValueError(f"conditional must be one of {', '.join(CONDITIONALS)}, got {conditional!r}")
+        if min(hidden) < 1:
+            raise ValueError(f"hidden must be at least 1 unit in each of the two layers, got {tuple(hidden)}")
+        if steps < 0:
+            raise ValueError(f"steps must be 0 or more tanh of a map, got {steps}")
         doublings = geometry.doublings(shape, coarsest)
         groups = geometry.one_by_one(shape[0], coarsest) if base is None else []
         for level in reversed(range(doublings)):

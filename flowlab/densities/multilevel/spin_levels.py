@@ -105,6 +105,10 @@ class Multilevel(Levels):
             raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
         if kind == "heat_bath" and network == "transformer":
             raise ValueError("a heat bath has no networks: a transformer needs the kind coloured or autoregressive")
+        if hidden is not None and (not hidden or min(hidden) < 1):
+            raise ValueError(f"hidden must be widths of at least 1 unit, got {tuple(hidden)}")
+        if heads < 1:
+            raise ValueError(f"heads must be at least 1, got {heads}")
         doublings = geometry.doublings(shape, coarsest)
         table = base is None and coarsest <= (4 if kind == "heat_bath" else 3)
         if kind == "heat_bath" and not table:
