@@ -103,9 +103,9 @@ def test_refuses():
     with pytest.raises(ValueError, match="must sample one system, got .*kappa=0.2, .* and .*kappa=0.20001"):
         Mixed(POOR, HMC(SYSTEM.at(kappa=0.20001)))
     glasses = [SpinGlass.sherrington_kirkpatrick(6, T=1.0, seed=seed) for seed in (0, 1)]
-    proposals = IndependenceMetropolis(IndependentSpins((6,)), glasses[0])
+    proposals, other = (IndependenceMetropolis(IndependentSpins((6,)), glass) for glass in glasses)
     with pytest.raises(ValueError, match="must sample one system"):
-        Mixed(proposals, ParallelTempering(glasses[1], [1.0, 2.0]))
+        Mixed(proposals, other)
     with pytest.raises(TypeError, match="one configuration a chain, got ParallelTempering"):
         Mixed(proposals, ParallelTempering(glasses[0], [1.0, 2.0])).init(2)
     with pytest.raises(ValueError, match="local_steps must be at least 1"):
