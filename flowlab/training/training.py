@@ -200,7 +200,7 @@ class Training(Experiment):
                     finally:
                         self._stepping.release()
         assert self._copy is not None
-        return self._copy[0], self._copy[2]
+        return self._copy[0], copy.deepcopy(self._copy[2])  # the chains of coarse fields go on in whatever is read
 
     def _publish(self) -> None:
         self._wanted.clear()

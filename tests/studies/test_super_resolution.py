@@ -69,6 +69,15 @@ def test_layers_show_the_way():
     assert set(flow.layer_kind.values[1:]) == {"time"}
 
 
+def test_readings_depend_on_weights_and_seed_alone():
+    run = experiment("phi4-ir-matching", **IR, L=4)
+    run.run(2, progress=False)
+    for read in (lambda: run.layers(4, seed=1), lambda: run.sample(3), lambda: run.sample(8), lambda: run.evaluate(40)):
+        first = read()
+        run.layers(4, seed=2)
+        assert read().identical(first)
+
+
 def test_evaluation_knows_ln_z():
     """Two by two to four by four, somewhat trained: the exact ln Z within four errors."""
     run = experiment("phi4-ir-matching", **(IR | {"L": 4, "steps": 50, "batch": 64, "lam": 0.1}))
