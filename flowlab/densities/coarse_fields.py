@@ -95,6 +95,32 @@ class CoarseFields(Density):
     def flip_action(self) -> Tensor | None:
         return -torch.ones(self.shape) if self._start.flip_symmetric else None
 
+    def warm_start(self, other: Density) -> list[str]:
+        """Chains and learned couplings of another density of coarse fields.
+
+        Where that began at other couplings, each learned one is as far from its beginning as there, and chains begin
+        anew; it stays at its beginning where the field has no distribution so far from it.
+        """
+        if not isinstance(other, CoarseFields) or self._begins_like(other):
+            return super().warm_start(other)
+        names = [name for name in self.couplings if name in other.couplings]
+        here, there = self._start.couplings, other._start.couplings
+        moved = {name: (here[name] - there[name] + other.couplings[name]).detach() for name in names}
+        try:
+            self._start.at(**moved)
+        except ValueError:
+            return []
+        with torch.no_grad():
+            for name, value in moved.items():
+                self.couplings[name].copy_(value)
+        return [f"couplings.{name}" for name in names]
+
+    def _begins_like(self, other: CoarseFields) -> bool:
+        here, there = self._start.couplings, other._start.couplings
+        return {name: float(value.detach()) for name, value in here.items()} == {
+            name: float(value.detach()) for name, value in there.items()
+        }
+
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         learned = list(self.couplings.values())
         return {"couplings": learned} if learned else {}

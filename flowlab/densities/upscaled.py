@@ -245,7 +245,8 @@ class Upscaled(Density):
     def warm_start(self, other: Density) -> list[str]:
         """From a stack of other sizes or another depth: level by level, the finest one known for all finer ones.
 
-        Noise and flow of a level do not depend on the size of its lattice. Learned coarse couplings are copied too.
+        Noise and flow of a level do not depend on the size of its lattice. Learned coarse couplings are copied too, or
+        moved as far from where they began, see :meth:`.CoarseFields.warm_start`.
         """
         if not isinstance(other, Upscaled):
             return super().warm_start(other)

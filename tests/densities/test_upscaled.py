@@ -251,7 +251,7 @@ def test_partition_function_of_the_free_field():
 
 def test_warm_start_copies_every_level():
     source = moved(level(free(0.1, learned=["kappa"]), (4, 4)), 0.03)
-    target = level(level(free(0.2, learned=["kappa"]), (4, 4)), (8, 8)).double()
+    target = level(level(free(0.1, learned=["kappa"]), (4, 4)), (8, 8)).double()
     copied = target.warm_start(source)
     assert set(copied) == set(target.state_dict())
     for one in target.levels:
@@ -264,6 +264,16 @@ def test_warm_start_copies_every_level():
     deeper.warm_start(target)
     assert torch.equal(deeper.flow.weight, target.flow.weight)
     assert torch.equal(deeper.coarse.coarse.flow.weight, source.flow.weight)
+
+
+def test_learned_couplings_are_as_far_from_where_they_began():
+    source, near, far = (free(kappa, learned=["kappa"]) for kappa in (0.1, 0.15, 0.24))
+    with torch.no_grad():
+        source.couplings["kappa"].fill_(0.12)
+    assert level(near, (4, 4)).warm_start(level(source, (4, 4)))[-1] == "coarse.couplings.kappa"
+    assert float(near.couplings["kappa"].detach()) == pytest.approx(0.17)
+    far.warm_start(source)  # 0.26 would be beyond the free field
+    assert float(far.couplings["kappa"].detach()) == 0.24
 
 
 def test_integration_error_counts_every_level():
