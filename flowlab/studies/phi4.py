@@ -16,7 +16,7 @@ from flowlab.core import Flow, System, named_generator
 from flowlab.densities import Normal, Pushforward
 from flowlab.flows import AdditiveCoupling, AffineCoupling, Composed, Rescaling, SpectralScaling, SplineCoupling
 from flowlab.flows.affine import checkerboard_masks
-from flowlab.flows.coupling import coupling_windows, staggered_masks
+from flowlab.flows.coupling import coupling_windows, lattice_coordinates, staggered_masks
 from flowlab.systems import FreeField, Phi4
 from flowlab.training import PathGradient, ReverseKL, Training, study
 from flowlab.training.devices import resolve_device
@@ -243,12 +243,13 @@ def coupling_flow(
     at the identity.
     """
     masks = staggered_masks(shape) if staggered else checkerboard_masks(shape, 2)
+    side = lattice_coordinates(shape, staggered=staggered)[0][0]
     layers: list[Flow] = []
     for i, block in enumerate(block.strip() for block in blocks):
         if block not in COUPLINGS:
             raise ValueError(f"blocks must be {', '.join(COUPLINGS)}, separated by commas, got {block!r}")
         if spectral:
-            layers.append(SpectralScaling(shape, None if i else 4 / shape[0], staggered=staggered))
+            layers.append(SpectralScaling(shape, None if i else 4 / side, staggered=staggered))
         for j, mask in enumerate(masks):
             how = {
                 "odd": odd == "all" or (odd == "affine" and block != "rqs"),

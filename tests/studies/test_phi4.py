@@ -13,6 +13,7 @@ import torch
 import xarray as xr
 
 import flowlab as fl
+from flowlab.flows import SpectralScaling
 from flowlab.flows.coupling import lattice_coordinates, staggered_masks
 from flowlab.studies.phi4 import BETA, TABLE_III, kappa_ramp
 from flowlab.studies.phi4_scaling import scaling, training_curve
@@ -49,6 +50,12 @@ def test_ln_z_of_the_free_field_agrees_with_the_exact_one():
     found = run.evaluate(3000)
     assert float(found.acceptance) > 0.8
     assert abs(float(found.log_z) - run.log_z_exact) < 4 * float(found.log_z_error) < 0.05
+
+
+def test_the_first_spectrum_is_that_of_a_quarter_of_the_side_in_one_dimension_too():
+    run = fl.experiment("phi4-flow", L=16, d=1, beta=0.5, blocks="aff", hidden=4, device="cpu")
+    z = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(next(iter(run.density.flow))(z), SpectralScaling((8,), 4 / 16, staggered=True)(z))
 
 
 def test_the_spectrum_is_exact_for_the_free_field_from_the_start():
@@ -196,6 +203,8 @@ def test_scaling_study(tmp_path):
         ({"sizes": "4,6"}, r"sizes must be of 6, 8.*got \[4\]"),
         ({"batches": "a"}, "batches must be numbers separated by commas, got 'a'"),
         ({"lengths": "10,5"}, "lengths must be positive and ascend"),
+        ({"sizes": "6.9,8"}, "sizes must be whole numbers, got '6.9,8'"),
+        ({"acceptances": "0.5,1.5"}, "acceptances must be below 1, got '0.5,1.5'"),
         ({"blocks": "x", "sizes": "6"}, "blocks must be"),
     ],
 )
