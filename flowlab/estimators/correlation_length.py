@@ -20,7 +20,7 @@ class CorrelationLength(NamedTuple):
     Attributes:
         second_moment: ξ² = (G̃(0) / G̃(q_1) - 1) / (4 sin²(π/L)), q_1 = 2π/L along an axis.
         cosh_ratio: 1/ξ is the mean over t, weighted by its errors, of ``inverse``.
-        cosh_fit: of the fit of Ĝ(t) = A cosh((t - L/2)/ξ), weighted by the errors of Ĝ.
+        cosh_fit: of the fit of Ĝ(t) = A cosh((t - L/2)/ξ), weighted by the errors of Ĝ; NaN for L < 4.
         inverse: Estimate of (L//2,) 1/ξ(t) = arcosh[(Ĝ(t+1) + Ĝ(t-1)) / 2Ĝ(t)] for t = 1 .. L//2; NaN where the ratio
             is below 1.
     """
@@ -68,8 +68,8 @@ def correlation_length(
     each = per_sample_slices(values)
     length = max(values.shape[1:])
     half = length // 2
-    if not 1 <= first <= half - 1:
-        raise ValueError(f"first must be between 1 and {half - 1} for a fit of two points to L = {length}, got {first}")
+    if not 1 <= first <= max(1, half - 1):  # two points for the fit, which a side below 4 does not have
+        raise ValueError(f"first must be between 1 and {max(1, half - 1)} for L = {length}, got {first}")
 
     def over(function: object) -> Estimate:
         return function_of_means(each, function, log_w=log_w, errors=errors, seed=seed)  # type: ignore[arg-type]

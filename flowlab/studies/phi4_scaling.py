@@ -62,11 +62,13 @@ def phi4_scaling(
     if flow not in FLOWS:
         raise ValueError(f"flow must be one of {', '.join(FLOWS)}, got {flow!r}")
     given = {"sizes": sizes, "batches": batches, "lengths": lengths}
-    sides, batch, length = ([int(value) for value in _numbers(*pair)] for pair in given.items())
+    sides, batch, length = (_whole(*pair) for pair in given.items())
     unknown = sorted(set(sides) - set(BETA))
     if unknown:
         raise ValueError(f"sizes must be of {', '.join(map(str, BETA))}, where xi = L / 4 is known, got {unknown}")
     targets = _numbers("acceptances", acceptances)
+    if max(targets) >= 1:
+        raise ValueError(f"acceptances must be below 1, got {acceptances!r}")
     keys: dict[str, Any] = {"device": device, "lam": 0.5, "seed": seed}
     keys |= {name: value for name, value in (("blocks", blocks), ("lr", lr)) if value is not None}
     find(flow).given({name: value for name, value in keys.items() if name != "seed"})
@@ -190,3 +192,10 @@ def _numbers(key: str, text: str) -> list[float]:
     if values != sorted(set(values)) or not all(0 < value < math.inf for value in values):
         raise ValueError(f"{key} must be positive and ascend, got {text!r}")
     return values
+
+
+def _whole(key: str, text: str) -> list[int]:
+    values = _numbers(key, text)
+    if any(value % 1 for value in values):
+        raise ValueError(f"{key} must be whole numbers, got {text!r}")
+    return [int(value) for value in values]

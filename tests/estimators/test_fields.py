@@ -125,6 +125,12 @@ def test_correlation_length_is_exact_on_an_exact_two_point_function():
         np.testing.assert_allclose(found.inverse.value, 1 / pole, rtol=1e-8)
 
 
+def test_a_side_of_two_has_a_second_moment_and_no_fit():
+    found = correlation_length(draws((2, 2), 4000, np.random.default_rng(9)))
+    assert abs(found.second_moment.value - 1 / MASS) < 4 * found.second_moment.error
+    assert np.isnan(found.cosh_fit.value)
+
+
 def test_field_observables_cover_the_free_field():
     shape, rng, pulls = (6, 6), np.random.default_rng(7), []
     chi = 1 / MASS**2
@@ -169,6 +175,7 @@ def test_equation_of_motion():
         (lambda: two_point(np.ones((3, 4)), errors="naive"), "errors must be 'independent', 'gamma' or 'bootstrap'"),
         (lambda: function_of_means(np.ones(3), np.array), "at least 2 samples of shape"),
         (lambda: correlation_length(np.ones((3, 8)), first=4), "first must be between 1 and 3"),
+        (lambda: correlation_length(np.ones((3, 2)), first=2), "first must be between 1 and 1 for L = 2"),
     ],
 )
 def test_refused(call, message):
