@@ -51,11 +51,13 @@ def grown(
     ramp: Callable[[System], Annealing | None],
     seed: int,
     shares: str | None = None,
+    hand_on: Callable[[Any, Any], object] = lambda density, before: density.warm_start(before),
     **training: Any,
 ) -> Training:
     """Trainings on first · 2, · 4, ... up to L as one run of ``steps`` steps.
 
     The first of them is annealed: ``ramp`` says how for its own target, whose couplings may differ from those of L.
+    ``hand_on`` is as in :class:`flowlab.training.Grown`.
     """
     if not share > 0:
         raise ValueError(f"share must be positive, steps on each smaller lattice for one on the largest, got {share}")
@@ -76,7 +78,7 @@ def grown(
     own = steps - sum(counts)
     if not before:
         return Training(largest, whole, objective(), steps=own, annealing=ramp(largest), seed=seed, **training)
-    return Grown(before, largest, whole, objective(), steps=own, seed=seed, **training)
+    return Grown(before, largest, whole, objective(), steps=own, seed=seed, hand_on=hand_on, **training)
 
 
 def beta_rises(warm: bool, anneal: float) -> Callable[[System], Annealing | None]:

@@ -102,7 +102,8 @@ def ising_multilevel(
         share: steps on each smaller lattice for one on L; shares: instead, the parts of all lattices, the smallest
             first and with commas between; steps: all together.
         coupling: of the smaller lattices, "physical" (that of L) or "renormalised" (by K <- (3/8) ln cosh 4K twice for
-            each halving).
+            each halving). So a level is trained at its own coupling, and keeps its networks as finer ones are added;
+            at the physical one it is the finest level that keeps them.
         batch, lr, clip: configurations a step, Adam's peak rate under a cosine, the largest gradient norm.
         anneal: fraction of the first stage over which beta rises from beta/5; a warm start does not anneal.
         threads: of torch. device: "auto", "cpu", "cuda" or "mps".
@@ -131,9 +132,11 @@ def ising_multilevel(
             network=network, heads=heads, generator=named_generator(seed, "base"),
         )  # fmt: skip
 
+    aligned = "coarsest" if coupling == "renormalised" else "finest"
     return grown(
         L, first, target, density, ReverseKL, grow=grow and not warm, share=share, shares=shares, steps=steps,
-        ramp=beta_rises(warm, anneal), batch=batch, learning_rate={"base": lr}, clip=clip,
+        ramp=beta_rises(warm, anneal), hand_on=lambda larger, before: larger.warm_start(before, aligned=aligned),
+        batch=batch, learning_rate={"base": lr}, clip=clip,
         warmup=0.05 if warm else 0.02, seed=seed, threads=threads, device=resolve_device(device),
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -23,6 +23,8 @@ class Grown(Training):
 
     Args:
         before: the stages before the last, in order: trainings that have not begun and are not used otherwise.
+        hand_on: called with the density of a stage and that of the one before it; by default the warm start of the
+            first from the second.
         target, density, objective, steps, training: of the last stage, see :class:`Training`.
 
     Raises:
@@ -46,12 +48,13 @@ class Grown(Training):
         objective: Objective,
         *,
         steps: int,
+        hand_on: Callable[[Any, Any], object] = lambda density, before: density.warm_start(before),
         **training: Any,
     ) -> None:
         super().__init__(target, density, objective, steps=steps, **training)
         if any(stage.step for stage in before):
             raise ValueError("stages must not have begun: build them for this run")
-        self.before = tuple(before)
+        self.before, self.hand_on = tuple(before), hand_on
         self.own_steps = self.steps
         self.steps += sum(stage.steps for stage in self.before)
 
@@ -96,7 +99,7 @@ class Grown(Training):
         """Called before the first step of stage k."""
         if k > 0:
             density = self.before[k].density if k < len(self.before) else self.density
-            density.warm_start(self.before[k - 1].density)
+            self.hand_on(density, self.before[k - 1].density)
 
     def _converged(self) -> bool:
         return self.stage(max(self.step - 2 * self.patience, 0))[0] == len(self.before) and super()._converged()
@@ -112,7 +115,7 @@ class Grown(Training):
         k, _ = self.stage(max(self.step - 1, 0))
         if k < len(self.before):
             assert self._copy is not None
-            self._copy[2].warm_start(self.before[k].density)
+            self.hand_on(self._copy[2], self.before[k].density)
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         k, _ = self.stage(max(self.step - 1, 0))

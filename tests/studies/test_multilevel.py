@@ -95,6 +95,16 @@ def test_couplings_of_the_smaller_lattices():
     assert rise == sorted(rise) and rise[0] == pytest.approx(beta[0] / 5) and beta[0] > rise[-1] > 0.999 * beta[0]
 
 
+@pytest.mark.parametrize(("coupling", "level", "origin"), [("physical", 0, 0), ("renormalised", 1, 0)])
+def test_stages_hand_on_the_level_that_stays_what_it_is(coupling, level, origin):
+    run = build("ising-rigcs", L=8, coupling=coupling, steps=2, batch=10, lr=0.1)
+    run.run(1, progress=False)
+    shown, trained = run.reading()[1].state_dict(), run.before[0].density.state_dict()
+    assert np.array_equal(shown[f"conditionals.{level} centre.kernel"], trained[f"conditionals.{origin} centre.kernel"])
+    fresh = build("ising-rigcs", L=8, coupling=coupling).density.state_dict()
+    assert not np.array_equal(shown["conditionals.0 centre.kernel"], fresh["conditionals.0 centre.kernel"])
+
+
 def test_published_sizes():
     rigcs = fl.experiment("ising-rigcs", preset="paper")
     assert rigcs.system.shape == (16, 16) and rigcs.batch == 100

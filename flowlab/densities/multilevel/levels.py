@@ -194,11 +194,19 @@ class Levels(Density):
             ends.append((f"{side} × {side}" if kind == "edge" else f"{side} × {side} and centres", end))
         return ends
 
-    def warm_start(self, other: Density) -> list[str]:
-        """Take over the networks of another size or coupling, the finest level from the finest level, and so on down.
+    def warm_start(self, other: Density, *, aligned: Literal["finest", "coarsest"] = "finest") -> list[str]:
+        """Take over the networks of another size or coupling, level from level.
 
-        Levels that the other does not have take the networks of its coarsest doubling that fit; the coarsest lattice
-        those of its own kind and size. Returns the names of the parameters that were copied.
+        Args:
+            other: the density that hands on.
+            aligned: "finest" lets the finest levels correspond, as they do at one physical coupling: levels that the
+                other does not have take the networks of its coarsest doubling that fits. "coarsest" lets the coarsest
+                doublings correspond, as they do where the other was trained at the renormalised coupling: the finest
+                levels, which it does not have, take the networks of its finest doubling that fits (Singha et al. 2025,
+                arXiv:2503.08918, algorithm 1). The coarsest lattice is taken from one of its kind and size.
+
+        Returns:
+            The names of the parameters that were copied.
 
         Raises:
             ValueError: for a multilevel density with another coarsest lattice.
@@ -211,13 +219,13 @@ class Levels(Density):
             )
         theirs, copied = other.state_dict(), []
         for name, mine in self.state_dict().items():
-            found = next((theirs[n] for n in self._origins(name, other) if n in theirs), None)
+            found = next((theirs[n] for n in self._origins(name, other, aligned) if n in theirs), None)
             if found is not None and found.shape == mine.shape:
                 mine.copy_(found)
                 copied.append(name)
         return copied
 
-    def _origins(self, name: str, other: Levels) -> Iterator[str]:
+    def _origins(self, name: str, other: Levels, aligned: str) -> Iterator[str]:
         """Names under which another density may have what belongs here, the best first."""
         folder, _, rest = name.partition(".")
         if folder != "conditionals":
@@ -228,7 +236,11 @@ class Levels(Density):
         seen = {g.key: g.offsets for g in other.groups}
         offsets = next(g.offsets for g in self.groups if g.key == key)
         top = geometry.doublings(other.shape, other.coarsest)
-        for candidate in range(top if group.startswith("site") else min(int(level), top), -1, -1):
+        candidates: Sequence[int] = range(top if group.startswith("site") else min(int(level), top), -1, -1)
+        if aligned == "coarsest" and not group.startswith("site"):
+            same = int(level) + top - geometry.doublings(self.shape, self.coarsest)
+            candidates = range(max(same, 0), top)
+        for candidate in candidates:
             if seen.get(f"{candidate} {group}") == offsets:
                 yield f"conditionals.{candidate} {group}.{rest}"
 

@@ -188,6 +188,24 @@ def test_growth_hands_on_the_networks_from_the_finest_level():
         large.warm_start(Multilevel((6, 3), coarsest=3))
 
 
+def test_growth_from_renormalised_couplings_keeps_the_coarse_levels():
+    small, large = shaken(Multilevel((8, 4))), Multilevel((32, 16))
+    copied = large.warm_start(small, aligned="coarsest")
+    mine, theirs = large.state_dict(), small.state_dict()
+    assert sorted(copied) == sorted(mine)
+    for group, origins in {
+        "centre 0": {"0": "0", "1": "0", "2": "0", "3": "1"},
+        "centre 3": {"1": "1", "2": "1", "3": "1"},  # the last group of level 0 is exact
+        "edge 0": {"1": "1", "2": "1", "3": "1"},  # level 0 has no edges
+    }.items():
+        for level, origin in origins.items():
+            source = theirs[f"conditionals.{origin} {group}.skip"]
+            assert torch.equal(mine[f"conditionals.{level} {group}.skip"], source), (group, level)
+    again = Multilevel((8, 4))
+    again.warm_start(large, aligned="coarsest")
+    assert torch.equal(again.state_dict()["conditionals.1 centre 0.skip"], mine["conditionals.3 centre 0.skip"])
+
+
 def test_transformers_start_at_the_heat_bath_and_grow():
     small = Multilevel((8, 4), "autoregressive", network="transformer", start=0.4)
     for key, nearest in {"0 centre": [16, 18, 30, 32], "1 edge": [17, 23, 25, 31]}.items():  # in a window of 7 x 7
