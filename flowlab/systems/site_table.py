@@ -51,8 +51,8 @@ class SiteTable:
         self._width = site.width
 
     def log_z(self, t: Tensor, lam: Tensor | None = None) -> Tensor:
-        """ln ∫ exp(tφ - (1 - 2λ) φ² - λ φ⁴) dφ, the shape of t; twice differentiable in t, once in ``lam`` if given, and in
-        both, in either order.
+        """ln ∫ exp(tφ - (1 - 2λ) φ² - λ φ⁴) dφ, the shape of t; twice differentiable in t, once in ``lam`` if given,
+        and in both, in either order.
 
         ``lam`` is the table's λ as a tensor that takes a gradient.
         """

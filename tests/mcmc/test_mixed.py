@@ -100,7 +100,7 @@ def test_the_weight_follows_the_local_steps():
 def test_refuses():
     with pytest.raises(ValueError, match="must sample one system"):
         Mixed(POOR, HMC(SYSTEM.at(kappa=0.1)))
-    with pytest.raises(ValueError, match="must sample one system, got .*kappa=0.2, .* and .*kappa=0.20001"):
+    with pytest.raises(ValueError, match=r"must sample one system, got .*kappa=0\.2, .* and .*kappa=0\.20001"):
         Mixed(POOR, HMC(SYSTEM.at(kappa=0.20001)))
     glasses = [SpinGlass.sherrington_kirkpatrick(6, T=1.0, seed=seed) for seed in (0, 1)]
     proposals, other = (IndependenceMetropolis(IndependentSpins((6,)), glass) for glass in glasses)
