@@ -164,6 +164,12 @@ def test_refuses_sides_that_cannot_be_halved(shape):
         Hierarchical(shape)
 
 
+def test_an_empty_batch_is_no_exception():
+    log_q = Hierarchical((4, 4)).log_prob(torch.ones(0, 4, 4))
+    log_q.sum().backward()
+    assert log_q.shape == (0,)
+
+
 def test_refuses():
     with pytest.raises(ValueError, match="width must be"):
         Hierarchical((4, 4), width=0)

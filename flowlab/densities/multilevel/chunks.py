@@ -92,8 +92,8 @@ def gather(state: Tensor, windows: Tensor) -> Tensor:
 
 
 def _chunks(windows: Tensor, n: int, columns: int) -> Iterator[tuple[slice, Tensor]]:
-    """Slices of sites, and their windows, with about as many columns each as there should be."""
+    """Slices of sites, and their windows, with about as many columns each as there should be; none where n is 0."""
     sites = max(1, columns // max(n, 1))
-    for first in range(0, len(windows), sites):
+    for first in range(0, len(windows) if n else 0, sites):
         part = slice(first, min(first + sites, len(windows)))
         yield part, windows[part]
