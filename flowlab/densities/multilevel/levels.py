@@ -15,6 +15,7 @@ from flowlab.core.density import one_of
 from flowlab.densities.multilevel import geometry
 from flowlab.densities.multilevel.coarse import SpinTable
 from flowlab.densities.multilevel.geometry import Group
+from flowlab.systems.decimated import Decimated
 
 SAMPLES_AT_ONCE = 1024
 """Without gradients: a batch of these, lattices and all, stays in a processor's cache."""
@@ -248,8 +249,14 @@ class Levels(Density):
         """Check the target.
 
         Raises:
-            ValueError: for a target of another shape, of other variables, or one that is not symmetric under a flip.
+            ValueError: for a target that is not decimated, of another shape, of other variables, or one that is not
+                symmetric under a flip where the density is.
         """
+        if not isinstance(target, Decimated):
+            raise ValueError(
+                f"a multilevel density draws every other site of an L x L lattice whose sites interact with their "
+                f"nearest neighbours: expected what .decimate() makes of one, got {target.title}"
+            )
         super().bind(target)
         if target.domain != self.domain:
             what = "spins" if self.domain == "spin" else "real fields"

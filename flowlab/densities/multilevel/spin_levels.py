@@ -198,14 +198,14 @@ class Multilevel(Levels):
         return Rows(state, base, logsigmoid(torch.cat(self.evaluated(state)) * state[self.first_row : -1]))
 
     def bind(self, target: System) -> None:
-        """Check the target, and take up its coupling K = J/T where it is a decimated Ising model.
+        """Check the target, a decimated Ising model, and take up its coupling K = J/T.
 
         Raises:
-            ValueError: for a target of another shape, of other variables, or in a field.
+            ValueError: for a target that is not decimated, of another shape, of other variables, or in a field.
         """
         super().bind(target)
-        if isinstance(target, Decimated):
-            self.set_coupling(float(target.parent.bond.detach()))
+        assert isinstance(target, Decimated)
+        self.set_coupling(float(target.parent.bond.detach()))
 
 
 def renormalised(K: float, steps: int) -> float:

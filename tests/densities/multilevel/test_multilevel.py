@@ -67,6 +67,13 @@ def test_gradient_of_log_prob_is_the_score_of_a_draw(options):
         torch.testing.assert_close(a, b)
 
 
+def test_an_empty_batch_is_no_exception(options):
+    q = Multilevel((8, 4), **options)
+    log_q = q.log_prob(torch.ones(0, 8, 4))
+    log_q.sum().backward()
+    assert log_q.shape == (0,)
+
+
 def test_levels_reassemble_the_configuration(options):
     q = shaken(Multilevel((8, 4), **options)).double()
     x, log_q = q.sample(5, generator=generator())
@@ -255,6 +262,13 @@ def test_what_makes_no_sense_is_refused():
         q.log_prob(torch.zeros(1, 8, 4))
     with pytest.raises(ValueError, match=r"shape \(n, 8, 4\), got \(1, 4, 8\)"):
         q.log_prob(torch.ones(1, 4, 8))
+    for target in (Ising((8, 4), T=2.0), Ising((8, 8), T=2.0), fl.Phi4((8, 4), 0.2, 0.5)):
+        with pytest.raises(ValueError, match=r"expected what .decimate\(\) makes of one, got (Ising|φ⁴) 8 × "):
+            q.bind(target)
+    with pytest.raises(ValueError, match="a density of spins cannot fit"):
+        q.bind(fl.Phi4((8, 8), 0.2, 0.5).decimate())
+    with pytest.raises(ValueError, match=r"density has shape \(8, 4\), target Decimated has \(16, 8\)"):
+        q.bind(Ising((16, 16), T=2.0).decimate())
     with pytest.raises(ValueError, match="a field breaks"):
         q.bind(Ising((8, 8), T=2.0, h=0.1).decimate())
     with pytest.raises(ValueError, match="n must be at least 1"):
