@@ -178,8 +178,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     print(f"{run.study}, step {run.step} of {run.steps}, {options.n} samples")
     for name, value in values.items():
         if not name.endswith("_error"):
-            spread = f" ± {values[f'{name}_error']:.2g}" if f"{name}_error" in values else ""
-            print(f"  {name:28s} {_text(value)}{spread}")
+            print(f"  {name:28s} {_text(value)}{_spread(values.get(f'{name}_error'))}")
     if "temperature" in lists:
         _print_table({name: lists[name] for name in lists if len(lists[name]) == len(lists["temperature"])})
     return 0
@@ -193,7 +192,7 @@ def _print_table(lists: dict[str, list[float | None]]) -> None:
         words = []
         for name in names:
             error = lists[f"{name}_error"][row] if f"{name}_error" in lists else None
-            words.append(_text(lists[name][row]) + (f" ± {error:.2g}" if error is not None else ""))
+            words.append(_text(lists[name][row]) + _spread(error))
         print("  ".join(f"{word:>22s}" for word in words))
 
 
@@ -227,3 +226,8 @@ def _text(value: object) -> str:
     if value is None:
         return "none"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _spread(error: float | None) -> str:
+    """The error behind a number; nothing where there is none, or none is known."""
+    return "" if error is None else f" ± {error:.2g}"

@@ -84,6 +84,13 @@ def test_evaluate_in_words(trained, capsys):
     assert all(f"  {name} " in said for name in SCALARS) and " ± " in said and "_error" not in said
 
 
+def test_evaluate_in_words_where_no_ln_z_is_exact(tmp_path, capsys):
+    out = tmp_path / "run"
+    fl.experiment("phi4-flow", L=12, beta=0.616, lam=0.5, steps=1, batch=20, device="cpu", out=out)
+    assert main(["evaluate", str(out), "-n", "100"]) == 0
+    assert re.search(r"\n  log_z_exact +none\n", capsys.readouterr().out)
+
+
 def test_evaluate_warns_of_a_small_ess_in_one_line(tmp_path, capsys):
     run = fl.experiment("ising-xor", L=8, T=1.0, layers=0, base="independent", device="cpu", out=tmp_path / "run")
     assert run.step == 0
