@@ -254,8 +254,8 @@ class Levels(Density):
         """
         if not isinstance(target, Decimated):
             raise ValueError(
-                f"a multilevel density draws every other site of an L x L lattice whose sites interact with their "
-                f"nearest neighbours: expected what .decimate() makes of one, got {target.title}"
+                f"a multilevel density has shape {self.shape}, every other site of a square lattice with nearest "
+                f"neighbours: expected what .decimate() makes of one, got {target.title}"
             )
         super().bind(target)
         if target.domain != self.domain:
