@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -171,14 +171,13 @@ def _evaluate(options: argparse.Namespace) -> int:
         run.keep(result, "evaluation.nc")
     except StoreError as error:
         print(f"flowlab: the evaluation is not kept: {error}", file=sys.stderr)
-    values, lists = scalars(result), columns(result)
+    values, lists, n = scalars(result), columns(result), int(result.attrs["n"])
     if options.json:
-        print(json.dumps(values | lists | {"n": options.n, "step": run.step, "study": run.study, "seed": run.seed}))
+        print(json.dumps(values | lists | {"n": n, "step": run.step, "study": run.study, "seed": run.seed}))
         return 0
-    print(f"{run.study}, step {run.step} of {run.steps}, {options.n} samples")
-    for name, value in values.items():
-        if not name.endswith("_error"):
-            print(f"  {name:28s} {_text(value)}{_spread(values.get(f'{name}_error'))}")
+    print(f"{run.study}, step {run.step} of {run.steps}, {n} samples")
+    for name in _without_errors(values):
+        print(f"  {name:28s} {_text(values[name])}{_spread(values.get(f'{name}_error'))}")
     if "temperature" in lists:
         _print_table({name: lists[name] for name in lists if len(lists[name]) == len(lists["temperature"])})
     return 0
@@ -186,7 +185,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _print_table(lists: dict[str, list[float | None]]) -> None:
     """Columns by temperature, each number with its error."""
-    names = [name for name in lists if not name.endswith("_error")]
+    names = _without_errors(lists)
     print("  ".join(f"{name[:22]:>22s}" for name in names))
     for row in range(len(lists["temperature"])):
         words = []
@@ -228,6 +227,15 @@ def _text(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def _without_errors(names: Collection[str]) -> list[str]:
+    """Those that are not the error of another; a ``round_trip_error`` is a number of its own."""
+    return [name for name in names if not name.endswith("_error") or name.removesuffix("_error") not in names]
+
+
 def _spread(error: float | None) -> str:
     """The error behind a number; nothing where there is none, or none is known."""
     return "" if error is None else f" ± {error:.2g}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "figures": {"estimators"},
     "widgets": {"figures", "studies", "training"},
     "cli": {"studies", "training", "estimators"},
+    "__main__": {"cli"},
 }
 # Against that order, and so only inside a function of the file: Experiment.lab, and the lookup of a study by name.
 AT_CALL_TIME = {"training.experiment": {"widgets"}, "training.registry": {"studies"}}

@@ -91,6 +91,24 @@ def test_evaluate_in_words_where_no_ln_z_is_exact(tmp_path, capsys):
     assert re.search(r"\n  log_z_exact +none\n", capsys.readouterr().out)
 
 
+def test_evaluate_counts_what_was_measured_and_not_what_was_asked_for(tmp_path, capsys):
+    out = str(tmp_path / "run")
+    run = fl.experiment("ising-chain", L=4, chains=4, every=2, steps=20, samples=40, out=out)
+    run.run(progress=False)
+    measured = run.measured.sizes["sweep"] * 4
+    assert main(["evaluate", out, "-n", "10", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n"] == measured != 10
+    assert main(["evaluate", out, "-n", "10"]) == 0
+    assert f"step 20 of 20, {measured} samples\n" in capsys.readouterr().out
+
+
+def test_evaluate_hides_the_errors_of_numbers_and_no_number(tmp_path, capsys):
+    fl.experiment("phi4-ir-matching", coarse=4, L=8, steps=1, batch=16, device="cpu", out=tmp_path / "run")
+    assert main(["evaluate", str(tmp_path / "run"), "-n", "20"]) == 0
+    said = capsys.readouterr().out
+    assert "  round_trip_error " in said and "ess_error" not in said
+
+
 def test_evaluate_warns_of_a_small_ess_in_one_line(tmp_path, capsys):
     run = fl.experiment("ising-xor", L=8, T=1.0, layers=0, base="independent", device="cpu", out=tmp_path / "run")
     assert run.step == 0
@@ -217,6 +235,13 @@ def test_a_pickle_is_refused_and_never_run(tmp_path, capsys):
     (folder / "manifest.json").write_text(json.dumps(manifest))
     assert "pickled objects are never loaded" in refused(capsys, "evaluate", str(tmp_path / "run"))
     assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("module", ["flowlab", "flowlab.cli"])
+def test_the_module_is_the_command(module):
+    command = [sys.executable, "-m", module, "run", "ising-xor"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert found.returncode == 2 and "flowlab run" in found.stderr and "--out" in found.stderr
 
 
 def test_the_installed_command_is_this_one():
