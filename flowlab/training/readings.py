@@ -15,12 +15,14 @@ from flowlab.densities import Pushforward, Z2Symmetrized
 from flowlab.densities.autoregressive import Autoregressive
 from flowlab.mcmc.measured import measured
 from flowlab.training.arrays import to_array
-from flowlab.training.integration import precise
+from flowlab.training.integration import precise, shortfall
 from flowlab.training.physical import log_z_offset, physical, reduced, restored
 
 CHUNK = 5000
 STEPS = 20
 """Draws from each chain in an evaluation of a density whose draws have a memory."""
+LONG = 10
+"""Autocorrelation times that a chain should be long in it."""
 AT_ONCE = 1 << 20
 """Values of a field that such a density draws at once, at most."""
 QUALITY = {
@@ -31,10 +33,13 @@ QUALITY = {
 
 
 def sample(density: Density, target: System, n: int, generator: torch.Generator, attrs: dict[str, Any]) -> xr.Dataset:
-    """``configuration`` (sample, *dims) of the physical system, ``log_q`` and ``log_weight`` (sample), n samples."""
+    """``configuration`` (sample, *dims) of the physical system, ``log_q`` and ``log_weight`` (sample), n samples.
+
+    Continuous flows are integrated until they close, as in an evaluation.
+    """
     if n < 1:
         raise ValueError(f"the number of samples must be at least 1, got {n}")
-    with torch.no_grad():
+    with torch.no_grad(), precise(density, generator):
         x, log_q = density.sample(n, generator=generator)
         log_weight, spins = target.log_weight(x), restored(target, x, generator)
     dims = ("sample", *physical(target).dims)
@@ -67,6 +72,7 @@ def layers(
     layer also ``log_z_bound`` with its error and, on a lattice, the two-point function ``correlation`` against
     ``distance`` (lattice spacings along an axis, mean over axes, not connected). Where the physical configuration is
     drawn given the field, every layer is drawn with the same random numbers, from the seed ``restored_with``.
+    Continuous flows take the steps of training here: ``log_q`` is meant to be looked at, :func:`evaluate` to be quoted.
     """
     for given in (x, z):
         if given is not None:
@@ -179,6 +185,7 @@ def evaluate(
             observables = measured(parent, restored(target, x, generator))
             part = {"log_weight": log_weight, "log_q": log_q - (log_norm or 0.0)} | observables
             parts.append({name: to_array(value) for name, value in part.items()})
+        checked = None if reference is None else on_samples_of_the_target(density, target, reference, generator)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     log_z_exact = attrs.get("log_z_exact")
     found = estimators.evaluation(
@@ -191,7 +198,7 @@ def evaluate(
         side=max(parent.shape),
         flip_symmetric=parent.flip_symmetric,
         log_z_exact=None if log_z_exact is None or np.isnan(log_z_exact) else log_z_exact,
-        target_samples=None if reference is None else on_samples_of_the_target(density, target, reference, generator),
+        target_samples=checked,
         chains=chains,
         normalised=log_norm is not None,
         rng=np.random.default_rng(generator.initial_seed()),
@@ -199,7 +206,20 @@ def evaluate(
     )
     for name, value in quality.items():
         found[name] = ((), value, {"long_name": QUALITY[name], "units": "1"})
-    return found
+    notes = [found.attrs["warnings"], shortfall(quality), _short(found, sizes)]
+    return found.assign_attrs(warnings="\n".join(filter(None, notes)))
+
+
+def _short(found: xr.Dataset, sizes: list[int]) -> str:
+    """What to say where each chain gives fewer draws than its memory can be seen in."""
+    tau = float(found.get("tau_int_draws", np.nan))
+    if not LONG * tau > len(sizes):
+        return ""
+    return (
+        f"each chain gives {len(sizes)} draws, only {len(sizes) / tau:.2g} times their autocorrelation time "
+        f"({tau:.2g} ± {float(found.tau_int_draws_error):.1g} draws): it may be longer, and every error larger; take "
+        "a smaller coarse lattice, couplings farther from the transition, or more trajectories between draws"
+    )
 
 
 def on_samples_of_the_target(
