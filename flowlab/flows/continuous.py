@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Flow, named_generator
-from flowlab.flows.runge_kutta import Adjoint, runge_kutta, runge_kutta_with_slope
+from flowlab.flows.runge_kutta import Adjoint, AdjointWithSlope, runge_kutta, runge_kutta_with_slope
 from flowlab.nn.field_kernel import FieldKernel
 
 Solver = Literal["rk4", "dopri5", "dopri8", "bosh3"]
@@ -40,7 +40,8 @@ class ContinuousFlow(Flow):
         times: number of terms of the Fourier series.
         bonds: ranks in time and in the features (i and j above).
         steps: steps of the fourth-order Runge-Kutta method; an attribute that may be changed at any time.
-        solver: "rk4" with fixed steps, or an adaptive one of torchdiffeq's ("dopri5", "dopri8", "bosh3").
+        solver: "rk4" with fixed steps, or an adaptive one of torchdiffeq's ("dopri5", "dopri8", "bosh3"); IR matching
+            by scores and UV matching take fixed steps only.
         gradient: "backprop" through the steps, the exact gradient of what was computed, or "adjoint": the adjoint
             equation backwards in time, in memory that does not grow with the steps.
         tolerance: absolute and relative, of an adaptive solver; without a gradient it integrates in double precision,
@@ -130,7 +131,10 @@ class ContinuousFlow(Flow):
             raise ValueError(f"only fixed steps carry ∂ln q/∂x along: solver must be 'rk4', got {self.solver!r}")
         rows, slopes = self.kernel.to_rows(z), self.kernel.to_rows(slope.to(z.dtype).detach())
         matrices, h = self._grid(z, 0.0, 1.0)
-        rows, log_det, slopes = runge_kutta_with_slope(rows, slopes, matrices.unbind(), self.omega, self.kernel, h)
+        if self.gradient == "adjoint":
+            rows, log_det, slopes = AdjointWithSlope.apply(rows, slopes, matrices, self.omega, self.kernel, h)  # type: ignore[no-untyped-call]
+        else:
+            rows, log_det, slopes = runge_kutta_with_slope(rows, slopes, matrices.unbind(), self.omega, self.kernel, h)
         return self.kernel.from_rows(rows), log_det.to(z.dtype), self.kernel.from_rows(slopes)
 
     def _grid(self, x: Tensor, start: float, stop: float) -> tuple[Tensor, float]:

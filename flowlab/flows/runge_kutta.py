@@ -77,19 +77,52 @@ class Adjoint(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, a: Tensor, of_log_det: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         rows, matrices, omega = ctx.saved_tensors
-        kernel, h, of_div = ctx.kernel, ctx.h, of_log_det.to(a.dtype).contiguous()
-        of_matrices, of_omega = torch.zeros_like(matrices), torch.zeros_like(omega)
-        for i in range(len(matrices) - 1, 0, -2):
-            v, slope = torch.zeros_like(rows), torch.zeros_like(a)
-            rows_before, a_before = rows, a
-            for stage in STAGES:
-                at = torch.add(rows_before, v, alpha=-stage.reach * h)
-                a_at = torch.add(a_before, slope, alpha=stage.reach * h)
-                matrix, found = matrices[i - stage.half], waves(at, omega)
-                v, _ = kernel.evaluate(at, matrix, found)
-                slope, of_matrix, of_frequencies = kernel.pull_back(at, matrix, found, a_at, of_div)
-                rows = torch.add(rows, v, alpha=-stage.weight * h)
-                a = torch.add(a, slope, alpha=stage.weight * h)
-                of_matrices[i - stage.half].add_(of_matrix, alpha=stage.weight * h)
-                of_omega.add_(of_frequencies, alpha=stage.weight * h)
-        return a, of_matrices, of_omega, None, None
+        of_div = of_log_det.to(a.dtype).contiguous()
+        return *backwards(rows, matrices, omega, ctx.kernel, ctx.h, a, of_div), None, None
+
+
+class AdjointWithSlope(torch.autograd.Function):
+    """:func:`runge_kutta_with_slope` with the gradient of the fields by :class:`Adjoint`'s equation."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, rows: Tensor, slopes: Tensor, matrices: Tensor, omega: Tensor, kernel: FieldKernel, h: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        rows, log_det, slopes = runge_kutta_with_slope(rows, slopes, matrices.unbind(), omega, kernel, h)
+        ctx.kernel, ctx.h = kernel, h
+        ctx.save_for_backward(rows, matrices, omega)
+        ctx.mark_non_differentiable(log_det, slopes)
+        return rows, log_det, slopes
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, a: Tensor, of_log_det: Tensor, of_slopes: Tensor
+    ) -> tuple[Tensor, None, Tensor, Tensor, None, None]:
+        rows, matrices, omega = ctx.saved_tensors
+        a, of_matrices, of_omega = backwards(rows, matrices, omega, ctx.kernel, ctx.h, a, None)
+        return a, None, of_matrices, of_omega, None, None
+
+
+def backwards(
+    rows: Tensor, matrices: Tensor, omega: Tensor, kernel: FieldKernel, h: float, a: Tensor, of_div: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients in the first fields, the weights and the frequencies, from ``a`` in the last fields ``rows`` (N, n).
+
+    ``of_div`` is that in ln|det|, (n,), None where it counts for nothing.
+    """
+    of_matrices, of_omega = torch.zeros_like(matrices), torch.zeros_like(omega)
+    for i in range(len(matrices) - 1, 0, -2):
+        v, slope = torch.zeros_like(rows), torch.zeros_like(a)
+        rows_before, a_before = rows, a
+        for stage in STAGES:
+            at = torch.add(rows_before, v, alpha=-stage.reach * h)
+            a_at = torch.add(a_before, slope, alpha=stage.reach * h)
+            matrix, found = matrices[i - stage.half], waves(at, omega)
+            v, _ = kernel.evaluate(at, matrix, found)
+            slope, of_matrix, of_frequencies = kernel.pull_back(at, matrix, found, a_at, of_div)
+            rows = torch.add(rows, v, alpha=-stage.weight * h)
+            a = torch.add(a, slope, alpha=stage.weight * h)
+            of_matrices[i - stage.half].add_(of_matrix, alpha=stage.weight * h)
+            of_omega.add_(of_frequencies, alpha=stage.weight * h)
+    return a, of_matrices, of_omega

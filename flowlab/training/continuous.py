@@ -21,9 +21,9 @@ class ContinuousTraining(Grown):
 
     An optimiser finds weights at which a coarse integration of ln|det| is wrong in its favour. Every ``check_every``
     steps the ln|det| of fresh draws is therefore compared with that at twice the steps, ``integration_error`` in the
-    records. Where it is above ``largest_error``, weights and optimiser go back to the last check that was good, or to the
-    beginning of the stage, the learning rate is halved and the flows take a quarter more steps; ``rolled_back`` in the
-    records counts how often.
+    records. Where it is above ``largest_error``, weights and optimiser go back to the last check that was good or to
+    the beginning of the stage, the learning rate is halved and the flows take a quarter more steps; ``rolled_back`` in
+    the records counts how often.
 
     Args:
         target, density, objective, steps, training: of the last stage, see :class:`.Training`.

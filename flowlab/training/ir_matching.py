@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Literal, NamedTuple, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, System
 from flowlab.densities.pushforward import Pushforward
@@ -41,7 +41,8 @@ class IRMatching(Objective):
     Where ln Z_c is not known, ``log_z_bound`` in the records is NaN, and ``log_z_ratio_bound`` is that on ln(Z/Z_c).
 
     Raises:
-        ValueError: for another gradient, or a negative jitter.
+        ValueError: for another gradient, or a negative jitter; for flows without fixed steps when a training is built
+            with "score", which carries ∂ln q/∂x along the path.
         TypeError: by ``loss``, for another density, or coarse fields without a gradient where they need one.
     """
 
@@ -66,6 +67,11 @@ class IRMatching(Objective):
                     value = value + covariance((parts.draw.log_q - log_weight).detach(), parts.draw.score)
                 draw = Draw(*(part.detach() for part in parts.draw))
         return with_known_norm(value, draw, log_weight, density.log_norm, coarse_metrics(density))
+
+    def parameter_groups(self, density: Density) -> dict[str, list[nn.Parameter]]:
+        if self.gradient == "score":
+            check_steps(density)
+        return super().parameter_groups(density)
 
     def _pathwise(
         self, density: Density, target: System, n: int, generator: torch.Generator | None
@@ -92,6 +98,16 @@ class Path(NamedTuple):
 
     draw: Draw
     slope: Tensor
+
+
+def check_steps(density: Density) -> None:
+    """Raise ValueError unless the continuous flows of a density take fixed steps, as :func:`draw_path` needs."""
+    for flow in continuous_flows(density):
+        if flow.solver != "rk4":
+            raise ValueError(
+                f"this objective carries ∂ln q/∂x along the path, in fixed steps: give the flow solver='rk4', got "
+                f"{flow.solver!r}, or train it with ReverseKL, PathGradient or IRMatching('pathwise')"
+            )
 
 
 def draw_path(density: Density, n: int, generator: torch.Generator | None = None) -> Path:

@@ -13,7 +13,14 @@ from flowlab.core import Density, Draw, System
 from flowlab.densities.coarse_chain import CoarseHMC
 from flowlab.densities.coarse_fields import at_learned
 from flowlab.training.continuous import ContinuousTraining
-from flowlab.training.ir_matching import along_the_path, coarse_metrics, draw_path, jittered, with_known_norm
+from flowlab.training.ir_matching import (
+    along_the_path,
+    check_steps,
+    coarse_metrics,
+    draw_path,
+    jittered,
+    with_known_norm,
+)
 from flowlab.training.objectives import Loss, Objective
 
 Method = Literal["gradient", "scan"]
@@ -42,7 +49,8 @@ class UVMatching(Objective):
         jitter: as of :class:`.IRMatching`.
 
     Raises:
-        ValueError: for couplings that the system does not have, another method, or numbers out of range.
+        ValueError: for couplings that the system does not have, another method, or numbers out of range; for flows
+            without fixed steps when a training is built.
     """
 
     watched = ("ess", "rises")
@@ -127,6 +135,7 @@ class UVMatching(Objective):
             self.couplings[name].copy_(torch.as_tensor(value))
 
     def parameter_groups(self, density: Density) -> dict[str, list[nn.Parameter]]:
+        check_steps(density)
         groups = super().parameter_groups(density)
         return groups | ({"couplings": list(self.couplings.values())} if self.method == "gradient" else {})
 

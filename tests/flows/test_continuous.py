@@ -164,6 +164,22 @@ def test_gradients_reach_every_parameter_and_agree_between_solvers():
             torch.testing.assert_close(grad, expected[name], atol=3e-5, rtol=1e-4, msg=f"{name}, {options}")
 
 
+def test_the_field_alone_has_the_same_gradient_by_the_adjoint():
+    z, found = fields(3, (4,)), []
+    for gradient in ("backprop", "adjoint"):
+        flow = continuous((4,), steps=40, gradient=gradient)
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, kept=kept: kept.append(t.numel()) or t, lambda t: t):
+            x, log_det, slope = flow.push(z, -z)
+        assert x.requires_grad and not log_det.requires_grad and not slope.requires_grad
+        x.pow(4).mean().backward()
+        found.append(([p.grad for p in flow.parameters()], slope, len(kept)))
+    for one, other in zip(found[0][0], found[1][0], strict=True):
+        torch.testing.assert_close(one, other, atol=3e-5, rtol=1e-4)
+    torch.testing.assert_close(found[0][1], found[1][1])
+    assert found[1][2] < found[0][2] / 10  # what is kept for the way back does not grow with the steps
+
+
 def test_gradient_of_the_way_back():
     flow, x = continuous((4,), frequencies=2, steps=3), fields(2, (4,)).requires_grad_()
     assert torch.autograd.gradcheck(flow.inverse, (x,))

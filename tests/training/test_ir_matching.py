@@ -20,6 +20,7 @@ from flowlab.training.ir_matching import IRMatching, coarse_gradient, draw_path,
 from flowlab.training.known_log_z import KnownLogZ
 from flowlab.training.objectives import PathGradient
 from flowlab.training.readings import evaluate
+from flowlab.training.uv_matching import UVMatching
 from tests.laws.registry import shaken
 from tests.training.gaussian_fields import gaussian, precision
 
@@ -154,11 +155,13 @@ def test_log_z_between_points():
     assert KnownLogZ(["kappa"])(Phi4((12, 12), 0.25, 0.02)) is None
 
 
-def small(steps=8, before=(), **options):
+def small(steps=8, before=(), solver="rk4", objective=None, **options):
     how = {"batch": 8, "learning_rate": {"base": 1e-2, "flow": 1e-2, "couplings": 1e-3}}
     coarse = CoarseFields(Phi4((2,), 0.3, 0.02), CoarseHMC(Phi4((2,), 0.3, 0.02), chains=8), learned=["kappa"])
-    q = Upscaled(coarse, (4,), ContinuousFlow((4,), kernel=3, steps=4), sigma=SIGMA)
-    return ContinuousTraining(Phi4((4,), 0.3, 0.02), q, IRMatching(), steps=steps, before=before, **how, **options)
+    q = Upscaled(coarse, (4,), ContinuousFlow((4,), kernel=3, steps=4, solver=solver), sigma=SIGMA)
+    return ContinuousTraining(
+        Phi4((4,), 0.3, 0.02), q, objective or IRMatching(), steps=steps, before=before, **how, **options
+    )
 
 
 def test_a_bad_integration_rolls_back():
@@ -267,6 +270,12 @@ def test_a_slow_chain_makes_errors_larger():
         (lambda: CoarseHMC(COARSE, chains=0), ValueError, "chains must be at least 1, got 0"),
         (lambda: CoarseLangevin(COARSE, steps=0), ValueError, "steps must be at least 1, got 0"),
         (lambda: small(check_every=0), ValueError, "must be positive, got 0"),
+        (lambda: small(solver="dopri5"), ValueError, "give the flow solver='rk4', got 'dopri5'"),
+        (
+            lambda: small(solver="dopri5", objective=UVMatching(Phi4((4,), 0.3, 0.02))),
+            ValueError,
+            "give the flow solver='rk4', got 'dopri5'",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(call, error, message):
