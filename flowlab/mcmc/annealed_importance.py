@@ -21,6 +21,7 @@ from flowlab.systems.lattice import neighbours
 Moves = Literal["wolff", "swendsen_wang", "heat_bath"]
 Schedule = Literal["uniform", "critical"]
 MOVES = {"wolff": Wolff, "swendsen_wang": SwendsenWang, "heat_bath": HeatBath}
+STEPS = 1000
 WIDTH = 0.3
 """Distance from β_c, relative to it, at which the ``critical`` schedule has half of its density at β_c."""
 
@@ -93,15 +94,15 @@ class AnnealedImportance:
 
     Args:
         system: an :class:`flowlab.systems.Ising`, at the target's temperature.
-        steps: K, sweeps in all.
+        steps: K, sweeps in all; None for 1000, or as many as a schedule of one's own has.
         moves: ``"wolff"`` (see :class:`.Wolff`), ``"swendsen_wang"`` or, for a magnetic field, ``"heat_bath"``.
         schedule: ``"uniform"`` in β; ``"critical"``, closer together around β_c of the infinite lattice; or the
             inverse temperatures themselves, K + 1 of them from 0 to 1/T.
         threads: threads over the chains; results do not depend on it.
 
     Raises:
-        TypeError, ValueError: for a system that the moves cannot sample, unknown moves or schedules, or β that do not
-            increase from 0 to 1/T.
+        TypeError, ValueError: for a system that the moves cannot sample, unknown moves or schedules, β that do not
+            increase from 0 to 1/T, or steps that are not those of a schedule of one's own.
 
     Source: R. M. Neal 2001, physics/9803008.
 
@@ -114,7 +115,7 @@ class AnnealedImportance:
     def __init__(
         self,
         system: Ising,
-        steps: int = 1000,
+        steps: int | None = None,
         *,
         moves: Moves = "wolff",
         schedule: Schedule | Sequence[float] = "uniform",
@@ -122,6 +123,8 @@ class AnnealedImportance:
     ) -> None:
         if moves not in MOVES:
             raise ValueError(f"moves must be one of {sorted(MOVES)}, got {moves!r}")
+        if steps is None:
+            steps = STEPS if isinstance(schedule, str) else max(len(schedule) - 1, 1)
         if int(steps) != steps or steps < 1:
             raise ValueError(f"steps must be a whole number of at least 1, got {steps}")
         self._chain = MOVES[moves](system, threads=threads)
@@ -176,6 +179,8 @@ def _betas(system: Ising, steps: int, schedule: Schedule | Sequence[float]) -> F
     betas = np.asarray(schedule, dtype=np.float64)
     if betas.ndim != 1 or betas.size < 2 or betas[0] != 0.0 or not (np.diff(betas) > 0).all():
         raise ValueError(f"a schedule of inverse temperatures must increase from 0, got {schedule}")
+    if betas.size != steps + 1:
+        raise ValueError(f"a schedule of {betas.size} inverse temperatures has {betas.size - 1} steps, got {steps}")
     if not math.isclose(betas[-1], beta, rel_tol=1e-9):
         raise ValueError(f"a schedule must end at the target's 1/T = {beta:.10g}, got {betas[-1]:.10g}")
     return betas

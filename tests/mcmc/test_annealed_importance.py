@@ -114,6 +114,8 @@ def test_a_schedule_of_ones_own():
         ({"schedule": "slow"}, "'uniform', 'critical' or inverse temperatures, got 'slow'"),
         ({"schedule": [0.1, 0.5]}, "must increase from 0"),
         ({"schedule": [0.0, 0.3, 0.2, 0.5]}, "must increase from 0"),
+        ({"schedule": [0.0, 0.5], "steps": 1000}, "a schedule of 2 inverse temperatures has 1 steps, got 1000"),
+        ({"schedule": []}, "must increase from 0"),
         ({"schedule": [0.0, 0.4]}, "must end at the target's 1/T = 0.5, got 0.4"),
         ({"system": Ising((4, 4), 2.0, h=0.1)}, "Wolff needs a system without magnetic field"),
     ],
