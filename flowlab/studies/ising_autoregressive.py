@@ -10,7 +10,7 @@ from __future__ import annotations
 from flowlab.core import named_generator
 from flowlab.densities import PixelCNN, Z2Symmetrized
 from flowlab.densities.hierarchical import Hierarchical
-from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, grown
+from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, grown, no_effect
 from flowlab.systems import Ising
 from flowlab.training import ReverseKL, Training, study
 from flowlab.training.devices import resolve_device
@@ -98,6 +98,8 @@ def ising_han(
         anneal: fraction of the first stage over which beta rises from beta/5; a warm start does not anneal.
         threads: of torch. device: "auto", "cpu", "cuda" or "mps".
     """
+    if not grow:
+        no_effect("on a run that does not grow", share=(share, 0.5))
     return grown(
         L, 2, lambda side: Ising((side, side), T),
         lambda side: Hierarchical((side, side), width=width, generator=named_generator(seed, "base")),

@@ -14,7 +14,7 @@ from flowlab.core import Density, System, named_generator
 from flowlab.densities import PixelCNN, Z2Symmetrized
 from flowlab.densities.multilevel import Multilevel, MultilevelFields
 from flowlab.densities.multilevel.spin_levels import renormalised
-from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, coarsest_side, grown, halvings
+from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, coarsest_side, grown, halvings, no_effect
 from flowlab.studies.phi4 import kappa_ramp, phi4_system
 from flowlab.systems import Ising
 from flowlab.training import PathGradient, ReverseKL, Training, study
@@ -108,6 +108,14 @@ def ising_multilevel(
         anneal: fraction of the first stage over which beta rises from beta/5; a warm start does not anneal.
         threads: of torch. device: "auto", "cpu", "cuda" or "mps".
     """
+    if network != "transformer":
+        no_effect("without a transformer", blocks=(blocks, 1), heads=(heads, 2))
+    if kind == "heat_bath":
+        no_effect("on a heat bath, which has no networks", hidden=(hidden, None))
+    if kind != "coloured":
+        no_effect(f"on the kind {kind}", colours=(colours, 4), window=(window, 32))
+    if not grow:
+        no_effect("on a run that does not grow", share=(share, 1.0), shares=(shares, None))
     first = coarsest_side(L) if coarsest is None else coarsest
 
     def target(side: int) -> System:
@@ -179,6 +187,10 @@ def phi4_multilevel(
         anneal: fraction of the first stage over which kappa rises from half its value; a warm start does not anneal.
         threads: of torch. device: "auto", "cpu", "cuda" or "mps".
     """
+    if kind != "coloured":
+        no_effect(f"on the kind {kind}", colours=(colours, 4), window=(window, 32))
+    if not grow:
+        no_effect("on a run that does not grow", share=(share, 0.5), shares=(shares, None))
     system = phi4_system((L, L), beta, kappa, lam)
     hopping = float(system.couplings["kappa"])
     first = coarsest_side(L) if coarsest is None else coarsest
