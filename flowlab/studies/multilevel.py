@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Literal
 
 from flowlab.core import Density, System, named_generator
-from flowlab.densities import PixelCNN, Z2Symmetrized
+from flowlab.densities import MADE, PixelCNN, Z2Symmetrized
 from flowlab.densities.multilevel import Multilevel, MultilevelFields
 from flowlab.densities.multilevel.spin_levels import renormalised
 from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, coarsest_side, grown, halvings, no_effect
@@ -64,7 +64,7 @@ def ising_multilevel(
     T: float = 1 / BETA,
     kind: Literal["coloured", "autoregressive", "heat_bath"] = "coloured",
     coarsest: int | None = None,
-    base: Literal["auto", "pixelcnn"] = "auto",
+    base: Literal["auto", "made", "pixelcnn"] = "auto",
     colours: int = 4,
     window: int = 32,
     hidden: int | None = None,
@@ -97,7 +97,8 @@ def ising_multilevel(
         network: "convolution" or "transformer", a small one with ``blocks`` blocks of ``heads`` heads over the known
             spins around each site.
         coarsest: side of the lattice that is drawn first; where none is given, the odd part of L, or 2.
-        base: what draws it, "pixelcnn" (3 layers, 12 channels, 13 x 13) or "auto", a table where it is small.
+        base: what draws it, "made", "pixelcnn" (3 layers, 12 channels, 13 x 13), both made flip-symmetric, or "auto", a
+            table where it is small.
         grow: whether to train on coarsest · 2, · 4, ... before L, handing the networks on; a warm start does not.
         share: steps on each smaller lattice for one on L; shares: instead, the parts of all lattices, the smallest
             first and with commas between; steps: all together.
@@ -125,9 +126,11 @@ def ising_multilevel(
         return system.decimate()
 
     def density(side: int) -> Density:
-        drawn_first = None
-        if base == "pixelcnn":
-            generator = named_generator(seed, "base", "coarsest")
+        drawn_first: Density | None = None
+        generator = named_generator(seed, "base", "coarsest")
+        if base == "made":
+            drawn_first = Z2Symmetrized(MADE((first, first), generator=generator), "all")
+        elif base == "pixelcnn":
             pixels = PixelCNN((first, first), channels=12, layers=3, kernel=13, generator=generator)
             drawn_first = Z2Symmetrized(pixels, "all")
         if blocks < 1:

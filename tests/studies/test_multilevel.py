@@ -122,6 +122,15 @@ def test_published_sizes():
     assert van.steps == 50_000 and len(van.density.density.network.blocks) == 5
 
 
+def test_a_masked_network_draws_the_coarsest_lattice():
+    run = build("ising-coloured", L=8, coarsest=4, base="made", steps=30, lr=2e-2)
+    assert isinstance(run.density.base.density, fl.MADE) and run.density.base.shape == (4, 4)
+    before = bound(run)
+    run.run(progress=False)
+    assert bound(run) > before + 0.2
+    assert bool((run.density.flip_action() == -1).all())
+
+
 def test_a_warm_start_takes_over_and_does_not_grow():
     run = build("ising-han", steps=4)
     run.run(progress=False)
