@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -15,11 +14,11 @@ NODES = 6
 
 
 class KnownLogZ:
-    """The exact ln Z of a system as a function of some of its couplings, interpolated between points of a grid.
+    """The exact ln Z of a system as a function of some of its couplings, by :func:`flowlab.exact.log_z`.
 
-    Polynomials through 6 points in each coupling, 0.005 apart in kappa and 10 % apart in lam, which for 4 x 4 sites
-    of phi^4 leave an error of about 1e-5. Points are found when they are needed, by :func:`flowlab.exact.log_z`, and
-    kept; a free field (lam = 0) has a formula.
+    Of one coupling it is interpolated: polynomials through 6 points, 0.005 apart in kappa and 10 % apart in lam, which
+    for 4 x 4 sites of phi^4 leave an error of about 1e-5; points are found when they are needed, and kept. Of several
+    it is found anew where they have moved, since a grid of points would take longer than it saves.
 
     Args:
         names: of the couplings that move; the others are those of the first system it is asked for.
@@ -32,28 +31,24 @@ class KnownLogZ:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
-        self._found: dict[tuple[int, ...], float | None] = {}
+        self._found: dict[tuple[float, ...], float | None] = {}
 
     def __call__(self, system: System) -> float | None:
         """ln Z, None where none is known."""
-        if float(system.couplings["lam"].detach()) == 0:
-            return exact.log_z(system)
-        axes, weights = [], []
-        for name in self.names:
-            present = float(system.couplings[name].detach())
-            at = math.log(present, RATIO) if name == "lam" else present / SPACING
-            first = math.floor(at) - NODES // 2 + 1
-            points = range(first, first + NODES)
-            axes.append(points)
-            weights.append([math.prod((at - k) / (j - k) for k in points if k != j) for j in points])
-        total = 0.0
-        for point, parts in zip(itertools.product(*axes), itertools.product(*weights), strict=True):
-            if point not in self._found:
-                grid = zip(self.names, point, strict=True)
-                couplings = {name: RATIO**k if name == "lam" else k * SPACING for name, k in grid}
-                self._found[point] = exact.log_z(system.at(**couplings))
-            value = self._found[point]
-            if value is None:
+        present = tuple(float(system.couplings[name].detach()) for name in self.names)
+        if len(present) != 1 or float(system.couplings["lam"].detach()) == 0:
+            if present not in self._found:
+                self._found = {present: exact.log_z(system)}
+            return self._found[present]
+        name, value = self.names[0], present[0]
+        at = math.log(value, RATIO) if name == "lam" else value / SPACING
+        first, total = math.floor(at) - NODES // 2 + 1, 0.0
+        for j in range(first, first + NODES):
+            node = (RATIO**j if name == "lam" else j * SPACING,)
+            if node not in self._found:
+                self._found[node] = exact.log_z(system.at(**{name: node[0]}))
+            found = self._found[node]
+            if found is None:
                 return None
-            total += math.prod(parts) * value
+            total += found * math.prod((at - k) / (j - k) for k in range(first, first + NODES) if k != j)
         return total

@@ -113,6 +113,9 @@ def test_both_couplings_learned():
     keys |= {"steps": 24, "batch": 64, "lr_kappa": 2e-3}
     run = experiment("phi4-ir-matching", **keys)
     run.run(progress=False)
+    known = np.isfinite(run.data.log_z_bound)
+    np.testing.assert_array_equal(known, [True] + 23 * [False])  # ln Z of the coarse lattice is found seldom
+    assert np.isfinite(run.data.log_z_bound_error).equals(known) and np.isfinite(run.data.log_z_ratio_bound).all()
     for name, start in (("kappa", 0.3), ("lam", 0.1)):
         assert abs(float(run.data[f"coarse_{name}"][-1]) - start) > 0.005
         value = float(run.density.coarse_system.couplings[name].detach())
