@@ -29,6 +29,8 @@ class ThermalisationWarning(UserWarning):
 class ChainFields(nn.Module):
     """Fields of chains, which live on the CPU in double precision wherever a density goes."""
 
+    fields: Tensor
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         return self
 
@@ -58,7 +60,6 @@ class CoarseHMC(ChainFields):
     torch.Size([16, 4, 4])
     """
 
-    fields: Tensor
     step_size: Tensor
     done: Tensor
 
@@ -126,7 +127,6 @@ class CoarseLangevin(ChainFields):
     True
     """
 
-    fields: Tensor
     done: Tensor
 
     def __init__(

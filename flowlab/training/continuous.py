@@ -10,6 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from flowlab.core import Density, System, named_generator
+from flowlab.densities import CoarseFields, Upscaled
+from flowlab.densities.coarse_chain import ChainFields
 from flowlab.training.grown import Grown
 from flowlab.training.integration import continuous_flows, integration_error
 from flowlab.training.objectives import Objective
@@ -32,7 +34,8 @@ class ContinuousTraining(Grown):
         largest_error: in nats, the root mean square over the draws.
 
     Raises:
-        ValueError: for a check that never comes, or an error that is not positive.
+        ValueError: for a check that never comes, an error that is not positive, or another number of coarse chains than
+            of coarse fields that are drawn at once.
     """
 
     def __init__(
@@ -50,6 +53,12 @@ class ContinuousTraining(Grown):
         super().__init__(before, target, density, objective, steps=steps, **training)
         if check_every < 1 or not largest_error > 0:
             raise ValueError(f"check_every and largest_error must be positive, got {check_every} and {largest_error}")
+        drawn = self.batch // self.accumulate
+        if chains_of(density) not in (None, drawn):
+            raise ValueError(
+                f"coarse fields must have as many chains as are drawn at once, batch / accumulate = {drawn}, got "
+                f"{chains_of(density)}: others are not saved with the run"
+            )
         self.check_every, self.largest_error = int(check_every), float(largest_error)
         self._rates = dict(self.optimisation.learning_rate)
         self._good: tuple[dict[str, Tensor], dict[str, Any]] | None = None
@@ -114,3 +123,10 @@ class ContinuousTraining(Grown):
         self._set_rates()
         for flow, steps in zip(continuous_flows(self.density), state["flow_steps"], strict=True):
             flow.steps = int(steps)
+
+
+def chains_of(density: Density) -> int | None:
+    """The number of chains that draw the coarsest fields of a density, None where none do."""
+    root = density.levels[0].coarse if isinstance(density, Upscaled) else density
+    sampler = root.sampler if isinstance(root, CoarseFields) else None
+    return len(sampler.fields) if isinstance(sampler, ChainFields) else None
