@@ -60,10 +60,10 @@ def test_a_short_run_improves(name):
 
 
 def test_heat_bath_is_published_before_it_is_tuned():
-    for L, ess in ((4, 0.86), (8, 0.51)):
-        run = build("ising-mlmc-hb", L=L)
-        assert not isinstance(run, Grown) and run.annealing is None
-        assert abs(float(run.evaluate(20_000).ess) - ess) < 0.15 * ess + 0.05
+    run = build("ising-mlmc-hb", L=4)
+    assert not isinstance(run, Grown) and run.annealing is None
+    assert abs(float(run.evaluate(2000).ess) - 0.86) < 0.086
+    run = build("ising-mlmc-hb")
     assert all(name.endswith("scale") for name, _ in run.density.named_parameters())
     before = run.evaluate(4000).log_z_bound
     run = build("ising-mlmc-hb", lr=1e-2, batch=400)

@@ -162,14 +162,16 @@ def test_last_colour_is_exact():
         torch.testing.assert_close((q.log_prob(other) - q.log_prob(x)).detach(), expected, atol=1e-9, rtol=0)
 
 
-@pytest.mark.parametrize(("side", "expected"), [(4, 0.86), (8, 0.51)])
-def test_heat_bath_reaches_the_known_effective_sample_size(side, expected):
+@pytest.mark.parametrize(("side", "expected", "n"), [(4, 0.86, 20_000), (8, 0.51, 40_000), (16, 0.045, 60_000)])
+def test_heat_bath_reaches_the_known_effective_sample_size(side, expected, n):
+    """Within 10 %, and at 16 x 16 the error that so many samples leave: a tenth as well."""
     target = Ising((side, side), T=1 / 0.44).decimate()
     q = Multilevel((side, side // 2), "heat_bath")
     q.bind(target)
-    x, log_q = q.sample(40_000, generator=generator(1))
-    found = float(ess((target.log_weight(x) - log_q).double().numpy()).value)
-    assert abs(found / expected - 1) < 0.1
+    x, log_q = q.sample(n, generator=generator(1))
+    value, error = ess((target.log_weight(x) - log_q).double().numpy())
+    assert error < 0.15 * expected
+    assert abs(value - expected) < 0.1 * expected + (2 * error if side == 16 else 0.0)
 
 
 def test_couplings_are_renormalised_and_stay_out_of_the_state():
