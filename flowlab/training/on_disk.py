@@ -24,7 +24,8 @@ class OnDisk(ABC):
     Attributes:
         path: the directory, or None for a run in memory only.
         study, keys: the name and keys that rebuild this run; None and {} for one built by hand.
-        parent: study, keys, seed and step of the run that this one was warm-started from, or None.
+        parent: study, keys, seed and step of the run that this one was warm-started from, and the fraction of the
+            parameters that were copied; None for a cold start.
     """
 
     step: int

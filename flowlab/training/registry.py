@@ -21,6 +21,8 @@ from flowlab.training.store import Store, StoreError
 Scalar = bool | int | float | str | None
 NOT_KEYS = ("seed", "warm", "out", "workers", "progress")
 """Arguments of studies and of sweeps that are not keys."""
+LITTLE = 0.05
+"""Of its parameters: a run that took over less than this from another is no warm start."""
 
 
 @dataclass(frozen=True)
@@ -160,16 +162,18 @@ def experiment(name: str, /, *, seed: int = 0, out: str | Path | None = None, **
     return built
 
 
-def neighbour(run: Experiment, changes: Mapping[str, Any]) -> Experiment:
-    """The study of ``run`` again with some keys changed, built as a warm start that has ``run`` as its parent.
+def neighbour(run: Experiment, changes: Mapping[str, Any], *, copied: float | None = None) -> Experiment:
+    """The study of ``run`` again with some keys changed, which has ``run`` as its parent.
 
-    Its seed follows from the seed of ``run`` and the new keys, however they were spelled.
+    Built as a warm start, unless the fraction of its parameters that are ``copied`` is less than 5 %. Its seed follows
+    from the seed of ``run`` and the new keys, however they were spelled.
     """
     if run.study is None:
         raise ValueError("this run was built by hand: build the other one by hand and density.warm_start(this one's)")
     keys = run.keys | find(run.study).given(changes)
     seed = named_seed(run.seed, run.study, *(f"{key}={value}" for key, value in sorted(keys.items()))) % 2**31
-    return _build(run.study, keys, seed, {"study": run.study, "keys": run.keys, "seed": run.seed, "step": run.step})
+    parent = {"study": run.study, "keys": run.keys, "seed": run.seed, "step": run.step}
+    return _build(run.study, keys, seed, parent if copied is None else parent | {"copied": copied})
 
 
 def same_couplings(run: Experiment, changes: Mapping[str, Any]) -> dict[str, float]:
@@ -215,7 +219,8 @@ def _build(name: str, keys: dict[str, Scalar], seed: int, parent: dict[str, Any]
     found = find(name)
     if found.sweep:
         raise ValueError(f"{name} is not one run but many: use flowlab.sweep({name!r}), or flowlab sweep {name}")
-    built: Experiment = found.function(**keys, seed=seed, warm=parent is not None)
+    warm = parent is not None and parent.get("copied", 1.0) >= LITTLE
+    built: Experiment = found.function(**keys, seed=seed, warm=warm)
     built.study, built.keys, built.parent = name, keys, parent
     return built
 

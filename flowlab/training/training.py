@@ -26,7 +26,8 @@ from flowlab.training.optimisation import Optimisation, has_plateaued
 from flowlab.training.physical import physical
 from flowlab.training.process import torch_threads
 from flowlab.training.reference import Reference
-from flowlab.training.registry import experiment, neighbour, same_couplings
+from flowlab.training.registry import experiment, same_couplings
+from flowlab.training.warm_start import warm_started
 
 Annealing = Callable[[float], dict[str, float | Tensor]]
 
@@ -315,16 +316,17 @@ class Training(Experiment):
                 the seed follows from this run's seed and the new keys.
 
         Raises:
-            ValueError: for a run that no study made, or keys that do not exist.
+            ValueError: for a run that no study made, keys that do not exist, or where no weights fit.
+
+        Warns:
+            RuntimeWarning: where less than 5 % of the weights are taken over; the other run then anneals as a cold one.
 
         >>> from flowlab.training import experiment
         >>> run = experiment("ising-xor", L=4, T=2.5, steps=10, batch=50)
         >>> run.at(T=2.3).keys["T"], run.at(T=2.3).parent["keys"]["T"]
         (2.3, 2.5)
         """
-        other = neighbour(self, changes)
-        assert isinstance(other, Training)
-        other.density.warm_start(self.reading()[1])
+        other: Training = warm_started(self, self.reading()[1], changes)
         return other
 
     def grow(self, **changes: Any) -> Training:

@@ -61,6 +61,14 @@ def test_interrupted_and_resumed_is_uninterrupted(make, tmp_path):
     np.testing.assert_array_equal(on_disk.loss, straight.data.loss)
 
 
+def test_a_warm_start_at_the_same_keys_takes_over_every_weight(make):
+    run = make()
+    other = run.at(steps=3)
+    assert other.parent["copied"] == 1
+    theirs = dict(run.reading()[1].named_parameters())
+    assert all(torch.equal(mine, theirs[name]) for name, mine in other.density.named_parameters())
+
+
 def test_layers_end_in_configurations_of_the_system(make):
     run = make()
     layers = run.layers(5)

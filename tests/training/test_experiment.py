@@ -385,7 +385,8 @@ def test_at_is_a_warm_start_at_other_couplings(tmp_path):
     other = run.at(T=2.5, steps=6)
     assert other.state == "ready" and other.step == 0 and other.steps == 6 and other.path is None
     assert float(other.target.couplings["T"]) == other.data.attrs["T"] == 2.5
-    assert other.parent == {"study": "ising-xor", "keys": run.keys, "seed": 3, "step": 10}
+    assert other.parent == {"study": "ising-xor", "keys": run.keys, "seed": 3, "step": 10, "copied": 1.0}
+    assert other.annealing is None and run.annealing is not None
     for name, value in run.density.state_dict().items():
         assert torch.equal(value, other.density.state_dict()[name]), name
     assert run.at(beta=0.4, steps=6).seed == run.at(T="2.5", steps=6).seed == other.seed
@@ -409,6 +410,19 @@ def test_a_warm_started_run_resumes_bit_for_bit(tmp_path):
     assert resumed.parent == other.parent and resumed.seed == other.seed
     resumed.run(progress=False)
     xr.testing.assert_identical(records(resumed), records(straight))
+
+
+def test_a_start_from_some_weights_says_how_many_and_one_from_next_to_none_anneals(tmp_path):
+    few = study(base="independent", construction="xor", layers=2, anneal=0.5).at(layers=6)
+    assert few.annealing is None and 0.3 < few.parent["copied"] < 0.4 and " % of the weights" in few._repr_html_()
+    with pytest.warns(RuntimeWarning, match=r"only 1.9 % of the weights with L=8 are taken over"):
+        larger = study(anneal=0.5).at(L=8)
+    assert larger.annealing is not None
+    larger.attach(tmp_path / "larger")
+    again = fl.load(tmp_path / "larger")
+    assert again.annealing is not None and again.parent == larger.parent
+    with pytest.raises(ValueError, match="no weights of this run fit one with L=8, layers=0"):
+        study(layers=0).at(L=8, layers=0)
 
 
 def test_at_refuses_what_it_cannot_do():
