@@ -76,6 +76,7 @@ from flowlab.systems import (
     TriangularIsing,
 )
 from flowlab.training import (
+    AnnealedRun,
     ChainRun,
     Experiment,
     ForwardKL,
@@ -115,6 +116,7 @@ __all__ = [
     "AdditiveCoupling",
     "AffineCoupling",
     "AnnealedImportance",
+    "AnnealedRun",
     "BlockNoise",
     "BlockSpins",
     "ChainRun",

@@ -1,7 +1,7 @@
 """The papers' experiments by name: importing this folder registers them all."""
 
 from flowlab.studies.ising_autoregressive import ising_han, ising_van
-from flowlab.studies.ising_chain import ising_chain
+from flowlab.studies.ising_chain import ising_chain, ising_cluster_ais
 from flowlab.studies.ising_depth import ising_depth
 from flowlab.studies.ising_sweep import ising_sweep
 from flowlab.studies.ising_tokens import ising_tokens
@@ -19,6 +19,7 @@ __all__ = [
     "cnf",
     "ir_matching",
     "ising_chain",
+    "ising_cluster_ais",
     "ising_depth",
     "ising_han",
     "ising_multilevel",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from flowlab.mcmc import HeatBath, IsingChain, Metropolis, SwendsenWang, Wolff
+from flowlab.mcmc import AnnealedImportance, HeatBath, IsingChain, Metropolis, SwendsenWang, Wolff
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
-from flowlab.training import ChainRun, study
+from flowlab.training import AnnealedRun, ChainRun, study
 
 MOVES: dict[str, Callable[[Ising], IsingChain]] = {
     "wolff": Wolff,
@@ -57,3 +57,35 @@ def ising_chain(
         discard=discard,
         seed=seed,
     )
+
+
+@study("ising-cluster-ais", aliases={"beta": ("T", lambda beta: 1.0 / beta)})
+def ising_cluster_ais(
+    *,
+    L: int = 16,
+    T: float = CRITICAL_TEMPERATURE,
+    moves: Literal["wolff", "swendsen_wang"] = "wolff",
+    sweeps: int | None = None,
+    schedule: Literal["uniform", "critical"] = "uniform",
+    chains: int = 100,
+    samples: int = 10_000,
+    steps: int = 100,
+    seed: int = 0,
+    warm: bool = False,
+) -> AnnealedRun:
+    """Cluster-AIS: ln Z of the L x L Ising model from chains of clusters, cooled from infinite temperature.
+
+    Keys:
+        L, T: side and temperature (or beta).
+        moves: "wolff" or "swendsen_wang".
+        sweeps: of each chain, 3 L² where not given; schedule: of the inverse temperatures, "uniform" or closer at
+            criticality ("critical"), see :class:`flowlab.AnnealedImportance`.
+        chains: in a step, independent of all others.
+        samples: configurations kept, over all steps.
+        steps: horizon.
+    """
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, got {samples}")
+    sweeps = 3 * L**2 if sweeps is None else sweeps
+    annealing = AnnealedImportance(Ising((L, L), T), sweeps, moves=moves, schedule=schedule)
+    return AnnealedRun(annealing, chains=chains, steps=steps, keep_every=max(1, steps * chains // samples), seed=seed)

@@ -1,5 +1,6 @@
 """Objectives, optimisation, and the Experiment that streams them to disk."""
 
+from flowlab.training.annealed_run import AnnealedRun
 from flowlab.training.chain_run import ChainRun
 from flowlab.training.continuous import ContinuousTraining
 from flowlab.training.elbo import latent_bounds
@@ -16,6 +17,7 @@ from flowlab.training.uv_matching import UVMatching
 from flowlab.training.workers import SweepError
 
 __all__ = [
+    "AnnealedRun",
     "ChainRun",
     "ContinuousTraining",
     "Experiment",
