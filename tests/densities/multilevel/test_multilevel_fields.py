@@ -106,6 +106,13 @@ def test_levels_reassemble_the_configuration(density):
     torch.testing.assert_close(last.log_q, density.log_prob(last.x).detach(), atol=1e-9, rtol=0)
 
 
+def test_sizes_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="steps must be 0 or more tanh of a map, got -1"):
+        MultilevelFields((4, 2), steps=-1)
+    with pytest.raises(ValueError, match=r"at least 1 unit in each of the two layers, got \(3, 0\)"):
+        MultilevelFields((4, 2), hidden=(3, 0))
+
+
 def test_an_outer_base_draws_the_coarsest_lattice_where_it_is_unknown():
     q = shaken(MultilevelFields((8, 4), base=fl.Normal((2, 2))), 0.1)
     z, _ = q.sample(4, generator=generator())
