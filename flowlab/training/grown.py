@@ -120,12 +120,12 @@ class Grown(Training):
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         k, _ = self.stage(max(self.step - 1, 0))
         tensors, state = super().state_dict() if k == len(self.before) else self.before[k].state_dict()
-        return tensors, state | {"stage": k}
+        return tensors, {"stage": k, "own": state}
 
     def load_state_dict(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         k = int(state["stage"])
         if k == len(self.before):
-            super().load_state_dict(tensors, state)
+            super().load_state_dict(tensors, state["own"])
         else:
-            self.before[k].load_state_dict(tensors, state)
+            self.before[k].load_state_dict(tensors, state["own"])
         self._copy = None

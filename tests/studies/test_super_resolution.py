@@ -44,6 +44,17 @@ def test_grown_saved_and_resumed_is_uninterrupted(tmp_path, keys):
         torch.testing.assert_close(loaded[name], value, rtol=0, atol=0)
 
 
+def test_resumed_in_the_middle_of_three_levels(tmp_path):
+    keys = IR | {"L": 16, "d": 1, "steps": 2}
+    whole = experiment("phi4-ir-matching", **keys).run(progress=False).drop_vars("wall_time")
+    run = experiment("phi4-ir-matching", out=tmp_path / "run", **keys)
+    run.run(3, progress=False)
+    again = load(tmp_path / "run")
+    again.run(progress=False)
+    np.testing.assert_array_equal(again.data.stage, [0, 0, 1, 1, 2, 2])
+    assert again.data.drop_vars("wall_time").identical(whole)
+
+
 def test_couplings_and_weights_are_handed_on():
     run = experiment("phi4-ir-matching", **IR, L=8, lr=1e-9, lr_kappa=1e-9, lr_sigma=1e-9)
     with torch.no_grad():
@@ -70,9 +81,9 @@ def test_layers_show_the_way():
 
 
 def test_readings_depend_on_weights_and_seed_alone():
-    run = experiment("phi4-ir-matching", **IR, L=4)
+    run = experiment("phi4-ir-matching", **IR, L=4, d=1)
     run.run(2, progress=False)
-    for read in (lambda: run.layers(4, seed=1), lambda: run.sample(3), lambda: run.sample(8), lambda: run.evaluate(40)):
+    for read in (lambda: run.layers(4, seed=1), lambda: run.sample(8), lambda: run.evaluate(20)):
         first = read()
         run.layers(4, seed=2)
         assert read().identical(first)
