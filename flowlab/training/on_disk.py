@@ -75,9 +75,12 @@ class OnDisk(ABC):
         """Keep this run, with the records it has so far, in a new directory ``path``.
 
         Raises:
+            ValueError: where ``path`` is empty.
             StoreError: where a run is there already, or nothing can be written.
             RuntimeError: while the run is going.
         """
+        if not str(path):
+            raise ValueError("the directory of a run must have a name, got ''")
         if self._streaming.locked():
             raise RuntimeError("this run is training: stop() it first")
         with Store.create(path, self.meta()) as store:
@@ -162,7 +165,8 @@ class OnDisk(ABC):
         For a run built by hand, built again in the same way; a study's run is simply loaded.
 
         Raises:
-            StoreError: where there is no run, none of its checkpoints can be read, or they are of another run.
+            StoreError: where there is no run, none of its checkpoints can be read, or they are of another run; where
+                its weights or records are missing.
             RuntimeError: while the run is going.
         """
         if self._streaming.locked():
@@ -171,16 +175,25 @@ class OnDisk(ABC):
         if store.meta.get("steps") != self.steps:
             raise StoreError(f"{path} has a horizon of {store.meta.get('steps')} steps, this run of {self.steps}")
         checkpoint = store.load_checkpoint()
+        step = 0 if checkpoint is None else checkpoint.step
+        found = store.read_journal()
+        records = [record for record in found if record["step"] <= step]
+        if checkpoint is None and (found or self.parent is not None):
+            what = f"{len(found)} records" if found else "a parent"
+            raise StoreError(f"the weights of the run in {path} are missing: it has {what} and no checkpoint")
+        if [record["step"] for record in records] != list(range(1, step + 1)):
+            raise StoreError(
+                f"records of the run in {path} are missing: journal.jsonl has {len(records)} of the {step} steps that "
+                "its checkpoint has done"
+            )
         if checkpoint is not None:
             try:
                 self.load_state_dict(checkpoint.tensors, checkpoint.state)
             except (RuntimeError, KeyError, ValueError) as error:
                 why = " ".join(str(error).split())  # torch lists every weight on a line of its own
                 raise StoreError(f"checkpoint {checkpoint.path} is not of a run like this one: {why}") from error
-            self.step = checkpoint.step
-        self.path, self._records = Path(path), Records()
-        for record in store.read_journal():
-            if record["step"] <= self.step:
-                self._records.append(record)
-                self._spent = record["wall_time"]
+        self.step, self.path, self._records = step, Path(path), Records()
+        for record in records:
+            self._records.append(record)
+            self._spent = record["wall_time"]
         self.state = "finished" if self._ended() else "stopped" if self.step else "ready"

@@ -17,6 +17,7 @@ import xarray as xr
 from flowlab.core.generators import named_seed
 from flowlab.training.experiment import Experiment
 from flowlab.training.store import Store, StoreError
+from flowlab.training.whole import seed_of
 
 Scalar = bool | int | float | str | None
 NOT_KEYS = ("seed", "warm", "out", "workers", "progress")
@@ -150,13 +151,13 @@ def experiment(name: str, /, *, seed: int = 0, out: str | Path | None = None, **
         keys: of the study, e.g. ``L=8, T=2.3``; what is not given has the study's default.
 
     Raises:
-        ValueError: for a study or a key that does not exist, naming those that do.
+        ValueError: for a study or a key that does not exist, naming those that do, or a seed that is not whole.
 
     >>> run = experiment("ising-xor", L=4, T=2.3, steps=10, batch=50)
     >>> run.keys["L"], run.step
     (4, 0)
     """
-    built = _build(name, find(name).normalise(keys), seed)
+    built = _build(name, find(name).normalise(keys), seed_of(seed))
     if out is not None:
         built.attach(out)
     return built
@@ -202,8 +203,11 @@ def load(path: str | Path) -> Experiment:
         raise StoreError(
             f"experiment.json of {path} must have keys and a whole seed: it was changed after it was written"
         )
+    parent = meta.get("parent")
+    if parent is not None and not (isinstance(parent, dict) and {"study", "seed", "step"} <= parent.keys()):
+        raise StoreError(f"parent in experiment.json of {path} must be null or describe a run, got {parent!r}")
     keys = find(meta["study"]).normalise(meta["keys"])
-    run = _build(meta["study"], keys, meta["seed"], meta.get("parent"))
+    run = _build(meta["study"], keys, meta["seed"], parent)
     run.restore(path)
     return run
 

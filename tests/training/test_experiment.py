@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -423,6 +424,41 @@ def test_a_start_from_some_weights_says_how_many_and_one_from_next_to_none_annea
     assert again.annealing is not None and again.parent == larger.parent
     with pytest.raises(ValueError, match="no weights of this run fit one with L=8, layers=0"):
         study(layers=0).at(L=8, layers=0)
+
+
+def test_weights_or_records_that_are_missing_are_not_made_up(tmp_path):
+    run = study(steps=4, out=tmp_path / "run")
+    run.run(progress=False)
+    journal = tmp_path / "run" / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:3]))
+    with pytest.raises(StoreError, match=r"records .* are missing: journal.jsonl has 3 of the 4 steps"):
+        fl.load(tmp_path / "run")
+    journal.unlink()
+    with pytest.raises(StoreError, match=r"has 0 of the 4 steps"):
+        fl.load(tmp_path / "run")
+    journal.write_text("".join(lines))
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    with pytest.raises(StoreError, match=r"the weights of .* are missing: it has 4 records and no checkpoint"):
+        fl.load(tmp_path / "run")
+    run.at(T=2.5).attach(tmp_path / "warm")
+    shutil.rmtree(tmp_path / "warm" / "checkpoints")
+    with pytest.raises(StoreError, match="it has a parent and no checkpoint"):
+        fl.load(tmp_path / "warm")
+    described = tmp_path / "warm" / "experiment.json"
+    described.write_text(json.dumps(json.loads(described.read_text()) | {"parent": 5}))
+    with pytest.raises(StoreError, match="must be null or describe a run, got 5"):
+        fl.load(tmp_path / "warm")
+
+
+@pytest.mark.parametrize(("seed", "message"), [(1.5, "a whole number, got 1.5"), (2**63, "must fit into 64 bits")])
+def test_a_seed_that_is_no_seed_is_refused_before_there_is_a_run(seed, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        study(seed=seed, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert study(seed=np.int64(3)).seed == study(seed=3.0).seed == 3
+    with pytest.raises(ValueError, match="must have a name"):
+        study(out="")
 
 
 def test_at_refuses_what_it_cannot_do():
