@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import math
 import os
@@ -58,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
 
     sweeping = commands.add_parser("sweep", help="many runs: flowlab sweep ising-xor T=2.0,2.3 seed=0,1 --out sweeps/a")
     sweeping.add_argument("study", help="name of a study, or of a sweep such as ising-sweep")
-    sweeping.add_argument("keys", nargs="*", metavar="key=a,b", help="keys; of a study, commas part values to sweep")
+    commas = """keys; of a study, commas part values to sweep, and '"a,b"' is one value with a comma"""
+    sweeping.add_argument("keys", nargs="*", metavar="key=a,b", help=commas)
     sweeping.add_argument("--out", required=True, metavar="DIR", help="directory of the runs and of sweep.nc")
     sweeping.add_argument("--workers", type=int, default=1, metavar="N", help="processes side by side (default 1)")
     sweeping.add_argument("--chain", metavar="KEY", help="warm-start along this key, in the order of its values")
@@ -132,8 +134,9 @@ def _sweep(options: argparse.Namespace) -> int:
         raise ValueError(f"{out} already holds a sweep: give --resume to go on with it, or another --out")
     words = _keys(options.keys, own=("out", "workers"))
     commas = not find(options.study).sweep
-    over = {key: value.split(",") for key, value in words.items() if commas and "," in value}
-    keys: dict[str, Any] = {key: value for key, value in words.items() if key not in over}
+    values = {key: next(csv.reader([value]), [""]) if commas else [value] for key, value in words.items()}
+    over = {key: several for key, several in values.items() if len(several) > 1}
+    keys: dict[str, Any] = {key: several[0] for key, several in values.items() if key not in over}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -156,7 +159,7 @@ def _sweep(options: argparse.Namespace) -> int:
     columns = found[[name for name in _SWEPT if name in found and found[name].dims == found.state.dims]]
     print(columns.to_dataframe()[list(columns)].to_string(float_format=lambda x: f"{x:.6g}"))
     print(f"{states.count('finished')} of {len(states)} runs finished: {out / 'sweep.nc'}")
-    return 0
+    return 1 if "failed" in states else 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Literal
@@ -111,7 +112,7 @@ def ising_depth(
     flows = sweep(name, over | {"layers": list(range(1, max_depth + 1))}, **how, **keys, steps=steps)
     found = xr.concat([alone, flows], "layers", data_vars="all", coords="different", compat="equals", join="outer")
     found = found.assign(_gap(found, n_sites)).assign_attrs(
-        study="ising-depth", epsilon=epsilon, errors=alone.attrs["errors"] | flows.attrs["errors"]
+        study="ising-depth", epsilon=epsilon, errors=json.dumps(json.loads(alone.errors) | json.loads(flows.errors))
     )
     found["depth"] = smallest_depth(found.gap, epsilon)
     if system == "ising" and base == "independent":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from concurrent.futures import Executor
 from pathlib import Path
@@ -86,7 +87,8 @@ def phi4_scaling(
         for steps in length
     ]
     runs = xr.concat(rows, xr.Variable("length", length), data_vars="all", coords="different", compat="equals")
-    errors = {f"steps={n}/{run}": why for n, row in zip(length, rows, strict=True) for run, why in row.errors.items()}
+    failed = zip(length, (json.loads(row.errors) for row in rows), strict=True)
+    errors = json.dumps({f"steps={n}/{run}": why for n, row in failed for run, why in row.items()})
     runs = runs.assign_attrs(study="phi4-scaling", flow=flow, errors=errors).merge(training_curve(runs.acceptance))
     found = runs.merge(scaling(runs, targets))
     keep(found, out)

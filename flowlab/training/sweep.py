@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import math
 import tempfile
 import warnings
@@ -22,7 +23,17 @@ from flowlab.training.atomic import WriterLock, saving, write_atomic
 from flowlab.training.netcdf import to_netcdf
 from flowlab.training.process import progress_interval
 from flowlab.training.registry import Study, find
-from flowlab.training.workers import Job, Outcome, SweepError, carry_out_all, evaluation, progress_of, refuse_other
+from flowlab.training.whole import seed_of, whole
+from flowlab.training.workers import (
+    Job,
+    Outcome,
+    SweepError,
+    carry_out_all,
+    evaluation,
+    lineage,
+    progress_of,
+    refuse_other,
+)
 
 Point = tuple[int, ...]
 """Which value of every key, by number."""
@@ -66,7 +77,7 @@ def sweep(
         ``steps``, ``seconds`` (of training), ``state`` ("finished", "failed", and in a ``sweep.nc`` of a sweep that is
         not done "stopped" or "ready") and ``run``, the directory of each in ``out``: for the run at T = 2.0,
         ``flowlab.load(out / found.run.sel(T=2.0).item())``. What failed is NaN and named with its reason in the
-        attribute ``errors``.
+        attribute ``errors``, JSON text as the attribute ``keys`` is: ``json.loads(found.errors)``.
 
     Raises:
         ValueError: for a study or keys that do not exist or values that do not fit, before anything is run.
@@ -87,13 +98,13 @@ def sweep(
     if named.sweep:
         if over or chain or warm:
             raise ValueError(f"{study} is a sweep itself: give its keys, {', '.join(named.defaults)}, and no over")
-        seed = _seed(keys.pop("seed", 0))
+        seed = seed_of(keys.pop("seed", 0))
         keys |= {} if evaluate is None else {"evaluate": evaluate}
         result: xr.Dataset = named.function(
             **named.normalise(keys), seed=seed, out=out, workers=workers, progress=progress
         )
         return result
-    evaluate = 10_000 if evaluate is None else evaluate
+    evaluate = 10_000 if evaluate is None else whole("evaluate", evaluate)
     if evaluate < 2:
         raise ValueError(f"evaluate must be at least 2 samples, got {evaluate}")
     axes = _axes(named, over, keys)
@@ -104,9 +115,11 @@ def sweep(
         raise ValueError("warm gives keys to warm-started runs: say along which key with chain")
     with _directory(out) as folder:
         jobs, parents = _plan(named, axes, keys, along, dict(warm or {}), evaluate, folder)
-        for job in jobs.values():
-            refuse_other(job)
-        attrs = {"study": study, "keys": named.given({k: v for k, v in keys.items() if k != "seed"}), "n": evaluate}
+        for point, job in jobs.items():
+            refuse_other(job, [jobs[before] for before in lineage(parents, point)])
+        _try_out(named, list(jobs.values()))
+        given = json.dumps(named.given({k: v for k, v in keys.items() if k != "seed"}))
+        attrs = {"study": study, "keys": given, "n": evaluate}
         return _Sweep(axes, jobs, folder, attrs | {"chain": along or ""}).run(parents, workers, progress)
 
 
@@ -210,7 +223,7 @@ class _Sweep:
         variables["seconds"] = (dims, seconds, {"long_name": "time spent training", "units": "s"})
         variables["state"] = (dims, states, {"long_name": "how the run ended", "units": ""})
         variables["run"] = (dims, names, {"long_name": "directory of the run", "units": ""})
-        return xr.Dataset(variables, coords=dict(self.axes), attrs=self.attrs | {"errors": dict(self.errors)})
+        return xr.Dataset(variables, coords=dict(self.axes), attrs=self.attrs | {"errors": json.dumps(self.errors)})
 
     def _done(self, point: Point) -> tuple[int, float]:
         found = self.evaluations.get(point)
@@ -227,7 +240,7 @@ def _axes(study: Study, over: Mapping[str, Sequence[Any]] | None, keys: Mapping[
     for key, values in over.items():
         if key in keys:
             raise ValueError(f"{key} is in over and given besides: give it once")
-        if isinstance(values, str) or not len(values):
+        if isinstance(values, str) or not hasattr(values, "__len__") or not len(values):
             raise ValueError(f"over[{key!r}] must be a list of values, got {values!r}")
         axes[key] = [_value(study, key, value) for value in values]
         if len(set(axes[key])) < len(axes[key]):
@@ -237,17 +250,10 @@ def _axes(study: Study, over: Mapping[str, Sequence[Any]] | None, keys: Mapping[
 
 def _value(study: Study, key: str, value: Any) -> Any:
     if key == "seed":
-        return _seed(value)
+        return seed_of(value)
     value = value.item() if isinstance(value, np.generic) else value
     given = study.given({key: value})
     return given[key] if key in given else value if key == "preset" else float(value)
-
-
-def _seed(value: Any) -> int:
-    with contextlib.suppress(TypeError, ValueError):
-        if int(value) == float(value):
-            return int(value)
-    raise ValueError(f"seed must be a whole number, got {value!r}")
 
 
 def _plan(
@@ -268,7 +274,7 @@ def _plan(
     jobs = {}
     for point in points:
         asked = {**keys, **values[point]}
-        seed = _seed(asked.pop("seed", 0))
+        seed = seed_of(asked.pop("seed", 0))
         jobs[point] = Job(
             study.name,
             study.normalise(asked),
@@ -280,6 +286,16 @@ def _plan(
             study.function.__module__,
         )
     return jobs, parents
+
+
+def _try_out(study: Study, jobs: Sequence[Job]) -> None:
+    """Build what is not on disk yet, to find values that do not fit before anything is run."""
+    fresh = [job for job in jobs if not Path(job.path).exists()]
+    for job in {json.dumps(job.keys): job for job in fresh}.values():  # whatever their seeds
+        try:
+            study.function(**job.keys, seed=job.seed, warm=False)
+        except ValueError as error:
+            raise ValueError(f"{Path(job.path).name}: {error}") from None
 
 
 def _parent(point: Point, axes: dict[str, list[Any]], chain: str | None) -> Point | None:
@@ -308,6 +324,8 @@ def _directory(out: str | Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="flowlab-") as temporary:
             yield Path(temporary)
         return
+    if not str(out):
+        raise ValueError("the directory of a sweep must have a name, got ''")
     folder = Path(out)
     with saving("a sweep", folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -103,18 +103,29 @@ def progress_of(path: str | Path) -> tuple[int, float]:
     return 0, 0.0
 
 
-def refuse_other(job: Job) -> None:
-    """StoreError where the job's directory holds a run of another study, other keys or another seed."""
+def refuse_other(job: Job, before: Sequence[Job]) -> None:
+    """StoreError where the job's directory holds a run of another study, other keys or another seed.
+
+    Also where that started from none of the jobs ``before`` in its chain, though one of them has finished.
+    """
     if not (Path(job.path) / "experiment.json").exists():
         return
     meta = Store.open(job.path, write=False).meta
-    warm = meta.get("parent") is not None
+    parent = meta.get("parent")
+    warm = parent is not None
     wanted = job.keys | (find(job.study).given(job.changes) if warm else {})
     if (meta.get("study"), meta.get("keys")) != (job.study, wanted) or not (warm or meta.get("seed") == job.seed):
         kept = meta.get("keys") or {}
         other = [f"{key}={kept.get(key)}, not {value}" for key, value in wanted.items() if kept.get(key) != value]
         why = ", ".join(other) or f"{meta.get('study')} with seed {meta.get('seed')}"
         raise StoreError(f"{job.path} holds another run ({why}): choose another directory for this sweep")
+    known = [other for other in before if (Path(other.path) / "experiment.json").exists()]
+    if parent is not None:
+        chained = parent.get("keys") in [Store.open(other.path, write=False).meta.get("keys") for other in known]
+    else:
+        chained = all(evaluation(other.path) is None for other in known)
+    if not chained:
+        raise StoreError(f"{job.path} holds a run of another chain: choose another directory for this sweep")
 
 
 def _taken_up(job: Job) -> Experiment:
@@ -159,7 +170,7 @@ def carry_out_all(
         while waiting or running:
             for name in [name for name in waiting if parents[name] in ended][: at_once - len(running)]:
                 waiting.remove(name)
-                start = next((jobs[p].path for p in _lineage(parents, name) if p in finished), None)
+                start = next((jobs[p].path for p in lineage(parents, name) if p in finished), None)
                 running[executor.submit(carry_out, jobs[name]._replace(start=start))] = name
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
@@ -179,7 +190,7 @@ def carry_out_all(
                     raise KeyboardInterrupt
 
 
-def _lineage(parents: Mapping[Any, Any], name: Any) -> Iterator[Any]:
+def lineage(parents: Mapping[Any, Any], name: Any) -> Iterator[Any]:
     """The parent of a job, its parent's parent, and so on."""
     while (name := parents[name]) is not None:
         yield name

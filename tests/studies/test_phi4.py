@@ -188,7 +188,7 @@ def test_scaling_study(tmp_path):
     keys |= {"device": "cpu", "progress": False}
     found = sweep("phi4-scaling", **keys, acceptances="0.01,0.99", out=tmp_path)
     assert found.acceptance.sizes == {"length": 2, "L": 2, "batch": 1}
-    assert found.configurations.values.tolist() == [80, 160] and found.attrs["errors"] == {}
+    assert found.configurations.values.tolist() == [80, 160] and found.attrs["errors"] == "{}"
     assert np.isnan(found.sel(target_acceptance=0.99).cost).all()
     assert all(v.attrs["long_name"] and "units" in v.attrs for v in found.data_vars.values())
     assert fl.load(tmp_path / "steps=4" / "L=12,batch=40").keys["steps"] == 4

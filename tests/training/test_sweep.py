@@ -42,7 +42,7 @@ def test_every_run_is_an_ordinary_one_and_its_numbers_are_in_the_dataset(whole):
     out, found = whole
     assert found.T.values.tolist() == TEMPERATURES and found.ess.dims == ("T",)
     assert found.steps.values.tolist() == [8, 4, 4] and (found.seconds > 0).all()
-    assert set(found.state.values) == {"finished"} and found.attrs["errors"] == {}
+    assert set(found.state.values) == {"finished"} and found.attrs["errors"] == "{}"
     assert found.free_energy.attrs["units"] == "J"
     assert {path.name for path in out.iterdir()} == {"sweep.nc", *(f"T={T}" for T in TEMPERATURES)}
     for T in TEMPERATURES:
@@ -51,6 +51,10 @@ def test_every_run_is_an_ordinary_one_and_its_numbers_are_in_the_dataset(whole):
         for name, value in scalars(run.evaluate(100)).items():
             np.testing.assert_equal(float(found[name].sel(T=T)), np.nan if value is None else value, err_msg=name)
     xr.testing.assert_identical(from_netcdf((out / "sweep.nc").read_bytes()), found)
+    found.to_netcdf(out / "mine.nc", engine="h5netcdf")
+    xr.testing.assert_identical(xr.load_dataset(out / "mine.nc"), xr.load_dataset(out / "sweep.nc"))
+    (out / "mine.nc").unlink()
+    assert json.loads(found.attrs["keys"])["L"] == 4
 
 
 def test_a_chain_starts_each_run_from_the_nearest_value_before(whole):
@@ -94,15 +98,29 @@ def test_a_finished_sweep_is_read_and_trains_nothing(whole, monkeypatch):
         chained(whole[0], seed=1)
 
 
-def test_what_fails_is_recorded_and_the_chain_goes_round_it(tmp_path):
-    with pytest.warns(RuntimeWarning, match="1 of 3 runs failed; kernel=4: ValueError: kernel must be an odd number"):
-        found = sweep("ising-xor", {"kernel": [3, 4, 5]}, chain="kernel", out=tmp_path, **SMALL | {"steps": 2})
+def failing(evaluate):
+    """``evaluate``, which breaks for a batch of 30."""
+
+    def broken(run: fl.Training, n: int) -> xr.Dataset:
+        if run.batch == 30:
+            raise FloatingPointError("broken")
+        return evaluate(run, n)
+
+    return broken
+
+
+def test_what_fails_is_recorded_and_the_chain_goes_round_it(tmp_path, monkeypatch):
+    settings = {key: value for key, value in SMALL.items() if key != "batch"} | {"steps": 2}
+    over = {"batch": [20, 30, 40]}
+    monkeypatch.setattr(fl.Training, "evaluate", failing(fl.Training.evaluate))
+    with pytest.warns(RuntimeWarning, match="1 of 3 runs failed; batch=30: FloatingPointError: broken"):
+        found = sweep("ising-xor", over, chain="batch", out=tmp_path / "chain", **settings)
     assert found.state.values.tolist() == ["finished", "failed", "finished"]
     assert np.isfinite(found.ess.values).tolist() == [True, False, True]
-    assert found.attrs["errors"].keys() == {"kernel=4"}
-    assert fl.load(tmp_path / "kernel=5").parent["keys"]["kernel"] == 3
-    with pytest.raises(SweepError, match="all 1 runs failed; L=5: ValueError: shape must be two even sides"):
-        sweep("ising-xor", {"L": [5]}, **{key: value for key, value in SMALL.items() if key != "L"})
+    assert json.loads(found.attrs["errors"]).keys() == {"batch=30"}
+    assert fl.load(tmp_path / "chain" / "batch=40").parent["keys"]["batch"] == 20
+    with pytest.raises(SweepError, match="all 1 runs failed; batch=30: FloatingPointError: broken"):
+        sweep("ising-xor", {"batch": [30]}, **settings)
 
 
 class Elsewhere(Executor):
@@ -139,6 +157,12 @@ def test_dims_are_the_keys_as_they_were_spelled_and_an_executor_gets_plain_value
         ({"warm": {"steps": 3}}, "say along which key with chain"),
         ({"warm": {"step": 3}, "chain": "T"}, "has no key step"),
         ({"evaluate": 1}, "evaluate must be at least 2 samples, got 1"),
+        ({"over": {"T": [2.3, -1.0]}}, "T=-1.0: T must be positive, got -1.0"),
+        ({"over": {"kernel": [3, 4]}}, "kernel=4: kernel must be an odd number"),
+        ({"over": {"T": 2.3}}, r"over\['T'\] must be a list of values, got 2.3"),
+        ({"evaluate": 20.5}, "evaluate must be a whole number, got 20.5"),
+        ({"seed": 2**64}, "seed must fit into 64 bits"),
+        ({"out": ""}, "the directory of a sweep must have a name"),
         ({"workers": 0}, "workers must be at least 1, got 0"),
         ({"study": "ising-sweep"}, "ising-sweep is a sweep itself: give its keys"),
         ({"study": "ising-sweeps"}, "there is no study 'ising-sweeps'"),
@@ -150,21 +174,40 @@ def test_what_makes_no_sense_is_refused_before_any_work(given, message, tmp_path
     assert not list(tmp_path.glob("out/*"))
 
 
+def test_a_chain_is_not_mixed_with_another_or_none(tmp_path):
+    how = SMALL | {"steps": 1, "evaluate": 20}
+    for first, second in (("T", False), (False, "T")):
+        out = tmp_path / f"first {first}"
+        sweep("ising-xor", {"T": [2.3, 2.6]}, chain=first, out=out, **how)
+        with pytest.raises(StoreError, match=r"T=2.6 holds a run of another chain: choose another directory"):
+            sweep("ising-xor", {"T": [2.3, 2.6]}, chain=second, out=out, **how)
+
+
 def test_a_sweep_is_no_experiment():
     with pytest.raises(ValueError, match=r"ising-sweep is not one run but many: use flowlab\.sweep"):
         fl.experiment("ising-sweep")
 
 
-def test_command_line(whole, tmp_path, capsys):
-    words = ["sweep", "ising-xor", "T=2.3,2.6", "L=4,5", "layers=1", "steps=2", "batch=20", "device=cpu", "-n", "100"]
+def test_a_quoted_value_has_commas_of_its_own(tmp_path, capsys):
+    words = ["phi4-flow", "L=4", "beta=0.5,0.6", 'blocks="rqs,rqs"', "steps=1", "batch=20", "device=cpu", "-n", "20"]
+    assert main(["sweep", *words, "--out", str(tmp_path), "--quiet"]) == 0
+    assert fl.load(tmp_path / "beta=0.6").keys["blocks"] == "rqs,rqs"
+
+
+def test_command_line(tmp_path, capsys, monkeypatch):
+    words = ["sweep", "ising-xor", "T=2.3,2.6", "batch=20,30", "L=4", "layers=1", "steps=2", "device=cpu", "-n", "100"]
     words += ["--out", str(tmp_path), "--quiet"]
-    assert main(words) == 0
+    monkeypatch.setattr(fl.Training, "evaluate", failing(fl.Training.evaluate))
+    assert main(words) == 1
     out, err = capsys.readouterr()
     assert out.count("finished") == 3 and f"2 of 4 runs finished: {tmp_path / 'sweep.nc'}" in out
-    assert err.startswith("flowlab: warning: 2 of 4 runs failed; T=2.3,L=5: ValueError") and err.count("\n") == 1
+    assert (
+        err.startswith("flowlab: warning: 2 of 4 runs failed; T=2.3,batch=30: FloatingPointError")
+        and err.count("\n") == 1
+    )
     assert main(words) == 2
     assert "already holds a sweep: give --resume to go on with it" in capsys.readouterr().err
-    assert main([*words, "--resume"]) == 0
+    assert main([*words, "--resume"]) == 1
     assert capsys.readouterr().out == out
     assert main(["sweep", "ising-sweep", "--chain", "T", "--out", str(tmp_path / "b")]) == 2
     assert "a sweep itself: give its keys, L, T_min" in capsys.readouterr().err
