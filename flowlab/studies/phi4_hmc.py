@@ -5,7 +5,7 @@ from __future__ import annotations
 from flowlab.mcmc.hmc import HMC
 from flowlab.studies.phi4 import phi4_system
 from flowlab.training import study
-from flowlab.training.chain_run import ChainRun
+from flowlab.training.chain_run import MIN_STEPS, ChainRun
 
 
 @study("phi4-hmc", one_of=(("beta", "kappa"),))
@@ -48,7 +48,7 @@ def phi4_hmc(
     system = phi4_system((L,) * d, beta, kappa, lam)
     leapfrogs = max(6, 3 * L // 2) if trajectory is None else trajectory
     chain = HMC(system, steps=leapfrogs, step_size=step_size, target_acceptance=acceptance, tuning=tuning)
-    return ChainRun(
+    run = ChainRun(
         system,
         chain,
         chains=chains,
@@ -59,3 +59,7 @@ def phi4_hmc(
         seed=seed,
         threads=threads,
     )
+    dropped = max(int(discard * steps), -(-chain.tuning // every))
+    if steps - dropped < MIN_STEPS:
+        raise ValueError(f"steps must be at least {dropped + MIN_STEPS}: {dropped} tune or are discarded, got {steps}")
+    return run

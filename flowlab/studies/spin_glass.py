@@ -12,6 +12,7 @@ from typing import Literal
 
 from flowlab.core import Density, Flow, named_generator
 from flowlab.densities import MADE, CoupledMADE, Normal, Pushforward, Z2Symmetrized
+from flowlab.estimators.tempering import BLOCKS
 from flowlab.flows import AffineCoupling, Composed, Linear
 from flowlab.flows.affine import complementary_masks
 from flowlab.mcmc import ParallelTempering, ladder
@@ -242,10 +243,12 @@ def sk_pt(
         steps: measurements.
         threads: of the chains.
     """
+    if samples < 4 * replicas:
+        raise ValueError(f"samples must be at least 4 for each of the {replicas} replicas, got {samples}")
     glass = SpinGlass.sherrington_kirkpatrick(N, T, seed_J)
     wanted = _temperatures(temperatures, T)
     chain = ParallelTempering(glass, ladder(wanted, N), replicas=replicas, threads=threads)
-    return Simulation(
+    run = Simulation(
         glass,
         chain,
         temperatures=wanted,
@@ -256,6 +259,9 @@ def sk_pt(
         seed=seed,
         threads=threads,
     )
+    if steps - int(discard * steps) < BLOCKS:
+        raise ValueError(f"steps must leave {BLOCKS} behind the part {discard:g} that is discarded, got {steps}")
+    return run
 
 
 def _temperatures(words: str, T: float) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 
 from flowlab.core import System, named_generator
+from flowlab.estimators.tempering import BLOCKS
 from flowlab.mcmc import ParallelTempering, ladder
 from flowlab.training.objectives import Report, silent
 from flowlab.training.tempered import Tempered, pack
@@ -55,8 +56,8 @@ class Reference:
     ) -> None:
         if replicas < 3:
             raise ValueError(f"a reference needs at least 3 replicas for triangles, got {replicas}")
-        if samples < 4 * replicas:
-            raise ValueError(f"a reference needs at least 4 samples a replica, got {samples} for {replicas} replicas")
+        if samples < BLOCKS * replicas:
+            raise ValueError(f"samples must be at least {BLOCKS} for each of the {replicas} replicas, got {samples}")
         self.system, self.seed = system, seed
         self.temperatures = tuple(sorted({float(T) for T in temperatures}))
         self.steps, self.replicas, self.every = -(-samples // replicas), replicas, every

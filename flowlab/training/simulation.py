@@ -9,6 +9,7 @@ import xarray as xr
 
 from flowlab.core import System, named_generator
 from flowlab.core.generators import named_seed
+from flowlab.estimators.tempering import BLOCKS
 from flowlab.mcmc import ParallelTempering
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
@@ -120,9 +121,9 @@ class Simulation(MarkovRun):
         energies, bits = list(self._energies), list(self._bits)
         first = int(self.discard * len(energies))
         kept = bits[first // self.keep_every :]
-        if len(energies) - first < 16 or len(kept) < 4:
+        if len(energies) - first < BLOCKS or len(kept) < 4:
             raise ValueError(
-                "estimates need 16 measured steps and 4 kept configurations a replica, got "
+                f"estimates need {BLOCKS} measured steps and 4 kept configurations a replica, got "
                 f"{len(energies) - first} and {len(kept)}: run it longer"
             )
         return Tempered(

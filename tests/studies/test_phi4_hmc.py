@@ -57,6 +57,7 @@ def test_keys():
         ({"samples": 0}, "samples must be"),
         ({"chains": 0}, "number of chains"),
         ({"trajectory": 0}, "steps must be"),
+        ({"beta": 0.5, "steps": 5}, "steps must be at least 24: 20 tune or are discarded, got 5"),
     ],
 )
 def test_refuses(keys, message):

@@ -128,6 +128,9 @@ def test_evaluate_prints_all_temperatures(tmp_path, capsys):
         ({"discard": 1.0}, "discard must lie in"),
         ({"replicas": 0}, "replicas must be"),
         ({"T": 0.0}, "T must be positive"),
+        ({"samples": 0}, "samples must be at least 4 for each of the 4 replicas, got 0"),
+        ({"samples": -5}, "samples must be at least 4"),
+        ({"steps": 10}, "steps must leave 18 behind the part 0.25 that is discarded, got 10"),
     ],
 )
 def test_refuses(keys, message):
