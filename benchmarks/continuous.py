@@ -3,10 +3,11 @@
     python benchmarks/continuous.py [--quick] [--sizes 8 16 32] [--batch 128] [--out FILE]
 
 The first table is one step of IR matching for phi^4 upscaled from 4 x 4: a draw through all levels with the gradient of
-its ln q, 8 Runge-Kutta steps each, the gradient, and Adam; the coarse fields are unit Gaussians and cost nothing. "study"
-is the mean step of phi4-ir-matching, its Hybrid Monte Carlo on the coarse lattice included. The second is draw and gradient of one flow by each solver, on the same vector field, with the error of ln|det| against 128
-steps: "flowlab" solvers, and torchdiffeq's with plain backpropagation and with the adjoint equation. All on one thread,
-in processor time, which other programs on the machine change less: the shortest of several.
+its ln q, 8 Runge-Kutta steps each, the gradient, and Adam; the coarse fields are unit Gaussians and cost nothing.
+"study" is the mean step of phi4-ir-matching, its Hybrid Monte Carlo on the coarse lattice included. The second is draw
+and gradient of one flow by each solver, on the same vector field, with the error of ln|det| against 128 steps:
+"flowlab" solvers, and torchdiffeq's with plain backpropagation and with the adjoint equation. All on one thread, in
+processor time, which other programs on the machine change less: the shortest of several.
 """
 
 from __future__ import annotations
