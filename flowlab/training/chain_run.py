@@ -16,6 +16,7 @@ from flowlab.estimators.chains import ChainEstimate, chain_agreement, chain_obse
 from flowlab.estimators.evaluation import LONG_NAMES
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
+from flowlab.training.whole import whole
 
 SHORTEST = 50
 """Autocorrelation times of the slowest observable that a chain should be long."""
@@ -154,7 +155,7 @@ class ChainRun(MarkovRun):
 
     def sample(self, n: int) -> xr.Dataset:
         """n of the configurations kept, drawn with replacement; ValueError where none has been kept yet."""
-        if n < 1:
+        if (n := whole("the number of samples", n)) < 1:
             raise ValueError(f"the number of samples must be at least 1, got {n}")
         kept = self._kept[self._first() // self.keep_every :]
         if not kept:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from flowlab.estimators.weights import Estimate
+from flowlab.training.coordinates import with_names
 
 Columns = dict[str, tuple[tuple[str, ...], Any]]
 Coords = dict[str, Any]
@@ -79,7 +80,7 @@ def described(columns: Columns, coords: Coords, attributes: Mapping[str, Any]) -
         text, units = NAMES[plain]
         text = f"standard error of {text}" if name != plain else text
         variables[name] = xr.Variable(dims, np.asarray(values), {"long_name": text, "units": units})
-    return xr.Dataset(variables, coords=coords, attrs=dict(attributes))
+    return with_names(xr.Dataset(variables, coords=coords, attrs=dict(attributes)))
 
 
 def pair(name: str, dims: tuple[str, ...], estimate: Estimate) -> Columns:

@@ -15,6 +15,7 @@ from flowlab.estimators.mode_collapse import ModeCollapse
 from flowlab.estimators.overlaps import Overlaps
 from flowlab.estimators.triangles import KINDS, Convention
 from flowlab.training import readings
+from flowlab.training.coordinates import with_names
 from flowlab.training.physical import like, log_z_offset
 from flowlab.training.tempered import Tempered
 
@@ -265,4 +266,4 @@ def _with_names(columns: Columns, attrs: Mapping[str, object], coords: Mapping[s
         found["overlap"] = ("overlap", q, {"long_name": "overlap q", "units": "1"})
     if "kind" in sizes:
         found |= {"convention": list(CONVENTIONS), "kind": list(KINDS)}
-    return data.assign_coords(found)
+    return with_names(data.assign_coords(found))

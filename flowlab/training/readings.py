@@ -15,8 +15,10 @@ from flowlab.densities import Pushforward, Z2Symmetrized
 from flowlab.densities.autoregressive import Autoregressive
 from flowlab.mcmc.measured import measured
 from flowlab.training.arrays import to_array
+from flowlab.training.coordinates import with_names
 from flowlab.training.integration import precise, shortfall
 from flowlab.training.physical import log_z_offset, physical, reduced, restored
+from flowlab.training.whole import whole
 
 CHUNK = 5000
 STEPS = 20
@@ -37,7 +39,7 @@ def sample(density: Density, target: System, n: int, generator: torch.Generator,
 
     Continuous flows are integrated until they close, as in an evaluation.
     """
-    if n < 1:
+    if (n := whole("the number of samples", n)) < 1:
         raise ValueError(f"the number of samples must be at least 1, got {n}")
     with torch.no_grad(), precise(density, generator):
         x, log_q = density.sample(n, generator=generator)
@@ -77,6 +79,7 @@ def layers(
     for given in (x, z):
         if given is not None:
             target.check_configurations(given.nan_to_num(nan=1.0))
+    n = None if n is None else whole("the number of samples", n)
     states = list(density.stages(n, x=x, z=z, generator=generator))
     fields = [to_array(state.x) for state in states]
     shown = [to_array(restored(target, state.x, generator.manual_seed(restored_with))) for state in states]
@@ -107,11 +110,8 @@ def layers(
             np.arange(len(correlations[0].value)),
             {"long_name": "distance along an axis", "units": "lattice spacings"},
         )
-    return xr.Dataset(
-        {k: (d, np.asarray(v), {"long_name": name, "units": unit}) for k, (d, v, name, unit) in variables.items()},
-        coords=coordinates,
-        attrs=attrs,
-    )
+    described = {k: (d, np.asarray(v), {"long_name": name, "units": u}) for k, (d, v, name, u) in variables.items()}
+    return with_names(xr.Dataset(described, coords=coordinates, attrs=attrs))
 
 
 def _field_dims(field: np.ndarray, configuration: np.ndarray, dims: tuple[str, ...]) -> list[str]:
@@ -170,7 +170,7 @@ def evaluate(
     Draws that are not independent come from many chains, and the errors allow for their memory; there are then up to
     a few more than n.
     """
-    if n < 2:
+    if (n := whole("the number of samples", n)) < 2:
         raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
     parts: list[dict[str, np.ndarray]] = []
     parent, log_norm = physical(target), density.log_norm
@@ -249,6 +249,7 @@ def diagnose(density: Density, n: int, generator: torch.Generator, attrs: dict[s
     base = density.base if isinstance(density, Pushforward) else density
     if not isinstance(base, Autoregressive | Z2Symmetrized) or not has_conditionals(density):
         raise TypeError(f"conditional entropies need an autoregressive base, got {type(base).__name__}")
+    n = whole("the number of samples", n)
     with torch.no_grad():
         z, _ = base.sample(n, generator=generator)
         conditionals = torch.cat([base.log_conditionals(part) for part in z.split(CHUNK)])
@@ -262,6 +263,6 @@ def diagnose(density: Density, n: int, generator: torch.Generator, attrs: dict[s
             "base_entropy_per_site": ((), total.mean(), {"long_name": "entropy of the base per site", "units": "nats"}),
             "base_entropy_per_site_error": ((), error, {"long_name": "its standard error", "units": "nats"}),
         },
-        coords={"site": np.arange(len(profile.value))},
+        coords={"site": ("site", np.arange(len(profile.value)), {"long_name": "place in the order", "units": "1"})},
         attrs=attrs | {"n": n},
     )

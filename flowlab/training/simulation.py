@@ -14,6 +14,7 @@ from flowlab.mcmc import ParallelTempering
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
 from flowlab.training.tempered import Tempered, pack
+from flowlab.training.whole import whole
 
 
 class Simulation(MarkovRun):
@@ -141,7 +142,7 @@ class Simulation(MarkovRun):
 
     def sample(self, n: int, T: float | None = None) -> xr.Dataset:
         """n of the configurations kept at temperature T (the lowest where not given), drawn with replacement."""
-        if n < 1:
+        if (n := whole("the number of samples", n)) < 1:
             raise ValueError(f"the number of samples must be at least 1, got {n}")
         found = self.reference(T).configuration.stack(drawn=("replica", "sample")).transpose("drawn", ...)
         rng = np.random.default_rng(named_seed(self.seed, "sample", self.step))
@@ -157,6 +158,8 @@ class Simulation(MarkovRun):
         from flowlab.training.overlap_readings import of_simulation
 
         rng = np.random.default_rng(named_seed(self.seed, "evaluate", self.step))
+        if (n := whole("the number of samples", n)) < 2:
+            raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
         return of_simulation(self.measured, n, rng).assign_attrs(self.describe() | {"n": n, "step": self.step})
 
     # on disk

@@ -20,6 +20,7 @@ import xarray as xr
 from flowlab.estimators import Estimate, LostSignWarning, LowESSWarning, scalars, sign_lost
 from flowlab.estimators.evaluation import LOW_ESS
 from flowlab.training.atomic import WriterLock, saving, write_atomic
+from flowlab.training.coordinates import with_names
 from flowlab.training.netcdf import to_netcdf
 from flowlab.training.process import progress_interval
 from flowlab.training.registry import Study, find
@@ -223,7 +224,8 @@ class _Sweep:
         variables["seconds"] = (dims, seconds, {"long_name": "time spent training", "units": "s"})
         variables["state"] = (dims, states, {"long_name": "how the run ended", "units": ""})
         variables["run"] = (dims, names, {"long_name": "directory of the run", "units": ""})
-        return xr.Dataset(variables, coords=dict(self.axes), attrs=self.attrs | {"errors": json.dumps(self.errors)})
+        attrs = self.attrs | {"errors": json.dumps(self.errors)}
+        return with_names(xr.Dataset(variables, coords=dict(self.axes), attrs=attrs))
 
     def _done(self, point: Point) -> tuple[int, float]:
         found = self.evaluations.get(point)

@@ -61,6 +61,15 @@ def test_interrupted_and_resumed_is_uninterrupted(make, tmp_path):
     np.testing.assert_array_equal(on_disk.loss, straight.data.loss)
 
 
+def test_numbers_of_samples_are_whole(make):
+    run = make()
+    assert run.sample(3.0).sizes["sample"] == run.layers(3.0).sizes["sample"] == 3
+    for look in (run.sample, run.layers, run.evaluate):
+        for n in (1.5, "100"):
+            with pytest.raises(ValueError, match="the number of samples must be a whole number, got "):
+                look(n)
+
+
 def test_a_warm_start_at_the_same_keys_takes_over_every_weight(make):
     run = make()
     other = run.at(steps=3)
@@ -93,3 +102,5 @@ def test_every_variable_says_what_it_is(make):
     for dataset in datasets:
         for name, variable in dataset.data_vars.items():
             assert variable.attrs.get("long_name") and variable.attrs.get("units"), name
+        for name, variable in dataset.coords.items():
+            assert variable.attrs.get("long_name") and "units" in variable.attrs, name
