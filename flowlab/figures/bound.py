@@ -38,6 +38,8 @@ def bound_per_site(data: xr.Dataset) -> BoundPerSite:
     >>> float(bound_per_site(d).value[0]), bound_per_site(d).exact
     (-4.0, -5.0)
     """
+    if "log_z_bound" not in data:
+        raise ValueError(f"expected what a training records, log_z_bound and ess, got {', '.join(data.data_vars)}")
     n_sites = float(data.attrs["n_sites"])
     temperature = as_float(data.attrs.get("T"))
     value = np.asarray(data["log_z_bound"], dtype=float)

@@ -117,11 +117,12 @@ def rejection_runs(models: xr.Dataset) -> go.Figure:
 
     Args:
         models: dims ``model`` and ``run_length``: ``rejections`` and ``acceptance``, as :func:`measure_proposals` finds
-            them; 0 or NaN where a run did not occur.
+            them, of one model without the dim ``model`` too; 0 or NaN where a run did not occur.
 
     Source: arXiv:2105.12481, figure 8.
     """
     figure = go.Figure()
+    models = models if "model" in models.dims else models.expand_dims("model")
     order = np.argsort(models["acceptance"].values)
     for rank, k in enumerate(order):
         y = np.asarray(models["rejections"][k], dtype=float)
@@ -176,13 +177,15 @@ def field_strip(layers: xr.Dataset, *, seed: int = 0) -> go.Figure:
         seed: of what the chain accepts.
 
     Raises:
-        ValueError: for fields that are not on a lattice in the plane.
+        ValueError: for fields that are not on a lattice in the plane, or not whole after every layer.
 
     Source: arXiv:2105.12481, figure 9.
     """
     if len(site_dims(layers["configuration"])) != 2:
         raise ValueError(f"fields must be on a lattice in the plane, got {site_dims(layers['configuration'])}")
     states = list(np.asarray(layers["configuration"], dtype=float))
+    if not np.isfinite(states).all():
+        raise ValueError("fields must be whole after every layer, and these are drawn in levels: see figures.strip")
     log_w = np.asarray(layers["log_weight"][-1] - layers["log_q"][-1], dtype=float)
     states.append(states[-1][estimators.independence_chain(log_w, np.random.default_rng(seed)).indices])
     names = [*layer_names(layers), "Metropolis"]

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from flowlab.figures.bound import bound_per_site
 from flowlab.figures.multilevel import draws_in_levels, relabelled, sites_drawn
-from flowlab.figures.sites import nearest_known, sites_of, without_nan
+from flowlab.figures.sites import axis_titles, nearest_known, sites_of, without_nan
 from flowlab.figures.style import COLORS, FIELD_SCALE, INK, SPIN_SCALE, number, rounded_up, styled
 
 Array = NDArray[np.float64]
@@ -36,8 +36,6 @@ def configuration(layers: xr.Dataset, sample: int = 0, layer: int = -1) -> go.Fi
     _add_configuration(figure, layers, sample, layer, scale_bar=True, pixels=360)
     _add_nearest(figure, layers, sample, layer)
     _square_axes(figure, layers)
-    if "y" in layers.sizes and "z" not in layers.sizes:
-        figure.update_layout(xaxis_title="x", yaxis_title="y")
     figure.update_layout(width=540)
     return styled(figure, title=layer_title(layers, sample, layer), height=500)
 
@@ -57,7 +55,7 @@ def strip(layers: xr.Dataset, sample: int = 0) -> go.Figure:
         figure.update_xaxes(title_text=f"m = {_signed(layers['magnetization'][k, sample])}", **cell)
         _add_nearest(figure, layers, sample, k, **cell)
     figure.update_xaxes(showticklabels=False, ticks="")
-    figure.update_yaxes(showticklabels=False, ticks="")
+    figure.update_yaxes(showticklabels=False, ticks="", title_text="")
     figure.update_annotations(font_size=12)
     title = f"sample {sample} through the layers" + " · dots: changed by the layer" * (not draws_in_levels(layers))
     return styled(figure, title=title, height=100 + rows * 205, margin=dict(l=20, r=20, t=84, b=44))
@@ -161,7 +159,7 @@ def layer_title(layers: xr.Dataset, sample: int, layer: int) -> str:
         before, now = (np.asarray(layers["configuration"][k, sample], dtype=float) for k in (layer - 1, layer))
         square = (now - before) ** 2
         if np.isfinite(square).any():
-            title += f" · changed by {np.sqrt(np.nanmean(square)):.2g} (root mean square)"
+            title += f" · changed by {np.sqrt(np.nanmean(square)):.2g} rms"
     if bool(np.isnan(layers["configuration"][layer, sample]).any()):
         title += "<br><sub>pale: not yet sampled, shown as the nearest site that is</sub>"
     return title
@@ -271,8 +269,9 @@ def _square_axes(figure: go.Figure, layers: xr.Dataset, **cell: Any) -> None:
     look = dict(constrain="domain", showgrid=False, showline=False)
     if "y" not in layers.sizes or "z" in layers.sizes:
         look |= dict(showticklabels=False, ticks="")
-    figure.update_xaxes(range=[-0.5, sites.columns - 0.5], **look, **cell)
-    figure.update_yaxes(range=[-0.5, sites.rows - 0.5], scaleanchor=anchor, **look, **cell)
+    columns, rows = axis_titles(layers["configuration"])
+    figure.update_xaxes(range=[-0.5, sites.columns - 0.5], title_text=columns, **look, **cell)
+    figure.update_yaxes(range=[-0.5, sites.rows - 0.5], title_text=rows, scaleanchor=anchor, **look, **cell)
 
 
 def magnetization_bins(n_sites: int, most: int = 33) -> Array:

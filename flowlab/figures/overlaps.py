@@ -73,9 +73,10 @@ def measure_overlaps(data: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
         ``binder`` = 3/2 - <q⁴>/(2<q²>²), ``dip`` = 1 - P(0)/max P and ``peak``, the |q| where P is highest, each with
         its ``_error``; along ``layer`` where the data have layers. See :func:`flowlab.estimators.overlap_distribution`.
     """
+    spins = flat_spins(data)
     n_sites = int(np.prod(data["configuration"].shape[2:]))
     edges = overlap_bins(n_sites)
-    rows = [_measure(s, edges, n_sites, seed) for s in flat_spins(data)]
+    rows = [_measure(s, edges, n_sites, seed) for s in spins]
     q, abs_q = (edges[1:] + edges[:-1]) / 2, np.linspace(-1, 1, n_sites + 1)[(n_sites + 1) // 2 :]
     coords = {"q": ("q", q, {"long_name": "overlap q"}), "abs_q": ("abs_q", abs_q, {"long_name": "overlap |q|"})}
     measured = xr.Dataset(coords=coords, attrs=data.attrs)
@@ -124,6 +125,8 @@ def mode_collapse(layers: xr.Dataset, reference: xr.Dataset) -> estimators.ModeC
 
 def flat_spins(data: xr.Dataset) -> list[Array]:
     """The spins (sample, N) of each layer, without the sites that it has not sampled; or (replica, sample, N), once."""
+    if "configuration" not in data:
+        raise ValueError(f"expected a configuration, as layers() and reference() give, got {', '.join(data.data_vars)}")
     configuration = data["configuration"]
     values = np.asarray(configuration, dtype=float).reshape(*configuration.shape[:2], -1)
     if "layer" not in configuration.dims:

@@ -77,6 +77,18 @@ def sites_of(configuration: xr.DataArray) -> Sites:
     return Sites(row, column, int(row.max()) + 1, int(column.max()) + 1, label)
 
 
+def axis_titles(configuration: xr.DataArray) -> tuple[str, str]:
+    """What the columns and the rows of a picture of the sites are.
+
+    >>> axis_titles(xr.DataArray(np.ones((5, 6)), dims=("sample", "x")))
+    ('sites in reading order', '')
+    """
+    dims = site_dims(configuration)
+    if len(dims) == 2:
+        return dims[1], dims[0]
+    return ("sites in reading order" if len(dims) == 1 else "planes in reading order, x to the right and y up"), ""
+
+
 def _columns(n: int) -> int:
     """Columns of the most nearly square grid for n cells: a divisor where one is near, else the root rounded up."""
     root = round(n**0.5)

@@ -105,6 +105,11 @@ def _known(data: xr.Dataset, value: Array, error: Array) -> tuple[Array, Array, 
     return np.asarray(data["step"], dtype=float)[known], value[known], np.nan_to_num(error[known])
 
 
+def _mode(step: Array) -> str:
+    """A line, and a dot where there is one step only, which would make none."""
+    return "lines" if len(step) > 1 else "lines+markers"
+
+
 def _title(data: xr.Dataset) -> str:
     system = str(data.attrs.get("system") or data.attrs.get("study") or "")
     name = bound_per_site(data).name
@@ -135,7 +140,7 @@ def _add_bound(figure: go.Figure, data: xr.Dataset, others: tuple[xr.Dataset, ..
         showlegend=False, name="±1 standard error", **cell,
     )  # fmt: skip
     figure.add_scatter(
-        x=step, y=value, mode="lines", line=dict(color=COLORS["bound"], width=1.4), showlegend=bool(others),
+        x=step, y=value, mode=_mode(step), line=dict(color=COLORS["bound"], width=1.4), showlegend=bool(others),
         name=run_label(data), customdata=error,
         hovertemplate="step %{x:.0f}<br>%{y:.6f} ± %{customdata:.6f}<extra></extra>", **cell,
     )  # fmt: skip
@@ -160,12 +165,14 @@ def _add_exact(figure: go.Figure, bound: BoundPerSite, last: float, color: str, 
 
 def _add_ess(figure: go.Figure, data: xr.Dataset, others: tuple[xr.Dataset, ...], points: int, **cell: Any) -> None:
     for run, color in [*((d, COLORS["earlier"]) for d in others), (data, COLORS["ess"])]:
+        if "ess" not in run:
+            raise ValueError(f"expected what a training records, log_z_bound and ess, got {', '.join(run.data_vars)}")
         value = np.asarray(run["ess"], dtype=float)
         if "stage_ess" in run:  # NaN in a run that does not grow
             value = np.where(np.isfinite(run["stage_ess"]), run["stage_ess"], value)
         step, value, _ = decimate(*_known(run, value, np.zeros_like(value)), points)
         figure.add_scatter(
-            x=step, y=value, mode="lines", line=dict(color=color, width=1.4), name=f"ESS {run_label(run)}",
+            x=step, y=value, mode=_mode(step), line=dict(color=color, width=1.4), name=f"ESS {run_label(run)}",
             showlegend=False, hovertemplate="step %{x:.0f}<br>ESS %{y:.4f}<extra></extra>", **cell,
         )  # fmt: skip
     figure.update_yaxes(title_text="ESS / batch", range=[0.0, 1.03], **cell)

@@ -86,6 +86,18 @@ def test_a_strip_shows_every_layer_and_the_target() -> None:
         figures.field_strip(layers.isel(x=0))
 
 
+def test_one_model_has_runs_of_rejections_too() -> None:
+    one = figures.measure_proposals(make_samples(spread=1.0))
+    assert len(figures.rejection_runs(one).data) == 1
+
+
+def test_a_strip_refuses_fields_that_are_drawn_in_levels() -> None:
+    layers = make_layers(20)
+    layers["configuration"][0, :, 1] = np.nan
+    with pytest.raises(ValueError, match="drawn in levels"):
+        figures.field_strip(layers)
+
+
 def test_axes_stay_while_values_change_a_little() -> None:
     assert rounded_up(1.26, 0.5) == rounded_up(1.31, 0.5) == 1.5
     assert rounded_up(0.3, 0.1) == pytest.approx(0.3)

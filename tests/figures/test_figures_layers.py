@@ -105,6 +105,15 @@ def test_conditional_entropy_has_errors_and_ln_2(diagnosis: xr.Dataset) -> None:
     assert "nats" in figure.layout.yaxis.title.text
 
 
+def test_the_lattice_has_named_axes(layers: xr.Dataset) -> None:
+    for picture in (figures.layer_overview, figures.configuration):
+        layout = picture(layers).layout
+        assert (layout.xaxis.title.text, layout.yaxis.title.text) == ("x", "y")
+    assert not figures.strip(layers).layout.yaxis.title.text
+    chain = layers.isel(y=0, drop=True)
+    assert figures.layer_overview(chain).layout.xaxis.title.text == "sites in reading order"
+
+
 def test_a_real_field_shows_its_field_and_no_dots(layers: xr.Dataset) -> None:
     noise = np.random.default_rng(0).standard_normal(layers["configuration"].shape)
     fields = layers.assign(configuration=layers["configuration"] + 0.3 * noise)
@@ -113,5 +122,5 @@ def test_a_real_field_shows_its_field_and_no_dots(layers: xr.Dataset) -> None:
     assert bars.y.sum() == pytest.approx(1.0, abs=0.01)
     assert max(bars.y[bars.x < -0.5].max(), bars.y[bars.x > 0.5].max()) > 2 * bars.y[np.abs(bars.x) < 0.1].max()
     assert not len(next(trace for trace in overview.data if trace.name == "changed by this layer").x)
-    assert "root mean square" in overview.layout.title.text
+    assert overview.layout.title.text.endswith(" rms")
     np.testing.assert_array_equal(figures.field_histogram(fields, 2).data[0].y, bars.y)

@@ -87,3 +87,15 @@ def test_a_run_that_grows_shows_the_ess_of_its_stages(data: xr.Dataset) -> None:
     overview = training_overview(early)
     assert any("smaller lattices come first" in (note.text or "") for note in overview.layout.annotations)
     np.testing.assert_allclose(next(t for t in overview.data if str(t.name).startswith("ESS")).y, data["ess"])
+
+
+def test_one_step_is_a_dot(data: xr.Dataset) -> None:
+    for steps, mode in ((1, "lines+markers"), (5, "lines")):
+        assert ess_curve(data.isel(step=slice(0, steps))).data[0].mode == mode
+        assert mode in {trace.mode for trace in training_curve(data.isel(step=slice(0, steps))).data}
+
+
+@pytest.mark.parametrize("picture", [training_curve, ess_curve, training_overview])
+def test_what_is_no_training_is_refused_in_words(picture, data: xr.Dataset) -> None:
+    with pytest.raises(ValueError, match="expected what a training records, log_z_bound and ess, got energy"):
+        picture(xr.Dataset({"energy": ("step", [1.0])}, coords={"step": [1]}, attrs=data.attrs))
