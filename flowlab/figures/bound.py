@@ -39,7 +39,9 @@ def bound_per_site(data: xr.Dataset) -> BoundPerSite:
     (-4.0, -5.0)
     """
     if "log_z_bound" not in data:
-        raise ValueError(f"expected what a training records, log_z_bound and ess, got {', '.join(data.data_vars)}")
+        raise ValueError(
+            f"expected what a training records, log_z_bound and ess, got {', '.join(map(str, data.data_vars))}"
+        )
     n_sites = float(data.attrs["n_sites"])
     temperature = as_float(data.attrs.get("T"))
     value = np.asarray(data["log_z_bound"], dtype=float)

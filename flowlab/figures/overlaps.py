@@ -126,7 +126,9 @@ def mode_collapse(layers: xr.Dataset, reference: xr.Dataset) -> estimators.ModeC
 def flat_spins(data: xr.Dataset) -> list[Array]:
     """The spins (sample, N) of each layer, without the sites that it has not sampled; or (replica, sample, N), once."""
     if "configuration" not in data:
-        raise ValueError(f"expected a configuration, as layers() and reference() give, got {', '.join(data.data_vars)}")
+        raise ValueError(
+            f"expected a configuration, as layers() and reference() give, got {', '.join(map(str, data.data_vars))}"
+        )
     configuration = data["configuration"]
     values = np.asarray(configuration, dtype=float).reshape(*configuration.shape[:2], -1)
     if "layer" not in configuration.dims:

@@ -166,7 +166,9 @@ def _add_exact(figure: go.Figure, bound: BoundPerSite, last: float, color: str, 
 def _add_ess(figure: go.Figure, data: xr.Dataset, others: tuple[xr.Dataset, ...], points: int, **cell: Any) -> None:
     for run, color in [*((d, COLORS["earlier"]) for d in others), (data, COLORS["ess"])]:
         if "ess" not in run:
-            raise ValueError(f"expected what a training records, log_z_bound and ess, got {', '.join(run.data_vars)}")
+            raise ValueError(
+                f"expected what a training records, log_z_bound and ess, got {', '.join(map(str, run.data_vars))}"
+            )
         value = np.asarray(run["ess"], dtype=float)
         if "stage_ess" in run:  # NaN in a run that does not grow
             value = np.where(np.isfinite(run["stage_ess"]), run["stage_ess"], value)
