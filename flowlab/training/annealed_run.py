@@ -16,6 +16,7 @@ from flowlab.estimators import weights
 from flowlab.mcmc import AnnealedImportance
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
+from flowlab.training.whole import whole
 
 DRAWN = ("log_w", "energy_per_site", "magnetization")
 
@@ -96,7 +97,7 @@ class AnnealedRun(MarkovRun):
 
     def sample(self, n: int) -> xr.Dataset:
         """n of the configurations kept, drawn with replacement by their weights; ValueError where there is none yet."""
-        if n < 1:
+        if (n := whole("the number of samples", n)) < 1:
             raise ValueError(f"the number of samples must be at least 1, got {n}")
         if not self._kept:
             raise ValueError(f"configurations are kept every {self.keep_every} steps, none so far: run it longer")
@@ -135,7 +136,7 @@ class AnnealedRun(MarkovRun):
         return {}, {}
 
     def load_state_dict(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        pass
+        """Nothing to take up, see :meth:`state_dict`."""
 
     def _take(self, parts: list[xr.Dataset]) -> None:
         self._drawn = [row for part in parts for row in np.stack([part[name].values for name in DRAWN], axis=1)]
