@@ -70,7 +70,7 @@ def ir_matching(
         lr, lr_sigma, lr_kappa: Adam's peak rates under a cosine, of the flow, the noise and the coarse couplings.
         check_every: steps between two checks of the integration, see
             :class:`flowlab.training.continuous.ContinuousTraining`.
-        patience: steps without a better ESS after which the last level ends; 0 for none.
+        patience: steps without a better ESS after which a level ends; 0 for none.
         threads: of torch. device: "auto", "cpu" or "cuda"; coarse chains run on the CPU wherever that is.
     """
     names = _names(learn)
@@ -99,11 +99,12 @@ def ir_matching(
             seed=seed,
             threads=threads,
             device=_device(device),
+            patience=patience,
             **more,
         )
 
     before = [] if warm else [trained(side, stage_steps) for side in sides[:-1]]
-    return trained(L, steps, before=before, patience=patience)
+    return trained(L, steps, before=before)
 
 
 @study("phi4-uv-matching", one_of=(("beta", "kappa"),))
@@ -147,7 +148,7 @@ def uv_matching(
         steps: horizon of the first refinement; retrain: steps after each iteration.
         samples, lowest_ess: fine fields kept for the gradient of the couplings, and the ESS of their weights below
             which they are drawn anew.
-        patience: steps without a better ESS after which the last refinement ends; 0 for none.
+        patience: steps without a better ESS after which a refinement, first or iterated, ends; 0 for none.
     """
     names = _names(learn)
     sides = _sides(coarse, L)
@@ -172,11 +173,12 @@ def uv_matching(
             seed=seed,
             threads=threads,
             device=_device(device),
+            patience=patience,
             **more,
         )  # fmt: skip
 
     before = [] if warm else [trained(side) for side in sides[:-1]]
-    return trained(L, before=before, patience=patience)
+    return trained(L, before=before)
 
 
 @study("phi4-cnf", one_of=(("beta", "kappa"),))

@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from flowlab.core import Density, System
 from flowlab.training.batch import OF_DRAWS
 from flowlab.training.objectives import Objective
+from flowlab.training.optimisation import has_plateaued
 from flowlab.training.training import Training
 
 
@@ -19,7 +21,8 @@ class Grown(Training):
 
     A sampler of a large lattice is thus grown from one of a small lattice whose weights it takes over (Singha et al.
     2025, arXiv:2503.08918, algorithm 1). The records number the ``stage`` from 0 and hold ``stage_ess`` and
-    ``stage_acceptance`` of each; the bound and the ESS of the run's own target are NaN until its own stage.
+    ``stage_acceptance`` of each; the bound and the ESS of the run's own target are NaN until its own stage. A stage
+    with ``patience`` ends where its ESS has not improved for that long, and the run is so much shorter.
 
     Args:
         before: the stages before the last, in order: trainings that have not begun and are not used otherwise.
@@ -93,7 +96,20 @@ class Grown(Training):
             record |= dict.fromkeys(
                 [name for name in (*OF_DRAWS, "energy_mean", "action_mean") if name in record], math.nan
             )
+            if 0 < 2 * stage.patience <= done + 1 and self._plateaued(stage, own["stage_ess"]):
+                self._last([s.step + 1 if s is stage else s.steps for s in self.before])
         return record | own
+
+    def _plateaued(self, stage: Training, ess: float) -> bool:
+        """Whether a stage before the last no longer gets better; its step at hand, with this ESS, has no record yet."""
+        seen = self._records.column("stage_ess")[self.step - stage.step :]
+        return has_plateaued(np.append(seen, ess), stage.patience)
+
+    def _last(self, steps: Sequence[int]) -> None:
+        """Let the stages before the last take so many steps each, and the run as many as that makes."""
+        for stage, number in zip(self.before, steps, strict=True):
+            stage.steps = int(number)
+        self.steps = self.own_steps + sum(stage.steps for stage in self.before)
 
     def _begin(self, k: int) -> None:
         """Called before the first step of stage k."""
@@ -120,7 +136,7 @@ class Grown(Training):
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         k, _ = self.stage(max(self.step - 1, 0))
         tensors, state = super().state_dict() if k == len(self.before) else self.before[k].state_dict()
-        return tensors, {"stage": k, "own": state}
+        return tensors, {"stage": k, "stage_steps": [stage.steps for stage in self.before], "own": state}
 
     def load_state_dict(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         k = int(state["stage"])
@@ -128,4 +144,5 @@ class Grown(Training):
             super().load_state_dict(tensors, state["own"])
         else:
             self.before[k].load_state_dict(tensors, state["own"])
+        self._last(state.get("stage_steps", [stage.steps for stage in self.before]))
         self._copy = None

@@ -55,6 +55,21 @@ def test_resumed_in_the_middle_of_three_levels(tmp_path):
     assert again.data.drop_vars("wall_time").identical(whole)
 
 
+def test_levels_end_where_they_no_longer_improve(tmp_path):
+    """At a rate that moves nothing the ESS stays, and 2 x 2 steps are enough to see it."""
+    rates = dict.fromkeys(("lr", "lr_kappa", "lr_sigma"), 1e-12)
+    keys = IR | {"L": 8, "d": 1, "stage_steps": 20, "steps": 20, "patience": 2, "seed": 1} | rates
+    whole = experiment("phi4-ir-matching", **keys)
+    data = whole.run(progress=False).drop_vars("wall_time")
+    lengths = [int((data.stage == k).sum()) for k in (0, 1)]
+    assert min(lengths) >= 4 and max(lengths) < 20 and whole.state == "finished" and whole.steps == lengths[0] + 20
+    run = experiment("phi4-ir-matching", out=tmp_path / "run", **keys)
+    run.run(lengths[0], progress=False)
+    again = load(tmp_path / "run")
+    again.run(progress=False)
+    assert again.data.drop_vars("wall_time").identical(data)
+
+
 def test_couplings_and_weights_are_handed_on():
     run = experiment("phi4-ir-matching", **IR, L=8, lr=1e-9, lr_kappa=1e-9, lr_sigma=1e-9)
     with torch.no_grad():
