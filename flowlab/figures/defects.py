@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from flowlab.estimators.walls import wall_length
 from flowlab.figures.layers import layer_names
 from flowlab.figures.sites import sites_of, without_nan
-from flowlab.figures.style import COLORS, INK, SPIN_SCALE, styled
+from flowlab.figures.style import COLORS, INK, SPIN_SCALE, gaps, styled
 
 ACROSS = 6
 
@@ -115,8 +115,8 @@ def add_spins(figure: go.Figure, spins: np.ndarray, marked: np.ndarray, *, pixel
     """A heat map of spins (y, x) with dots on the marked sites, on axes of square sites that nobody can zoom."""
     sites = sites_of(xr.DataArray(spins[None], dims=("sample", "y", "x")))
     figure.add_heatmap(
-        z=without_nan(spins), zmin=-1, zmax=1, colorscale=SPIN_SCALE, showscale=False, xgap=1, ygap=1,
-        hoverongaps=False, text=sites.labels(), hovertemplate="%{text}: %{z:+d}<extra></extra>", **cell,
+        z=without_nan(spins), zmin=-1, zmax=1, colorscale=SPIN_SCALE, showscale=False, hoverongaps=False,
+        text=sites.labels(), hovertemplate="%{text}: %{z:+d}<extra></extra>", **gaps(max(spins.shape), pixels), **cell,
     )  # fmt: skip
     y, x = np.nonzero(marked)
     size = min(12.0, max(3.0, 0.3 * pixels / max(spins.shape)))

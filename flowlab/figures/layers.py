@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 from flowlab.figures.bound import bound_per_site
 from flowlab.figures.multilevel import draws_in_levels, relabelled, sites_drawn
 from flowlab.figures.sites import axis_titles, nearest_known, sites_of, without_nan
-from flowlab.figures.style import COLORS, FIELD_SCALE, INK, SPIN_SCALE, number, rounded_up, styled
+from flowlab.figures.style import COLORS, FIELD_SCALE, INK, SPIN_SCALE, gaps, number, rounded_up, styled
 
 Array = NDArray[np.float64]
 
@@ -216,8 +216,8 @@ def _add_configuration(
     bar |= dict(tickvals=[-0.5, 0.5], ticktext=["−1", "+1"]) if spins else {}
     figure.add_heatmap(
         z=without_nan(now), zmin=-limit, zmax=limit, showscale=scale_bar, colorbar=bar,
-        colorscale=SPIN_SCALE if spins else FIELD_SCALE, xgap=1, ygap=1, name="configuration", hoverongaps=False,
-        text=sites.labels(), hovertemplate="%{text}: %{z:.3g}<extra></extra>", **cell,
+        colorscale=SPIN_SCALE if spins else FIELD_SCALE, name="configuration", hoverongaps=False,
+        text=sites.labels(), hovertemplate="%{text}: %{z:.3g}<extra></extra>", **gaps(max(now.shape), pixels), **cell,
     )  # fmt: skip
     changed = changed_sites(layers, sample, layer).ravel() & spins  # a layer changes every site of a real field
     size = max(3.0, 0.3 * pixels / max(now.shape))

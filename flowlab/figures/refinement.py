@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from flowlab.figures.layers import layer_names
-from flowlab.figures.style import COLORS, FIELD_SCALE, QUIET, band_color, rounded_up, styled
+from flowlab.figures.style import COLORS, FIELD_SCALE, QUIET, band_color, gaps, rounded_up, styled
 from flowlab.figures.training import decimate
 
 Array = NDArray[np.float64]
@@ -80,7 +80,7 @@ def refinement_strip(layers: xr.Dataset, sample: int = 0, moment: int = -1) -> g
     }
     figure = make_subplots(rows=1, cols=4, horizontal_spacing=0.025, subplot_titles=list(pictures))
     for column, field in enumerate(pictures.values(), start=1):
-        _add_field(figure, field, limit, row=1, col=column)
+        _add_field(figure, field, limit, finest=fields.shape[-1], row=1, col=column)
     m = float(fields[layer].mean())
     figure.update_annotations(font_size=13)
     title = f"sample {sample}, {time_of(layers, moment)} · m = {m:+.3f}".replace("-", "−")
@@ -162,7 +162,7 @@ def _times(side: int, d: int) -> str:
     return " × ".join([str(side)] * d)
 
 
-def _add_field(figure: go.Figure, field: Array, limit: float, **cell: Any) -> None:
+def _add_field(figure: go.Figure, field: Array, limit: float, *, finest: int, **cell: Any) -> None:
     side, first = field.shape[-1], cell["col"] == 1
     look = dict(showgrid=False, showline=False, showticklabels=False, ticks="")
     if field.ndim == 1:
@@ -178,8 +178,8 @@ def _add_field(figure: go.Figure, field: Array, limit: float, **cell: Any) -> No
     plane = field if field.ndim == 2 else field[0]
     bar = dict(thickness=10, len=0.8, outlinewidth=0, title=dict(text="φ", side="top"), x=1.01)
     figure.add_heatmap(
-        z=plane, zmin=-limit, zmax=limit, colorscale=FIELD_SCALE, xgap=1, ygap=1, showscale=cell["col"] == 4,
-        colorbar=bar, hovertemplate="x %{x}, y %{y}: %{z:.3g}<extra></extra>", **cell,
+        z=plane, zmin=-limit, zmax=limit, colorscale=FIELD_SCALE, showscale=cell["col"] == 4,
+        colorbar=bar, hovertemplate="x %{x}, y %{y}: %{z:.3g}<extra></extra>", **gaps(finest, pixels=160), **cell,
     )  # fmt: skip
     anchor = next(figure.select_xaxes(**cell)).plotly_name.replace("xaxis", "x")
     figure.update_xaxes(range=[-0.5, side - 0.5], constrain="domain", **look, **cell)

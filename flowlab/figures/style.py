@@ -104,6 +104,16 @@ def rounded_up(value: float, step: float) -> float:
     return step * ceil(round(value / step, 9))
 
 
+def gaps(sites: int, pixels: float) -> dict[str, int]:
+    """White lines between the sites of a heat map with so many along a side: none where they would pale its colours.
+
+    >>> gaps(16, pixels=160), gaps(32, pixels=160)
+    ({'xgap': 1, 'ygap': 1}, {'xgap': 0, 'ygap': 0})
+    """
+    width = int(pixels >= 10 * sites)
+    return {"xgap": width, "ygap": width}
+
+
 def number(value: float, error: float | None = None, digits: int = 5) -> str:
     """A number as people write it: ``value ± error`` to two digits of the error, a dash where there is none.
 

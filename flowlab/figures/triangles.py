@@ -14,7 +14,7 @@ from flowlab import estimators
 from flowlab.figures.layers import layer_names
 from flowlab.figures.overlaps import flat_spins
 from flowlab.figures.sites import sites_of, without_nan
-from flowlab.figures.style import COLORS, DENSITY_SCALE, INK, QUIET, SPIN_SCALE, number, styled
+from flowlab.figures.style import COLORS, DENSITY_SCALE, INK, QUIET, SPIN_SCALE, gaps, number, styled
 
 Array = NDArray[np.float64]
 Convention = Literal["signed", "folded"]
@@ -127,8 +127,8 @@ def triangle(corners: xr.DataArray, convention: Convention = "signed") -> go.Fig
         cell = dict(row=1, col=column)
         figure.add_heatmap(
             z=without_nan(sites.picture(values)), zmin=-1, zmax=1, colorscale=SPIN_SCALE, showscale=False,
-            xgap=1, ygap=1, text=sites.labels(), hoverongaps=False, **cell,
-            hovertemplate="%{text}: %{z:+d}<extra></extra>",
+            text=sites.labels(), hoverongaps=False, hovertemplate="%{text}: %{z:+d}<extra></extra>", **cell,
+            **gaps(max(sites.rows, sites.columns), pixels=190),
         )  # fmt: skip
         differs = values != a
         size = min(8.0, 0.3 * 190 / max(sites.rows, sites.columns))

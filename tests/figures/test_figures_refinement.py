@@ -42,6 +42,13 @@ def test_one_doubling_side_by_side_on_one_scale() -> None:
     assert [time_of(layers, k) for k in range(3)] == ["t = 0", "t = 0.5", "t = 1"]
 
 
+def test_lines_between_sites_pale_no_picture_more_than_another() -> None:
+    """The coarse field and its upsampling hold the same values and must look alike."""
+    for sides, width in (((4, 8), 1), ((16, 32), 0)):
+        traces = refinement_strip(made(sides), moment=-1).data
+        assert {(trace.xgap, trace.ygap) for trace in traces} == {(width, width)}
+
+
 def test_the_first_doubling_of_a_stack_is_drawn_on_its_own_lattice() -> None:
     layers = made((2, 4, 8))
     assert [level.coarse for level in refinements(layers)] == [1, 4]
