@@ -1,0 +1,78 @@
+"""A training that diverges, or that ends where it no longer gets better."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from tests.training.small_runs import by_hand, records, study
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_number_that_diverges_stops_the_run_and_names_the_last_good_checkpoint(tmp_path, bad):
+    run = by_hand(lambda step: bad if step == 8 else 1.0)
+    run.attach(tmp_path / "run")
+    run.run(5, progress=False)
+    weights = run.density.bias.clone()
+    with pytest.raises(FloatingPointError, match=r"at step 8; the last good checkpoint is .*step-00000005"):
+        run.run(progress=False)
+    assert run.state == "failed" and run.density.bias.isfinite().all()
+    again = by_hand()
+    again.restore(tmp_path / "run")
+    assert again.step == 5 and torch.equal(again.density.bias, weights)
+    again.run(progress=False)
+    assert again.state == "finished"
+
+
+def test_an_absurd_learning_rate_is_found_out():
+    run = study(lr=1e30, lr_flow=1e30, clip=1e30, steps=200)
+    with pytest.raises(FloatingPointError, match=r"became .* at step \d+; nothing was saved; try a smaller"):
+        run.run(progress=False)
+    assert np.isfinite(run.data.loss).all()
+
+
+def test_a_plateau_ends_the_run_before_its_horizon_and_equally_when_resumed(tmp_path):
+    options = {"learning_rate": {"base": 1e-6}, "steps": 400, "patience": 10}
+    straight, run = by_hand(**options), by_hand(**options)
+    straight.run(progress=False)
+    assert straight.state == "finished" and 20 <= straight.step < 400
+    run.attach(tmp_path / "run")
+    run.run(15, progress=False)
+    resumed = by_hand(**options)
+    resumed.restore(tmp_path / "run")
+    resumed.run(progress=False)
+    assert resumed.state == "finished"
+    xr.testing.assert_identical(records(resumed), records(straight))
+    ended = by_hand(**options)
+    ended.restore(tmp_path / "run")
+    assert ended.state == "finished" and ended.step == straight.step
+
+
+def test_a_plateau_while_annealing_does_not_count():
+    run = by_hand(
+        learning_rate={"base": 1e-6},
+        steps=100,
+        patience=10,
+        annealing=lambda progress: {"T": 2.4 if progress >= 0.5 else 100.0},
+    )
+    run.run(progress=False)
+    assert run.state == "finished" and 70 <= run.step < 100
+
+
+def test_patience_of_one_step_is_refused():
+    with pytest.raises(ValueError, match="patience must be 0"):
+        by_hand(patience=1)
+
+
+def test_bound_and_ess_refer_to_the_final_target_while_annealing():
+    run = by_hand(steps=1, annealing=lambda progress: {"T": 30.0})
+    (record,) = run.stream()
+    log_q = -16 * math.log(2)
+    assert record["inverse_temperature"] == pytest.approx(1 / 30)
+    assert record["loss"] == pytest.approx(log_q + record["energy_mean"] / 30, rel=1e-5)
+    assert record["log_z_bound"] == pytest.approx(-log_q - record["energy_mean"] / 2.4, rel=1e-5)
+    assert record["ess"] < 0.9
