@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 Sites = tuple[int, ...]
+DENSE = 512
+"""Sites up to which a kernel of the whole lattice is multiplied as one dense matrix; beyond, that takes gigabytes."""
 
 
 class FieldKernel(nn.Module):
@@ -27,7 +29,7 @@ class FieldKernel(nn.Module):
 
     Fields are handled as (N, n): sites in rows, sorted by position p in the block, then by block; samples in columns.
     Then the kernel is one matrix product over positions and features, P·F inputs to P·D outputs for the D offsets
-    between blocks, and a sum of D gathered rows a site.
+    between blocks, and a sum of D gathered rows a site. Where the kernel is the whole lattice, so is this block.
 
     Args:
         shape: d equal sides, a multiple of ``block``.
@@ -61,10 +63,13 @@ class FieldKernel(nn.Module):
                 f"got {kernel}"
             )
         self.shape, self.block, self.kernel = sides, int(block), kernel
-        d, cells = len(sides), sides[0] // block
+        d = len(sides)
+        block = sides[0] if kernel is None and math.prod(sides) <= DENSE else block
+        cells = sides[0] // block
         self.n_positions, self.n_cells = block**d, cells**d
-        positions = list(itertools.product(range(block), repeat=d))
-        offsets, orbits, self.n_orbits = _orbits(sides[0], block, kernel, positions)
+        numbers = _orbits(sides[0], self.block, kernel, d)
+        self.n_orbits = len(set(numbers.values()))
+        offsets, orbits = _pairs(sides[0], block, kernel, d, numbers, self.block)
         self.own = offsets.index((0,) * d)
         self.register_buffer("orbits", torch.tensor(orbits), persistent=False)
 
@@ -91,10 +96,10 @@ class FieldKernel(nn.Module):
 
     def matrices(self, weights: Tensor) -> Tensor:
         """(..., orbits, F) weights -> (..., P·D, F·P) matrices; pairs of sites outside the kernel get 0."""
-        padded = torch.cat([weights, torch.zeros_like(weights[..., :1, :])], -2)
-        spread = padded.index_select(-2, self.orbits.flatten())
-        spread = spread.view(*weights.shape[:-2], *self.orbits.shape, weights.shape[-1])
-        return spread.transpose(-1, -2).flatten(-2).contiguous()
+        rows = weights.movedim(-2, 0)
+        table = torch.cat([rows, torch.zeros_like(rows[:1])]).flatten(1)
+        spread = nn.functional.embedding(self.orbits, table)  # its gradient sums long rows, not single numbers
+        return spread.view(*self.orbits.shape, *rows.shape[1:]).movedim((0, 1), (-3, -1)).flatten(-2).contiguous()
 
     def velocity(self, rows: Tensor, matrix: Tensor, omega: Tensor) -> tuple[Tensor, Tensor]:
         """The vector field and its divergence at given fields; differentiable once, in all three arguments.
@@ -235,17 +240,8 @@ class _VelocityAndSlope(torch.autograd.Function):
         return *ctx.kernel.pull_back(rows, matrix, found, grad_v, None), None, None
 
 
-def _orbits(
-    side: int, block: int, kernel: int | None, positions: list[Sites]
-) -> tuple[list[Sites], list[list[int]], int]:
-    """Offsets δ between blocks, (P·D, P) the orbit of the pair (x at p, y at p' and δ blocks on), their number.
-
-    A pair outside the kernel gets the number of orbits as its orbit.
-    """
-    d = len(positions[0])
-    reach = side if kernel is None else kernel // 2
-    far = (reach + block - 1) // block
-    blocks = range(side // block) if kernel is None else range(-far, far + 1)
+def _orbits(side: int, block: int, kernel: int | None, d: int) -> dict[tuple[Sites, Sites], int]:
+    """The orbit of each pair (position of x in its block, y - x); y - x modulo the sides for the whole lattice."""
     point_group = [
         (axes, signs) for axes in itertools.permutations(range(d)) for signs in itertools.product((1, -1), repeat=d)
     ]
@@ -264,13 +260,41 @@ def _orbits(
             )
         return min(images)
 
-    offsets = list(itertools.product(blocks, repeat=d))
+    positions = list(itertools.product(range(block), repeat=d))
     found: dict[tuple[Sites, Sites], int] = {}
-    numbers: dict[tuple[Sites, Sites, Sites], int] = {}
-    for p, offset, q in itertools.product(positions, offsets, positions):
-        e = tuple(block * o + b - a for o, b, a in zip(offset, q, p, strict=True))
-        if kernel is None or max(abs(u) for u in e) <= reach:
-            numbers[p, offset, q] = found.setdefault(canonical(p, e), len(found))
-    offsets = [o for o in offsets if any((p, o, q) in numbers for p in positions for q in positions)]
-    table = [[numbers.get((p, o, q), len(found)) for q in positions] for p in positions for o in offsets]
-    return offsets, table, len(found)
+    numbers: dict[tuple[Sites, Sites], int] = {}
+    for p, offset, q in itertools.product(positions, _offsets(side, block, kernel, d), positions):
+        e = _away(p, offset, q, side, block, kernel)
+        if kernel is None or max(abs(u) for u in e) <= kernel // 2:
+            numbers[p, e] = found.setdefault(canonical(p, e), len(found))
+    return numbers
+
+
+def _pairs(
+    side: int, block: int, kernel: int | None, d: int, numbers: dict[tuple[Sites, Sites], int], tied: int
+) -> tuple[list[Sites], list[list[int]]]:
+    """Offsets δ between blocks, (P·D, P) the orbit of the pair (x at p, y at p' and δ blocks on).
+
+    ``numbers`` are the orbits of blocks of ``tied`` sites along a side; a pair outside the kernel gets their number.
+    """
+    outside = len(set(numbers.values()))
+
+    def orbit(p: Sites, offset: Sites, q: Sites) -> int:
+        return numbers.get((tuple(u % tied for u in p), _away(p, offset, q, side, block, kernel)), outside)
+
+    positions = list(itertools.product(range(block), repeat=d))
+    table = {o: [[orbit(p, o, q) for q in positions] for p in positions] for o in _offsets(side, block, kernel, d)}
+    offsets = [o for o, rows in table.items() if any(number < outside for row in rows for number in row)]
+    return offsets, [table[o][p] for p in range(len(positions)) for o in offsets]
+
+
+def _offsets(side: int, block: int, kernel: int | None, d: int) -> list[Sites]:
+    """Between blocks that a kernel may connect."""
+    far = 0 if kernel is None else (kernel // 2 + block - 1) // block
+    return list(itertools.product(range(side // block) if kernel is None else range(-far, far + 1), repeat=d))
+
+
+def _away(p: Sites, offset: Sites, q: Sites, side: int, block: int, kernel: int | None) -> Sites:
+    """y - x for x at p and y at q, so many blocks on."""
+    e = (block * o + b - a for o, b, a in zip(offset, q, p, strict=True))
+    return tuple(u % side if kernel is None else u for u in e)

@@ -8,6 +8,7 @@ import torch
 from flowlab.core import named_generator
 from flowlab.densities.normal import Normal
 from flowlab.flows.continuous import ContinuousFlow, refined
+from flowlab.nn import field_kernel
 from flowlab.nn.field_kernel import FieldKernel
 from tests.laws.registry import shaken
 
@@ -84,6 +85,24 @@ def test_orbits_are_what_the_symmetries_of_a_block_leave():
         assert frames.setdefault(frame, int(column.argmax())) == int(column.argmax())
     assert sorted(frames.values()) == list(range(15))
     assert couples.sum() == 64 * 25
+
+
+@pytest.mark.parametrize("block", [1, 2])
+def test_a_kernel_of_the_whole_lattice_is_the_same_dense_and_by_offsets(block, monkeypatch):
+    dense = FieldKernel((4, 4), block=block, kernel=None)
+    monkeypatch.setattr(field_kernel, "DENSE", 0)
+    sparse = FieldKernel((4, 4), block=block, kernel=None)
+    assert (dense.n_cells, sparse.n_cells) == (1, 16 // block**2) and dense.n_orbits == sparse.n_orbits
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(dense.n_orbits, 3, generator=generator, dtype=torch.float64)
+    x, omega = fields(5, (4, 4)), torch.tensor([0.7, 1.9], dtype=torch.float64)
+    found = [(k.velocity(k.to_rows(x), k.matrices(weights), omega), k) for k in (dense, sparse)]
+    (v, div), (v_sparse, div_sparse) = ((k.from_rows(v), div) for (v, div), k in found)
+    torch.testing.assert_close(v, v_sparse)
+    torch.testing.assert_close(div, div_sparse)
+    moved = x.roll((block, 2 * block), (1, 2))
+    there = dense.from_rows(dense.velocity(dense.to_rows(moved), dense.matrices(weights), omega)[0])
+    torch.testing.assert_close(there, v.roll((block, 2 * block), (1, 2)))
 
 
 def test_divergence_is_the_trace_of_the_jacobian(flow):
