@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from flowlab.estimators import LostSignWarning, LowESSWarning, columns, scalars
+from flowlab.estimators import EquationOfMotionWarning, LostSignWarning, LowESSWarning, columns, scalars
 from flowlab.training import Experiment, experiment, studies
 from flowlab.training.integration import IntegrationWarning
 from flowlab.training.registry import find
@@ -166,7 +166,7 @@ def _sweep(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     run = Experiment.load(options.dir)
     with warnings.catch_warnings():
-        for told_below in (LowESSWarning, LostSignWarning, IntegrationWarning):
+        for told_below in (LowESSWarning, LostSignWarning, EquationOfMotionWarning, IntegrationWarning):
             warnings.simplefilter("ignore", told_below)
         result = run.evaluate(options.n)
     for note in result.attrs["warnings"].splitlines():

@@ -5,7 +5,14 @@ from flowlab.estimators.correlation import correlation_function
 from flowlab.estimators.correlation_length import CorrelationLength
 from flowlab.estimators.divergences import divergences
 from flowlab.estimators.entropy import conditional_entropy
-from flowlab.estimators.evaluation import LostSignWarning, LowESSWarning, columns, evaluation, scalars
+from flowlab.estimators.evaluation import (
+    EquationOfMotionWarning,
+    LostSignWarning,
+    LowESSWarning,
+    columns,
+    evaluation,
+    scalars,
+)
 from flowlab.estimators.fields import equation_of_motion, field_observables, momentum_two_point, time_slices, two_point
 from flowlab.estimators.gamma import mean, tau_int
 from flowlab.estimators.independence import (
@@ -45,6 +52,7 @@ __all__ = [
     "Chain",
     "ChainEstimate",
     "CorrelationLength",
+    "EquationOfMotionWarning",
     "Estimate",
     "ForwardCheck",
     "LostSignWarning",

@@ -66,6 +66,10 @@ class LostSignWarning(UserWarning):
     """One sign of the magnetisation of a symmetric field is hardly drawn, and missing from every estimate."""
 
 
+class EquationOfMotionWarning(UserWarning):
+    """The reweighted <φ ∂S/∂φ> is not 1: the draws miss part of the target, however good their ESS looks."""
+
+
 def evaluation(
     log_weight: ArrayLike,
     log_q: ArrayLike,
@@ -124,6 +128,7 @@ def evaluation(
     Warns:
         LowESSWarning: with the number, where the ESS is below 1 %.
         LostSignWarning: where one sign of such a field's magnetization is in fewer than 5 % of the samples.
+        EquationOfMotionWarning: where the observable ``equation_of_motion`` is more than 5 errors from 1.
 
     >>> rng = np.random.default_rng(0)
     >>> m = rng.choice([-1.0, 1.0], 100)
@@ -189,6 +194,14 @@ def evaluation(
         notes += filter(None, [sign_note(positive)])
         if sign_lost(positive):
             warnings.warn(notes[-1], LostSignWarning, stacklevel=2)
+    if "equation_of_motion" in values:
+        value, error = (float(variables[f"equation_of_motion{of}"]) for of in ("", "_error"))
+        if abs(value - 1) > 5 * error:
+            notes.append(
+                f"<phi dS/dphi> per site is {value:.4g} ± {error:.2g}, not the 1 of every action: the draws miss part "
+                "of the target, and estimates are off by more than their errors; rely on the bound or train longer"
+            )
+            warnings.warn(notes[-1], EquationOfMotionWarning, stacklevel=2)
     own = {"n": log_w.size, "n_sites": n_sites, "domain": domain, "T": T, "warnings": "\n".join(notes)}
     return xr.Dataset(variables, attrs=_storable({**(attrs or {}), **own}))
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flowlab.estimators import LowESSWarning, evaluation, scalars, tau_int, tau_int_rejections
+from flowlab.estimators import EquationOfMotionWarning, LowESSWarning, evaluation, scalars, tau_int, tau_int_rejections
 from flowlab.estimators.independence import independence_chain
 
 SAMPLED = {
@@ -112,6 +112,18 @@ def test_a_low_ess_warns_with_the_number_and_is_recorded():
         found = evaluation(log_w, np.full(1000, -3.0), {}, n_sites=4, T=1.0, rng=np.random.default_rng(1))
     assert found.attrs["warnings"].startswith("ESS is 0.1 %")
     assert len(found.attrs["warnings"].splitlines()) == 1
+
+
+def test_the_equation_of_motion_sees_what_the_ess_does_not():
+    """One site of a free field: draws that never leave [-1, 1] have even weights and miss a third of the target."""
+    x = np.random.default_rng(1).uniform(-1, 1, 5000)
+    one = {"n_sites": 1, "domain": "real", "rng": np.random.default_rng(2)}
+    with pytest.warns(EquationOfMotionWarning, match=r"per site is 0\.29\d* ± 0\.00\d+, not the 1 of every action"):
+        found = evaluation(-(x**2) / 2, np.full(5000, -np.log(2.0)), {"equation_of_motion": x**2}, **one)
+    assert float(found.ess) > 0.95 and "miss part of the target" in found.attrs["warnings"]
+    x = 1.5 * np.random.default_rng(1).normal(size=5000)
+    found = evaluation(-(x**2) / 2, -((x / 1.5) ** 2) / 2, {"equation_of_motion": x**2}, **one)
+    assert found.attrs["warnings"] == ""
 
 
 def test_a_field_theory_has_no_free_energy_but_its_own_observables(states):
