@@ -20,6 +20,7 @@ from flowlab.estimators.symmetry import positive_fraction, sign_lost, sign_note
 from flowlab.estimators.weights import Estimate, FloatArray
 
 LOW_ESS = 0.01
+WORTH_JUDGING = 100  # draws that weights are worth, from which their errors can be judged
 
 LONG_NAMES = {  # name -> (long_name, units)
     "log_z": ("ln Z, importance-weighted estimate", "1"),
@@ -128,7 +129,8 @@ def evaluation(
     Warns:
         LowESSWarning: with the number, where the ESS is below 1 %.
         LostSignWarning: where one sign of such a field's magnetization is in fewer than 5 % of the samples.
-        EquationOfMotionWarning: where the observable ``equation_of_motion`` is more than 5 errors from 1.
+        EquationOfMotionWarning: where the observable ``equation_of_motion`` is more than 5 errors from 1, and the
+            weights are worth 100 draws, from which errors can be judged.
 
     >>> rng = np.random.default_rng(0)
     >>> m = rng.choice([-1.0, 1.0], 100)
@@ -194,7 +196,7 @@ def evaluation(
         notes += filter(None, [sign_note(positive)])
         if sign_lost(positive):
             warnings.warn(notes[-1], LostSignWarning, stacklevel=2)
-    if "equation_of_motion" in values:
+    if "equation_of_motion" in values and ess.value * log_w.size >= WORTH_JUDGING:
         value, error = (float(variables[f"equation_of_motion{of}"]) for of in ("", "_error"))
         if abs(value - 1) > 5 * error:
             notes.append(
