@@ -96,10 +96,10 @@ class FieldKernel(nn.Module):
 
     def matrices(self, weights: Tensor) -> Tensor:
         """(..., orbits, F) weights -> (..., P·D, F·P) matrices; pairs of sites outside the kernel get 0."""
-        rows = weights.movedim(-2, 0)
-        table = torch.cat([rows, torch.zeros_like(rows[:1])]).flatten(1)
-        spread = nn.functional.embedding(self.orbits, table)  # its gradient sums long rows, not single numbers
-        return spread.view(*self.orbits.shape, *rows.shape[1:]).movedim((0, 1), (-3, -1)).flatten(-2).contiguous()
+        padded = torch.cat([weights, torch.zeros_like(weights[..., :1, :])], -2)
+        spread = padded.index_select(-2, self.orbits.flatten())
+        spread = spread.view(*weights.shape[:-2], *self.orbits.shape, weights.shape[-1])
+        return spread.transpose(-1, -2).flatten(-2).contiguous()
 
     def velocity(self, rows: Tensor, matrix: Tensor, omega: Tensor) -> tuple[Tensor, Tensor]:
         """The vector field and its divergence at given fields; differentiable once, in all three arguments.
