@@ -201,7 +201,8 @@ def evaluation(
         if abs(value - 1) > 5 * error:
             notes.append(
                 f"<phi dS/dphi> per site is {value:.4g} ± {error:.2g}, not the 1 of every action: the draws miss part "
-                "of the target, and estimates are off by more than their errors; rely on the bound or train longer"
+                "of the target, and other estimates may be off by more than their errors too; rely on the bound or "
+                "train longer"
             )
             warnings.warn(notes[-1], EquationOfMotionWarning, stacklevel=2)
     own = {"n": log_w.size, "n_sites": n_sites, "domain": domain, "T": T, "warnings": "\n".join(notes)}
