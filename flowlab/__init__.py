@@ -14,7 +14,19 @@ import importlib
 from typing import Any
 
 from flowlab import estimators, exact
-from flowlab.core import Density, Draw, Flow, LayerState, MarkovChain, Representation, System
+from flowlab.core import (
+    Angles,
+    Density,
+    Draw,
+    Flow,
+    LayerState,
+    MarkovChain,
+    Reals,
+    Representation,
+    Spins,
+    States,
+    System,
+)
 from flowlab.densities import (
     MADE,
     VQVAE,
@@ -115,6 +127,7 @@ __all__ = [
     "VQVAE",
     "AdditiveCoupling",
     "AffineCoupling",
+    "Angles",
     "AnnealedImportance",
     "AnnealedRun",
     "BlockNoise",
@@ -161,6 +174,7 @@ __all__ = [
     "Potts",
     "PottsMADE",
     "Pushforward",
+    "Reals",
     "Representation",
     "Rescaling",
     "ReverseKL",
@@ -169,7 +183,9 @@ __all__ = [
     "SortingCoupling",
     "SpectralScaling",
     "SpinGlass",
+    "Spins",
     "SplineCoupling",
+    "States",
     "SwendsenWang",
     "System",
     "Training",

@@ -1,4 +1,4 @@
-"""The nouns every other folder speaks of: System, Representation, Density, Draw, Flow, LayerState, MarkovChain."""
+"""The nouns every other folder speaks of: System, its Variables, Representation, Density, Draw, Flow, MarkovChain."""
 
 from flowlab.core.density import Density
 from flowlab.core.draw import Draw
@@ -8,5 +8,20 @@ from flowlab.core.layer_state import LayerState
 from flowlab.core.markov_chain import MarkovChain
 from flowlab.core.representation import Representation
 from flowlab.core.system import System
+from flowlab.core.variables import Angles, Reals, Spins, States, Variables
 
-__all__ = ["Density", "Draw", "Flow", "LayerState", "MarkovChain", "Representation", "System", "named_generator"]
+__all__ = [
+    "Angles",
+    "Density",
+    "Draw",
+    "Flow",
+    "LayerState",
+    "MarkovChain",
+    "Reals",
+    "Representation",
+    "Spins",
+    "States",
+    "System",
+    "Variables",
+    "named_generator",
+]

@@ -6,31 +6,62 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-Domain = Literal["spin", "potts", "real"]
+from flowlab.core.variables import Domain, Variables, variables_of
 
 
 class System(nn.Module, ABC):
     """A target p(x) ∝ exp(log_weight(x)); it holds couplings and geometry and trains nothing.
 
-    To write one: set ``shape``, ``dims``, ``domain`` and ``couplings``, and give ``log_weight`` and
+    To write one: set ``shape``, ``dims``, ``variables`` (or ``domain``) and ``couplings``, and give ``log_weight`` and
     ``observables``. Couplings are 0-d tensors, live outside ``state_dict`` and may require a gradient.
 
     Attributes:
         shape: sides of one configuration, e.g. ``(8, 8)``.
         dims: a name for each side, e.g. ``("y", "x")``.
-        domain: ``"spin"`` (±1), ``"potts"`` or ``"real"``.
         couplings: name -> 0-d tensor, e.g. ``{"T": ..., "J": ..., "h": ...}``.
+        disordered: whether the couplings are random, so that what orders is the overlap of two configurations, and not
+            their magnetization.
     """
 
     shape: tuple[int, ...]
     dims: tuple[str, ...]
-    domain: Domain
     couplings: dict[str, Tensor]
+    disordered: bool = False
+
+    @property
+    def variables(self) -> Variables:
+        """What sits on a site, e.g. ``Spins()``; see :mod:`flowlab.core.variables`."""
+        found = self.__dict__.get("_variables")
+        if found is not None:
+            return found  # type: ignore[no-any-return]
+        domain = self.__dict__.get("_domain", type(self).domain)
+        if isinstance(domain, property):
+            raise TypeError(f"{type(self).__name__} must set variables, e.g. to Spins(), or domain")
+        return variables_of(domain, getattr(self, "q", None))
+
+    @variables.setter
+    def variables(self, variables: Variables) -> None:
+        self.__dict__["_variables"] = variables
+
+    @property
+    def domain(self) -> Domain:
+        """The kind of the variables as one word: ``"spin"`` (±1), ``"potts"``, ``"real"`` or ``"angle"``."""
+        return self.variables.domain
+
+    @domain.setter
+    def domain(self, domain: Domain) -> None:
+        self.__dict__.pop("_variables", None)
+        self.__dict__["_domain"] = domain
+
+    @property
+    def temperature(self) -> Tensor | None:
+        """T where log_weight = -E/T, by default the coupling of that name; None where log_weight = -S, an action."""
+        return self.couplings.get("T")
 
     @property
     def n_sites(self) -> int:
@@ -90,9 +121,7 @@ class System(nn.Module, ABC):
     def check_configurations(self, x: Tensor) -> None:
         """Raise ValueError where x is not a batch of configurations of this system."""
         self.check_batch(x)
-        if self.domain == "spin" and not bool((x.detach().abs() == 1).all()):
-            bad = x.detach()[x.detach().abs() != 1].flatten()[0].item()
-            raise ValueError(f"spins must be -1 or +1, got {bad}")
+        self.variables.check(x.detach())
 
     def extra_repr(self) -> str:
         values = ", ".join(f"{name}={float(value.detach()):g}" for name, value in self.couplings.items())

@@ -86,8 +86,8 @@ class Decimated(Representation):
                 f"(Ising, Phi4, FreeField), got {type(parent).__name__}"
             )
         self.shape = _halved(parent.shape)
-        self.parent, self.dims, self.domain = parent, parent.dims, parent.domain
-        self.couplings = dict(parent.couplings)
+        self.parent, self.dims, self.variables = parent, parent.dims, parent.variables
+        self.couplings, self.disordered = dict(parent.couplings), parent.disordered
         even, odd = even_sites(parent.shape), odd_sites(parent.shape)
         self.register_buffer("_even", even, persistent=False)
         # where each site of the parent is among its even and then its odd sites

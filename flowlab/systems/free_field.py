@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core.system import as_coupling
+from flowlab.core.variables import Reals
 from flowlab.systems.decimated import NearestNeighbour
 from flowlab.systems.lattice import DIMS, check_sides
 from flowlab.systems.momentum import lattice_momentum_squared, structure_factor_1
@@ -37,7 +38,7 @@ class FreeField(NearestNeighbour):
         super().__init__()
         self.shape = check_sides(shape)
         self.dims = DIMS[len(self.shape)]
-        self.domain = "real"
+        self.variables = Reals()
         self.couplings = {"mass": as_coupling(mass)}
         self.check_couplings()
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
-from flowlab.core import Representation
+from flowlab.core import Reals, Representation
 from flowlab.systems.spin_glass import SpinGlass
 
 
@@ -62,8 +62,8 @@ class ContinuousSpinGlass(Representation):
         if not (math.isfinite(epsilon) and epsilon > 0):
             raise ValueError(f"epsilon must be positive, got {epsilon}")
         self.parent = glass
-        self.shape, self.dims, self.domain = glass.shape, glass.dims, "real"
-        self.couplings = dict(glass.couplings)
+        self.shape, self.dims, self.variables = glass.shape, glass.dims, Reals()
+        self.couplings, self.disordered = dict(glass.couplings), glass.disordered
         J = glass.J.double()
         eigenvalues, eigenvectors = torch.linalg.eigh(J)
         self.epsilon = float(epsilon)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from flowlab.core.system import as_coupling
+from flowlab.core.variables import Spins
 from flowlab.systems.decimated import NearestNeighbour
 from flowlab.systems.lattice import check_shape
 
@@ -45,7 +46,7 @@ class Ising(NearestNeighbour):
         super().__init__()
         self.shape = check_shape(shape)
         self.dims = ("y", "x")
-        self.domain = "spin"
+        self.variables = Spins()
         self.couplings = {"T": as_coupling(T), "J": as_coupling(J), "h": as_coupling(h)}
         self.check_couplings()
 

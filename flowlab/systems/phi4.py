@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core.system import as_coupling
+from flowlab.core.variables import Reals
 from flowlab.systems.decimated import NearestNeighbour
 from flowlab.systems.lattice import DIMS, check_sides
 from flowlab.systems.momentum import structure_factor_1
@@ -41,7 +42,7 @@ class Phi4(NearestNeighbour):
         super().__init__()
         self.shape = check_sides(shape)
         self.dims = DIMS[len(self.shape)]
-        self.domain = "real"
+        self.variables = Reals()
         self.form = "kappa"
         self.couplings = {"kappa": as_coupling(kappa), "lam": as_coupling(lam)}
         self.check_couplings()

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from flowlab.core import System
+from flowlab.core import States, System
 from flowlab.core.one_hot import one_hot
 from flowlab.core.system import as_coupling
 from flowlab.systems.lattice import check_shape
@@ -43,16 +43,9 @@ class Potts(System):
             raise ValueError(f"q must be a number of states of at least 2, got {q}")
         self.shape, self.q = check_shape(shape), int(q)
         self.dims = ("y", "x")
-        self.domain = "potts"
+        self.variables = States(self.q)
         self.couplings = {"T": as_coupling(T), "J": as_coupling(J)}
         self.check_couplings()
-
-    def check_configurations(self, x: Tensor) -> None:
-        """Raise ValueError where x is not a batch of states 0 .. q-1."""
-        super().check_configurations(x)
-        wrong = ~((x >= 0) & (x < self.q) & (x == x.round())).detach()
-        if bool(wrong.any()):
-            raise ValueError(f"states must be 0, ..., {self.q - 1}, got {x.detach()[wrong][0].item()}")
 
     @property
     def title(self) -> str:
@@ -81,11 +74,7 @@ class Potts(System):
 
     def observables(self, x: Tensor) -> dict[str, Tensor]:
         """``energy_per_site`` E/N and ``magnetization`` (q max_k ρ_k - 1)/(q - 1), with ρ_k the share of state k."""
-        share = one_hot(x.detach(), self.q).mean((1, 2)).amax(-1)
-        return {
-            "energy_per_site": self.energy(x) / self.n_sites,
-            "magnetization": (self.q * share - 1) / (self.q - 1),
-        }
+        return {"energy_per_site": self.energy(x) / self.n_sites, "magnetization": self.variables.magnetization(x)}
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, q={self.q}"

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowlab.core import System
+from flowlab.core import Spins, System
 from flowlab.core.system import as_coupling
 from flowlab.systems.lattice import DIMS, check_sides
 
@@ -39,6 +39,7 @@ class SpinGlass(System):
     'Spin glass N = 2, in fields, T = 2'
     """
 
+    disordered = True
     h: Tensor
     _matrix: Tensor | None
     _sites: Tensor | None
@@ -48,7 +49,7 @@ class SpinGlass(System):
         super().__init__()
         n, rows, columns, values = _entries(J)
         self.shape, self.dims = _lattice(shape, n)
-        self.domain = "spin"
+        self.variables = Spins()
         self.couplings = {"T": as_coupling(T)}
         self.check_couplings()
         self.name = f"Spin glass {_sides(self.shape)}"

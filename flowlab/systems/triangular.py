@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from flowlab.core import System
+from flowlab.core import Spins, System
 from flowlab.core.system import as_coupling
 from flowlab.systems.lattice import check_shape, window
 
@@ -40,7 +40,7 @@ class TriangularIsing(System):
         super().__init__()
         self.shape = check_shape(shape)
         self.dims = ("y", "x")
-        self.domain = "spin"
+        self.variables = Spins()
         self.couplings = {"T": as_coupling(T), "J": as_coupling(J)}
         self.check_couplings()
 

@@ -1,0 +1,262 @@
+"""What sits on a site: a spin, one of q states, a real number or an angle, and what follows from that."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowlab.core.one_hot import one_hot
+
+Domain = Literal["spin", "potts", "real", "angle"]
+Scale = Literal["diverging", "categorical", "cyclic"]
+
+SIGNED = (torch.int8, torch.int16, torch.int32, torch.int64)
+UNSIGNED = (torch.uint8, torch.uint16, torch.uint32, torch.uint64)
+NARROW = (torch.float16, torch.bfloat16)
+WIDE = (torch.float32, torch.float64)
+
+
+@dataclass(frozen=True)
+class Variables(ABC):
+    """The kind of a system's variables. To write one: set the attributes, and give what is abstract.
+
+    The global symmetry is that of a system which no field breaks; whether a system has it, the system says.
+
+    Attributes:
+        domain: the kind as one word, kept in Datasets.
+        name: what many of them are called.
+        value: what one of them is called, e.g. on the axis of a picture.
+        symbol: one letter for it.
+        order: the order parameter ``magnetization`` as a formula.
+        scale: which colours a picture has: a diverging scale, one a state, or a circle.
+        discrete: whether a site has finitely many values.
+        equation_of_motion: whether <x_i ∂S/∂x_i> = 1, which partial integration gives where x_i has no boundary.
+        symmetry: the global symmetry in words.
+    """
+
+    domain: ClassVar[Domain]
+    name: ClassVar[str]
+    value: ClassVar[str]
+    symbol: ClassVar[str]
+    order: ClassVar[str]
+    scale: ClassVar[Scale]
+    discrete: ClassVar[bool]
+    equation_of_motion: ClassVar[bool] = False
+    symmetry: ClassVar[str]
+    _numbers: ClassVar[tuple[torch.dtype, ...]] = WIDE + NARROW + SIGNED + UNSIGNED
+    _wanted: ClassVar[str] = "floats or integers"
+
+    @abstractmethod
+    def components(self, x: Tensor) -> Tensor:
+        """(n, *shape) -> (k, n, *shape): vectors of mean 0 under the symmetry, whose scalar products correlate."""
+
+    @abstractmethod
+    def check(self, x: Tensor) -> None:
+        """Raise ValueError where x has a value that a site cannot have."""
+
+    @abstractmethod
+    def images(self, x: Tensor) -> list[Tensor]:
+        """What the symmetry makes of configurations (n, *shape): one batch a generator of its group."""
+
+    @abstractmethod
+    def sectors(self, x: Tensor) -> Tensor:
+        """(n, *shape) -> (n, k): in which of k parts a configuration lies that the symmetry makes equally likely.
+
+        1 in one of them and 0 in the others, or equal shares where it lies between some of them.
+        """
+
+    def magnetization(self, x: Tensor) -> Tensor:
+        """(n, *shape) -> (n,) order parameter per site; sites that are NaN are left out, NaN where all are."""
+        return self.components(x).flatten(2).nanmean(-1)[0]
+
+    def numbers(self, x: Any, precision: torch.dtype = torch.float64) -> Tensor:
+        """Configurations as a tensor of numbers to compute with.
+
+        Args:
+            x: a tensor, or what NumPy makes an array of.
+            precision: of the couplings, which integers and half floats are raised to; float32 and float64 stay.
+
+        Raises:
+            TypeError: for a dtype that cannot hold such values, by name.
+
+        >>> Spins().numbers(torch.tensor([[1, -1]], dtype=torch.int8)).dtype
+        torch.float64
+        """
+        tensor = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+        if tensor.dtype in WIDE:
+            return tensor
+        if tensor.dtype not in self._numbers:
+            raise TypeError(f"{self.name} cannot be held as {tensor.dtype}: give {self._wanted}")
+        return tensor.to(torch.promote_types(precision, torch.float32))
+
+
+class Spins(Variables):
+    """Spins ±1.
+
+    >>> x = torch.tensor([[1.0, 1.0, -1.0, 1.0]])
+    >>> Spins().magnetization(x).tolist(), Spins().sectors(x).tolist()
+    ([0.5], [[0.0, 1.0]])
+    """
+
+    domain, name, value, symbol = "spin", "spins", "spin", "s"
+    order, symmetry = "Σs/N", "the sign of all spins"
+    scale, discrete = "diverging", True
+    _numbers = WIDE + NARROW + SIGNED
+    _wanted = "floats or signed integers of -1 and +1"
+
+    def components(self, x: Tensor) -> Tensor:
+        return x[None]
+
+    def check(self, x: Tensor) -> None:
+        _check(x.abs() == 1, x, "spins must be -1 or +1")
+
+    def images(self, x: Tensor) -> list[Tensor]:
+        return [-x]
+
+    def sectors(self, x: Tensor) -> Tensor:
+        return _signs(self.magnetization(x))
+
+
+@dataclass(frozen=True)
+class States(Variables):
+    """q states 0 .. q-1 without an order among them.
+
+    Args:
+        q: number of states, at least 2.
+
+    >>> x = torch.tensor([[2.0, 2.0, 2.0, 0.0]])
+    >>> round(float(States(3).magnetization(x)), 6), States(3).sectors(x).tolist()
+    (0.625, [[0.0, 0.0, 1.0]])
+    """
+
+    q: int
+
+    domain, name, value, symbol = "potts", "states", "state", "s"
+    order, symmetry = "(q max_k ρ_k - 1)/(q - 1), ρ_k the share of state k", "permutations of the q states"
+    scale, discrete = "categorical", True
+
+    def components(self, x: Tensor) -> Tensor:
+        """(n, *shape) -> (q, n, *shape): √(q/(q-1)) (δ(s, k) - 1/q), whose products sum to (q δ(s, s') - 1)/(q - 1)."""
+        centred = math.sqrt(self.q / (self.q - 1)) * (one_hot(x, self.q) - 1 / self.q)
+        return torch.where(x.isnan()[..., None], math.nan, centred).movedim(-1, 0)
+
+    def magnetization(self, x: Tensor) -> Tensor:
+        return (self.q * self._shares(x).amax(-1) - 1) / (self.q - 1)
+
+    def check(self, x: Tensor) -> None:
+        _check((x >= 0) & (x < self.q) & (x == x.round()), x, f"states must be 0, ..., {self.q - 1}")
+
+    def images(self, x: Tensor) -> list[Tensor]:
+        swapped = torch.where(x < 2, 1 - x, x)
+        return [swapped] if self.q == 2 else [swapped, (x + 1) % self.q]
+
+    def sectors(self, x: Tensor) -> Tensor:
+        shares = self._shares(x)
+        largest = (shares == shares.amax(-1, keepdim=True)).to(shares.dtype)
+        return largest / largest.sum(-1, keepdim=True)
+
+    def _shares(self, x: Tensor) -> Tensor:
+        """(n, *shape) -> (n, q): the share of each state among the sites that are not NaN."""
+        count = one_hot(x.detach(), self.q).flatten(1, -2).sum(1)
+        return count / count.sum(-1, keepdim=True)
+
+
+class Reals(Variables):
+    """Real fields φ.
+
+    >>> x = torch.tensor([[0.5, 1.5]])
+    >>> Reals().magnetization(x).tolist(), [image.tolist() for image in Reals().images(x)]
+    ([1.0], [[[-0.5, -1.5]]])
+    """
+
+    domain, name, value, symbol = "real", "real fields", "field φ", "φ"
+    order, symmetry = "Σφ/N", "the sign of the field"
+    scale, discrete, equation_of_motion = "diverging", False, True
+
+    def components(self, x: Tensor) -> Tensor:
+        return x[None]
+
+    def check(self, x: Tensor) -> None:
+        _check(x.isfinite(), x, "fields must be finite")
+
+    def images(self, x: Tensor) -> list[Tensor]:
+        return [-x]
+
+    def sectors(self, x: Tensor) -> Tensor:
+        return _signs(self.magnetization(x))
+
+
+class Angles(Variables):
+    """Angles θ in radians, the same after a turn of 2π.
+
+    An angle that turns has no boundary and <θ ∂S/∂θ> no value of its own: the equation of motion says nothing.
+
+    >>> x = torch.tensor([[0.0, torch.pi / 2]])
+    >>> round(float(Angles().magnetization(x)), 6), Angles().sectors(x).tolist()
+    (0.707107, [[0.0, 0.0, 1.0, 0.0]])
+    """
+
+    domain, name, value, symbol = "angle", "angles", "angle θ", "θ"
+    order, symmetry = "|Σ exp(iθ)|/N", "rotations of all angles"
+    scale, discrete = "cyclic", False
+
+    def components(self, x: Tensor) -> Tensor:
+        """(n, *shape) -> (2, n, *shape): cos θ and sin θ, whose products sum to cos(θ - θ')."""
+        return torch.stack([x.cos(), x.sin()])
+
+    def magnetization(self, x: Tensor) -> Tensor:
+        cos, sin = self.components(x).flatten(2).nanmean(-1)
+        return torch.hypot(cos, sin)
+
+    def check(self, x: Tensor) -> None:
+        _check(x.isfinite(), x, "angles must be finite")
+
+    def images(self, x: Tensor) -> list[Tensor]:
+        """A quarter and two thirds of a turn, in [-π, π)."""
+        return [(x + turn + math.pi) % (2 * math.pi) - math.pi for turn in (math.pi / 2, 4 * math.pi / 3)]
+
+    def sectors(self, x: Tensor) -> Tensor:
+        """(n, *shape) -> (n, 4): the quadrant of the mean direction, from -π up."""
+        cos, sin = self.components(x).flatten(2).nanmean(-1)
+        quadrant = ((torch.atan2(sin, cos) + math.pi) / (math.pi / 2)).floor().clamp(0, 3)
+        return one_hot(quadrant, 4)
+
+
+def variables_of(domain: str, q: int | None = None) -> Variables:
+    """The kind of variables that a domain names.
+
+    Args:
+        domain: "spin", "potts", "real" or "angle".
+        q: number of states, needed for "potts".
+
+    Raises:
+        ValueError: for another name, or states without their number.
+
+    >>> variables_of("potts", 3)
+    States(q=3)
+    """
+    if domain == "potts":
+        if q is None:
+            raise ValueError("the number of states q is needed for domain 'potts': set q, or variables = States(q)")
+        return States(int(q))
+    kinds: dict[str, Variables] = {kind.domain: kind for kind in (Spins(), Reals(), Angles())}
+    if domain not in kinds:
+        raise ValueError(f"domain must be 'spin', 'potts', 'real' or 'angle', got {domain!r}")
+    return kinds[domain]
+
+
+def _check(right: Tensor, x: Tensor, what: str) -> None:
+    if not bool(right.all()):
+        raise ValueError(f"{what}, got {x.detach()[~right][0].item()}")
+
+
+def _signs(m: Tensor) -> Tensor:
+    """(n,) -> (n, 2): below and above 0."""
+    above = 0.5 * (m.sign() + 1)
+    return torch.stack([1 - above, above], -1)
