@@ -115,7 +115,7 @@ def test_evaluate_warns_of_a_small_ess_in_one_line(tmp_path, capsys):
     assert main(["evaluate", str(tmp_path / "run"), "-n", "2000", "--json"]) == 0
     out, err = capsys.readouterr()
     json.loads(out)
-    assert err.startswith("flowlab: warning: ESS is 0.") and err.count("\n") == 1
+    assert err.startswith("flowlab: warning: the 2000 weights are worth ") and err.count("\n") == 1
 
 
 def test_an_evaluation_of_a_run_that_is_being_written_is_printed_all_the_same(tmp_path, capsys):

@@ -35,6 +35,7 @@ from flowlab.estimators.mode_dropping import (
     support_threshold,
 )
 from flowlab.estimators.overlaps import Overlaps, overlap_distribution, overlaps, total_variation
+from flowlab.estimators.pareto import low_ess, pareto_k, pareto_smoothed, weights_problem
 from flowlab.estimators.spins import magnetization_observables, spin_observables
 from flowlab.estimators.symmetry import positive_fraction, sign_lost, sign_note, site_magnetizations, symmetry_breaking
 from flowlab.estimators.tempering import (
@@ -83,12 +84,15 @@ __all__ = [
     "log_z_from_target",
     "log_z_integration",
     "longest_rejection_run",
+    "low_ess",
     "magnetization_observables",
     "mean",
     "mode_collapse",
     "momentum_two_point",
     "overlap_distribution",
     "overlaps",
+    "pareto_k",
+    "pareto_smoothed",
     "positive_fraction",
     "rejection_run_distribution",
     "rejection_runs",
@@ -111,4 +115,5 @@ __all__ = [
     "triangle_fractions",
     "triangles",
     "two_point",
+    "weights_problem",
 ]

@@ -15,11 +15,11 @@ from flowlab.estimators import gamma, independence, weights
 from flowlab.estimators.chains import chain_mean
 from flowlab.estimators.fields import field_observables
 from flowlab.estimators.mode_dropping import effective_mode_dropping, forward_check
+from flowlab.estimators.pareto import weights_problem
 from flowlab.estimators.spins import spin_observables
 from flowlab.estimators.symmetry import positive_fraction, sign_lost, sign_note
 from flowlab.estimators.weights import Estimate, FloatArray
 
-LOW_ESS = 0.01
 WORTH_JUDGING = 100  # draws that weights are worth, from which their errors can be judged
 
 LONG_NAMES = {  # name -> (long_name, units)
@@ -127,7 +127,8 @@ def evaluation(
         ValueError: for shapes that differ, NaN, or spins without T.
 
     Warns:
-        LowESSWarning: with the number, where the ESS is below 1 %.
+        LowESSWarning: with the numbers, where the weights cannot be trusted, see
+            :func:`flowlab.estimators.pareto.weights_problem`.
         LostSignWarning: where one sign of such a field's magnetization is in fewer than 5 % of the samples.
         EquationOfMotionWarning: where the observable ``equation_of_motion`` is more than 5 errors from 1, and the
             weights are worth 100 draws, from which errors can be judged.
@@ -184,10 +185,10 @@ def evaluation(
     if chains is not None:
         variables = _with_memory(variables, {"w": np.exp(log_w - log_w.max()), **values}, chains)
     notes = []
-    if ess.value < LOW_ESS:
+    if problem := weights_problem(log_w):
         notes.append(
-            f"ESS is {100 * ess.value:.2g} %: importance-weighted estimates may miss modes and their errors are too "
-            "small; rely on the bound, train longer or draw more samples"
+            f"{problem}: importance-weighted estimates may miss modes and their errors are too small; rely on the "
+            "bound, train longer or draw more samples"
         )
         warnings.warn(notes[-1], LowESSWarning, stacklevel=2)
     if flip_symmetric and domain == "real" and "magnetization" in values:

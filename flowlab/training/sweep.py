@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from flowlab.estimators import Estimate, LostSignWarning, LowESSWarning, scalars, sign_lost
-from flowlab.estimators.evaluation import LOW_ESS
+from flowlab.estimators.pareto import low_ess
 from flowlab.training.atomic import WriterLock, saving, write_atomic
 from flowlab.training.coordinates import with_names
 from flowlab.training.netcdf import to_netcdf
@@ -87,7 +87,7 @@ def sweep(
         KeyboardInterrupt: when interrupted, after everything has been saved.
 
     Warns:
-        RuntimeWarning: where some runs failed. LowESSWarning: where an ESS is below 1 %, with the number.
+        RuntimeWarning: where some runs failed. LowESSWarning: where draws are worth fewer than 100, with the number.
         LostSignWarning: where a sign of the magnetisation of a symmetric field is in fewer than 5 % of the samples.
 
     >>> found = sweep("ising-xor", {"T": [3.0, 2.5]}, L=4, steps=3, batch=20, evaluate=100, progress=False)
@@ -185,11 +185,11 @@ class _Sweep:
                 raise SweepError(f"all {runs} runs failed; {first}")
             warnings.warn(f"{failed} of {runs} runs failed; {first}", RuntimeWarning, stacklevel=4)
         ess = {point: float(e.ess) for point, e in self.evaluations.items() if "ess" in e and e.ess.ndim == 0}
-        low = [point for point in ess if ess[point] < LOW_ESS]
+        low = [point for point in ess if low_ess(ess[point], int(self.evaluations[point].attrs["n"]))]
         if low:
             worst = min(low, key=ess.__getitem__)
             warnings.warn(
-                f"ESS is below {100 * LOW_ESS:g} % in {len(low)} of {runs} runs, {100 * ess[worst]:.2g} % at "
+                f"the draws are worth too few in {len(low)} of {runs} runs, ESS {100 * ess[worst]:.2g} % at "
                 f"{self._name(worst)}: rely on their bounds, train longer or draw more samples",
                 LowESSWarning,
                 stacklevel=4,

@@ -108,9 +108,9 @@ def test_what_is_unknown_is_nan_with_a_reason(states):
 def test_a_low_ess_warns_with_the_number_and_is_recorded():
     log_w = np.zeros(1000)
     log_w[17] = 20.0
-    with pytest.warns(LowESSWarning, match=r"ESS is 0\.1 %"):
+    with pytest.warns(LowESSWarning, match=r"worth 1 equal ones \(ESS 0\.1 %\)"):
         found = evaluation(log_w, np.full(1000, -3.0), {}, n_sites=4, T=1.0, rng=np.random.default_rng(1))
-    assert found.attrs["warnings"].startswith("ESS is 0.1 %")
+    assert found.attrs["warnings"].startswith("the 1000 weights are worth 1 equal")
     assert len(found.attrs["warnings"].splitlines()) == 1
 
 

@@ -1,0 +1,154 @@
+"""Whether importance weights can be trusted: the tail of the largest ones, fitted by a generalised Pareto distribution.
+
+The mean of weights w has an error that second moments can tell only where w has two moments, which draws of q show in
+their largest weights: beyond a high threshold they follow 1 - F(x) = (1 + k x/σ)^(-1/k), and moments below order 1/k
+exist. Source: A. Vehtari, D. Simpson, A. Gelman, Y. Yao, J. Gabry 2024, arXiv:1507.02646.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from flowlab.estimators.weights import FloatArray, checked_log_w, relative_weights
+
+SMALLEST_TAIL = 5
+WORTH = 100  # equal draws that weights must be worth
+
+
+class Smoothed(NamedTuple):
+    """Log weights with a smoothed tail; see :func:`pareto_smoothed`.
+
+    Attributes:
+        log_w: (n,) in the order given, the largest replaced by order statistics of the fit; never above the largest.
+        k: k̂, the shape of the tail; see :func:`pareto_k`.
+    """
+
+    log_w: FloatArray
+    k: float
+
+
+def pareto_smoothed(log_w: ArrayLike) -> Smoothed:
+    """Log weights whose M = min(n/5, 3√n) largest are replaced by the expected order statistics of the fitted tail.
+
+    Args:
+        log_w: (n,) log_weight - log_q of independent draws from q, in nats; -inf allowed.
+
+    Returns:
+        Smoothed; the weights are as given where no tail is fitted, which k says: NaN or -inf.
+
+    Raises:
+        ValueError: see :func:`flowlab.estimators.weights.checked_log_w`.
+
+    >>> found = pareto_smoothed(0.5 * np.random.default_rng(0).exponential(size=10_000))  # w^-2 is uniform: k = 1/2
+    >>> round(found.k, 1)
+    0.5
+    """
+    log_w = checked_log_w(log_w)
+    w, largest = relative_weights(log_w)
+    n = w.size
+    tail = int(min(n / 5, 3 * math.sqrt(n)))
+    if tail < SMALLEST_TAIL:
+        return Smoothed(log_w, math.nan)
+    order = np.argsort(w)[n - tail - 1 :]
+    cutoff = w[order[0]]
+    order = order[w[order] > cutoff]
+    beyond = w[order] - cutoff
+    if not order.size or np.ptp(beyond) <= 1e-9:
+        return Smoothed(log_w, -math.inf if order.size in (0, tail) or order.size >= SMALLEST_TAIL else math.nan)
+    if order.size < SMALLEST_TAIL:
+        return Smoothed(log_w, math.nan)
+    k, sigma = _fit(beyond)
+    p = (np.arange(order.size) + 0.5) / order.size
+    quantile = -np.log1p(-p) if abs(k) < 1e-9 else np.expm1(-k * np.log1p(-p)) / k
+    smoothed = log_w.copy()
+    smoothed[order] = np.minimum(np.log(cutoff + sigma * quantile), 0.0) + largest
+    return Smoothed(smoothed, k)
+
+
+def pareto_k(log_w: ArrayLike) -> float:
+    """k̂ of the largest weights: above 1 their mean does not exist, above 0.7 no usable sample size gives it.
+
+    The fit is that of Zhang and Stephens (2009), pulled towards 1/2 by a prior worth 10 draws.
+
+    Args:
+        log_w: (n,) log_weight - log_q of independent draws from q, in nats; -inf allowed.
+
+    Returns:
+        k̂; NaN for fewer than 25 draws, or fewer than 5 weights above the threshold that are not all equal; -inf where
+        the largest weights are equal, so that there is no tail, as in weights without variance.
+
+    Raises:
+        ValueError: see :func:`flowlab.estimators.weights.checked_log_w`.
+
+    >>> pareto_k([0.0] * 100), pareto_k([0.0, 1.0])
+    (-inf, nan)
+    """
+    return pareto_smoothed(log_w).k
+
+
+def k_threshold(n: int) -> float:
+    """The k̂ above which n weights cannot be trusted, min(1 - 1/log10 n, 0.7); 1 where n < 200, too few to tell.
+
+    >>> [round(k_threshold(n), 2) for n in (100, 1000, 100_000)]
+    [1.0, 0.67, 0.7]
+    """
+    return 1.0 if n < 200 else min(1 - 1 / math.log10(n), 0.7)
+
+
+def low_ess(ess: float, n: int) -> bool:
+    """Whether n draws of this ESS are worth too few: below 100, or below half of them where n < 200.
+
+    The measured ESS is at least 1/n and biased upwards, so that only what it is worth, n·ESS, says whether it is known.
+
+    >>> low_ess(0.02, 1000), low_ess(0.02, 10_000), low_ess(0.9, 50)
+    (True, False, False)
+    """
+    return ess * n < min(WORTH, n / 2)
+
+
+def weights_problem(log_w: ArrayLike) -> str:
+    """Why means over these weights and their errors are not to be trusted, in one sentence; empty where they may be.
+
+    Two signs: the weights are worth too few equal ones (:func:`low_ess`), or their tail is too heavy
+    (:func:`pareto_k` above :func:`k_threshold`). Neither sees what q never draws.
+
+    Args:
+        log_w: (n,) log_weight - log_q of independent draws from q, in nats; -inf allowed.
+
+    Raises:
+        ValueError: see :func:`flowlab.estimators.weights.checked_log_w`.
+
+    >>> weights_problem(np.zeros(10))
+    ''
+    >>> weights_problem([0.0] * 999 + [20.0])
+    'the 1000 weights are worth 1 equal ones (ESS 0.1 %)'
+    """
+    log_w = checked_log_w(log_w)
+    w, _ = relative_weights(log_w)
+    n, fraction, k = w.size, float(w.mean() ** 2 / np.mean(w**2)), pareto_k(log_w)
+    found = []
+    if low_ess(fraction, n):
+        found.append(f"the {n} weights are worth {n * fraction:.3g} equal ones (ESS {100 * fraction:.2g} %)")
+    if k > k_threshold(n):
+        found.append(f"the tail of the {n} weights is heavy (Pareto k̂ = {k:.2f}, above {k_threshold(n):.2f})")
+    return " and ".join(found)
+
+
+def _fit(x: FloatArray) -> tuple[float, float]:
+    """k and σ of a generalised Pareto distribution, from its sorted positive draws.
+
+    The posterior mean of θ = -k/σ under the profile likelihood and a prior on a grid, see Zhang and Stephens 2009.
+    """
+    n, points = x.size, 30 + int(math.sqrt(x.size))
+    grid = 1 - np.sqrt(points / (np.arange(1, points + 1) - 0.5))
+    theta = 1 / x[-1] + grid / (3 * x[max(int(n / 4 + 0.5), 1) - 1])
+    k = np.log1p(-theta[:, None] * x).mean(1)
+    likelihood = n * (np.log(-theta / k) - k - 1)
+    share = np.exp(likelihood - likelihood.max())
+    best = float(theta @ share / share.sum())
+    shape = float(np.log1p(-best * x).mean())
+    return (n * shape + 5) / (n + 10), -shape / best
