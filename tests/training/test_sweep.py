@@ -201,10 +201,9 @@ def test_command_line(tmp_path, capsys, monkeypatch):
     assert main(words) == 1
     out, err = capsys.readouterr()
     assert out.count("finished") == 3 and f"2 of 4 runs finished: {tmp_path / 'sweep.nc'}" in out
-    assert (
-        err.startswith("flowlab: warning: 2 of 4 runs failed; T=2.3,batch=30: FloatingPointError")
-        and err.count("\n") == 1
-    )
+    failed, low = err.splitlines()  # the other two are hardly trained
+    assert failed.startswith("flowlab: warning: 2 of 4 runs failed; T=2.3,batch=30: FloatingPointError")
+    assert low.startswith("flowlab: warning: the draws are worth too few in ")
     assert main(words) == 2
     assert "already holds a sweep: give --resume to go on with it" in capsys.readouterr().err
     assert main([*words, "--resume"]) == 1
