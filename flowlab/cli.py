@@ -76,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="print one flat JSON object")
     evaluate.set_defaults(command=_evaluate)
 
+    checking = commands.add_parser("check", help="a run beside chains of the same system that began hot and cold")
+    checking.add_argument("dir", metavar="DIR")
+    checking.add_argument("--seconds", type=float, default=60.0, metavar="S", help="time for the chains (default 60)")
+    checking.add_argument("--seed", type=int, metavar="K", help="seed of draws and chains")
+    checking.add_argument("--json", action="store_true", help="print one JSON object")
+    checking.set_defaults(command=_check)
+
     lab = commands.add_parser("lab", help="open JupyterLab, on this machine only and with a token")
     lab.add_argument("dir", nargs="?", metavar="DIR", help="folder to open (default: the tutorials, else this folder)")
     lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
@@ -184,6 +191,26 @@ def _evaluate(options: argparse.Namespace) -> int:
         print(f"  {name:28s} {_text(values[name])}{_spread(values.get(f'{name}_error'))}")
     if "temperature" in lists:
         _print_table({name: lists[name] for name in lists if len(lists[name]) == len(lists["temperature"])})
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    found = Experiment.load(options.dir).check(options.seconds, seed=options.seed)
+    lists = columns(found) if "quantity" in found.dims else {}
+    names = [str(name) for name in found["quantity"].values] if lists else []
+    if options.json:
+        rows = {name: {key: values[row] for key, values in lists.items()} for row, name in enumerate(names)}
+        kept = {key: found.attrs[key] for key in ("verdict", "reasons", "step", "check_seed")}
+        print(json.dumps({"quantities": rows} | scalars(found) | kept))
+        return 0
+    for row, name in enumerate(names):
+        words = [
+            f"{_text(lists[key][row])}{_spread(lists[f'{key}_error'][row])}" for key in ("value", "raw", "reference")
+        ]
+        print(f"  {name:24s}" + "".join(f"{word:>24s}" for word in words))
+    print(found.attrs["verdict"])
+    for reason in found.attrs["reasons"].splitlines()[1:]:
+        print(f"  {reason}")
     return 0
 
 

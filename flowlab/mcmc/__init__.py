@@ -1,12 +1,14 @@
 """Markov chains that sample a system by themselves, for reference and comparison."""
 
 from flowlab.mcmc.annealed_importance import Annealed, AnnealedImportance
+from flowlab.mcmc.exchange import Exchange, ExchangeInfo, ExchangeState
 from flowlab.mcmc.heat_bath import HeatBath, IsingChain, IsingInfo, IsingState, Metropolis
 from flowlab.mcmc.hmc import HMC, HMCInfo, HMCState
 from flowlab.mcmc.independence import IndependenceInfo, IndependenceMetropolis, IndependenceState
 from flowlab.mcmc.langevin import Langevin, LangevinInfo, LangevinState
 from flowlab.mcmc.mixed import Mixed, MixedInfo, MixedState
 from flowlab.mcmc.parallel_tempering import ParallelTempering, TemperingInfo, TemperingState, ladder
+from flowlab.mcmc.potts_clusters import PottsClusters, PottsInfo, PottsState
 from flowlab.mcmc.spin_graph import SpinGraph, spin_graph
 from flowlab.mcmc.swendsen_wang import SwendsenWang
 from flowlab.mcmc.wolff import Wolff
@@ -15,6 +17,9 @@ __all__ = [
     "HMC",
     "Annealed",
     "AnnealedImportance",
+    "Exchange",
+    "ExchangeInfo",
+    "ExchangeState",
     "HMCInfo",
     "HMCState",
     "HeatBath",
@@ -32,6 +37,9 @@ __all__ = [
     "MixedInfo",
     "MixedState",
     "ParallelTempering",
+    "PottsClusters",
+    "PottsInfo",
+    "PottsState",
     "SpinGraph",
     "SwendsenWang",
     "TemperingInfo",

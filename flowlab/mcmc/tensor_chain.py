@@ -84,8 +84,8 @@ def opened(rng: Tensor) -> torch.Generator:
 
 
 def checked_real(system: System, what: str) -> None:
-    """Raise ValueError unless the system has real fields."""
-    if system.domain != "real":
+    """Raise ValueError unless the system has real fields or angles."""
+    if system.variables.discrete:
         raise ValueError(f"{what} needs a system of real fields, got {type(system).__name__} ({system.domain})")
 
 

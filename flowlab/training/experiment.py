@@ -19,12 +19,13 @@ import xarray as xr
 
 from flowlab import exact
 from flowlab.core import System
-from flowlab.training.on_disk import OnDisk, RunState
+from flowlab.training.checkable import Checkable
+from flowlab.training.on_disk import RunState
 from flowlab.training.process import interrupts_call, offer, progress_interval, torch_threads
 from flowlab.training.variables import DESCRIBE
 
 
-class Experiment(OnDisk):
+class Experiment(Checkable):
     """A run that streams records: one seed, one store, at most one thread.
 
     A subclass gives ``advance`` (one step, one record), ``state_dict`` and ``load_state_dict``; what a person does with

@@ -244,14 +244,14 @@ class Training(Experiment):
         """Free energy, observables and their errors from n samples; see :func:`flowlab.estimators.evaluation`.
 
         ``reference``, independent configurations of the system, adds the forward check: it sees the modes that the
-        density drops. Where the run has a comparison, that gives them; overlaps, triangles and divergences are then
-        compared too, see :func:`flowlab.training.overlap_readings.of_model`.
+        density drops. Without it they are those of the run's comparison, which overlaps, triangles and divergences are
+        then compared with too (:func:`flowlab.training.overlap_readings.of_model`), or those that :meth:`check` left.
         """
         step, density = self.reading()
         generator = self._spawn("evaluate", step)
         compared = self.reference()
-        if reference is None and compared is not None:
-            reference = overlap_readings.unseen(compared)
+        if reference is None:
+            reference = self._checked_configurations() if compared is None else overlap_readings.unseen(compared)
         found = readings.evaluate(density, self.target, n, generator, self._attrs(step), self._own(reference))
         if compared is None:
             return found

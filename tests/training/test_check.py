@@ -1,0 +1,100 @@
+"""run.check: a collapsed density is found, a right one passes, chains that remember their start are not believed."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import flowlab as fl
+from flowlab.cli import main
+from flowlab.densities import IndependentPotts, Normal
+from flowlab.mcmc import opposite
+from flowlab.systems import FreeField, Phi4, Potts
+from flowlab.training import ReverseKL, Training, check
+from flowlab.training.check import check_reasons
+
+
+def training(target, density) -> Training:
+    return Training(target, density, ReverseKL(), steps=2, batch=4, learning_rate={"base": 1e-9})
+
+
+def test_a_state_that_is_never_drawn_is_found() -> None:
+    run = training(Potts((3, 3), T=0.7), IndependentPotts((3, 3), 3, bias=6.0))
+    found = run.check(1.0, n=2000)
+    assert found.attrs["verdict"].startswith("not to be trusted: "), found.attrs
+    assert any("state or sector 1 in 0 % of the draws" in line for line in found.attrs["reasons"].splitlines())
+    assert check_reasons(run) and all(line.startswith("check: ") for line in check_reasons(run))
+    assert found.sel(quantity="sector_fraction_0").raw == pytest.approx(1.0, abs=0.01)
+    assert {"reference", "reference_error", "value", "value_error", "r_hat"} <= set(found.data_vars)
+    assert float(found.total_variation_raw_overlap) > 0.3
+
+
+def test_the_exact_density_is_consistent() -> None:
+    run = training(Potts((3, 3), T=1e6), IndependentPotts((3, 3), 3))
+    found = run.check(2.0, n=2000, seed=3)
+    assert found.attrs["verdict"].startswith("consistent: "), found.attrs
+    assert found.attrs["reasons"] == "" and found.attrs["check_seed"] == 3 and check_reasons(run) == []
+    assert abs(found.sel(quantity="log_z").reference - 9 * np.log(3)) < 0.01
+
+
+def test_chains_that_keep_their_start_are_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stuck(system, *, generator):
+        chains = opposite.opposite(system, generator=generator)
+        chains._advance = lambda state, steps: state
+        return chains
+
+    monkeypatch.setattr(check, "opposite", stuck)
+    run = training(Potts((3, 3), T=0.7), IndependentPotts((3, 3), 3))
+    found = run.check(0.3, n=500)
+    assert found.attrs["verdict"].startswith("not checked: reference not thermalised: ")
+    assert check_reasons(run) == [] and found.attrs["thermalised"] == 0
+    assert "forward_kl" not in run.evaluate(200)  # its configurations are no samples of the target
+
+
+def test_evaluations_take_up_the_references_and_other_steps_not_the_verdict(tmp_path) -> None:
+    run = fl.experiment("phi4-free", L=4, steps=4, batch=8, out=tmp_path / "a")
+    run.run(2, progress=False)
+    assert run.checked is None and "forward_kl" not in run.evaluate(200)
+    run.check(1.0, n=500)
+    again = fl.load(tmp_path / "a")
+    assert again.checked is not None and again.checked.attrs["verdict"] == run.checked.attrs["verdict"]
+    assert again.checked.attrs["step"] == 2
+    assert "forward_kl" in again.evaluate(200)
+    reasons = check_reasons(again)
+    run.run(progress=False)
+    assert run.checked is not None and check_reasons(run) == [] and check_reasons(again) == reasons
+
+
+def test_a_broken_symmetry_of_fields_is_found_and_both_signs_are_seen_by_the_chains() -> None:
+    class Shifted(Normal):
+        def log_prob(self, x):
+            return super().log_prob(x - 1.0)
+
+        def draw(self, n, *, generator=None):
+            x = super().draw(n, generator=generator).x + 1.0
+            return fl.Draw(x, self.log_prob(x), torch.zeros(n))
+
+    found = training(Phi4((2, 2), kappa=0.5, lam=1.0), Shifted((2, 2))).check(2.0, n=1000)
+    assert abs(found.sel(quantity="positive_fraction").reference - 0.5) < 0.1
+    assert found.sel(quantity="positive_fraction").raw > 0.9
+    assert found.attrs["verdict"].startswith("not to be trusted")
+
+
+def test_the_command_line_checks_and_keeps(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    fl.experiment("phi4-free", L=4, steps=2, batch=8, out=tmp_path / "a").run(1, progress=False)
+    assert main(["check", str(tmp_path / "a"), "--seconds", "0.5"]) == 0
+    assert "verdict" not in (out := capsys.readouterr().out) and "log_z" in out
+    assert main(["check", str(tmp_path / "a"), "--seconds", "0.2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["verdict"].split(":")[0] in {"consistent", "not to be trusted", "not checked"}
+    assert (tmp_path / "a" / "check.nc").exists()
+    assert main(["check", str(tmp_path / "a"), "--seconds", "0"]) == 2
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    run = training(FreeField((2, 2), mass=1.0), Normal((2, 2)))
+    with pytest.raises(ValueError, match="seconds must be positive, got 0"):
+        run.check(0)
