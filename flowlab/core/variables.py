@@ -35,7 +35,9 @@ class Variables(ABC):
         symbol: one letter for it.
         order: the order parameter ``magnetization`` as a formula.
         scale: which colours a picture has: a diverging scale, one a state, or a circle.
+        two_point: what two sites at a distance r are correlated by, as a formula.
         discrete: whether a site has finitely many values.
+        signed: whether the order parameter has a sign.
         equation_of_motion: whether <x_i ∂S/∂x_i> = 1, which partial integration gives where x_i has no boundary.
         symmetry: the global symmetry in words.
     """
@@ -45,8 +47,10 @@ class Variables(ABC):
     value: ClassVar[str]
     symbol: ClassVar[str]
     order: ClassVar[str]
+    two_point: ClassVar[str]
     scale: ClassVar[Scale]
     discrete: ClassVar[bool]
+    signed: ClassVar[bool] = True
     equation_of_motion: ClassVar[bool] = False
     symmetry: ClassVar[str]
     _numbers: ClassVar[tuple[torch.dtype, ...]] = WIDE + NARROW + SIGNED + UNSIGNED
@@ -74,6 +78,14 @@ class Variables(ABC):
     def magnetization(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (n,) order parameter per site; sites that are NaN are left out, NaN where all are."""
         return self.components(x).flatten(2).nanmean(-1)[0]
+
+    def principal(self, x: Tensor) -> Tensor:
+        """The same configurations with every value in its principal range."""
+        return x
+
+    def describe(self) -> dict[str, Any]:
+        """The kind as attributes of a Dataset, which :func:`variables_of` reads."""
+        return {"domain": self.domain}
 
     def numbers(self, x: Any, precision: torch.dtype = torch.float64) -> Tensor:
         """Configurations as a tensor of numbers to compute with.
@@ -106,6 +118,7 @@ class Spins(Variables):
 
     domain, name, value, symbol = "spin", "spins", "spin", "s"
     order, symmetry = "Σs/N", "the sign of all spins"
+    two_point = "⟨s(0) s(r)⟩"
     scale, discrete = "diverging", True
     _numbers = WIDE + NARROW + SIGNED
     _wanted = "floats or signed integers of -1 and +1"
@@ -139,7 +152,8 @@ class States(Variables):
 
     domain, name, value, symbol = "potts", "states", "state", "s"
     order, symmetry = "(q max_k ρ_k - 1)/(q - 1), ρ_k the share of state k", "permutations of the q states"
-    scale, discrete = "categorical", True
+    two_point = "⟨(q δ(s(0), s(r)) − 1)/(q − 1)⟩"
+    scale, discrete, signed = "categorical", True, False
 
     def components(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (q, n, *shape): √(q/(q-1)) (δ(s, k) - 1/q), whose products sum to (q δ(s, s') - 1)/(q - 1)."""
@@ -161,6 +175,9 @@ class States(Variables):
         largest = (shares == shares.amax(-1, keepdim=True)).to(shares.dtype)
         return largest / largest.sum(-1, keepdim=True)
 
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {"q": self.q}
+
     def _shares(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (n, q): the share of each state among the sites that are not NaN."""
         count = one_hot(x.detach(), self.q).flatten(1, -2).sum(1)
@@ -177,6 +194,7 @@ class Reals(Variables):
 
     domain, name, value, symbol = "real", "real fields", "field φ", "φ"
     order, symmetry = "Σφ/N", "the sign of the field"
+    two_point = "⟨φ(0) φ(r)⟩"
     scale, discrete, equation_of_motion = "diverging", False, True
 
     def components(self, x: Tensor) -> Tensor:
@@ -204,7 +222,8 @@ class Angles(Variables):
 
     domain, name, value, symbol = "angle", "angles", "angle θ", "θ"
     order, symmetry = "|Σ exp(iθ)|/N", "rotations of all angles"
-    scale, discrete = "cyclic", False
+    two_point = "⟨cos(θ(0) − θ(r))⟩"
+    scale, discrete, signed = "cyclic", False, False
 
     def components(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (2, n, *shape): cos θ and sin θ, whose products sum to cos(θ - θ')."""
@@ -219,7 +238,11 @@ class Angles(Variables):
 
     def images(self, x: Tensor) -> list[Tensor]:
         """A quarter and two thirds of a turn, in [-π, π)."""
-        return [(x + turn + math.pi) % (2 * math.pi) - math.pi for turn in (math.pi / 2, 4 * math.pi / 3)]
+        return [self.principal(x + turn) for turn in (math.pi / 2, 4 * math.pi / 3)]
+
+    def principal(self, x: Tensor) -> Tensor:
+        """The same angles in [-π, π)."""
+        return (x + math.pi) % (2 * math.pi) - math.pi
 
     def sectors(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (n, 4): the quadrant of the mean direction, from -π up."""

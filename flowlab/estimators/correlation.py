@@ -11,7 +11,7 @@ from flowlab.estimators.weights import Estimate, FloatArray, reweighted
 
 
 def correlation_function(
-    configurations: ArrayLike, *, lattice_dims: int = 2, log_w: ArrayLike | None = None
+    configurations: ArrayLike, *, lattice_dims: int = 2, log_w: ArrayLike | None = None, vectors: bool = False
 ) -> Estimate:
     """C(r) = <s_x s_{x+r}> along the axes of a periodic lattice, not connected, for r = 0 .. L/2.
 
@@ -23,6 +23,7 @@ def correlation_function(
         configurations: (..., n, *shape), n >= 2 samples; ±1 spins or real fields, NaN where unknown.
         lattice_dims: number of axes of ``shape``.
         log_w: (..., n) log weights to reweight with, or None for plain means; (n,) serves every leading index.
+        vectors: whether the first axis holds the components of vectors, whose scalar products are averaged.
 
     Returns:
         Estimate of two (..., L//2 + 1) arrays, in the units of the field squared.
@@ -35,14 +36,14 @@ def correlation_function(
     [1.0, -1.0, 1.0]
     """
     fields = np.asarray(configurations, dtype=np.float64)
-    if lattice_dims < 1 or fields.ndim < lattice_dims + 1:
-        raise ValueError(
-            f"configurations must have shape (..., n, *shape) with {lattice_dims} sides, got {fields.shape}"
-        )
+    if lattice_dims < 1 or fields.ndim < lattice_dims + 1 + vectors:
+        shape = "(k, ..., n, *shape)" if vectors else "(..., n, *shape)"
+        raise ValueError(f"configurations must have shape {shape} with {lattice_dims} sides, got {fields.shape}")
     n = fields.shape[-lattice_dims - 1]
     if n < 2:
         raise ValueError(f"an error needs at least 2 samples, got {n}")
     each = _per_sample(fields, lattice_dims)
+    each = each.sum(0) if vectors else each
     if log_w is None:
         return Estimate(each.mean(-2), each.std(-2, ddof=1) / np.sqrt(n))
     log_w = np.asarray(log_w, dtype=np.float64)

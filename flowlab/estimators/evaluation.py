@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from flowlab.core.variables import variables_of
 from flowlab.estimators import gamma, independence, weights
 from flowlab.estimators.chains import chain_mean
 from flowlab.estimators.fields import field_observables
@@ -105,8 +106,8 @@ def evaluation(
         log_q: (n,) ln q of the same draws.
         observables: name -> (n,) values on the same draws, e.g. ``energy_per_site`` and ``magnetization``.
         n_sites: number of sites N.
-        T: temperature in units of J / k_B, needed for spins; None or NaN where there is none.
-        domain: "spin", "potts" or "real".
+        T: temperature in units of J / k_B; None or NaN where there is none.
+        domain: "spin", "potts", "real" or "angle".
         side: L, the longest side of the lattice, for ``correlation_length``.
         flip_symmetric: whether the target is the same with all signs changed.
         log_z_exact: the exact ln Z in nats, or None where unknown.
@@ -124,7 +125,7 @@ def evaluation(
         string with one warning a line, empty where there was none.
 
     Raises:
-        ValueError: for shapes that differ, NaN, or spins without T.
+        ValueError: for shapes that differ, NaN, or an unknown domain.
 
     Warns:
         LowESSWarning: with the numbers, where the weights cannot be trusted, see
@@ -145,8 +146,6 @@ def evaluation(
     values = _checked_observables(log_weight, log_q, observables)
     log_weight, log_q = (np.asarray(array, dtype=np.float64) for array in (log_weight, log_q))
     T = None if T is None or math.isnan(T) else T
-    if domain == "spin" and T is None:
-        raise ValueError("spins need their temperature, got T=None")
     log_w = log_weight - log_q
 
     log_z, bound, ess = weights.log_z(log_w), weights.log_z_bound(log_w), weights.ess(log_w)
@@ -191,7 +190,8 @@ def evaluation(
             "bound, train longer or draw more samples"
         )
         warnings.warn(notes[-1], LowESSWarning, stacklevel=2)
-    if flip_symmetric and domain == "real" and "magnetization" in values:
+    kind = variables_of(domain, q=2)  # how many states there are says nothing here
+    if flip_symmetric and kind.signed and not kind.discrete and "magnetization" in values:
         positive = positive_fraction(values["magnetization"])
         variables |= _variables("positive_fraction", positive)
         notes += filter(None, [sign_note(positive)])

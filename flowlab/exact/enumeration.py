@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flowlab.core import System
+from flowlab.core import Spins, System
 
 MAX_SITES = 24
 CHUNK = 1 << 14
@@ -200,7 +200,7 @@ def _chunks(system: System) -> Iterator[Tensor]:
 
 def _log_weights(system: System) -> Tensor:
     """ln weight of every configuration of :func:`_chunks`, float64."""
-    if system.domain != "spin":
+    if system.variables != Spins():
         raise ValueError(f"enumeration needs a system of spins, got the domain {system.domain!r}")
     _check_size(system.n_sites)
     log_weight = torch.empty(_n_weighed(system), dtype=torch.float64, device=_device(system))

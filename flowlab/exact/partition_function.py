@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from flowlab.core import Representation, System
+from flowlab.core import Representation, Spins, System
 from flowlab.exact.enumeration import MAX_SITES, enumerate_log_z
 from flowlab.exact.free_field import free_field_log_z
 from flowlab.exact.kaufman import kaufman
@@ -36,7 +36,7 @@ def log_z(system: System) -> float | None:
     >>> log_z(Ising((8, 8), T=2.5, h=0.1)) is None
     True
     """
-    if system.domain == "spin" and system.n_sites <= MAX_SITES:
+    if system.variables == Spins() and system.n_sites <= MAX_SITES:
         return enumerate_log_z(system)
     return None
 

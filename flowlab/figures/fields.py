@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from flowlab import estimators
+from flowlab.figures.kinds import kind_of
 from flowlab.figures.layers import layer_names
 from flowlab.figures.sites import site_dims
 from flowlab.figures.style import COLORS, FIELD_SCALE, INK, MINUS, PLUS, rounded_up, styled
@@ -42,7 +43,8 @@ def measure_proposals(samples: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
     (1.0, 0.5, [1.0])
     """
     fields = np.asarray(samples["configuration"], dtype=float)
-    m = fields.reshape(len(fields), -1).mean(1)
+    kind = kind_of(samples)
+    m = np.asarray(kind.magnetization(kind.numbers(fields)))
     log_w = np.asarray(samples["log_weight"] - samples["log_q"], dtype=float)
     chain = estimators.independence_chain(log_w, np.random.default_rng(seed))
     found = {

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from flowlab.figures.bound import bound_per_site
+from flowlab.figures.kinds import kind_of, site_colors
 from flowlab.figures.multilevel import draws_in_levels, relabelled, sites_drawn
 from flowlab.figures.sites import axis_titles, nearest_known, sites_of, without_nan
-from flowlab.figures.style import COLORS, FIELD_SCALE, INK, SPIN_SCALE, gaps, number, rounded_up, styled
+from flowlab.figures.style import COLORS, INK, SPIN_SCALE, gaps, number, rounded_up, styled
 
 Array = NDArray[np.float64]
 
@@ -75,8 +76,11 @@ def field_histogram(layers: xr.Dataset, layer: int = -1) -> go.Figure:
     layer, _ = _check(layers, layer, 0)
     figure = go.Figure()
     _add_fields(figure, layers, layer)
-    figure.update_layout(xaxis_title="field φ", yaxis_title="fraction of sites")
-    return styled(relabelled(figure, layers), title=f"field · {_short(layers, layer)}", height=340, bargap=0.0)
+    kind = kind_of(layers)
+    figure.update_layout(xaxis_title=kind.value, yaxis_title="fraction of sites")
+    return styled(
+        relabelled(figure, layers), title=f"{kind.value.split()[0]} · {_short(layers, layer)}", height=340, bargap=0.0
+    )
 
 
 def correlation(layers: xr.Dataset, layer: int = -1) -> go.Figure:
@@ -84,7 +88,7 @@ def correlation(layers: xr.Dataset, layer: int = -1) -> go.Figure:
     layer, _ = _check(layers, layer, 0)
     figure = go.Figure()
     _add_correlation(figure, layers, layer)
-    figure.update_layout(xaxis_title="distance r (lattice spacings)", yaxis_title=_two_point(layers))
+    figure.update_layout(xaxis_title="distance r (lattice spacings)", yaxis_title=kind_of(layers).two_point)
     return styled(relabelled(figure, layers), title=f"correlation function · {_short(layers, layer)}", height=340)
 
 
@@ -126,14 +130,15 @@ def layer_overview(layers: xr.Dataset, sample: int = 0, layer: int = 0) -> go.Fi
     figure = make_subplots(rows=1, cols=3, column_widths=[0.36, 0.32, 0.32], horizontal_spacing=0.09)
     _add_configuration(figure, layers, sample, layer, scale_bar=False, pixels=300, row=1, col=1)
     _square_axes(figure, layers, row=1, col=1)
-    spins = holds_spins(layers)
-    (_add_magnetizations if spins else _add_fields)(figure, layers, layer, row=1, col=2)
-    figure.update_xaxes(title_text="magnetization per site, m" if spins else "field φ", row=1, col=2)
-    figure.update_yaxes(title_text="fraction of samples" if spins else "fraction of sites", row=1, col=2)
+    kind = kind_of(layers)
+    field = kind.signed and not kind.discrete
+    (_add_fields if field else _add_magnetizations)(figure, layers, layer, row=1, col=2)
+    figure.update_xaxes(title_text=kind.value if field else "magnetization per site, m", row=1, col=2)
+    figure.update_yaxes(title_text="fraction of sites" if field else "fraction of samples", row=1, col=2)
     if "correlation" in layers:
         _add_correlation(figure, layers, layer, showlegend=False, row=1, col=3)
         figure.update_xaxes(title_text="distance r (lattice spacings)", row=1, col=3)
-        figure.update_yaxes(title_text=_two_point(layers), row=1, col=3)
+        figure.update_yaxes(title_text=kind.two_point, row=1, col=3)
     else:
         _add_raster(figure, layers, sample, layer, row=1, col=3)
     _add_nearest(figure, layers, sample, layer, row=1, col=1)
@@ -148,16 +153,17 @@ def layer_names(layers: xr.Dataset) -> list[str]:
 
 
 def layer_title(layers: xr.Dataset, sample: int, layer: int) -> str:
-    """``layer 2 of 4 · xor 2 · sample 0 · 13 of 64 sites changed``, or by how much a real field changed."""
+    """``layer 2 of 4 · xor 2 · sample 0 · 13 of 64 sites changed``, or by how much a field or angles changed."""
     title = f"{_short(layers, layer)} · sample {sample}"
     if draws_in_levels(layers):
         title += f" · draws {sites_drawn(layers)[layer]} of {layers.attrs['n_sites']} sites"
-    elif layer > 0 and holds_spins(layers):
+    elif layer > 0 and kind_of(layers).discrete:
         changed = changed_sites(layers, sample, layer)
         title += f" · {int(changed.sum())} of {changed.size} sites changed"
     elif layer > 0:
         before, now = (np.asarray(layers["configuration"][k, sample], dtype=float) for k in (layer - 1, layer))
-        square = (now - before) ** 2
+        kind = kind_of(layers)
+        square = np.asarray(kind.principal(kind.numbers(now - before))) ** 2
         if np.isfinite(square).any():
             title += f" · changed by {np.sqrt(np.nanmean(square)):.2g} rms"
     if bool(np.isnan(layers["configuration"][layer, sample]).any()):
@@ -172,16 +178,6 @@ def changed_sites(layers: xr.Dataset, sample: int, layer: int) -> NDArray[np.boo
         return np.zeros(now.shape, dtype=bool)
     before = np.asarray(layers["configuration"][layer - 1, sample], dtype=float)
     return np.asarray((now != before) & np.isfinite(now) & np.isfinite(before))
-
-
-def holds_spins(layers: xr.Dataset) -> bool:
-    """Whether every configuration is of ±1, where it has been sampled at all; one of ``domain`` real never is."""
-    values = np.asarray(layers["configuration"], dtype=float)
-    return layers.attrs.get("domain") != "real" and bool((np.abs(values[np.isfinite(values)]) == 1.0).all())
-
-
-def _two_point(layers: xr.Dataset) -> str:
-    return "⟨s(0) s(r)⟩" if holds_spins(layers) else "⟨φ(0) φ(r)⟩"
 
 
 def _short(layers: xr.Dataset, layer: int) -> str:
@@ -208,18 +204,14 @@ def _add_configuration(
 ) -> None:
     sites = sites_of(layers["configuration"])
     now = sites.picture(np.asarray(layers["configuration"][layer, sample], dtype=float).ravel())
-    every = np.asarray(layers["configuration"][[0, -1], sample], dtype=float)
-    every = np.abs(every[np.isfinite(every)])
-    spins = holds_spins(layers)
-    limit = 1.0 if spins or not len(every) else rounded_up(float(every.max()), 0.5)
-    bar = dict(thickness=10, len=0.5, outlinewidth=0, title=dict(text="s" if spins else "φ", side="top"))
-    bar |= dict(tickvals=[-0.5, 0.5], ticktext=["−1", "+1"]) if spins else {}
+    colors = site_colors(layers, layers["configuration"][[0, -1], sample])
+    kind = kind_of(layers)
     figure.add_heatmap(
-        z=without_nan(now), zmin=-limit, zmax=limit, showscale=scale_bar, colorbar=bar,
-        colorscale=SPIN_SCALE if spins else FIELD_SCALE, name="configuration", hoverongaps=False,
-        text=sites.labels(), hovertemplate="%{text}: %{z:.3g}<extra></extra>", **gaps(max(now.shape), pixels), **cell,
+        z=without_nan(np.asarray(kind.principal(kind.numbers(now)))), showscale=scale_bar, name="configuration",
+        hoverongaps=False, text=sites.labels(), hovertemplate="%{text}: %{z:.3g}<extra></extra>",
+        **colors, **gaps(max(now.shape), pixels), **cell,
     )  # fmt: skip
-    changed = changed_sites(layers, sample, layer).ravel() & spins  # a layer changes every site of a real field
+    changed = changed_sites(layers, sample, layer).ravel() & kind.discrete  # a layer changes every site of a field
     size = max(3.0, 0.3 * pixels / max(now.shape))
     figure.add_scatter(
         x=sites.column[changed], y=sites.row[changed], mode="markers", name="changed by this layer", showlegend=False,
@@ -233,21 +225,24 @@ def _add_nearest(figure: go.Figure, layers: xr.Dataset, sample: int, layer: int,
     values = np.asarray(layers["configuration"][:, sample], dtype=float)
     if "y" not in layers.sizes or "z" in layers.sizes or not np.isnan(values).any() or np.isnan(values).all():
         return
-    limit = float(np.nanmax(np.abs(values)))
     figure.add_heatmap(
-        z=without_nan(nearest_known(values[layer])), zmin=-limit, zmax=limit, showscale=False, opacity=0.25,
-        colorscale=SPIN_SCALE if holds_spins(layers) else FIELD_SCALE, name="nearest sampled site", hoverinfo="skip",
-        **cell,
+        z=without_nan(nearest_known(values[layer])), showscale=False, opacity=0.25, name="nearest sampled site",
+        hoverinfo="skip", **site_colors(layers, layers["configuration"][:, sample]), **cell,
     )  # fmt: skip
 
 
 def _add_raster(figure: go.Figure, layers: xr.Dataset, sample: int, layer: int, **cell: Any) -> None:
     """The first 60 samples, a row each, where they agree (amber) with the sample on show and where not (blue).
 
+    Of states and angles, and of fields, the colour is the scalar product of the two sites.
+
     The rows are in the order of their overlap q with it, so that valleys are seen as blocks.
     """
-    s = np.asarray(layers["configuration"][layer], dtype=float).reshape(layers.sizes["sample"], -1)
-    product = s[:60] * s[sample]
+    kind = kind_of(layers)
+    s = np.asarray(kind.components(kind.numbers(layers["configuration"][layer]))).reshape(
+        -1, layers.sizes["sample"], layers.attrs["n_sites"]
+    )
+    product = (s[:, :60] * s[:, [sample]]).sum(0)
     overlap = np.nan_to_num(product.mean(1))
     order = np.argsort(overlap, kind="stable")
     figure.add_heatmap(
@@ -290,7 +285,10 @@ def _add_magnetizations(figure: go.Figure, layers: xr.Dataset, layer: int, **cel
     values = np.asarray(layers["magnetization"], dtype=float)
     edges = magnetization_bins(int(layers.attrs["n_sites"]))
     largest = np.nanmax(np.abs(values), initial=0.0)
-    if largest > edges[-1] or not holds_spins(layers):
+    kind = kind_of(layers)
+    if not kind.signed:
+        edges = np.linspace(0.0, 1.0, 34)
+    elif largest > edges[-1] or not kind.discrete:
         edges = np.linspace(-largest, largest, 34)
     _add_histograms(figure, values, edges, layer, "m", **cell)
 
@@ -299,7 +297,7 @@ def _add_fields(figure: go.Figure, layers: xr.Dataset, layer: int, **cell: Any) 
     values = np.asarray(layers["configuration"], dtype=float).reshape(layers.sizes["layer"], -1)
     finite = np.abs(values[np.isfinite(values)])
     largest = rounded_up(1.05 * float(np.quantile(finite, 0.999)), 0.5) if len(finite) else 1.0
-    _add_histograms(figure, values, np.linspace(-largest, largest, 42), layer, "φ", **cell)
+    _add_histograms(figure, values, np.linspace(-largest, largest, 42), layer, kind_of(layers).symbol, **cell)
 
 
 def _add_histograms(figure: go.Figure, values: Array, edges: Array, layer: int, symbol: str, **cell: Any) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from flowlab.core.variables import Spins
+from flowlab.figures.kinds import kind_of
 from flowlab.figures.style import COLORS, INK, QUIET, styled
 
 
@@ -60,7 +62,7 @@ def level_entropy(layers: xr.Dataset, layer: int | None = None) -> go.Figure:
         marker_color=[COLORS["entropy"] if layer in (None, k) else COLORS["earlier"] for k in range(len(names))],
         hovertemplate="%{x}<br>%{y:.4f} ± %{error_y.array:.4f}<extra></extra>",
     )  # fmt: skip
-    if layers.attrs.get("domain") != "real" and np.nanmax(np.abs(layers["configuration"])) == 1.0:
+    if kind_of(layers) == Spins():
         figure.add_hline(
             y=math.log(2), line=dict(color=QUIET, width=1.2, dash="dot"), annotation_text="fair coins, ln 2",
             annotation_position="top right", annotation_font=dict(color=QUIET, size=11),

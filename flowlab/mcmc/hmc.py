@@ -10,7 +10,7 @@ from torch import Tensor
 from flowlab.core import System
 from flowlab.core.symmetry import flips_measured
 from flowlab.mcmc.measured import force_of
-from flowlab.mcmc.tensor_chain import TensorChain, checked_real, columns, opened, seeded
+from flowlab.mcmc.tensor_chain import TensorChain, checked_continuous, columns, opened, seeded
 
 JITTER = 0.2
 """Each trajectory of each chain has a step size within this fraction of the common one."""
@@ -57,7 +57,7 @@ class HMC(TensorChain[HMCState, HMCInfo]):
     chain changes sign with probability 1/2 after each trajectory.
 
     Args:
-        system: of real fields; it may offer ``force(x)``, the gradient of log_weight, else that is made by autograd.
+        system: of real fields or angles; its ``force(x)``, the gradient of log_weight, or else autograd.
         steps: leapfrog steps in a trajectory, on average.
         step_size: of the leapfrog; None tunes it.
         target_acceptance: what it is tuned to.
@@ -66,7 +66,7 @@ class HMC(TensorChain[HMCState, HMCInfo]):
         dtype: of the fields.
 
     Raises:
-        ValueError: for a system without real fields, numbers that make no sense, flips of what is not symmetric.
+        ValueError: for a system of spins or states, numbers that make no sense, flips of what is not symmetric.
 
     Source: S. Duane, A. D. Kennedy, B. J. Pendleton, D. Roweth 1987.
 
@@ -90,7 +90,7 @@ class HMC(TensorChain[HMCState, HMCInfo]):
         flips: bool | None = None,
         dtype: torch.dtype = torch.float64,
     ) -> None:
-        checked_real(system, "HMC")
+        checked_continuous(system, "HMC")
         if int(steps) != steps or steps < 1:
             raise ValueError(f"steps must be a whole number of at least 1, got {steps}")
         if step_size is not None and not step_size > 0:
@@ -132,7 +132,7 @@ class HMC(TensorChain[HMCState, HMCInfo]):
         delta_H = delta_H.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=torch.inf)  # a trajectory that diverged
         acceptance = (-delta_H).exp().clamp(max=1.0)
         accepted = torch.rand(n, dtype=x.dtype, generator=own) < acceptance
-        fields = torch.where(columns(accepted, x), proposed, x)
+        fields = self.system.variables.principal(torch.where(columns(accepted, x), proposed, x))
         if self.flips:
             fields *= columns(2.0 * torch.randint(2, (n,), generator=own) - 1, x).to(x.dtype)
         new = HMCState(fields, self._tuned(state, acceptance), state.trajectories + 1, own.get_state())

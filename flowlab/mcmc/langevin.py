@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flowlab.core import System
 from flowlab.mcmc.measured import force_of
-from flowlab.mcmc.tensor_chain import TensorChain, checked_real, columns, opened, seeded
+from flowlab.mcmc.tensor_chain import TensorChain, checked_continuous, columns, opened, seeded
 
 
 class LangevinState(NamedTuple):
@@ -71,7 +71,7 @@ class Langevin(TensorChain[LangevinState, LangevinInfo]):
     def __init__(
         self, system: System, step_size: float = 0.01, *, adjusted: bool = False, dtype: torch.dtype = torch.float64
     ) -> None:
-        checked_real(system, "Langevin dynamics")
+        checked_continuous(system, "Langevin dynamics")
         if not (step_size > 0 and math.isfinite(step_size)):
             raise ValueError(f"step_size must be positive, got {step_size}")
         self.system, self.step_size, self.adjusted, self.dtype = system, float(step_size), adjusted, dtype
@@ -127,7 +127,7 @@ class Langevin(TensorChain[LangevinState, LangevinInfo]):
         log_ratio = self.system.log_weight(proposed) - self.system.log_weight(x) + (there - back) / (4 * self.step_size)
         acceptance = log_ratio.nan_to_num(nan=-torch.inf).exp().clamp(max=1.0)
         accepted = torch.rand(len(x), dtype=x.dtype, generator=own) < acceptance
-        fields = torch.where(columns(accepted, x), proposed, x)
+        fields = self.system.variables.principal(torch.where(columns(accepted, x), proposed, x))
         return LangevinState(fields, own.get_state()), LangevinInfo(accepted, acceptance)
 
     def _drift(self, x: Tensor) -> Tensor:

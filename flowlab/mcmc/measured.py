@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from flowlab.core import System
+from flowlab.core import Representation, System
 
 
 def force_of(system: System) -> Callable[[Tensor], Tensor]:
@@ -35,7 +35,8 @@ def force_of(system: System) -> Callable[[Tensor], Tensor]:
 def measured(system: System, x: Tensor) -> dict[str, Tensor]:
     """The observables of (n, *shape) configurations, each (n,), without gradients.
 
-    For real fields also ``equation_of_motion``, -Σ_x φ_x ∂log_weight/∂φ_x / N, whose mean is exactly 1.
+    With ``magnetization``, the order parameter of the system's variables, where the system has none of its own. For
+    real fields also ``equation_of_motion``, -Σ_x φ_x ∂log_weight/∂φ_x / N, whose mean is exactly 1.
 
     >>> from flowlab.systems import Ising
     >>> sorted(measured(Ising((4, 4), T=2.0), torch.ones(1, 4, 4)))
@@ -43,6 +44,8 @@ def measured(system: System, x: Tensor) -> dict[str, Tensor]:
     """
     with torch.no_grad():
         found = dict(system.observables(x))
-        if system.domain == "real":
+        if not isinstance(system, Representation):
+            found.setdefault("magnetization", system.variables.magnetization(x))
+        if system.variables.equation_of_motion:
             found["equation_of_motion"] = -(x * force_of(system)(x)).flatten(1).sum(1) / system.n_sites
     return found

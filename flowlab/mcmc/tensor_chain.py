@@ -83,10 +83,12 @@ def opened(rng: Tensor) -> torch.Generator:
     return generator
 
 
-def checked_real(system: System, what: str) -> None:
-    """Raise ValueError unless the system has real fields or angles."""
+def checked_continuous(system: System, what: str) -> None:
+    """Raise ValueError unless the system has real fields or angles, which a force moves."""
     if system.variables.discrete:
-        raise ValueError(f"{what} needs a system of real fields, got {type(system).__name__} ({system.domain})")
+        raise ValueError(
+            f"{what} needs a system of real fields or angles, got {type(system).__name__} of {system.variables.name}"
+        )
 
 
 def columns(values: Tensor, like: Tensor) -> Tensor:

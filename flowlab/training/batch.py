@@ -46,7 +46,8 @@ def of_loss(loss: Loss, target: System, *, annealed: bool, generator: torch.Gene
         annealed: whether these differ.
         generator: for the sites that a decimated target does not have.
     """
-    mean = "energy_mean" if "T" in target.couplings else "action_mean"
+    T = target.temperature
+    mean = "action_mean" if T is None else "energy_mean"
     if loss.draw is None or loss.log_weight is None:
         return dict.fromkeys([*OF_DRAWS, mean], math.nan)
     x, log_weight = loss.draw.x, loss.log_weight
@@ -58,7 +59,7 @@ def of_loss(loss: Loss, target: System, *, annealed: bool, generator: torch.Gene
             whole = target.parent.log_weight(target.restore(x[:RESTORED], generator=generator)[0])
     metrics = of_draws(to_array(log_weight), to_array(loss.draw.log_q))
     metrics["log_z_bound"] += log_z_offset(target)
-    return metrics | {mean: -float(whole.mean()) * float(target.couplings.get("T", 1.0))}
+    return metrics | {mean: -float(whole.mean()) * (1.0 if T is None else float(T))}
 
 
 def trained_at(target: System) -> dict[str, float]:
@@ -68,6 +69,6 @@ def trained_at(target: System) -> dict[str, float]:
     >>> trained_at(Ising((4, 4), T=2.0))
     {'inverse_temperature': 0.5}
     """
-    if "T" in target.couplings:
-        return {"inverse_temperature": 1.0 / float(target.couplings["T"])}
+    if target.temperature is not None:
+        return {"inverse_temperature": 1.0 / float(target.temperature)}
     return {f"trained_{name}": float(value.detach()) for name, value in target.couplings.items()}

@@ -84,7 +84,7 @@ class ChainRun(MarkovRun):
             threads=threads,
         )
         self.chains = int(chains)
-        self._kept_type = np.float32 if system.domain == "real" else np.int8
+        self._kept_type = np.int8 if system.variables.discrete else np.float32
         self._series: list[dict[str, np.ndarray]] = []
         self._kept: list[np.ndarray] = []
 
@@ -106,10 +106,16 @@ class ChainRun(MarkovRun):
         return record
 
     def headline(self) -> str:
-        kind, letter = ("action", "S") if self.system.domain == "real" else ("energy", "E")
-        words = [f"{letter} / N = {self._newest(f'{kind}_mean') / self.system.n_sites:.4f}"]
-        words += [f"{name} {self._newest(name):.3g}" for name in ("acceptance",) if name in self._records.names]
-        return ", ".join([*words, f"|m| = {self._newest('abs_magnetization'):.3g}"])
+        known = set(self._records.names)
+        means = {"E": "energy_mean", "S": "action_mean"}
+        words = [
+            f"{letter} / N = {self._newest(name) / self.system.n_sites:.4f}"
+            for letter, name in means.items()
+            if name in known
+        ]
+        words += [f"acceptance {self._newest('acceptance'):.3g}"] if "acceptance" in known else []
+        words += [f"|m| = {self._newest('abs_magnetization'):.3g}"] if "abs_magnetization" in known else []
+        return ", ".join(words)
 
     def seconds_per_step(self) -> float:
         state = self.chain.init(self.chains, generator=named_generator(self.seed, "probe"))
@@ -124,7 +130,7 @@ class ChainRun(MarkovRun):
 
     @property
     def data(self) -> xr.Dataset:
-        kind = "action" if self.system.domain == "real" else "energy"
+        kind = "action" if self.system.temperature is None else "energy"
         return self._records.dataset(self.describe(), {f"{kind}_mean": DESCRIBE[f"{kind}_mean"], **COLUMNS})
 
     def describe(self) -> dict[str, Any]:
@@ -173,12 +179,12 @@ class ChainRun(MarkovRun):
         ``n`` says nothing here. The attribute ``warnings`` says in words where the chains are too short or disagree.
         """
         measured = self.measured
-        T = float(self.system.couplings["T"].detach()) if "T" in self.system.couplings else None
+        T = self.system.temperature
         found = chain_observables(
             {str(name): values.values for name, values in measured.data_vars.items()},
             n_sites=self.system.n_sites,
             side=max(self.system.shape),
-            T=T,
+            T=None if T is None else float(T.detach()),
         )
         variables: dict[str, xr.Variable] = {}
         for name, one in found.items():

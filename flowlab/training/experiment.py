@@ -288,12 +288,14 @@ class Experiment(Checkable):
 
     def describe(self) -> dict[str, Any]:
         """Attributes that every Dataset of this run carries."""
+        T = self.system.temperature
         return {
             "study": self.study or "",
             "system": self.system.title,
             "n_sites": self.system.n_sites,
-            "T": math.nan,
+            **self.system.variables.describe(),
             **{name: float(value.detach()) for name, value in self.system.couplings.items()},
+            "T": math.nan if T is None else float(T.detach()),
             "log_z_exact": math.nan if self.log_z_exact is None else self.log_z_exact,
             "steps": self.steps,
             "seed": self.seed,

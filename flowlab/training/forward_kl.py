@@ -79,7 +79,7 @@ class ForwardKL(Objective):
         if n_kept < 2 or len(samples) - n_kept < 2:
             raise ValueError(f"{len(samples)} samples with {self.held_out:g} of them held out leave fewer than 2")
         generator = named_generator(self.seed, "held out", device=samples.device)
-        self._train = samples[:-n_kept].to(torch.int8) if system.domain == "spin" else samples[:-n_kept]
+        self._train = samples[:-n_kept].to(torch.int8) if system.variables.discrete else samples[:-n_kept]
         self._kept = reduced(target, samples[-n_kept:][:LOOKED_AT], generator)
         if fresh:
             with torch.no_grad():

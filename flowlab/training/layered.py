@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowlab.core import Density, Flow, LayerState, Representation, System
+from flowlab.core import Density, Flow, LayerState, Representation, Spins, System
 from flowlab.densities import Pushforward, Z2Symmetrized
 from flowlab.densities.autoregressive import Autoregressive
 from flowlab.densities.multilevel.levels import Levels
@@ -21,7 +21,7 @@ from flowlab.training.physical import like
 
 AT_ONCE = 4096
 
-Spins = NDArray[np.int8]
+SpinArray = NDArray[np.int8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,8 @@ class Layered:
 
     density: Density
     target: System
-    spins: Spins
-    gauge: Spins
+    spins: SpinArray
+    gauge: SpinArray
     log_weight: np.ndarray
     log_q: np.ndarray
     names: list[str]
@@ -57,27 +57,27 @@ class Layered:
         return place_in_order(self.density)
 
     @property
-    def latents(self) -> Spins:
+    def latents(self) -> SpinArray:
         """(n, h, w) the latents."""
         return np.asarray(self.spins[0])
 
     @property
-    def samples(self) -> Spins:
+    def samples(self) -> SpinArray:
         """(n, h, w) the samples."""
         return np.asarray(self.spins[-1])
 
-    def backwards(self, x: np.ndarray) -> Spins:
+    def backwards(self, x: np.ndarray) -> SpinArray:
         """(k, h, w) samples -> (L+1, k, h, w) in the gauge, after every layer on the way back."""
         return np.asarray(passed(self.density, x=x) * self.gauge[:, None])
 
-    def forwards(self, z: np.ndarray) -> Spins:
+    def forwards(self, z: np.ndarray) -> SpinArray:
         """(k, h, w) latents in the gauge -> (L+1, k, h, w) in the gauge."""
         return np.asarray(passed(self.density, z=z * self.gauge[0]) * self.gauge[:, None])
 
 
 def on_a_lattice(target: System) -> bool:
     """Whether a target is a system of spins on a lattice in the plane, which the instruments are made for."""
-    return target.domain == "spin" and len(target.dims) == 2 and not isinstance(target, Representation)
+    return target.variables == Spins() and len(target.dims) == 2 and not isinstance(target, Representation)
 
 
 def pushforward(density: Density) -> Pushforward | None:
@@ -113,7 +113,7 @@ def place_in_order(density: Density) -> np.ndarray:
     return np.arange(int(np.prod(density.shape)))
 
 
-def passed(density: Density, *, x: np.ndarray | None = None, z: np.ndarray | None = None) -> Spins:
+def passed(density: Density, *, x: np.ndarray | None = None, z: np.ndarray | None = None) -> SpinArray:
     """(L+1, k, h, w) spins after every layer, of given samples x or latents z, in the density's own gauge."""
     given = x if x is not None else z
     assert given is not None
@@ -178,7 +178,7 @@ def _states(density: Density, stages: Iterable[LayerState]) -> list[LayerState]:
     return states if flow_layers(density) else states[-1:]
 
 
-def _spins(states: list[LayerState]) -> Spins:
+def _spins(states: list[LayerState]) -> SpinArray:
     shape = states[-1].x.shape
     for state in states:
         if state.x.shape != shape or not bool((state.x.abs() == 1).all()):
@@ -190,6 +190,6 @@ def _spins(states: list[LayerState]) -> Spins:
 
 
 def tensor_like(density: Density, spins: np.ndarray) -> Tensor:
-    """Spins as a tensor of the dtype and on the device of a density."""
+    """SpinArray as a tensor of the dtype and on the device of a density."""
     own = like(density)
     return torch.as_tensor(spins.astype(np.float64), dtype=own.dtype, device=own.device)

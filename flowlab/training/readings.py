@@ -70,9 +70,10 @@ def layers(
     """The configurations after each layer of a density, latent first, with what a person looks at in each.
 
     Dims ``layer, sample`` and the system's own: ``configuration`` (physical), ``field`` (as the density sees it), both
-    NaN at sites that are not sampled yet; ``log_q``, ``log_weight``, ``magnetization`` (of the sites there are); by
-    layer also ``log_z_bound`` with its error and, on a lattice, the two-point function ``correlation`` against
-    ``distance`` (lattice spacings along an axis, mean over axes, not connected). Where the physical configuration is
+    NaN at sites that are not sampled yet; ``log_q``, ``log_weight``, ``magnetization`` (the order parameter of the
+    sites there are); by layer also ``log_z_bound`` with its error and, on a lattice, the two-point function
+    ``correlation`` against ``distance`` (lattice spacings along an axis, mean over axes, not connected), in the form
+    that the kind of variables has, see :mod:`flowlab.core.variables`. Where the physical configuration is
     drawn given the field, every layer is drawn with the same random numbers, from the seed ``restored_with``.
     Continuous flows take the steps of training here: ``log_q`` is meant to be looked at, :func:`evaluate` to be quoted.
     """
@@ -82,26 +83,27 @@ def layers(
     n = None if n is None else whole("the number of samples", n)
     states = list(density.stages(n, x=x, z=z, generator=generator))
     fields = [to_array(state.x) for state in states]
-    shown = [to_array(restored(target, state.x, generator.manual_seed(restored_with))) for state in states]
+    shown = [restored(target, state.x, generator.manual_seed(restored_with)).double() for state in states]
     log_q = np.stack([to_array(state.log_q) for state in states]) - (density.log_norm or 0.0)
     with torch.no_grad():
         log_weight = np.stack([to_array(target.log_weight(state.x)) for state in states])
     known = np.nan if density.log_norm is None else 0.0  # ln q lacks the ln Z of a coarse lattice
     bounds = [_bound(row) for row in log_weight - log_q + log_z_offset(target)]
-    configuration = np.stack(shown)
-    rows, dims = ("layer", "sample"), physical(target).dims
+    configuration = np.stack([to_array(s) for s in shown])
+    order = np.stack([to_array(physical(target).variables.magnetization(s)) for s in shown])
+    rows, dims, kind = ("layer", "sample"), physical(target).dims, physical(target).variables
     variables = {
         "configuration": ((*rows, *dims), configuration, "configuration", "1"),
         "field": ((*rows, *_field_dims(fields[0], configuration, dims)), np.stack(fields), "field of the density", "1"),
         "log_q": (rows, log_q, "ln q after the layer", "nats"),
         "log_weight": (rows, log_weight, "log weight of the target", "nats"),
-        "magnetization": (rows, _mean_over_sites(configuration), "magnetisation", "1"),
+        "magnetization": (rows, order, "magnetization per site", "1"),
         "log_z_bound": ("layer", [b.value + known for b in bounds], "lower bound on ln Z", "nats"),
         "log_z_bound_error": ("layer", [b.error + known for b in bounds], "standard error of log_z_bound", "nats"),
     }
     coordinates = _layer_coordinates(states)
     if dims != ("site",):
-        correlations = [_correlation(c) for c in shown]
+        correlations = [_correlation(to_array(kind.components(s))) for s in shown]
         where = ("layer", "distance")
         variables["correlation"] = (where, [c.value for c in correlations], "two-point function", "1")
         variables["correlation_error"] = (where, [c.error for c in correlations], "its standard error", "1")
@@ -127,21 +129,14 @@ def _bound(log_w: np.ndarray) -> estimators.Estimate:
     return estimators.log_z_bound(log_w) if len(log_w) > 1 else estimators.Estimate(float(log_w[0]), np.nan)
 
 
-def _correlation(configurations: np.ndarray) -> estimators.Estimate:
-    """The two-point function of one layer's samples (n, *shape); a single one has no error."""
-    sides = configurations.ndim - 1
-    if len(configurations) > 1:
-        return estimators.correlation_function(configurations, lattice_dims=sides)
-    value = estimators.correlation_function(np.repeat(configurations, 2, axis=0), lattice_dims=sides).value
+def _correlation(components: np.ndarray) -> estimators.Estimate:
+    """The two-point function of one layer's samples, (k, n, *shape) vectors; a single one has no error."""
+    sides = components.ndim - 2
+    if components.shape[1] > 1:
+        return estimators.correlation_function(components, lattice_dims=sides, vectors=True)
+    twice = np.repeat(components, 2, axis=1)
+    value = estimators.correlation_function(twice, lattice_dims=sides, vectors=True).value
     return estimators.Estimate(value, np.full_like(value, np.nan))
-
-
-def _mean_over_sites(configuration: np.ndarray) -> np.ndarray:
-    """(layer, sample, *dims) -> (layer, sample), over the sites that are not NaN; NaN where all are."""
-    sites = configuration.reshape(*configuration.shape[:2], -1)
-    there = ~np.isnan(sites)
-    count = there.sum(-1)
-    return np.where(count, np.where(there, sites, 0.0).sum(-1) / np.maximum(count, 1), np.nan)
 
 
 def _layer_coordinates(states: list[LayerState]) -> dict[str, Any]:

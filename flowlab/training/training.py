@@ -16,7 +16,6 @@ from torch import Tensor
 
 from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
-from flowlab.systems import SpinGlass
 from flowlab.training import overlap_readings, readings
 from flowlab.training.batch import of_loss, trained_at
 from flowlab.training.diagnose import Part, diagnose
@@ -267,7 +266,7 @@ class Training(Experiment):
         """
         step, density = self.reading()
         attrs, seed = self._attrs(step), named_seed(self.seed, "diagnose", step)
-        if not isinstance(self.system, SpinGlass):
+        if not self.system.disordered:
             fresh = None if self.study is None else experiment(self.study, seed=self.seed, **self.keys)
             untrained = fresh.density if isinstance(fresh, Training) else None
             return diagnose(density, self.target, n, seed, attrs, parts=parts, untrained=untrained)
@@ -286,8 +285,8 @@ class Training(Experiment):
         """
         if self.comparison is None:
             return None
-        here = float(self.system.couplings["T"])
-        return self.comparison.dataset(here if T is None else T, self._report)
+        here = self.system.temperature if T is None else T
+        return None if here is None else self.comparison.dataset(float(here), self._report)
 
     @property
     def temperatures(self) -> tuple[float, ...]:

@@ -37,7 +37,7 @@ class Lab(Panel):
 
     def __init__(self, experiment: Run) -> None:
         super().__init__(experiment)
-        trains, glass = hasattr(experiment, "layers"), hasattr(experiment.system, "J")
+        trains, glass = hasattr(experiment, "layers"), experiment.system.disordered
         self.train = TrainPanel(experiment, self.publisher)
         self.refinement = RefinementPanel(experiment, publisher=self.publisher) if refines(experiment) else None
         self.layers = LayersPanel(experiment, publisher=self.publisher) if trains else None

@@ -13,7 +13,8 @@ import xarray as xr
 from flowlab.figures import Figure, delta_free_energy, layer_overview
 from flowlab.figures.bound import bound_per_site
 from flowlab.figures.fields import sign_words
-from flowlab.figures.layers import holds_spins, layer_names
+from flowlab.figures.kinds import kind_of
+from flowlab.figures.layers import layer_names
 from flowlab.figures.live_figure import LiveFigure
 from flowlab.figures.multilevel import draws_in_levels, level_entropy, sites_drawn
 from flowlab.figures.style import number
@@ -69,7 +70,9 @@ class LayersPanel(SampledPanel):
     def describe(self) -> str:
         if self.data is None:
             return ""
-        note = sign_words(self.data) if self.experiment.system.flip_symmetric else ""
+        note = ""
+        if self.experiment.system.flip_symmetric and kind_of(self.data).signed:
+            note = sign_words(self.data)
         return layer_line(self.data, self.layer.value) + (f"<br><b>{escape(note)}</b>" if note else "")
 
     def update(self) -> bool:
@@ -108,7 +111,7 @@ class LayersPanel(SampledPanel):
 def most_changed(layers: xr.Dataset) -> int:
     """The sample with the most sites changed, over all layers; of a real field, the one with the largest changes."""
     x = np.asarray(layers["configuration"], dtype=float)
-    changes = x[1:] != x[:-1] if holds_spins(layers) else (x[1:] - x[:-1]) ** 2
+    changes = x[1:] != x[:-1] if kind_of(layers).discrete else (x[1:] - x[:-1]) ** 2
     return int(changes.sum(axis=(0, *range(2, x.ndim))).argmax())
 
 

@@ -137,7 +137,7 @@ def blank_layers(system: Any) -> xr.Dataset:
             "log_z_bound": ("layer", [nan]),
         },
         coords={"layer_name": ("layer", ["no samples yet"])},
-        attrs={"n_sites": int(np.prod(shape)), "domain": getattr(system, "domain", "spin")},
+        attrs={"n_sites": int(np.prod(shape)), **system.variables.describe()},
     )
     if dims == ("site",):
         return blank

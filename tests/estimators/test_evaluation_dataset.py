@@ -173,7 +173,7 @@ def test_a_hundred_thousand_samples_are_fast(states):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"T": None}, "spins need their temperature"),
+        ({"domain": "clock"}, "domain must be 'spin', 'potts', 'real' or 'angle', got 'clock'"),
         ({"observables": {"magnetization": np.zeros(3)}}, "magnetization must have the shape of log_weight"),
         ({"observables": {"magnetization": np.full(4000, np.nan)}}, "magnetization must be finite, got 4000"),
     ],

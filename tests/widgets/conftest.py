@@ -12,11 +12,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from flowlab.core import Spins
+
 
 class FakeRun:
     def __init__(self, T: float = 2.5, steps: int = 40, fail_at: int = -1, pace: float = 0.005) -> None:
         self.T, self.steps, self.fail_at, self.pace = T, steps, fail_at, pace
-        self.system = SimpleNamespace(shape=(4, 4), dims=("y", "x"), flip_symmetric=False)
+        self.system = SimpleNamespace(
+            shape=(4, 4), dims=("y", "x"), flip_symmetric=False, variables=Spins(), disordered=False
+        )
         self.state, self.error, self.device = "ready", None, "cpu"
         self.step, self.rows = 0, []
         self.steps_per_second = self.seconds_left = nan

@@ -24,7 +24,7 @@ def make_glass(make_run) -> Callable:
 
     def make(**options):
         run = make_run(T=0.5, **options)
-        run.system.shape, run.system.dims, run.system.J = (N,), ("site",), np.zeros((N, N))
+        run.system.shape, run.system.dims, run.system.disordered = (N,), ("site",), True
         run.temperatures = (0.2, 0.5, 2.0)
         run.strength = 0.95
 

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 from plotly.basedatatypes import Undefined
 
+from flowlab.core import Spins
 from flowlab.figures.triangles import cloud_of
 from flowlab.widgets import TrianglesPanel
 from flowlab.widgets.triangles import Region, within
@@ -30,7 +31,8 @@ def one_panel() -> Iterator[TrianglesPanel]:
     layers = xr.Dataset({"configuration": (("layer", "sample", "site"), s)}, coords={"layer_name": names})
     sets = (("replica", "sample", "site"), two_patterns(1, (4, 100)))
     run = SimpleNamespace(
-        system=SimpleNamespace(shape=(N,), dims=("site",)), data=xr.Dataset(attrs=dict(T=0.5)), state="finished",
+        system=SimpleNamespace(shape=(N,), dims=("site",), variables=Spins()),
+        data=xr.Dataset(attrs=dict(T=0.5)), state="finished",
         error=None, step=7, temperatures=(0.5,), layers=lambda n, *, seed: layers,
         reference=lambda T: xr.Dataset({"configuration": sets}, attrs=dict(T=T)),
     )  # fmt: skip
