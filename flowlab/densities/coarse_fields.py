@@ -85,7 +85,8 @@ class CoarseFields(Density):
             raise ValueError(f"the sampler must return fields of shape {(n, *self.shape)}, got {tuple(x.shape)}")
         x = x.to(next(iter(system.couplings.values())).device)  # chains live on the CPU
         log_weight = system.log_weight(x)
-        if x.requires_grad or not log_weight.requires_grad:
+        learned = any(coupling.requires_grad for coupling in system.couplings.values())
+        if x.requires_grad or not learned:
             return Draw(x, log_weight, torch.zeros_like(log_weight))
         return Draw(x, log_weight.detach(), log_weight)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -34,14 +35,21 @@ class Pushforward(Density):
 
     def __init__(self, flow: Flow, base: Density) -> None:
         super().__init__()
-        self.flow, self.base = flow, base
-        self.shape, self.iid, self.log_norm = base.shape, base.iid, base.log_norm
+        self.flow, self.base, self.shape = flow, base, base.shape
         mine, wanted = base.flip_action(), self._pulled_flip()
         if mine is not None and wanted is not None and not torch.equal(mine, wanted):
             raise ValueError(
                 f"this flow needs a base symmetric under a flip of {_sites(wanted)}, got a base symmetric under a flip "
                 f"of {_sites(mine)}: use Z2Symmetrized(..., action=flow.pull_flip(-torch.ones{tuple(self.shape)}))"
             )
+
+    @property
+    def iid(self) -> bool:  # type: ignore[override]
+        return self.base.iid
+
+    @property
+    def log_norm(self) -> float | None:  # type: ignore[override]
+        return self.base.log_norm
 
     def _pulled_flip(self) -> Tensor | None:
         device = next((t.device for t in [*self.flow.buffers(), *self.flow.parameters()]), torch.device("cpu"))
@@ -106,6 +114,23 @@ class Pushforward(Density):
         z, log_det = flow.inverse(x)
         return self.base.log_prob(z) + log_det
 
+    def integration_error(
+        self, n: int = 64, *, factor: int = 2, generator: torch.Generator | None = None
+    ) -> dict[str, float]:
+        """Over all continuous flows, those of the base too, the root of the sum of squares."""
+        total = self.base.integration_error(n, factor=factor, generator=generator)
+        layers = list(self.flow) if isinstance(self.flow, Composed) else [self.flow]
+        if not any(isinstance(layer, ContinuousFlow) for layer in layers):
+            return total
+        with torch.no_grad():
+            z, _ = self.base.sample(n, generator=generator)
+            for layer in layers:
+                if isinstance(layer, ContinuousFlow):
+                    found = layer.integration_error(z, factor=factor)
+                    total = {name: math.hypot(total.get(name, 0.0), error) for name, error in found.items()}
+                z, _ = layer(z)
+        return total
+
     def flip_action(self) -> Tensor | None:
         mine, wanted = self.base.flip_action(), self._pulled_flip()
         return -torch.ones_like(mine) if mine is not None and wanted is not None and torch.equal(mine, wanted) else None
@@ -124,8 +149,8 @@ class Pushforward(Density):
         self.base.anneal(progress)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        flow = [p for p in self.flow.parameters() if p.requires_grad]
-        return self.base.parameter_groups() | {"flow": flow}
+        groups = self.base.parameter_groups()
+        return groups | {"flow": [*groups.get("flow", []), *(p for p in self.flow.parameters() if p.requires_grad)]}
 
 
 def _shown(layers: list[Flow]) -> list[tuple[str, LayerKind, Flow]]:

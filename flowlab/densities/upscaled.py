@@ -95,13 +95,17 @@ class Upscaled(Density):
             )
         if tuple(getattr(flow, "shape", self.shape)) != self.shape:
             raise ValueError(f"the flow must live on {self.shape}, got one on {getattr(flow, 'shape', None)}")
-        self.coarse, self.iid = coarse, coarse.iid
+        self.coarse = coarse
         self.flow = flow if flow is not None else ContinuousFlow(self.shape, block=self.block)
         if sigma is None:
             drawn, _ = coarse.sample(LOOKED_AT, generator=generator or named_generator(0, "upscaled"))
             sigma = roughness(drawn)
         self.noise = BlockNoise(self.shape, block=self.block, sigma=sigma)
         self._constant = -math.prod(coarse.shape) * len(self.shape) * math.log(self.block)
+
+    @property
+    def iid(self) -> bool:  # type: ignore[override]
+        return self.coarse.iid
 
     @property
     def log_norm(self) -> float | None:  # type: ignore[override]
@@ -209,7 +213,7 @@ class Upscaled(Density):
         self, n: int = 64, *, factor: int = 2, generator: torch.Generator | None = None
     ) -> dict[str, float]:
         """:meth:`ContinuousFlow.integration_error` on n draws: over all levels, the root of the sum of squares."""
-        total: dict[str, float] = {}
+        total = self.levels[0].coarse.integration_error(n, factor=factor, generator=generator)
         for level in self.levels:
             if isinstance(level.flow, ContinuousFlow):
                 with torch.no_grad():

@@ -39,16 +39,32 @@ class Z2Symmetrized(Density):
 
     action: Tensor
 
+    @property
+    def iid(self) -> bool:  # type: ignore[override]
+        return self.density.iid
+
+    @property
+    def log_norm(self) -> float | None:  # type: ignore[override]
+        return self.density.log_norm
+
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
+        """n configurations; where discrete choices are all there is to them, ``score`` is ln q, else that of p.
+
+        Where p has both choices and a gradient along the path, the gradient of ln q at fixed x has the mean of ∇score;
+        it belongs to the score term alone and is taken off.
+        """
         p = self.density.draw(n, generator=generator)
         action = self.action.to(p.x.dtype)
         flipped = self.density.log_prob(p.x * action)
         bit = torch.rand(n, generator=generator, device=p.x.device) < 0.5
         x = torch.where(bit.view(-1, *[1] * len(self.shape)), p.x, p.x * action)
-        if p.score.requires_grad:
+        if torch.equal(p.score.detach(), p.log_q.detach()):
             score = torch.logaddexp(p.score, flipped) - math.log(2)
             return Draw(x, score.detach(), score)
-        return Draw(x, torch.logaddexp(p.log_q, flipped) - math.log(2), p.score)
+        if not p.score.requires_grad:
+            return Draw(x, torch.logaddexp(p.log_q, flipped) - math.log(2), p.score)
+        both = torch.logaddexp(self.density.log_prob(p.x), flipped) - math.log(2)
+        return Draw(x, both - (p.score - p.score.detach()), p.score)
 
     def log_prob(self, x: Tensor) -> Tensor:
         both = self.density.log_prob(torch.cat([x, x * self.action.to(x.dtype)]))
@@ -94,6 +110,11 @@ class Z2Symmetrized(Density):
         both = self._autoregressive().log_conditionals(torch.cat([x, x * self.action.to(x.dtype)])).cumsum(-1)
         joint = torch.logaddexp(*both.chunk(2)) - math.log(2)
         return joint.diff(dim=-1, prepend=joint.new_zeros(len(x), 1))
+
+    def integration_error(
+        self, n: int = 64, *, factor: int = 2, generator: torch.Generator | None = None
+    ) -> dict[str, float]:
+        return self.density.integration_error(n, factor=factor, generator=generator)
 
     def flip_action(self) -> Tensor | None:
         return self.action

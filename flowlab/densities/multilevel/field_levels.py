@@ -108,18 +108,18 @@ class MultilevelFields(Levels):
         """n configurations x and ln q(x), both with the gradient of x = f(z) at fixed z."""
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
-        state, base, log_q = self.draw_rows(n, generator=generator)
+        state, base, log_q, score = self.draw_rows(n, generator=generator)
         total = base + log_q.sum(0)
-        return Draw(self.configurations(state), total, torch.zeros_like(total))
+        return Draw(self.configurations(state), total, torch.zeros_like(total) if score is None else score)
 
     def draw_rows(self, n: int, *, generator: torch.Generator | None = None, given: Tensor | None = None) -> Rows:
         like = self.like()
-        state, base = like.new_zeros(len(self.order) + 1, n), like.new_zeros(n)
+        state, base, score = like.new_zeros(len(self.order) + 1, n), like.new_zeros(n), None
         if given is not None:
             state = given
             self._complete_base(state, generator)
         elif self.base is not None:
-            x, base, _ = self.base.draw(n, generator=generator)
+            x, base, score = self.base.draw(n, generator=generator)
             state[: self.first_row] = x.flatten(1).T
         found = []
         for conditional, rows, span in self.steps():
@@ -132,7 +132,7 @@ class MultilevelFields(Levels):
             found.append(log_q)
         if given is not None and self.base is not None:
             base = self._base_log_q(state)
-        return Rows(state, base, torch.cat(found))
+        return Rows(state, base, torch.cat(found), score)
 
     def of_rows(self, state: Tensor) -> Rows:
         base = state.new_zeros(state.shape[1]) if self.base is None else self._base_log_q(state)

@@ -28,11 +28,13 @@ class Rows(NamedTuple):
         state: (N + 1, n) values, a row of zeros after them.
         base: (n,) ln q of the coarsest lattice.
         log_q: (N - coarsest sites, n) ln q of the others given the sites before them.
+        score: (n,) of the coarsest lattice as a draw has it, see :class:`flowlab.core.Draw`; None else.
     """
 
     state: Tensor
     base: Tensor
     log_q: Tensor
+    score: Tensor | None = None
 
 
 class Levels(Density):
@@ -69,6 +71,19 @@ class Levels(Density):
             windows = np.concatenate([row[group.window] for group in block])
             self.register_buffer(f"windows{i}", torch.from_numpy(windows), persistent=False)
         self.conditionals = nn.ModuleDict()
+
+    @property
+    def iid(self) -> bool:  # type: ignore[override]
+        return self.base is None or self.base.iid
+
+    @property
+    def log_norm(self) -> float | None:  # type: ignore[override]
+        return 0.0 if self.base is None else self.base.log_norm
+
+    def integration_error(
+        self, n: int = 64, *, factor: int = 2, generator: torch.Generator | None = None
+    ) -> dict[str, float]:
+        return {} if self.base is None else self.base.integration_error(n, factor=factor, generator=generator)
 
     def blocks(self) -> list[list[Group]]:
         """Groups that follow each other and have one conditional."""
@@ -109,8 +124,8 @@ class Levels(Density):
         return state[:-1].index_select(0, self.places).T.reshape(-1, *self.shape)
 
     def like(self) -> Tensor:
-        """A parameter, for its dtype and device."""
-        return next(self.parameters())
+        """A parameter of the conditionals, for dtype and device: a base may have others, as learned couplings."""
+        return next(self.conditionals.parameters())
 
     def draw_rows(self, n: int, *, generator: torch.Generator | None = None, given: Tensor | None = None) -> Rows:
         """n fresh configurations, or ``given`` rows (N + 1, n) completed where they are NaN."""
@@ -146,8 +161,8 @@ class Levels(Density):
         return torch.cat([x for x, _ in parts]), torch.cat([log_q for _, log_q in parts])
 
     def log_prob(self, x: Tensor) -> Tensor:
-        _, base, log_q = self.of_rows(self.rows(x))
-        return base + log_q.sum(0)
+        found = self.of_rows(self.rows(x))
+        return found.base + found.log_q.sum(0)
 
     def stages(
         self,

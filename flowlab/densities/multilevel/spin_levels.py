@@ -165,23 +165,25 @@ class Multilevel(Levels):
         """n configurations; ``score`` is ln q with its gradient, ``log_q`` the same number without."""
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
-        state, base, log_q = self.draw_rows(n, generator=generator)
-        score = base + log_q.sum(0)
-        return Draw(self.configurations(state), score.detach(), score)
+        state, base, log_q, of_base = self.draw_rows(n, generator=generator)
+        assert of_base is not None
+        rest = log_q.sum(0)
+        return Draw(self.configurations(state), base.detach() + rest.detach(), of_base + rest)
 
     def draw_rows(self, n: int, *, generator: torch.Generator | None = None, given: Tensor | None = None) -> Rows:
         like = self.like()
         first, sites = self.first_row, len(self.order)
         if given is None:
             state, base = like.new_zeros(sites + 1, n), like.new_zeros(n)
+            score = base
             if self.base is not None:
-                x, _, base = self.base.draw(n, generator=generator)
+                x, base, score = self.base.draw(n, generator=generator)
                 state[:first] = x.detach().flatten(1).T
         else:
             check_spins(given[:-1], unknown=True)
             state = given
             self._complete_base(state, generator)
-            base = like.new_zeros(n) if self.base is None else self._base_log_q(state)
+            base = score = like.new_zeros(n) if self.base is None else self._base_log_q(state)
         u = torch.rand(sites - first, n, generator=generator, dtype=like.dtype, device=like.device)
         u.clamp_(min=torch.finfo(u.dtype).eps / 4)
         logits = []
@@ -190,7 +192,7 @@ class Multilevel(Levels):
             logits.append(found)
             drawn = torch.where(found.detach().sigmoid() >= u[span.start - first : span.stop - first], 1.0, -1.0)
             state[span] = drawn if given is None else torch.where(state[span].isnan(), drawn.to(state), state[span])
-        return Rows(state, base, logsigmoid(torch.cat(logits) * state[first:-1]))
+        return Rows(state, base, logsigmoid(torch.cat(logits) * state[first:-1]), score)
 
     def of_rows(self, state: Tensor) -> Rows:
         check_spins(state[:-1])
