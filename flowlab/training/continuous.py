@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor
 
 from flowlab.core import Density, System, named_generator
-from flowlab.densities import CoarseFields, Upscaled
 from flowlab.densities.coarse_chain import ChainFields
 from flowlab.training.grown import Grown
 from flowlab.training.integration import continuous_flows, integration_error
@@ -72,7 +71,8 @@ class ContinuousTraining(Grown):
         error = math.nan
         if (done + 1) % self.check_every == 0 or done + 1 == self.own_steps:
             generator = named_generator(self.seed, "integration", self.step, device=self.device)
-            error = integration_error(copy.deepcopy(self.density), self.batch, generator).get("log_det", 0.0)
+            found = integration_error(copy.deepcopy(self.density), self.batch, generator)
+            error = found.get("log_det", found.get("closure", 0.0))
             if error < self.largest_error:
                 self._keep()
             else:
@@ -127,6 +127,6 @@ class ContinuousTraining(Grown):
 
 def chains_of(density: Density) -> int | None:
     """The number of chains that draw the coarsest fields of a density, None where none do."""
-    root = density.levels[0].coarse if isinstance(density, Upscaled) else density
-    sampler = root.sampler if isinstance(root, CoarseFields) else None
-    return len(sampler.fields) if isinstance(sampler, ChainFields) else None
+    chains = (part for part in density.modules() if isinstance(part, ChainFields))
+    sampler = next(chains, None)  # others inside are for readings
+    return None if sampler is None else len(sampler.fields)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from flowlab.core import named_generator
-from flowlab.densities import Normal, Upscaled
+from flowlab.core import Density, named_generator
+from flowlab.densities import Normal, Pushforward, Upscaled, Z2Symmetrized
+from flowlab.flows import Composed
 from flowlab.flows.continuous import ContinuousFlow, refined
 from flowlab.systems import Phi4
+from flowlab.training import ReverseKL, Training
 from flowlab.training.integration import IntegrationWarning, integration_error, precise
 from flowlab.training.readings import evaluate, sample
 from tests.laws.registry import shaken
@@ -45,6 +47,33 @@ def test_the_forward_check_and_samples_are_as_fine(monkeypatch):
     with refined(q, 16), torch.no_grad():
         log_q = q.log_prob(torch.tensor(drawn.configuration.values, dtype=torch.float32)).numpy()
     assert abs(drawn.log_q.values - log_q).max() < 1e-4
+
+
+class Foreign(Density):
+    """A wrapper that knows nothing of what it wraps but draw and log_prob."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.shape = inner, inner.shape
+
+    def draw(self, n, *, generator=None):
+        return self.inner.draw(n, generator=generator)
+
+    def log_prob(self, x):
+        return self.inner.log_prob(x)
+
+
+@pytest.mark.parametrize("wrap", [lambda q: Pushforward(Composed([]), q), Z2Symmetrized, Foreign])
+@pytest.mark.parametrize(
+    "inner", [upscaled, lambda: Pushforward(shaken(ContinuousFlow((4, 4), block=1, steps=4), 0.05), Normal((4, 4)))]
+)
+def test_flows_inside_any_wrapper_are_integrated_until_they_close(wrap, inner):
+    run = Training(TARGET, wrap(inner()), ReverseKL(), steps=1, batch=10, learning_rate={"base": 1e-4, "flow": 1e-4})
+    run.run(progress=False)
+    found = run.evaluate(50)
+    assert float(found.integration_steps) > 4 and 0 < float(found.log_det_closure) < 5e-5
+    assert ("round_trip_error" in found) is (wrap is not Foreign)
+    assert float(run.sample(20).log_q.std()) > 0
 
 
 def test_what_does_not_close_is_told():
