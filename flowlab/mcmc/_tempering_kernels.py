@@ -153,7 +153,7 @@ def advance(
         first, last: sets to advance, of the C = systems · replicas sets.
         steps, sweeps, every: steps, sweeps in a step, steps between two records.
         keep: slots whose spins are recorded.
-        betas: (K,) inverse temperatures.
+        betas: (K,) inverse temperatures, as energies in the unit of the couplings.
         graph: matrix (systems, N, N) or (systems, 0, 0) for sparse couplings, indices, couplings, fields.
         state: the fields of a TemperingState with one axis of sets (C, ...), random words as uint64.
         energies_out: (records, C, K).

@@ -13,35 +13,47 @@ import torch
 from numpy.typing import NDArray
 
 from flowlab.core import MarkovChain, System
-from flowlab.mcmc.spin_graph import FloatArray, IntArray, spin_graph, stacked
+from flowlab.mcmc.spin_graph import FloatArray, IntArray, spin_graph, spread, stacked
 
 
-def ladder(temperatures: Sequence[float], n_sites: int, *, scale: float = 1.0) -> tuple[float, ...]:
+def ladder(temperatures: Sequence[float], system: System | int, *, scale: float | None = None) -> tuple[float, ...]:
     """The temperatures given, exactly, with others between them and on to infinity, close enough to swap.
 
     Neighbours differ by at most 1.2 √(2/N) in x, where x = b up to b = scale/T = 1 and 1 + ln b beyond: the width of
-    the energy is about √(N/2) scale at high temperature and falls with T below, so that at least 0.3 to 0.4 of the
-    swaps are accepted in a mean-field glass.
+    the energy is √(N/2) scale at infinite temperature and falls with T below b = 1, so that at least 0.3 to 0.4 of the
+    swaps are accepted in a glass. Couplings and temperatures in other units give the same ladder in these.
 
     Args:
         temperatures: at least one, positive; any order.
-        n_sites: N.
-        scale: √(Σ_j J_ij²) of a typical site: 1 for the Sherrington-Kirkpatrick model, 2 for the square lattice.
+        system: whose couplings say the scale; or its number of sites N.
+        scale: √(Σ_j J_ij² + 2 h_i²) of a typical site, where a number of sites is given: 1 by default.
 
     Returns:
         Temperatures that increase; the last is infinite.
 
     Raises:
-        ValueError: for no temperature, T <= 0, or an N or scale that is not positive.
+        ValueError: for no temperature, T <= 0, an N or scale that is not positive, or a system and a scale.
+        TypeError: for a system without known pair couplings.
 
     >>> len(ladder([0.2, 2.5], 64)), [round(T, 2) for T in ladder([0.5, 2.5], 8)]
     (14, [0.5, 0.77, 1.2, 2.5, inf])
+    >>> from flowlab.systems import Ising
+    >>> [round(T, 2) for T in ladder([2.0, 4.0], Ising((4, 4), T=1.0))]
+    [2.0, 2.83, 4.0, 8.0, inf]
+    >>> [round(T, 2) for T in ladder([20.0, 40.0], Ising((4, 4), T=1.0, J=10.0))]
+    [20.0, 28.28, 40.0, 80.0, inf]
     """
     given = sorted({float(T) for T in temperatures} | {math.inf})
     if len(given) < 2 or not all(T > 0 for T in given):
         raise ValueError(f"temperatures must be positive, at least one of them finite, got {list(temperatures)}")
+    if isinstance(system, System):
+        if scale is not None:
+            raise ValueError(f"the couplings of a system say the scale: give a number of sites with scale={scale}")
+        n_sites, scale = system.n_sites, spread(spin_graph(system))
+    else:
+        n_sites, scale = system, 1.0 if scale is None else scale
     if n_sites < 1 or not scale > 0:
-        raise ValueError(f"n_sites and scale must be positive, got {n_sites} and {scale}")
+        raise ValueError(f"the number of sites and scale must be positive, got {n_sites} and {scale}")
     spacing = 1.2 * math.sqrt(2 / n_sites)
     found = []
     for cold, hot in itertools.pairwise(given):
@@ -62,7 +74,7 @@ class TemperingState(NamedTuple):
     Attributes:
         spins: (D, R, K, N) int8, the configuration at each temperature.
         energies: (D, R, K) float64, E.
-        fields: (D, R, K, N) float32, Σ_j J_ij s_j + h_i.
+        fields: (D, R, K, N) float32, Σ_j J_ij s_j + h_i in the chain's ``unit``.
         walkers: (D, R, K) int16, the number of the walker that is at each temperature.
         ends: (D, R, K) int8, that walker's last end: -1 cold, 1 hot (and cold before), 0 none yet.
         round_trips: (D, R) int64, how often a walker came back from the hot end to the cold one.
@@ -105,8 +117,9 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
 
     One step is ``sweeps`` sweeps over all sites in order, then pairs (0, 1), (2, 3).. in even steps, (1, 2), (3, 4)..
     in odd ones, swap with probability min(1, exp[(β_k - β_k+1)(E_k - E_k+1)]). Each of the D·R sets is independent.
-    Local fields are float32, computed afresh every 64 steps; rounding stays about 1e-6 in the energy per site.
-    The first use compiles for a few seconds.
+    Local fields are float32 in units of the couplings' :func:`.spread`, ``unit``, computed afresh every 64 steps;
+    rounding stays about 1e-6 in the energy per site, and other units of J and T change nothing. The first use compiles
+    for a few seconds.
 
     Args:
         system: a system of ±1 spins with pair couplings, see :func:`spin_graph`, or D of them with the same shape;
@@ -153,8 +166,9 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
         self.systems, self.temperatures = systems, _checked(temperatures)
         self.replicas, self.sweeps, self.threads = int(replicas), int(sweeps), int(threads)
-        self._betas = np.array([1 / T for T in self.temperatures])
-        self._graph = stacked(graphs)
+        self.unit = spread(*graphs)
+        self._betas = np.array([self.unit / T for T in self.temperatures])
+        self._graph = stacked(graphs, self.unit)
 
     @property
     def n_sites(self) -> int:
@@ -217,6 +231,7 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
         records = (start + steps) // every - start // every
         energies = np.empty((records, D * R, K))
         spins = np.empty((records, D * R, len(keep), self.n_sites), dtype=np.int8)
+        new.energies[:] /= self.unit
         flat = [array.reshape(D * R, *array.shape[2:]) for array in new._replace(rng=new.rng.view(np.uint64))]
         places = np.array([k % K for k in keep], dtype=np.int64)
 
@@ -232,11 +247,13 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
             bounds = [D * R * thread // threads for thread in range(threads + 1)]
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(part, bounds, bounds[1:]))
+        new.energies[:] *= self.unit
+        energies *= self.unit
         return new, energies.reshape(records, D, R, K), spins.reshape(records, D, R, len(keep), self.n_sites)
 
     def state_dict(self, state: TemperingState) -> dict[str, NDArray[Any]]:
         """The arrays of a state by name, as a safetensors file holds them."""
-        return state._asdict()
+        return state._asdict() | {"unit": np.array(self.unit)}
 
     def load_state_dict(self, arrays: Mapping[str, Any]) -> TemperingState:
         """The state again, from arrays or tensors by name.
@@ -247,9 +264,9 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
         missing = sorted(set(TemperingState._fields) - set(arrays))
         if missing:
             raise ValueError(f"a state of parallel tempering needs {missing} too")
-        return self._checked_state(
-            TemperingState(**{name: np.asarray(arrays[name]) for name in TemperingState._fields})
-        )
+        state = TemperingState(**{name: np.asarray(arrays[name]) for name in TemperingState._fields})
+        units = np.float32(float(arrays.get("unit", 1.0)) / self.unit)  # once fields were in the units of J
+        return self._checked_state(state._replace(fields=state.fields * units))
 
     def _checked_state(self, state: TemperingState) -> TemperingState:
         expected = (len(self.systems), state.spins.shape[1], len(self.temperatures), self.n_sites)

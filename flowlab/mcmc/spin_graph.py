@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import singledispatch
 from typing import Any, NamedTuple
 
@@ -56,12 +57,36 @@ def _(system: Ising) -> SpinGraph:
     return SpinGraph(indices, np.full(indices.shape, J), np.full(system.n_sites, h))
 
 
+def spread(*graphs: SpinGraph) -> float:
+    """√(mean over sites of Σ_j J_ij² + 2 h_i²), the unit in which couplings are of order one; 1 where there are none.
+
+    At infinite temperature the energy has the variance ½ N spread², and a local field without h has spread² on average:
+    about 1 in the Sherrington-Kirkpatrick model, 2 on the square lattice with J = 1.
+
+    >>> spread(spin_graph(Ising((4, 4), T=1.0, J=-3.0)))
+    6.0
+    """
+    largest = max(float(np.abs(part).max(initial=0.0)) for graph in graphs for part in graph[1:])
+    if largest == 0:
+        return 1.0
+    total = sum(_squares(graph, largest) for graph in graphs)
+    return largest * math.sqrt(total / sum(len(graph.fields) for graph in graphs))
+
+
+def _squares(graph: SpinGraph, unit: float) -> float:
+    """Σ_i [Σ_j J_ij² + 2 h_i²] over units²; two bonds of a pair, as on a side of 2, are one of their sum."""
+    n = len(graph.fields)
+    pairs, place = np.unique(np.arange(n)[:, None] * n + graph.indices, return_inverse=True)
+    bonds = np.bincount(place.ravel(), (graph.couplings / unit).ravel(), minlength=len(pairs))
+    return float((bonds**2).sum() + 2 * ((graph.fields / unit) ** 2).sum())
+
+
 def _array(values: Any, dtype: Any) -> NDArray[Any]:
     return np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values, dtype=dtype)
 
 
-def stacked(graphs: list[SpinGraph]) -> tuple[NDArray[Any], ...]:
-    """Couplings of D systems for the kernels: matrices, indices, couplings, fields.
+def stacked(graphs: list[SpinGraph], unit: float = 1.0) -> tuple[NDArray[Any], ...]:
+    """Couplings of D systems for the kernels, in a ``unit``: matrices, indices, couplings, fields.
 
     Where at least a quarter of the pairs have a coupling, matrices are (D, N, N) float32, elsewhere (D, 0, 0); the
     tables are (D, N, z), the fields (D, N) float32.
@@ -72,10 +97,10 @@ def stacked(graphs: list[SpinGraph]) -> tuple[NDArray[Any], ...]:
     for d, graph in enumerate(graphs):
         indices[d, :, : graph.indices.shape[1]], couplings[d, :, : graph.indices.shape[1]] = (
             graph.indices,
-            graph.couplings,
+            graph.couplings / unit,
         )
     matrices = np.zeros((D, 0, 0), dtype=np.float32)
     if 4 * z > N:
         matrices = np.zeros((D, N, N), dtype=np.float32)
         np.add.at(matrices, (np.arange(D)[:, None, None], np.arange(N)[:, None], indices), couplings)
-    return matrices, indices, couplings, np.stack([graph.fields for graph in graphs]).astype(np.float32)
+    return matrices, indices, couplings, np.stack([graph.fields / unit for graph in graphs]).astype(np.float32)

@@ -24,6 +24,7 @@ from flowlab.estimators.tempering import (
     thermodynamics,
 )
 from flowlab.mcmc import ParallelTempering, TemperingState, ladder, spin_graph
+from flowlab.mcmc.spin_graph import spread
 from flowlab.systems import SpinGlass
 
 CASES = json.loads((Path(__file__).parents[1] / "data" / "public_sk_exact.json").read_text())["cases"]
@@ -88,7 +89,8 @@ def test_thermodynamics_and_log_z_of_several_instances_at_once():
 
 
 def test_ising_against_kaufman():
-    temperatures = ladder([1.5, 2.0, 2.5, 3.0], 16, scale=2.0)
+    temperatures = ladder([1.5, 2.0, 2.5, 3.0], fl.Ising((4, 4), T=1.0))
+    assert temperatures == ladder([1.5, 2.0, 2.5, 3.0], 16, scale=2.0)
     chain = ParallelTempering(fl.Ising((4, 4), T=1.0), temperatures)
     state, _, _ = chain.run(started(chain), 500)
     _, energies, _ = chain.run(state, 20_000)
@@ -202,6 +204,50 @@ def test_ladder_keeps_what_is_given_and_swaps_well():
     assert swap_acceptance(energies[1000:, 0], temperatures).min() > 0.25
 
 
+@pytest.mark.parametrize("s", [5.0, 0.7, 1e-25, 1e25])
+def test_other_units_change_nothing(s):
+    """J and T times s: the same ladder times s, and the same configurations."""
+    for system in (glass(20), SpinGlass.edwards_anderson((4, 4), 1.0), in_a_field()):
+        found = []
+        for unit in (1.0, s):
+            scaled = SpinGlass(system.J * unit, unit, system.h * unit)
+            temperatures = ladder([0.4 * unit, unit], scaled)
+            chain = ParallelTempering(scaled, temperatures, replicas=2)
+            _, energies, spins = chain.run(started(chain), 100, every=10, keep=[0, -1])
+            found.append((np.array(temperatures) / unit, energies / unit, spins))
+        for one, other in zip(*found, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "pm1"])
+@pytest.mark.parametrize("shape", [(6, 6), (4, 4, 4)])
+def test_the_ladder_of_a_lattice_swaps_well(shape, kind):
+    system = SpinGlass.edwards_anderson(shape, 1.0, 0, kind)
+    temperatures = ladder([0.5, 1.0], system)
+    chain = ParallelTempering(system, temperatures)
+    _, energies, _ = chain.run(started(chain), 1500)
+    assert swap_acceptance(energies[500:, 0], temperatures).min() > 0.25
+
+
+def test_the_spread_is_that_of_the_energy_at_infinite_temperature():
+    for system in (glass(10), in_a_field(), fl.Ising((2, 4), T=1.0, J=2.0, h=0.5)):
+        energy = system.energy(states(system.n_sites).reshape(-1, *system.shape))
+        assert spread(spin_graph(system)) == pytest.approx(
+            (2 * float(energy.var(unbiased=False)) / system.n_sites) ** 0.5
+        )
+    assert spread(spin_graph(SpinGlass(np.zeros((4, 4)), 1.0))) == 1
+
+
+def test_a_state_kept_with_fields_in_the_units_of_the_couplings_goes_on():
+    chain = ParallelTempering(SpinGlass(3 * glass(12).J, 1.0), [1.0, 2.0])
+    state = chain.run(started(chain), 70)[0]
+    arrays = {name: array for name, array in chain.state_dict(state).items() if name != "unit"}
+    arrays["fields"] = arrays["fields"] * np.float32(chain.unit)
+    again = chain.load_state_dict(arrays)
+    np.testing.assert_allclose(again.fields, state.fields, rtol=1e-6)
+    assert np.array_equal(chain.run(again, 20)[0].spins, chain.run(state, 20)[0].spins)
+
+
 def verdict(temperatures: list[float], discarded: int, steps: int) -> str:
     chain = ParallelTempering(glass(64, 1), temperatures)
     state, _, _ = chain.run(started(chain), discarded)
@@ -261,4 +307,6 @@ def test_bad_states_and_runs_are_refused():
         ParallelTempering(glass(6), [0.5, 1.0]).step(state)
     with pytest.raises(ValueError, match="at least one of them finite"):
         ladder([math.inf], 8)
+    with pytest.raises(ValueError, match="a number of sites with scale=2"):
+        ladder([1.0], glass(4), scale=2)
     assert spin_graph(glass(4)).fields.tolist() == [0, 0, 0, 0]
