@@ -8,14 +8,16 @@ Carleo 2024), and parallel tempering, to which all of them are compared.
 from __future__ import annotations
 
 import functools
-from typing import Literal
+import math
+from typing import Any, Literal
 
 from flowlab.core import Density, Flow, named_generator
 from flowlab.densities import MADE, CoupledMADE, Normal, Pushforward, Z2Symmetrized
 from flowlab.estimators.tempering import BLOCKS
 from flowlab.flows import AffineCoupling, Composed, Linear
 from flowlab.flows.affine import complementary_masks
-from flowlab.mcmc import ParallelTempering, ladder
+from flowlab.mcmc import ParallelTempering
+from flowlab.mcmc import ladder as spaced
 from flowlab.systems import ContinuousSpinGlass, SpinGlass
 from flowlab.training import ForwardKL, ReverseKL, Simulation, Training, study
 from flowlab.training.devices import resolve_device
@@ -24,7 +26,7 @@ from flowlab.training.reference import Reference
 
 BETA = {"beta": ("T", lambda beta: 1.0 / beta)}
 TEMPERATURES = "0.2,0.23,0.27,0.31,0.36,0.42,0.5,0.6,0.7,0.8,0.9,1,1.13,1.27,1.42,1.6,1.8,2,2.25,2.5"
-"""Of parallel tempering; a study's own temperature joins them."""
+"""At which parallel tempering keeps configurations; a study's own temperature joins them."""
 Whiten = Literal["eigenbasis", "covariance", "none"]
 
 
@@ -48,6 +50,11 @@ def sk_forward(
     whiten: Whiten = "eigenbasis",
     z2: bool = True,
     samples: int = 100_000,
+    temperatures: str = TEMPERATURES,
+    ladder: str = "auto",
+    replicas: int = 10,
+    sweeps: int = 4,
+    tempering_seed: int | None = None,
     held_out: float = 0.1,
     steps: int = 8000,
     batch: int = 256,
@@ -70,13 +77,16 @@ def sk_forward(
             covariance, or none.
         z2: whether to symmetrise the density, (q(x) + q(-x)) / 2.
         samples, held_out: configurations from parallel tempering, and the fraction that is not trained on.
+        temperatures, ladder: of parallel tempering, see sk-pt; "auto" adds more where short chains swap too seldom.
+        replicas, sweeps, tempering_seed: its independent sets, sweeps between two configurations, and seed, seed_J
+            where none.
         steps, batch, lr, schedule, clip: horizon, configurations a step, Adam's peak rate, its schedule, largest
             gradient norm.
         patience: stop when the held-out loss has not improved over this many steps; 0 never does.
         threads, device: of torch.
     """
     target = ContinuousSpinGlass(SpinGlass.sherrington_kirkpatrick(N, T, seed_J), epsilon)
-    comparison = _comparison(N, T, seed_J, samples)
+    comparison = _comparison(N, T, seed_J, samples, temperatures, ladder, replicas, sweeps, tempering_seed)
     return Training(
         target,
         _affine_flow(target, layers, hidden, whiten, z2, seed),
@@ -113,6 +123,11 @@ def sk_reverse(
     whiten: Literal["eigenbasis", "none"] = "eigenbasis",
     z2: bool = True,
     samples: int = 20_000,
+    temperatures: str = TEMPERATURES,
+    ladder: str = "auto",
+    replicas: int = 10,
+    sweeps: int = 4,
+    tempering_seed: int | None = None,
     steps: int = 4000,
     batch: int = 256,
     lr: float = 1e-3,
@@ -131,6 +146,7 @@ def sk_reverse(
         N, T, seed_J, epsilon, layers, hidden, z2: as in sk-forward.
         whiten: fixed linear layer behind the couplings, with the scales that free spins would give, or none.
         samples: configurations from parallel tempering that evaluations compare with.
+        temperatures, ladder, replicas, sweeps, tempering_seed: of parallel tempering, as in sk-forward.
         anneal: fraction of the run over which beta rises from beta/5; a warm start does not anneal.
         steps, batch, lr, schedule, clip, threads, device: as in sk-forward.
         patience: stop when the bound has not improved over this many steps; 0 never does.
@@ -148,7 +164,7 @@ def sk_reverse(
         clip=clip,
         annealing=None if warm else beta_ramp(T, anneal),
         patience=patience,
-        comparison=_comparison(N, T, seed_J, samples),
+        comparison=_comparison(N, T, seed_J, samples, temperatures, ladder, replicas, sweeps, tempering_seed),
         seed=seed,
         threads=threads,
         device=resolve_device(device),
@@ -165,6 +181,11 @@ def sk_autoregressive(
     width: int = 4,
     depth: int = 1,
     samples: int = 20_000,
+    temperatures: str = TEMPERATURES,
+    ladder: str = "auto",
+    replicas: int = 10,
+    sweeps: int = 4,
+    tempering_seed: int | None = None,
     steps: int = 20_000,
     batch: int = 500,
     lr: float = 2e-3,
@@ -184,6 +205,7 @@ def sk_autoregressive(
         network: "coupled" starts at the fields of the spins already drawn; "made" knows nothing, and is symmetrised.
         width, depth: hidden units a site and hidden layers.
         samples: configurations from parallel tempering that evaluations compare with.
+        temperatures, ladder, replicas, sweeps, tempering_seed: of parallel tempering, as in sk-forward.
         anneal: fraction of the run over which beta rises from beta/5; a warm start does not anneal.
         steps, batch, lr, schedule, clip, threads, device: as in sk-forward.
         patience: stop when the bound has not improved over this many steps; 0 never does.
@@ -207,7 +229,7 @@ def sk_autoregressive(
         clip=clip,
         annealing=None if warm else beta_ramp(T, anneal),
         patience=patience,
-        comparison=_comparison(N, T, seed_J, samples),
+        comparison=_comparison(N, T, seed_J, samples, temperatures, ladder, replicas, sweeps, tempering_seed),
         seed=seed,
         threads=threads,
         device=resolve_device(device),
@@ -221,6 +243,7 @@ def sk_pt(
     T: float = 0.5,
     seed_J: int = 0,
     temperatures: str = TEMPERATURES,
+    ladder: str = "auto",
     replicas: int = 8,
     sweeps: int = 10,
     samples: int = 3000,
@@ -235,7 +258,9 @@ def sk_pt(
     Keys:
         N, seed_J: spins, instance of the couplings.
         T: a temperature that is wanted in any case.
-        temperatures: the others, separated by commas; the ladder goes on from them to infinite temperature.
+        temperatures: the others at which configurations are kept, separated by commas.
+        ladder: all temperatures of the chains, separated by commas, which the others and infinity join; "auto" fills
+            the gaps, the same way for all instances.
         replicas: independent sets, at least 3 for triangles.
         sweeps: between two measurements.
         samples: configurations kept at each temperature, over all replicas.
@@ -247,7 +272,8 @@ def sk_pt(
         raise ValueError(f"samples must be at least 4 for each of the {replicas} replicas, got {samples}")
     glass = SpinGlass.sherrington_kirkpatrick(N, T, seed_J)
     wanted = _temperatures(temperatures, T)
-    chain = ParallelTempering(glass, ladder(wanted, N), replicas=replicas, threads=threads)
+    every = spaced(wanted, N) if ladder == "auto" else _ladder(ladder, wanted)
+    chain = ParallelTempering(glass, every, replicas=replicas, threads=threads)
     run = Simulation(
         glass,
         chain,
@@ -264,23 +290,49 @@ def sk_pt(
     return run
 
 
-def _temperatures(words: str, T: float) -> tuple[float, ...]:
+def _numbers(name: str, words: str) -> set[float]:
     try:
-        given = {float(word) for word in words.split(",")}
+        return {float(word) for word in words.split(",")}
     except ValueError:
-        raise ValueError(f"temperatures must be numbers separated by commas, got {words!r}") from None
-    return tuple(sorted(given | {T}))
+        raise ValueError(f"{name} must be numbers separated by commas, got {words!r}") from None
 
 
-def _comparison(N: int, T: float, seed_J: int, samples: int) -> Reference:
-    return _tempering(N, _temperatures(TEMPERATURES, T), seed_J, samples)
+def _temperatures(words: str, T: float) -> tuple[float, ...]:
+    return tuple(sorted(_numbers("temperatures", words) | {T}))
+
+
+def _ladder(words: str, wanted: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(sorted(_numbers("ladder", words) | {*wanted, math.inf}))
 
 
 @functools.lru_cache(maxsize=8)
-def _tempering(N: int, temperatures: tuple[float, ...], seed_J: int, samples: int) -> Reference:
+def _tempering(N: int, temperatures: tuple[float, ...], seed_J: int, seed: int, **how: Any) -> Reference:
     """Parallel tempering of one instance; kept, so that runs at neighbouring temperatures share it."""
-    glass = SpinGlass.sherrington_kirkpatrick(N, temperatures[0], seed_J)
-    return Reference(glass, temperatures, samples=samples, seed=seed_J)
+    return Reference(SpinGlass.sherrington_kirkpatrick(N, temperatures[0], seed_J), temperatures, seed=seed, **how)
+
+
+def _comparison(
+    N: int,
+    T: float,
+    seed_J: int,
+    samples: int,
+    temperatures: str,
+    ladder: str,
+    replicas: int,
+    sweeps: int,
+    seed: int | None,
+) -> Reference:
+    wanted = _temperatures(temperatures, T)
+    return _tempering(
+        N,
+        wanted,
+        seed_J,
+        seed_J if seed is None else seed,
+        samples=samples,
+        ladder=None if ladder == "auto" else _ladder(ladder, wanted),
+        replicas=replicas,
+        every=sweeps,
+    )
 
 
 def _affine_flow(

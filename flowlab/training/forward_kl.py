@@ -75,15 +75,23 @@ class ForwardKL(Objective):
         samples = samples.to(device=like(density).device, dtype=torch.get_default_dtype())
         system = physical(target)
         system.check_configurations(samples)
-        n_kept = round(self.held_out * len(samples))
-        if n_kept < 2 or len(samples) - n_kept < 2:
-            raise ValueError(f"{len(samples)} samples with {self.held_out:g} of them held out leave fewer than 2")
+        n_kept = self._n_kept(samples)
         generator = named_generator(self.seed, "held out", device=samples.device)
         self._train = samples[:-n_kept].to(torch.int8) if system.variables.discrete else samples[:-n_kept]
         self._kept = reduced(target, samples[-n_kept:][:LOOKED_AT], generator)
         if fresh:
             with torch.no_grad():
                 density.fit(reduced(target, samples[:-n_kept][:FITTED], generator))
+
+    def _n_kept(self, samples: Tensor) -> int:
+        n_kept = round(self.held_out * len(samples))
+        if n_kept < 2 or len(samples) - n_kept < 2:
+            raise ValueError(f"{len(samples)} samples with {self.held_out:g} of them held out leave fewer than 2")
+        return n_kept
+
+    def unseen(self, samples: Tensor) -> Tensor:
+        """The last ones, which are held out."""
+        return samples[-self._n_kept(samples) :]
 
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
         if self._train is None:

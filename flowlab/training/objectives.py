@@ -75,6 +75,10 @@ class Objective(nn.Module, ABC):
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
         """The loss on n fresh draws."""
 
+    def unseen(self, samples: Tensor) -> Tensor:
+        """Those samples of a run's comparison, (n, *shape), that are not trained on; all of them by default."""
+        return samples
+
     def parameter_groups(self, density: Density) -> dict[str, list[nn.Parameter]]:
         """Parameters by role, each role with its own learning rate and schedule."""
         return density.parameter_groups()

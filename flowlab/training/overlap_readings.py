@@ -16,6 +16,7 @@ from flowlab.estimators.overlaps import Overlaps
 from flowlab.estimators.triangles import KINDS, Convention
 from flowlab.training import readings
 from flowlab.training.coordinates import with_names
+from flowlab.training.objectives import Objective
 from flowlab.training.physical import like, log_z_offset
 from flowlab.training.tempered import Tempered
 
@@ -37,7 +38,7 @@ NAMES = {  # name -> (long_name, units)
     "overlap_total_variation_floor": ("the part of it that noise alone makes", "1"),
     "symmetry_breaking": ("how far <s_i> differs from 0, in standard deviations", "1"),
     "mode_collapse": ("whether valleys or mirror images are missing", "1"),
-    "forward_kl": ("KL(p | q), on samples of the target", "nats"),
+    "forward_kl": ("KL(p | q), on samples of the target that were not trained on", "nats"),
     "reverse_kl": ("KL(q | p), on samples of the model", "nats"),
     "gibbs_free_energy_x": ("Gibbs free energy of the model in its own variables", "J"),
     "helmholtz_free_energy_x": ("Helmholtz free energy in the model's variables", "J"),
@@ -46,6 +47,7 @@ NAMES = {  # name -> (long_name, units)
     "log_z_reference": ("ln Z of the reference", "nats"),
     "energy_per_site": ("energy per site", "J"),
     "specific_heat": ("specific heat per site", "k_B"),
+    "round_trips": ("round trips between the ends of the ladder, behind the part that is discarded", "1"),
     "log_z": ("ln Z, Bennett's acceptance ratio", "nats"),
     "log_z_integration": ("ln Z, integral over the inverse temperature", "nats"),
     "free_energy_per_site": ("free energy per site", "J"),
@@ -76,16 +78,23 @@ def of_triangles(spins: np.ndarray, rng: np.random.Generator) -> dict[str, Estim
     return {f"triangle_{kind}": found[kind] for kind in KINDS}
 
 
-def unseen(reference: xr.Dataset) -> torch.Tensor:
-    """The configurations of the last replica, which maximum likelihood holds out, (n, *shape)."""
-    return torch.from_numpy(reference["configuration"].values[-1])
+def unseen(reference: xr.Dataset, objective: Objective) -> torch.Tensor:
+    """At most 5000 configurations of a reference that are not trained on, evenly spread, (n, *shape)."""
+    found = objective.unseen(torch.from_numpy(reference["configuration"].values).flatten(0, 1))
+    return found[:: -(-len(found) // N_SAMPLES)]
 
 
 def of_model(
-    evaluation: xr.Dataset, density: Density, target: System, reference: xr.Dataset, generator: torch.Generator
+    evaluation: xr.Dataset,
+    density: Density,
+    target: System,
+    reference: xr.Dataset,
+    seen: torch.Tensor,
+    generator: torch.Generator,
 ) -> xr.Dataset:
     """An evaluation, with how the density compares with a reference: overlaps, triangles, divergences, a verdict.
 
+    Means over the target are those over ``seen``, see :func:`unseen`.
     ``forward_kl`` = KL(p | q), ``reverse_kl`` = KL(q | p), ``loss_forward`` = -E_p[ln q] and ``entropy_x`` = H[p],
     whose difference is the former, ``gibbs_free_energy_x`` and ``helmholtz_free_energy_x`` are in the variables of the
     density, with ln Z from the reference (Hartnett and Mohseni 2020, arXiv:2001.00585, eq. 16, 20 and 21). The
@@ -95,7 +104,7 @@ def of_model(
     drawn = readings.sample(density, target, n, generator, {})
     numbers, found = verdict(drawn["configuration"].values.reshape(n, -1), reference, _rng(generator))
     offset = log_z_offset(target)
-    seen = unseen(reference).to(device=like(density).device, dtype=torch.get_default_dtype())
+    seen = seen.to(device=like(density).device, dtype=torch.get_default_dtype())
     log_weight, log_q = readings.on_samples_of_the_target(density, target, seen, generator)
     T = float(evaluation.attrs["T"])
     values = estimators.divergences(

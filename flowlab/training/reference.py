@@ -12,13 +12,17 @@ import torch
 import xarray as xr
 
 from flowlab.core import System, named_generator
-from flowlab.estimators.tempering import BLOCKS
+from flowlab.estimators.tempering import BLOCKS, swap_acceptance
 from flowlab.mcmc import ParallelTempering, ladder
 from flowlab.training.objectives import Report, silent
 from flowlab.training.tempered import Tempered, pack
 
 CHUNK = 50
 """Measurements between two reports; configurations are packed to bits after each."""
+PILOT, ROUNDS = 300, 8
+"""Sweeps after which swaps are counted over as many more, and how often at most temperatures are added then."""
+ENOUGH = 0.2
+"""Acceptance of swaps below which a temperature is added between two."""
 
 
 class Reference:
@@ -26,15 +30,18 @@ class Reference:
 
     Args:
         system: the spin system; its own temperature does not matter.
-        temperatures: at which configurations are kept, at least 1; the ladder goes on to infinite temperature.
+        temperatures: at which configurations are kept, at least 1.
         samples: configurations kept at each temperature, over all replicas.
         replicas: independent sets, at least 3, so that three configurations of a triangle are independent.
         every: sweeps between two measurements.
         discard: fraction of the sweeps, at the beginning, that is not measured.
+        ladder: all temperatures of the chains; infinity and ``temperatures`` join them. By default the system's own
+            :func:`flowlab.mcmc.ladder`, with others where short chains swap too seldom.
         seed: of the chains.
 
     Raises:
-        ValueError: for too few replicas or samples.
+        ValueError: for too few replicas or samples, or temperatures that make no sense.
+        TypeError: for a system without known pair couplings.
 
     >>> from flowlab.systems import SpinGlass
     >>> glass = SpinGlass.sherrington_kirkpatrick(8, T=1.0, seed=0)
@@ -52,16 +59,21 @@ class Reference:
         replicas: int = 10,
         every: int = 4,
         discard: float = 0.2,
+        ladder: Sequence[float] | None = None,
         seed: int = 0,
     ) -> None:
         if replicas < 3:
-            raise ValueError(f"a reference needs at least 3 replicas for triangles, got {replicas}")
+            raise ValueError(f"replicas must be at least 3, of which triangles are made, got {replicas}")
         if samples < BLOCKS * replicas:
             raise ValueError(f"samples must be at least {BLOCKS} for each of the {replicas} replicas, got {samples}")
+        if every < 1:
+            raise ValueError(f"sweeps between two measurements must be at least 1, got {every}")
         self.system, self.seed = system, seed
         self.temperatures = tuple(sorted({float(T) for T in temperatures}))
         self.steps, self.replicas, self.every = -(-samples // replicas), replicas, every
         self.discarded = math.ceil(discard / (1 - discard) * self.steps)
+        ParallelTempering(system, self._first_ladder(ladder))  # refuses what it cannot sample
+        self._given = ladder
         self._running = threading.Lock()
         self._tempered: Tempered | None = None
 
@@ -81,22 +93,41 @@ class Reference:
                 report("")
         return self._tempered
 
+    def _first_ladder(self, given: Sequence[float] | None) -> tuple[float, ...]:
+        if given is None:
+            return ladder(self.temperatures, self.system)
+        return tuple(sorted({*map(float, given), *self.temperatures, math.inf}))
+
+    def _ladder(self) -> tuple[float, ...]:
+        """That of the system, with a temperature more wherever short chains accept less than a fifth of the swaps."""
+        temperatures = self._first_ladder(self._given)
+        for k in range(ROUNDS if self._given is None else 0):
+            chain = ParallelTempering(self.system, temperatures, replicas=self.replicas)
+            state, _, _ = chain.run(chain.init(generator=named_generator(self.seed, "ladder", k)), PILOT)
+            accepted = swap_acceptance(chain.run(state, PILOT)[1][:, 0], temperatures)
+            pairs = zip(temperatures, temperatures[1:], accepted, strict=False)
+            missing = [2 / (1 / cold + 1 / hot) for cold, hot, rate in pairs if rate < ENOUGH]
+            if not missing:
+                break
+            temperatures = tuple(sorted([*temperatures, *missing]))
+        return temperatures
+
     def _run(self, report: Report) -> Tempered:
-        temperatures = ladder(self.temperatures, self.system.n_sites)
+        report("parallel tempering for comparison: its ladder")
+        temperatures = self._ladder()
         chain = ParallelTempering(self.system, temperatures, replicas=self.replicas)
         state = chain.init(generator=named_generator(self.seed, "reference"))
         kept = [temperatures.index(T) for T in self.temperatures]
-        energies, bits, earlier = [], [], np.zeros(self.replicas, dtype=np.int64)
-        for first in range(-self.discarded, self.steps, CHUNK):
-            done = (first + self.discarded) / (self.steps + self.discarded)
-            report(f"parallel tempering for comparison: {done:.0%}")
-            steps = min(CHUNK, self.steps - first) * self.every
-            state, part, spins = chain.run(state, steps, every=self.every, keep=kept)
-            measured = slice(max(0, -first), None)
-            if first < 0:
+        energies, bits, total = [], [], self.discarded + self.steps
+        for first in (*range(0, self.discarded, CHUNK), *range(self.discarded, total, CHUNK)):
+            report(f"parallel tempering for comparison: {first / total:.0%}")
+            if first == self.discarded:
                 earlier = state.round_trips[0]
-            energies.append(part[measured, 0])
-            bits.append(pack(spins[measured, 0]))
+            last = min(first + CHUNK, self.discarded if first < self.discarded else total)
+            state, part, spins = chain.run(state, (last - first) * self.every, every=self.every, keep=kept)
+            if first >= self.discarded:
+                energies.append(part[:, 0])
+                bits.append(pack(spins[:, 0]))
         return Tempered(
             self.system,
             temperatures,

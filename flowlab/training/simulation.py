@@ -16,6 +16,9 @@ from flowlab.training.process import torch_threads
 from flowlab.training.tempered import Tempered, pack
 from flowlab.training.whole import whole
 
+FEWEST = 3
+"""Replicas that an evaluation needs."""
+
 
 class Simulation(MarkovRun):
     """Parallel tempering of a spin system as a run: seeded, streamed, stoppable, resumable.
@@ -34,7 +37,7 @@ class Simulation(MarkovRun):
         seed, threads: see :class:`flowlab.training.Experiment`.
 
     Raises:
-        ValueError: for a fraction outside [0, 1), or temperatures that the chain does not have.
+        ValueError: for a fraction outside [0, 1), temperatures that the chain does not have, or fewer than 3 replicas.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class Simulation(MarkovRun):
         seed: int = 0,
         threads: int = 1,
     ) -> None:
+        if chain.replicas < FEWEST:
+            raise ValueError(f"replicas must be at least {FEWEST}, of which triangles are made, got {chain.replicas}")
         super().__init__(
             system,
             chain,
@@ -68,11 +73,13 @@ class Simulation(MarkovRun):
         self._kept = [chain.temperatures.index(T) for T in self.temperatures]
         self._energies: list[np.ndarray] = []
         self._bits: list[np.ndarray] = []
+        self._trips: list[np.ndarray] = []
 
     def advance(self) -> dict[str, float]:
         keep = self._kept if (self.step + 1) % self.keep_every == 0 else []
         self._chain_state, energies, spins = self.chain.run(self._chain_state, self.every, every=self.every, keep=keep)
         self._energies.append(energies[0, 0])
+        self._trips.append(self._chain_state.round_trips[0])
         if keep:
             self._bits.append(pack(spins[0, 0]))
         coldest = energies[0, 0, :, 0]
@@ -119,7 +126,7 @@ class Simulation(MarkovRun):
         Raises:
             ValueError: where too few steps have been done for that.
         """
-        energies, bits = list(self._energies), list(self._bits)
+        energies, bits, trips = list(self._energies), list(self._bits), list(self._trips)
         first = int(self.discard * len(energies))
         kept = bits[first // self.keep_every :]
         if len(energies) - first < BLOCKS or len(kept) < 4:
@@ -133,7 +140,7 @@ class Simulation(MarkovRun):
             np.array(energies[first:]),
             self.temperatures,
             np.array(kept),
-            self._chain_state.round_trips[0],
+            trips[-1] - (trips[first - 1] if first else 0),
         )
 
     def reference(self, T: float | None = None) -> xr.Dataset:
@@ -167,6 +174,12 @@ class Simulation(MarkovRun):
     def _take(self, parts: list[xr.Dataset]) -> None:
         self._energies = [row for part in parts for row in part["energy"].values]
         self._bits = [pack(row.reshape(*row.shape[:2], -1)) for part in parts for row in part["configuration"].values]
+        if all("round_trips" in part for part in parts):
+            self._trips = [row for part in parts for row in part["round_trips"].values]
+        else:  # of an earlier version, which kept their sum over the replicas
+            total = np.maximum(self._records.column("round_trips"), 0)
+            share = self._chain_state.round_trips[0] / max(1.0, float(total[-1:].sum()))
+            self._trips = list((total[:, None] * share).astype(np.int64))
 
     def _part(self, first: int) -> xr.Dataset:
         """The measurements after step ``first``."""
@@ -181,6 +194,7 @@ class Simulation(MarkovRun):
             {
                 "energy": (("step", "replica", "temperature"), np.array(self._energies[first:]), {"units": "J"}),
                 "configuration": (("kept", "replica", "kept_temperature", *self.system.dims), spins, {"units": "1"}),
+                "round_trips": (("step", "replica"), np.array(self._trips[first:]), {"units": "1"}),
             },
             coords={
                 "step": np.arange(first + 1, self.step + 1),

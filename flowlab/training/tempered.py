@@ -24,7 +24,7 @@ class Tempered:
         energies: (steps, replicas, K) energies of the whole system.
         temperatures: at which configurations were kept, a part of ``ladder``.
         bits: (n, replicas, len(temperatures), bytes) configurations, packed by :func:`pack`.
-        round_trips: (replicas,) round trips between the ends of the ladder.
+        round_trips: (replicas,) round trips between the ends of the ladder, in these steps.
 
     >>> from flowlab.systems import Ising
     >>> bits = pack(np.ones((5, 3, 1, 4), dtype=np.int8))

@@ -249,12 +249,13 @@ class Training(Experiment):
         step, density = self.reading()
         generator = self._spawn("evaluate", step)
         compared = self.reference()
+        unseen = None if compared is None else overlap_readings.unseen(compared, self.objective)
         if reference is None:
-            reference = self._checked_configurations() if compared is None else overlap_readings.unseen(compared)
+            reference = self._checked_configurations() if unseen is None else unseen
         found = readings.evaluate(density, self.target, n, generator, self._attrs(step), self._own(reference))
-        if compared is None:
+        if compared is None or unseen is None:
             return found
-        return overlap_readings.of_model(found, density, self.target, compared, generator)
+        return overlap_readings.of_model(found, density, self.target, compared, unseen, generator)
 
     def diagnose(self, n: int = 10_000, *, parts: Sequence[Part] | None = None) -> xr.Dataset:
         """What the layers and the latents say about the physics, from n samples, in one Dataset.

@@ -61,7 +61,21 @@ def one_valley() -> Table:
 def evaluated(density: fl.Density, reference: xr.Dataset) -> xr.Dataset:
     generator = named_generator(1, "evaluate")
     found = readings.evaluate(density, GLASS, 5000, generator, {"T": T, "log_z_exact": LOG_Z})
-    return overlap_readings.of_model(found, density, GLASS, reference, generator)
+    seen = overlap_readings.unseen(reference, fl.ReverseKL())
+    return overlap_readings.of_model(found, density, GLASS, reference, seen, generator)
+
+
+@pytest.mark.parametrize("held_out", [0.02, 0.1, 0.5])
+def test_the_forward_divergence_is_on_samples_that_were_held_out(held_out):
+    """A fraction of less than a replica, too; and what is trained on reverse has seen none of them."""
+    numbered = configurations((N,))[:200]
+    reference = xr.Dataset({"configuration": (("replica", "sample", "site"), numbered.reshape(10, 20, N).numpy())})
+    forward = fl.ForwardKL(numbered, held_out=held_out)
+    forward.prepare(Table(distribution(GLASS)), GLASS, fresh=False)
+    found = overlap_readings.unseen(reference, forward)
+    seen_twice = (found[:, None] == forward._train[None]).all(-1).any()
+    assert len(found) == round(200 * held_out) and not seen_twice
+    assert len(overlap_readings.unseen(reference, fl.ReverseKL())) == 200
 
 
 def test_the_target_itself_passes(reference):

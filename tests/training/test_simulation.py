@@ -13,6 +13,7 @@ import xarray as xr
 
 import flowlab as fl
 from flowlab.cli import main
+from flowlab.mcmc import ladder
 from flowlab.training.reference import Reference
 from flowlab.training.store import Store
 
@@ -127,6 +128,9 @@ def test_evaluate_prints_all_temperatures(tmp_path, capsys):
         ({"temperatures": "-1"}, "temperatures must be positive"),
         ({"discard": 1.0}, "discard must lie in"),
         ({"replicas": 0}, "replicas must be"),
+        ({"replicas": 1}, "replicas must be at least 3, of which triangles are made, got 1"),
+        ({"replicas": 2}, "replicas must be at least 3"),
+        ({"ladder": "0.1;2"}, "ladder must be numbers separated by commas"),
         ({"T": 0.0}, "T must be positive"),
         ({"samples": 0}, "samples must be at least 4 for each of the 4 replicas, got 0"),
         ({"samples": -5}, "samples must be at least 4"),
@@ -149,5 +153,80 @@ def test_a_reference_runs_once_and_knows_its_temperatures():
     assert float(found.log_z) == pytest.approx(fl.exact.log_z(glass.at(T=0.5))) and float(found.log_z_error) == 0
     with pytest.raises(ValueError, match=r"temperatures 0.5, 1, got 0.7"):
         reference.dataset(0.7)
-    with pytest.raises(ValueError, match="at least 3 replicas"):
+    with pytest.raises(ValueError, match="replicas must be at least 3"):
         Reference(glass, [1.0], replicas=2)
+
+
+def reference(system: fl.SpinGlass, temperatures: list[float], **how: object) -> Reference:
+    return Reference(system, temperatures, **{"samples": 1200, "replicas": 4} | how)
+
+
+def test_a_reference_of_other_units_is_the_same():
+    """J x 5 at T x 5: as many temperatures, the same configurations, the same verdict."""
+    base = fl.SpinGlass.sherrington_kirkpatrick(24, T=1.0, seed=0)
+    one, other = (reference(fl.SpinGlass(base.J * s, T=s), [0.4 * s, s]).run() for s in (1.0, 5.0))
+    np.testing.assert_allclose(np.array(other.ladder) / 5, one.ladder, rtol=1e-12)
+    assert other.verdict.text == one.verdict.text and one.verdict.thermalised
+    np.testing.assert_array_equal(other.bits, one.bits)
+    np.testing.assert_allclose(other.energies / 5, one.energies, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "pm1"])
+@pytest.mark.parametrize("shape", [(4, 4), (2, 3, 3)])
+def test_references_of_lattices_against_enumeration(shape, kind):
+    system = fl.SpinGlass.edwards_anderson(shape, 1.0, 1, kind)
+    run = reference(system, [0.3, 1.0]).run()
+    assert run.verdict.thermalised, run.verdict.text
+    for T in (0.3, 1.0):
+        at = run.ladder.index(T)
+        assert abs(run.bennett.value[at] - fl.exact.log_z(system.at(T=T))) < 4 * run.bennett.error[at] < 0.5
+
+
+def test_three_dimensions_thermalise():
+    run = reference(fl.SpinGlass.edwards_anderson((4, 4, 4), 1.0, 0, "pm1"), [0.5, 1.0]).run()
+    assert run.verdict.thermalised, run.verdict.text
+
+
+def test_where_swaps_are_seldom_temperatures_are_added():
+    """All spins coupled alike: below the transition the width of the energy is that of N² bonds, not of N."""
+    ferromagnet = fl.SpinGlass((np.ones((40, 40)) - np.eye(40)) / 40, T=1.0)
+    run = reference(ferromagnet, [0.3, 1.0]).run()
+    assert len(run.ladder) > len(ladder([0.3, 1.0], ferromagnet))
+    assert run.verdict.thermalised, run.verdict.text
+    assert reference(ferromagnet, [0.3], ladder=[0.5, 2.0])._ladder() == (0.3, 0.5, 2.0, math.inf)
+
+
+def test_round_trips_are_those_of_the_part_that_is_kept(tmp_path):
+    run = simulation(discard=0.5, out=tmp_path / "run")
+    run.run(120, progress=False)
+    before = run._chain_state.round_trips[0].copy()
+    run.run(progress=False)
+    kept = run._chain_state.round_trips[0] - before
+    assert before.min() > 0
+    np.testing.assert_array_equal(run.measured.round_trips, kept)
+    assert float(run.evaluate().round_trips) == kept.sum()
+    again = fl.load(tmp_path / "run")
+    np.testing.assert_array_equal(again.measured.round_trips, kept)
+    parts = [part.drop_vars("round_trips") for part in Store.open(tmp_path / "run", write=False).read_parts(240)]
+    again._take(parts)  # as an earlier version left them
+    assert abs(int(again.measured.round_trips.sum()) - kept.sum()) <= len(kept)
+
+
+def test_a_reference_counts_the_round_trips_of_what_it_measures():
+    glass = fl.SpinGlass.sherrington_kirkpatrick(8, T=1.0, seed=0)
+    long, short = (reference(glass, [0.5], samples=400, discard=d).run().round_trips.sum() for d in (0.9, 0.0))
+    assert 0.7 < long / short < 1.4
+
+
+def test_tempering_beside_a_run_has_keys():
+    keys = {"samples": 90, "temperatures": "1,2", "ladder": "1,3", "replicas": 5, "sweeps": 2, "tempering_seed": 7}
+    for study in ("sk-forward", "sk-reverse", "sk-autoregressive"):
+        found = fl.experiment(study, N=8, T=0.5, **keys).comparison
+        assert found.temperatures == (0.5, 1.0, 2.0) and found._ladder() == (0.5, 1.0, 2.0, 3.0, math.inf)
+        assert (found.replicas, found.every, found.seed, found.steps) == (5, 2, 7, 18)
+        assert fl.experiment(study, N=8, seed_J=3).comparison.seed == 3
+        with pytest.raises(ValueError, match="replicas must be at least 3, of which triangles are made, got 2"):
+            fl.experiment(study, N=8, replicas=2)
+    with pytest.raises(ValueError, match="sweeps between two measurements must be at least 1, got 0"):
+        fl.experiment("sk-reverse", N=8, sweeps=0)
+    assert simulation(ladder="0.8,4").chain.temperatures == (0.3, 0.5, 0.8, 1.0, 2.0, 4.0, math.inf)
