@@ -39,9 +39,9 @@ def ladder(temperatures: Sequence[float], system: System | int, *, scale: float 
     (14, [0.5, 0.77, 1.2, 2.5, inf])
     >>> from flowlab.systems import Ising
     >>> [round(T, 2) for T in ladder([2.0, 4.0], Ising((4, 4), T=1.0))]
-    [2.0, 2.83, 4.0, 8.0, inf]
+    [2.0, 2.67, 4.0, 8.0, inf]
     >>> [round(T, 2) for T in ladder([20.0, 40.0], Ising((4, 4), T=1.0, J=10.0))]
-    [20.0, 28.28, 40.0, 80.0, inf]
+    [20.0, 26.67, 40.0, 80.0, inf]
     """
     given = sorted({float(T) for T in temperatures} | {math.inf})
     if len(given) < 2 or not all(T > 0 for T in given):

@@ -322,17 +322,11 @@ def _comparison(
     sweeps: int,
     seed: int | None,
 ) -> Reference:
-    wanted = _temperatures(temperatures, T)
-    return _tempering(
-        N,
-        wanted,
-        seed_J,
-        seed_J if seed is None else seed,
-        samples=samples,
-        ladder=None if ladder == "auto" else _ladder(ladder, wanted),
-        replicas=replicas,
-        every=sweeps,
-    )
+    wanted, every = _temperatures(temperatures, T), None
+    if ladder != "auto":
+        every = _ladder(ladder, wanted)
+    chosen = seed_J if seed is None else seed
+    return _tempering(N, wanted, seed_J, chosen, samples=samples, ladder=every, replicas=replicas, every=sweeps)
 
 
 def _affine_flow(
