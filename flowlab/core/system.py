@@ -6,6 +6,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, Self
 
 import torch
@@ -18,7 +19,7 @@ class System(nn.Module, ABC):
     """A target p(x) ∝ exp(log_weight(x)); it holds couplings and geometry and trains nothing.
 
     To write one: set ``shape``, ``dims``, ``variables`` (or ``domain``) and ``couplings``, and give ``log_weight`` and
-    ``observables``. Couplings are 0-d tensors, live outside ``state_dict`` and may require a gradient.
+    ``observables``, which begin with ``x = self.batch(x)``. Couplings are 0-d tensors, live outside ``state_dict`` and may require a gradient.
 
     Attributes:
         shape: sides of one configuration, e.g. ``(8, 8)``.
@@ -111,6 +112,30 @@ class System(nn.Module, ABC):
             if name == "T" and number <= 0:
                 raise ValueError(f"T must be positive, got {number}")
 
+    def numbers(self, x: Any) -> Tensor:
+        """Values of sites as numbers to compute with: integers and half floats in the precision of the couplings.
+
+        Without this a coupling that is cast to the type of x would be cut off: T = 2.27 is 2 among integers.
+
+        Raises:
+            TypeError: for a dtype that cannot hold such values, by name.
+        """
+        precision = torch.float64
+        if self.couplings:
+            precision = reduce(torch.promote_types, (value.dtype for value in self.couplings.values()))
+        return self.variables.numbers(x, precision)
+
+    def batch(self, x: Any) -> Tensor:
+        """Configurations (n, *shape) as :meth:`numbers`, their shape checked: what log_weight and its like begin with.
+
+        >>> from flowlab.systems import Ising
+        >>> Ising((2, 2), T=2.27).log_weight(torch.ones(1, 2, 2, dtype=torch.int8)).dtype
+        torch.float64
+        """
+        numbers = self.numbers(x)
+        self.check_batch(numbers)
+        return numbers
+
     def check_batch(self, x: Tensor) -> None:
         """Raise ValueError where the shape of x is not (n, *shape)."""
         if x.ndim != len(self.shape) + 1 or tuple(x.shape[1:]) != tuple(self.shape):
@@ -120,8 +145,7 @@ class System(nn.Module, ABC):
 
     def check_configurations(self, x: Tensor) -> None:
         """Raise ValueError where x is not a batch of configurations of this system."""
-        self.check_batch(x)
-        self.variables.check(x.detach())
+        self.variables.check(self.batch(x).detach())
 
     def extra_repr(self) -> str:
         values = ", ".join(f"{name}={float(value.detach()):g}" for name, value in self.couplings.items())

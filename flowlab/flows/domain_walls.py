@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from flowlab.core import Flow
+from flowlab.core import Flow, Spins
 from flowlab.systems.lattice import check_shape
 
 Bonds = Literal["right", "down"]
@@ -53,12 +53,14 @@ class DomainWalls(Flow):
         self.shape, self.bonds = check_shape(shape), bonds
 
     def forward(self, z: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        z = Spins().numbers(z)
         w = self._oriented(z)
         first = torch.cat([w[:, -1:, -1], w[:, :-1, -1]], 1).cumprod(1)
         spins = torch.cat([first[:, :, None], w[:, :, :-1]], 2).cumprod(2)
         return self._oriented(spins), z.new_zeros(len(z))
 
     def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = Spins().numbers(x)
         s = self._oriented(x)
         last = torch.cat([s[:, :-1, 0] * s[:, 1:, 0], s[:, :1, 0]], 1)
         walls = torch.cat([s[:, :, :-1] * s[:, :, 1:], last[:, :, None]], 2)

@@ -112,7 +112,7 @@ class Decimated(Representation):
 
     def log_weight(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (n,): Σ_odd ln z(t) - Σ_even V(x) - constant."""
-        self.check_batch(x)
+        x = self.batch(x)
         fields = self.parent.bond.to(x.dtype) * self.neighbour_sum(x)
         sites = self.parent.log_z_site(fields) - self.parent.on_site(x)
         return sites.flatten(1).sum(1) - self.parent.constant
@@ -122,7 +122,7 @@ class Decimated(Representation):
 
         Those of the whole lattice are the parent's, of configurations that :meth:`restore` gives.
         """
-        sites = x.flatten(1)
+        sites = self.batch(x).flatten(1)
         return {"even_magnetization": sites.mean(1), "even_squared": sites.square().mean(1)}
 
     def restore(self, x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -134,7 +134,7 @@ class Decimated(Representation):
         Raises:
             ValueError: for fields that are not finite, or of another shape.
         """
-        self.check_batch(x)
+        x = self.batch(x)
         fields = self.parent.bond * self.neighbour_sum(x.double())
         odd = self.parent.draw_site(fields.detach(), generator=generator).to(x.dtype)
         held = odd.double()
@@ -149,7 +149,7 @@ class Decimated(Representation):
 
     def reduce(self, s: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Parent configurations (n, *parent.shape) -> their even sites (n, *shape)."""
-        self.parent.check_batch(s)
+        s = self.parent.batch(s)
         return s.flatten(1).index_select(1, self._even).reshape(len(s), *self.shape)
 
 

@@ -58,7 +58,7 @@ class FreeField(NearestNeighbour):
 
     def action(self, x: Tensor) -> Tensor:
         """(n, *shape) fields -> (n,) actions S."""
-        self.check_batch(x)
+        x = self.batch(x)
         mass = self.couplings["mass"].to(x.dtype)
         steps = [(x.roll(-1, side) - x).square() for side in range(1, x.ndim)]
         return 0.5 * (torch.stack(steps).sum(0) + mass.square() * x.square()).flatten(1).sum(1)
@@ -74,6 +74,7 @@ class FreeField(NearestNeighbour):
 
     def on_site(self, x: Tensor) -> Tensor:
         """V(φ) = (d + m²/2) φ² at every site, the shape of x."""
+        x = self.numbers(x)
         return self._curvature.to(x.dtype) * x.square()
 
     def log_z_site(self, t: Tensor) -> Tensor:
@@ -93,6 +94,7 @@ class FreeField(NearestNeighbour):
 
     def observables(self, x: Tensor) -> dict[str, Tensor]:
         """``action_per_site`` S/N, ``magnetization`` Σφ/N, ``phi_squared`` Σφ²/N, ``structure_factor_1``; each (n,)."""
+        x = self.batch(x)
         sites = x.flatten(1)
         return {
             "action_per_site": self.action(x) / self.n_sites,

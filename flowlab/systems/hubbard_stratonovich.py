@@ -95,8 +95,7 @@ class ContinuousSpinGlass(Representation):
 
     def log_weight(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (n,): -β H_β(x) = Σ_i ln 2cosh(β u_i) - ½ β x·J̃x."""
-        self.check_batch(x)
-        x = x.flatten(1)
+        x = self.batch(x).flatten(1)
         coupled = x @ self.shifted_couplings.to(x.dtype)
         beta = 1 / self.couplings["T"].to(x.dtype)
         u = beta * (coupled + self.parent.h.to(x.dtype))
@@ -105,10 +104,12 @@ class ContinuousSpinGlass(Representation):
 
     def hamiltonian_density(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (n,): H_β(x), in the units of J."""
-        return -self.log_weight(x) * self.couplings["T"].to(x.dtype)
+        log_weight = self.log_weight(x)
+        return -log_weight * self.couplings["T"].to(log_weight.dtype)
 
     def observables(self, x: Tensor) -> dict[str, Tensor]:
         """``x2_per_site`` x·x/N, on average 1 + tr((β J̃)^-1)/N, and ``hamiltonian_density_per_site`` H_β(x)/N."""
+        x = self.batch(x)
         return {
             "x2_per_site": x.flatten(1).square().mean(-1),
             "hamiltonian_density_per_site": self.hamiltonian_density(x) / self.n_sites,
@@ -116,6 +117,7 @@ class ContinuousSpinGlass(Representation):
 
     def restore(self, x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """(n, *shape) x -> spins (n, *shape) drawn from p(s|x), and ln p(s|x), (n,)."""
+        x = self.batch(x)
         flat = x.flatten(1)
         u = (flat @ self.shifted_couplings.to(x.dtype) + self.parent.h.to(x.dtype)) / self.couplings["T"].to(x.dtype)
         uniform = torch.rand(flat.shape, generator=generator, dtype=x.dtype, device=x.device)
@@ -124,6 +126,7 @@ class ContinuousSpinGlass(Representation):
 
     def reduce(self, s: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """(n, *shape) spins -> x (n, *shape) drawn from p(x|s), normal around s with covariance (β J̃)^-1."""
+        s = self.parent.batch(s)
         noise = torch.randn(s.flatten(1).shape, generator=generator, dtype=s.dtype, device=s.device)
         width = (self.couplings["T"] / self.eigenvalues).sqrt().to(s.dtype)
         return s + ((noise * width) @ self.eigenvectors.T.to(s.dtype)).reshape(s.shape)

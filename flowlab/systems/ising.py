@@ -62,7 +62,7 @@ class Ising(NearestNeighbour):
 
     def energy(self, x: Tensor) -> Tensor:
         """(n, *shape) spins -> (n,) energies E in units of J."""
-        self.check_batch(x)
+        x = self.batch(x)
         J, h = self.couplings["J"], self.couplings["h"]
         bonds = (x * (x.roll(1, -1) + x.roll(1, -2))).sum((-1, -2))
         energy = -J.to(x.dtype) * bonds
@@ -72,10 +72,12 @@ class Ising(NearestNeighbour):
 
     def log_weight(self, x: Tensor) -> Tensor:
         """(n, *shape) spins -> (n,): -E/T."""
-        return -self.energy(x) / self.couplings["T"].to(x.dtype)
+        energy = self.energy(x)
+        return -energy / self.couplings["T"].to(energy.dtype)
 
     def observables(self, x: Tensor) -> dict[str, Tensor]:
         """``energy_per_site`` E/N and ``magnetization`` Σs/N, each (n,)."""
+        x = self.batch(x)
         return {"energy_per_site": self.energy(x) / self.n_sites, "magnetization": x.mean((-1, -2))}
 
     @property
@@ -85,6 +87,7 @@ class Ising(NearestNeighbour):
 
     def on_site(self, x: Tensor) -> Tensor:
         """-h s/T at every site, the shape of x."""
+        x = self.numbers(x)
         return -(self.couplings["h"] / self.couplings["T"]).to(x.dtype) * x
 
     def log_z_site(self, t: Tensor) -> Tensor:

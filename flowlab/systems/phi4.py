@@ -111,13 +111,14 @@ class Phi4(NearestNeighbour):
 
     def on_site(self, x: Tensor) -> Tensor:
         """V(φ) = (1 - 2λ) φ² + λ φ⁴ at every site, the shape of x."""
+        x = self.numbers(x)
         lam = self.couplings["lam"].to(x.dtype)
         squared = x.square()
         return squared * (1 - 2 * lam + lam * squared)
 
     def action(self, x: Tensor) -> Tensor:
         """(n, *shape) fields -> (n,) actions S."""
-        self.check_batch(x)
+        x = self.batch(x)
         sides = range(1, x.ndim)
         neighbours = sum(x.roll(1, side) for side in sides)
         kappa = self.couplings["kappa"].to(x.dtype)
@@ -134,13 +135,14 @@ class Phi4(NearestNeighbour):
         >>> Phi4((2, 2), kappa=0.25, lam=0.5).force(torch.ones(1, 2, 2)).flatten().tolist()
         [0.0, 0.0, 0.0, 0.0]
         """
-        self.check_batch(x)
+        x = self.batch(x)
         kappa, lam = (self.couplings[name].to(x.dtype) for name in ("kappa", "lam"))
         neighbours = sum(x.roll(step, side) for side in range(1, x.ndim) for step in (1, -1))
         return 2 * kappa * neighbours - x * (2 - 4 * lam + 4 * lam * x.square())
 
     def observables(self, x: Tensor) -> dict[str, Tensor]:
         """``action_per_site`` S/N, ``magnetization`` Σφ/N, ``phi_squared`` Σφ²/N, ``structure_factor_1``; each (n,)."""
+        x = self.batch(x)
         sites = x.flatten(1)
         return {
             "action_per_site": self.action(x) / self.n_sites,

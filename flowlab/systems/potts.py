@@ -60,7 +60,7 @@ class Potts(System):
 
     def energy(self, x: Tensor) -> Tensor:
         """(n, *shape) states -> (n,) energies E in units of J."""
-        self.check_batch(x)
+        x = self.batch(x)
         if x.requires_grad and torch.is_grad_enabled():
             e = one_hot(x, self.q)
             bonds = (e * (e.roll(1, -2) + e.roll(1, -3))).sum((-1, -2, -3))
@@ -70,10 +70,12 @@ class Potts(System):
 
     def log_weight(self, x: Tensor) -> Tensor:
         """(n, *shape) states -> (n,): -E/T."""
-        return -self.energy(x) / self.couplings["T"].to(x.dtype)
+        energy = self.energy(x)
+        return -energy / self.couplings["T"].to(energy.dtype)
 
     def observables(self, x: Tensor) -> dict[str, Tensor]:
         """``energy_per_site`` E/N and ``magnetization`` (q max_k ρ_k - 1)/(q - 1), with ρ_k the share of state k."""
+        x = self.batch(x)
         return {"energy_per_site": self.energy(x) / self.n_sites, "magnetization": self.variables.magnetization(x)}
 
     def extra_repr(self) -> str:

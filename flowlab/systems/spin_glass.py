@@ -164,6 +164,7 @@ class SpinGlass(System):
 
     def coupled(self, x: Tensor) -> Tensor:
         """(n, N) -> (n, N): Σ_j J_ij x_j, for any real x."""
+        x = self.numbers(x)
         if self._matrix is not None:
             return x @ self._matrix.to(x.dtype)
         assert self._sites is not None and self._bonds is not None
@@ -174,20 +175,22 @@ class SpinGlass(System):
 
     def local_fields(self, x: Tensor) -> Tensor:
         """(n, N) or (n, *shape) spins -> Σ_j J_ij s_j + h_i in the same shape: flipping s_i costs 2 s_i times it."""
-        return (self.coupled(x.flatten(1)) + self.h.to(x.dtype)).reshape(x.shape)
+        fields = self.coupled(x.flatten(1))
+        return (fields + self.h.to(fields.dtype)).reshape(x.shape)
 
     def energy(self, x: Tensor) -> Tensor:
         """(n, *shape) spins -> (n,) energies E in the units of J."""
-        self.check_batch(x)
-        x = x.flatten(1)
+        x = self.batch(x).flatten(1)
         return -(x * (0.5 * self.coupled(x) + self.h.to(x.dtype))).sum(-1)
 
     def log_weight(self, x: Tensor) -> Tensor:
         """(n, *shape) spins -> (n,): -E/T."""
-        return -self.energy(x) / self.couplings["T"].to(x.dtype)
+        energy = self.energy(x)
+        return -energy / self.couplings["T"].to(energy.dtype)
 
     def observables(self, x: Tensor) -> dict[str, Tensor]:
         """``energy_per_site`` E/N and ``magnetization`` Σs/N, each (n,)."""
+        x = self.batch(x)
         return {"energy_per_site": self.energy(x) / self.n_sites, "magnetization": x.flatten(1).mean(-1)}
 
     def extra_repr(self) -> str:

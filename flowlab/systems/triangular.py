@@ -71,15 +71,17 @@ class TriangularIsing(System):
 
     def energy(self, x: Tensor) -> Tensor:
         """(n, *shape) spins -> (n,) energies E in units of |J|."""
-        self.check_batch(x)
+        x = self.batch(x)
         right = x.roll(1, -1)
         bonds = (x * (right + x.roll(1, -2) + right.roll(1, -2))).sum((-1, -2))
         return -self.couplings["J"].to(x.dtype) * bonds
 
     def log_weight(self, x: Tensor) -> Tensor:
         """(n, *shape) spins -> (n,): -E/T."""
-        return -self.energy(x) / self.couplings["T"].to(x.dtype)
+        energy = self.energy(x)
+        return -energy / self.couplings["T"].to(energy.dtype)
 
     def observables(self, x: Tensor) -> dict[str, Tensor]:
         """``energy_per_site`` E/N and ``magnetization`` Σs/N, each (n,)."""
+        x = self.batch(x)
         return {"energy_per_site": self.energy(x) / self.n_sites, "magnetization": x.mean((-1, -2))}

@@ -242,6 +242,8 @@ SYSTEMS: dict[str, Callable[[], fl.System]] = {
     "decimated phi4": lambda: fl.Phi4(SHAPE, 0.2, 0.5).decimate(),
     "free field": lambda: fl.FreeField(SHAPE, 0.7),
     "decimated free field": lambda: fl.FreeField(SHAPE, 0.7).decimate(),
+    "continuous spin glass": lambda: fl.ContinuousSpinGlass(SYSTEMS["spin glass"](), epsilon=0.3),
+    "continuous spin glass in fields": lambda: fl.ContinuousSpinGlass(SYSTEMS["spin glass in fields"]()),
     "edwards-anderson": lambda: fl.SpinGlass.edwards_anderson((8, 8), T=1.1, seed=1),
     "edwards-anderson in 3d": lambda: fl.SpinGlass.edwards_anderson((2, 3, 2), T=1.1, seed=1, kind="pm1"),
 }
