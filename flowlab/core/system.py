@@ -19,7 +19,8 @@ class System(nn.Module, ABC):
     """A target p(x) ∝ exp(log_weight(x)); it holds couplings and geometry and trains nothing.
 
     To write one: set ``shape``, ``dims``, ``variables`` (or ``domain``) and ``couplings``, and give ``log_weight`` and
-    ``observables``, which begin with ``x = self.batch(x)``. Couplings are 0-d tensors, live outside ``state_dict`` and may require a gradient.
+    ``observables``, which begin with ``x = self.batch(x)``. Couplings are 0-d tensors, live outside ``state_dict`` and
+    may require a gradient.
 
     Attributes:
         shape: sides of one configuration, e.g. ``(8, 8)``.

@@ -74,9 +74,9 @@ def test_at_another_temperature_scales_the_weight(system):
     torch.testing.assert_close(system.at(T=3.3).log_weight(x) * 3.3, system.log_weight(x) * T)
 
 
-DTYPES = [getattr(torch, name) for name in (
-    "float32 float16 bfloat16 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool complex64 complex128"
-).split()]  # fmt: skip
+FLOATS = ("float32", "float16", "bfloat16", "complex64", "complex128")
+WHOLE = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool")
+DTYPES = [getattr(torch, name) for name in FLOATS + WHOLE]
 FUNCTIONS = ("log_weight", "energy", "action", "force", "hamiltonian_density", "local_fields", "on_site")
 
 
