@@ -108,7 +108,7 @@ def of_model(
     log_weight, log_q = readings.on_samples_of_the_target(density, target, seen, generator)
     T = float(evaluation.attrs["T"])
     values = estimators.divergences(
-        log_w_model=drawn["log_weight"].values - drawn["log_q"].values,
+        log_w_model=drawn["log_weight"].values - drawn["log_q"].values - offset,
         log_w_target=log_weight - offset - log_q,
         log_weight_target=log_weight - offset,
         log_z=float(reference["log_z"]) - offset,

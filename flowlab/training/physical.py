@@ -29,6 +29,26 @@ def restored(target: System, x: Tensor, generator: torch.Generator | None) -> Te
     return target.restore(x, generator=generator)[0] if isinstance(target, Representation) else x
 
 
+def weighed(
+    target: System, x: Tensor, log_q: Tensor, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Physical configurations for x, with the log weights and the ln q that belong to them, (n,) each, in float64.
+
+    What a representation leaves out is drawn, s from p(s|x), and ln q is that of the pair over p(x|s),
+
+        ln q(s) = ln q(x) + ln p(s|x) - ln p(x|s) = log_weight(s) - [log_weight(x) + log_z_offset - ln q(x)],
+
+    so that log_weight(s) - ln q(s) is the weight of x. Where s fixes x (a decimated lattice) p(x|s) = 1 and it is the
+    exact ln q of s; where it does not, E[exp(log_weight - ln q)] is Z all the same.
+    """
+    log_weight = target.log_weight(x.double())
+    if not isinstance(target, Representation):
+        return x, log_weight, log_q.double()
+    s = restored(target, x, generator)
+    physical_weight = target.parent.log_weight(s.double())
+    return s, physical_weight, physical_weight - (log_weight + log_z_offset(target) - log_q.double())
+
+
 def reduced(target: System, s: Tensor, generator: torch.Generator | None) -> Tensor:
     """Configurations of the target for physical ones s, drawn where that takes a draw."""
     return target.reduce(s, generator=generator) if isinstance(target, Representation) else s

@@ -17,7 +17,7 @@ from flowlab.mcmc.measured import measured
 from flowlab.training.arrays import to_array
 from flowlab.training.coordinates import with_names
 from flowlab.training.integration import precise, shortfall
-from flowlab.training.physical import log_z_offset, physical, reduced, restored
+from flowlab.training.physical import log_z_offset, physical, reduced, restored, weighed
 from flowlab.training.whole import whole
 
 CHUNK = 5000
@@ -35,22 +35,24 @@ QUALITY = {
 
 
 def sample(density: Density, target: System, n: int, generator: torch.Generator, attrs: dict[str, Any]) -> xr.Dataset:
-    """``configuration`` (sample, *dims) of the physical system, ``log_q`` and ``log_weight`` (sample), n samples.
+    """``configuration`` (sample, *dims) of the physical system, its ``log_q`` and ``log_weight`` (sample), n samples.
 
-    Continuous flows are integrated until they close, as in an evaluation.
+    The three belong together, also where the density draws other variables, see :func:`.weighed`: ``log_weight`` is
+    what the physical system says of the configuration, and weights exp(log_weight - log_q) have the mean Z. Continuous
+    flows are integrated until they close, as in an evaluation.
     """
     if (n := whole("the number of samples", n)) < 1:
         raise ValueError(f"the number of samples must be at least 1, got {n}")
     with torch.no_grad(), precise(density, generator):
         x, log_q = density.sample(n, generator=generator)
-        log_weight, spins = target.log_weight(x), restored(target, x, generator)
+        spins, log_weight, log_q = weighed(target, x, log_q, generator)
     dims = ("sample", *physical(target).dims)
     log_norm, name = (0.0, "ln q up to a constant") if density.log_norm is None else (density.log_norm, "ln q")
     return xr.Dataset(
         {
             "configuration": (dims, to_array(spins), {"long_name": "configuration", "units": "1"}),
             "log_q": ("sample", to_array(log_q - log_norm), {"long_name": name, "units": "nats"}),
-            "log_weight": ("sample", to_array(log_weight), {"long_name": "log weight of the target", "units": "nats"}),
+            "log_weight": ("sample", to_array(log_weight), {"long_name": "log weight", "units": "nats"}),
         },
         attrs=attrs,
     )
@@ -74,7 +76,9 @@ def layers(
     sites there are); by layer also ``log_z_bound`` with its error and, on a lattice, the two-point function
     ``correlation`` against ``distance`` (lattice spacings along an axis, mean over axes, not connected), in the form
     that the kind of variables has, see :mod:`flowlab.core.variables`. Where the physical configuration is
-    drawn given the field, every layer is drawn with the same random numbers, from the seed ``restored_with``.
+    drawn given the field, every layer is drawn with the same random numbers, from the seed ``restored_with``, and
+    ``log_q`` and ``log_weight`` are those of the field, as their attribute ``of`` says: what belongs to physical
+    configurations is :func:`sample`'s.
     Continuous flows take the steps of training here: ``log_q`` is meant to be looked at, :func:`evaluate` to be quoted.
     """
     for given in (x, z):
@@ -91,12 +95,13 @@ def layers(
     bounds = [_bound(row) for row in log_weight - log_q + log_z_offset(target)]
     configuration = np.stack([to_array(s) for s in shown])
     order = np.stack([to_array(physical(target).variables.magnetization(s)) for s in shown])
+    whose = "" if physical(target) is target else " of the density's field"
     rows, dims, kind = ("layer", "sample"), physical(target).dims, physical(target).variables
     variables = {
         "configuration": ((*rows, *dims), configuration, "configuration", "1"),
         "field": ((*rows, *_field_dims(fields[0], configuration, dims)), np.stack(fields), "field of the density", "1"),
-        "log_q": (rows, log_q, "ln q after the layer", "nats"),
-        "log_weight": (rows, log_weight, "log weight of the target", "nats"),
+        "log_q": (rows, log_q, f"ln q{whose} after the layer", "nats"),
+        "log_weight": (rows, log_weight, f"log weight{whose}", "nats"),
         "magnetization": (rows, order, "magnetization per site", "1"),
         "log_z_bound": ("layer", [b.value + known for b in bounds], "lower bound on ln Z", "nats"),
         "log_z_bound_error": ("layer", [b.error + known for b in bounds], "standard error of log_z_bound", "nats"),
@@ -113,7 +118,10 @@ def layers(
             {"long_name": "distance along an axis", "units": "lattice spacings"},
         )
     described = {k: (d, np.asarray(v), {"long_name": name, "units": u}) for k, (d, v, name, u) in variables.items()}
-    return with_names(xr.Dataset(described, coords=coordinates, attrs=attrs))
+    found = with_names(xr.Dataset(described, coords=coordinates, attrs=attrs))
+    for name in ("log_q", "log_weight"):
+        found[name].attrs["of"] = "configuration" if physical(target) is target else "field"
+    return found
 
 
 def _field_dims(field: np.ndarray, configuration: np.ndarray, dims: tuple[str, ...]) -> list[str]:
