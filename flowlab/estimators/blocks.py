@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flowlab.estimators.weights import FloatArray
+from flowlab.estimators.estimate import FloatArray
 
 IntArray = NDArray[np.intp]
 BLOCKS, TIME_BLOCKS = 40, 20

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flowlab.estimators.weights import Estimate, FloatArray
+from flowlab.estimators.estimate import Estimate, FloatArray
 
 WINDOW = 2.0  # S of the automatic window: the assumed ratio of exponential and integrated times
 MIN_LENGTH = 5

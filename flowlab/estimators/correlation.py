@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flowlab.estimators.weights import Estimate, FloatArray, reweighted
+from flowlab.estimators.estimate import Estimate, FloatArray
+from flowlab.estimators.weights import reweighted
 
 
 def correlation_function(
@@ -52,7 +53,7 @@ def correlation_function(
     weights = np.broadcast_to(log_w, each.shape[:-1])
     value, error = np.empty((2, *each.shape[:-2], each.shape[-1]))
     for index in np.ndindex(each.shape[:-2]):
-        value[index], error[index] = reweighted(weights[index], each[index])
+        value[index], error[index] = reweighted(each[index], log_w=weights[index])
     return Estimate(value, error)
 
 

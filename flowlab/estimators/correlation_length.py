@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from flowlab.estimators.estimate import Estimate, FloatArray
 from flowlab.estimators.fields import Errors, function_of_means, per_sample_slices
-from flowlab.estimators.weights import Estimate, FloatArray
 
 
 class CorrelationLength(NamedTuple):

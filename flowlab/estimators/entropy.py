@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flowlab.estimators.weights import Estimate
+from flowlab.estimators.estimate import Estimate
 
 
 def conditional_entropy(log_conditionals: ArrayLike) -> Estimate:

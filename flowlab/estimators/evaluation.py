@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike
 from flowlab.core.variables import variables_of
 from flowlab.estimators import gamma, independence, weights
 from flowlab.estimators.chains import chain_mean
+from flowlab.estimators.estimate import Estimate, FloatArray
 from flowlab.estimators.fields import field_observables
 from flowlab.estimators.mode_dropping import effective_mode_dropping, forward_check
 from flowlab.estimators.pareto import weights_problem
 from flowlab.estimators.spins import spin_observables
 from flowlab.estimators.symmetry import positive_fraction, sign_lost, sign_note
-from flowlab.estimators.weights import Estimate, FloatArray
 
 WORTH_JUDGING = 100  # draws that weights are worth, from which their errors can be judged
 
@@ -259,12 +259,12 @@ def _chain_variables(
 def _observable_estimates(
     log_w: FloatArray, observables: Mapping[str, FloatArray], n_sites: int, T: float | None, side: int | None
 ) -> dict[str, Estimate]:
-    found = {name: weights.reweighted(log_w, values) for name, values in observables.items()}
+    found = {name: weights.reweighted(values, log_w=log_w) for name, values in observables.items()}
     m, e = observables.get("magnetization"), observables.get("energy_per_site")
     if m is not None and e is not None and T is not None:
-        found |= spin_observables(log_w, e, m, n_sites, T)
+        found |= spin_observables(e, m, n_sites=n_sites, T=T, log_w=log_w)
     elif m is not None:
-        found |= field_observables(log_w, observables, n_sites, side)
+        found |= field_observables(observables, n_sites=n_sites, side=side, log_w=log_w)
     return found
 
 

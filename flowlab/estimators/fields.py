@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flowlab.estimators.chains import chain_mean
+from flowlab.estimators.estimate import Estimate, FloatArray, checked_log_w, relative_weights
 from flowlab.estimators.jackknife import block_sums, jackknife
+from flowlab.estimators.pareto import error_factor
 from flowlab.estimators.spins import magnetization_observables
-from flowlab.estimators.weights import Estimate, FloatArray, checked_log_w, relative_weights, reweighted
+from flowlab.estimators.weights import reweighted
 
 Errors = Literal["independent", "gamma", "bootstrap"]
 BLOCKS, RESAMPLED = 100, 200
+STRETCHES = 10  # of a chain, from which a bootstrap knows an error
 
 
 def two_point(
@@ -110,7 +113,7 @@ def equation_of_motion(
 
 
 def field_observables(
-    log_w: ArrayLike, columns: Mapping[str, ArrayLike], n_sites: int, side: int | None = None
+    columns: Mapping[str, ArrayLike], *, n_sites: int, side: int | None = None, log_w: ArrayLike | None = None
 ) -> dict[str, Estimate]:
     """What follows from the magnetization m and the structure factor G_1 of weighted samples.
 
@@ -118,34 +121,35 @@ def field_observables(
     second moment without subtraction, ξ² = (N <m²> / <G_1> - 1) / (4 sin²(π/L)); NaN where ξ² is not positive.
 
     Args:
-        log_w: (n,) log_weight - log_q of independent draws from q; zeros for samples of the target.
         columns: ``magnetization`` (n,) m = Σφ/N and, for ξ, ``structure_factor_1`` (n,) \\|φ̃(2π/L)\\|²/N.
         n_sites: number of sites N.
         side: L, the longest side; None for no ξ.
+        log_w: (n,) log_weight - log_q of independent draws from q; None for independent samples of the target.
 
     Raises:
         ValueError: for what :func:`flowlab.estimators.weights.reweighted` refuses.
 
     Source: L. Del Debbio, J. Marsh Rossney, M. Wilson, arXiv:2105.12481 (2021), eq. 47.
 
-    >>> found = field_observables(np.zeros(2), {"magnetization": [1, -1], "structure_factor_1": [8, 8]}, 16, 4)
+    >>> found = field_observables({"magnetization": [1, -1], "structure_factor_1": [8, 8]}, n_sites=16, side=4)
     >>> round(found["correlation_length"].value ** 2, 6)
     0.5
     """
-    found = magnetization_observables(log_w, columns["magnetization"], n_sites)
+    log_w = np.zeros(np.shape(columns["magnetization"])) if log_w is None else log_w
+    found = magnetization_observables(columns["magnetization"], n_sites=n_sites, log_w=log_w)
     if side is not None and "structure_factor_1" in columns:
         zero = n_sites * np.asarray(columns["magnetization"], dtype=np.float64) ** 2
-        found["correlation_length"] = _second_moment(log_w, zero, np.asarray(columns["structure_factor_1"]), side)
+        found["correlation_length"] = _second_moment(zero, np.asarray(columns["structure_factor_1"]), side, log_w)
     return found
 
 
-def _second_moment(log_w: ArrayLike, zero: FloatArray, first: FloatArray, side: int) -> Estimate:
-    G0, G1 = reweighted(log_w, zero).value, reweighted(log_w, first).value
+def _second_moment(zero: FloatArray, first: FloatArray, side: int, log_w: ArrayLike) -> Estimate:
+    G0, G1 = reweighted(zero, log_w=log_w).value, reweighted(first, log_w=log_w).value
     if not G0 > G1 > 0:
         return Estimate(np.nan, np.nan)
     scale = 4 * np.sin(np.pi / side) ** 2
     xi = float(np.sqrt((G0 / G1 - 1) / scale))
-    return Estimate(xi, reweighted(log_w, (zero - G0 / G1 * first) / (2 * xi * scale * G1)).error)
+    return Estimate(xi, reweighted((zero - G0 / G1 * first) / (2 * xi * scale * G1), log_w=log_w).error)
 
 
 def function_of_means(
@@ -164,7 +168,7 @@ def function_of_means(
         log_w: (n,) log_weight - log_q of independent draws from q; None for samples of the target.
         errors: ``"independent"`` leaves out one of 100 blocks after the other; ``"gamma"`` takes the samples as one
             Markov chain and linearises; ``"bootstrap"`` draws samples with replacement, independent ones or, without
-            ``log_w``, stretches of a chain that are √n long.
+            ``log_w``, stretches of a chain: √n long, or 10 τ where that is more; NaN where that leaves fewer than 10.
         seed: of the bootstrap.
 
     Returns:
@@ -195,8 +199,16 @@ def function_of_means(
     w = np.ones(len(values)) if log_w is None else relative_weights(checked_log_w(log_w))[0]
     weighted = np.concatenate([w[:, None] * values, w[:, None]], axis=1)
     if errors == "independent":
-        return jackknife(block_sums(weighted, BLOCKS), lambda sums: function(sums[:-1] / sums[-1]))
-    return _bootstrap(weighted, function, 1 if log_w is not None else int(np.sqrt(len(values))), seed)
+        found = jackknife(block_sums(weighted, BLOCKS), lambda sums: function(sums[:-1] / sums[-1]))
+    else:
+        found = _bootstrap(weighted, function, 1 if log_w is not None else _stretch(values), seed)
+    return found if log_w is None else Estimate(found.value, found.error * error_factor(w))
+
+
+def _stretch(values: FloatArray) -> int:
+    """How many steps of a chain a block must hold: √n, or 10 τ of the slowest number where that is longer."""
+    tau = max((chain_mean(column).tau_int for column in values.T if np.ptp(column) > 0), default=0.5)
+    return int(max(np.sqrt(len(values)), 10 * np.nan_to_num(tau, nan=0.5)))
 
 
 def _gamma(values: FloatArray, function: Callable[[FloatArray], ArrayLike]) -> Estimate:
@@ -213,13 +225,14 @@ def _gamma(values: FloatArray, function: Callable[[FloatArray], ArrayLike]) -> E
 
 
 def _bootstrap(weighted: FloatArray, function: Callable[[FloatArray], ArrayLike], stretch: int, seed: int) -> Estimate:
-    sums = block_sums(weighted, len(weighted) // stretch)
+    sums = block_sums(weighted, max(len(weighted) // stretch, 2))
     rng = np.random.default_rng(seed)
     total = sums.sum(0)
     drawn = [rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums))) @ sums for _ in range(RESAMPLED)]
     value = np.asarray(function(total[:-1] / total[-1]))
     error = np.std([np.asarray(function(one[:-1] / one[-1])) for one in drawn], axis=0, ddof=1)
-    return Estimate(value[()], error[()])
+    known = stretch == 1 or len(sums) >= STRETCHES
+    return Estimate(value[()], (error * np.sqrt(len(sums) / (len(sums) - 1)) if known else error * np.nan)[()])
 
 
 def _checked(fields: ArrayLike) -> FloatArray:

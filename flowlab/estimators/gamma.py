@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flowlab.estimators.weights import Estimate, FloatArray
+from flowlab.estimators.estimate import Estimate, FloatArray
 
 MIN_LENGTH = 5  # what the Gamma method needs to have a window at all
 

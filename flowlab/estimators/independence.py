@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowlab.estimators import gamma
-from flowlab.estimators.weights import Estimate, checked_log_w, relative_weights
+from flowlab.estimators.estimate import Estimate, checked_log_w, relative_weights
 
 
 class Chain(NamedTuple):

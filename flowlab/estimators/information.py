@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from flowlab.estimators.estimate import Estimate, FloatArray
 from flowlab.estimators.jackknife import jackknife, starts
-from flowlab.estimators.weights import Estimate, FloatArray
 
 Labels = NDArray[np.intp]
 

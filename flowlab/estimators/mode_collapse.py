@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
+from flowlab.estimators.estimate import Estimate, FloatArray
 from flowlab.estimators.overlaps import Overlaps, folded_histogram, overlap_distribution, total_variation
 from flowlab.estimators.symmetry import symmetry_breaking
-from flowlab.estimators.weights import Estimate, FloatArray
 
 SIGMAS = 4.0
 MIN_BLOCKS = 8

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flowlab.estimators.weights import Estimate, FloatArray, log_z
+from flowlab.estimators.estimate import Estimate, FloatArray
+from flowlab.estimators.weights import log_z
 
 
 class ModeDropping(NamedTuple):

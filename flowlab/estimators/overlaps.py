@@ -17,8 +17,8 @@ from flowlab.estimators.blocks import (
     independent_blocks,
     words,
 )
+from flowlab.estimators.estimate import Estimate, FloatArray, checked_log_w, relative_weights
 from flowlab.estimators.evaluation import LowESSWarning
-from flowlab.estimators.weights import Estimate, FloatArray, checked_log_w, relative_weights
 
 REPLICAS = 400
 PIECE = 256  # configurations compared with each other at once

@@ -13,10 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flowlab.estimators.weights import FloatArray, checked_log_w, relative_weights
+from flowlab.estimators.estimate import FloatArray, checked_log_w, relative_weights
 
 SMALLEST_TAIL = 5
-WORTH = 100  # equal draws that weights must be worth
+SEEN = 3  # draws of the very largest weight, as of few discrete states, after which a larger one is not expected
+WORTH = 100  # equal draws that weights must be worth to be trusted
+ERROR_WORTH = 10  # to have any error
+UNSEEN = 0.1  # chance that n more draws have a weight above the one that errors allow for
 
 
 class Smoothed(NamedTuple):
@@ -29,6 +32,39 @@ class Smoothed(NamedTuple):
 
     log_w: FloatArray
     k: float
+
+
+class Tail(NamedTuple):
+    """Weights above ``cutoff``: ``size`` of them, cutoff + x with x of a generalised Pareto distribution (k, sigma).
+
+    ``k`` is NaN where there is too little to fit, -inf where the tail ends at a weight that was drawn 3 times.
+    """
+
+    k: float
+    sigma: float
+    cutoff: float
+    size: int
+
+    def beyond(self, p: ArrayLike) -> FloatArray:
+        """The weights that a fraction p of the tail exceeds."""
+        p = np.asarray(p, dtype=np.float64)
+        x = -np.log(p) if abs(self.k) < 1e-9 else np.expm1(-self.k * np.log(p)) / self.k
+        return np.asarray(self.cutoff + self.sigma * x)
+
+
+def fitted_tail(w: FloatArray) -> Tail:
+    """The fit to the M = min(n/5, 3√n) largest of weights ``w`` relative to the largest."""
+    n = w.size
+    tail = int(min(n / 5, 3 * math.sqrt(n)))
+    if tail < SMALLEST_TAIL:
+        return Tail(math.nan, math.nan, 1.0, 0)
+    top = np.sort(np.partition(w, n - tail - 1)[n - tail - 1 :])
+    x = top[top > top[0]] - top[0]
+    if not x.size or (x[-1] - x <= 1e-9).sum() >= SEEN:
+        return Tail(-math.inf, math.nan, float(top[0]), x.size)
+    if x.size < SMALLEST_TAIL:
+        return Tail(math.nan, math.nan, float(top[0]), x.size)
+    return Tail(*_fit(x), float(top[0]), x.size)
 
 
 def pareto_smoothed(log_w: ArrayLike) -> Smoothed:
@@ -49,24 +85,13 @@ def pareto_smoothed(log_w: ArrayLike) -> Smoothed:
     """
     log_w = checked_log_w(log_w)
     w, largest = relative_weights(log_w)
-    n = w.size
-    tail = int(min(n / 5, 3 * math.sqrt(n)))
-    if tail < SMALLEST_TAIL:
-        return Smoothed(log_w, math.nan)
-    order = np.argsort(w)[n - tail - 1 :]
-    cutoff = w[order[0]]
-    order = order[w[order] > cutoff]
-    beyond = w[order] - cutoff
-    if not order.size or np.ptp(beyond) <= 1e-9:
-        return Smoothed(log_w, -math.inf if order.size in (0, tail) or order.size >= SMALLEST_TAIL else math.nan)
-    if order.size < SMALLEST_TAIL:
-        return Smoothed(log_w, math.nan)
-    k, sigma = _fit(beyond)
-    p = (np.arange(order.size) + 0.5) / order.size
-    quantile = -np.log1p(-p) if abs(k) < 1e-9 else np.expm1(-k * np.log1p(-p)) / k
+    tail = fitted_tail(w)
+    if not math.isfinite(tail.k):
+        return Smoothed(log_w, tail.k)
+    order = np.argsort(w)[w.size - tail.size :]
     smoothed = log_w.copy()
-    smoothed[order] = np.minimum(np.log(cutoff + sigma * quantile), 0.0) + largest
-    return Smoothed(smoothed, k)
+    smoothed[order] = np.minimum(np.log(tail.beyond(1 - (np.arange(tail.size) + 0.5) / tail.size)), 0.0) + largest
+    return Smoothed(smoothed, tail.k)
 
 
 def pareto_k(log_w: ArrayLike) -> float:
@@ -79,7 +104,7 @@ def pareto_k(log_w: ArrayLike) -> float:
 
     Returns:
         k̂; NaN for fewer than 25 draws, or fewer than 5 weights above the threshold that are not all equal; -inf where
-        the largest weights are equal, so that there is no tail, as in weights without variance.
+        the largest weight was drawn 3 times, so that there is no tail beyond it, as in weights without variance.
 
     Raises:
         ValueError: see :func:`flowlab.estimators.weights.checked_log_w`.
@@ -87,7 +112,7 @@ def pareto_k(log_w: ArrayLike) -> float:
     >>> pareto_k([0.0] * 100), pareto_k([0.0, 1.0])
     (-inf, nan)
     """
-    return pareto_smoothed(log_w).k
+    return fitted_tail(relative_weights(checked_log_w(log_w))[0]).k
 
 
 def k_threshold(n: int) -> float:
@@ -136,6 +161,39 @@ def weights_problem(log_w: ArrayLike) -> str:
     if k > k_threshold(n):
         found.append(f"the tail of the {n} weights is heavy (Pareto k̂ = {k:.2f}, above {k_threshold(n):.2f})")
     return " and ".join(found)
+
+
+def unseen_weight(w: FloatArray) -> float:
+    """The weight that n more draws exceed with a chance of 0.1, by the fitted tail; the largest where there is no fit.
+
+    Args:
+        w: (n,) weights relative to the largest, see :func:`flowlab.estimators.estimate.relative_weights`.
+
+    >>> unseen_weight(np.ones(100))
+    1.0
+    """
+    tail = fitted_tail(w)
+    return max(float(tail.beyond(UNSEEN / tail.size)), 1.0) if math.isfinite(tail.k) else 1.0
+
+
+def error_factor(w: FloatArray) -> float:
+    """By how much errors from second moments of the weights are widened: √[1 + n·ESS ((w* - <w>)/Σ_i w_i)²].
+
+    w* is the :func:`unseen_weight`. A mean over weights has a variance var/(n·ESS), and one more weight w* would move
+    it by w*/Σw of a standard deviation. 1 for equal weights; NaN where nothing is known: for weights worth fewer than
+    10 draws, or fewer than half of them where n < 20.
+
+    Args:
+        w: (n,) weights relative to the largest.
+
+    >>> error_factor(np.ones(100)), error_factor(np.r_[np.ones(99) * 1e-9, 1.0])
+    (1.0, nan)
+    """
+    total = w.sum()
+    worth = total**2 / (w**2).sum()
+    if worth < min(ERROR_WORTH, w.size / 2):
+        return math.nan
+    return float(np.sqrt(1 + worth * ((unseen_weight(w) - w.mean()) / total) ** 2))
 
 
 def _fit(x: FloatArray) -> tuple[float, float]:

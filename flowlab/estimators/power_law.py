@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flowlab.estimators.weights import Estimate, FloatArray
+from flowlab.estimators.estimate import Estimate, FloatArray
 
 
 class PowerLaw(NamedTuple):

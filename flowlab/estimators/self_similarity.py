@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from flowlab.estimators.estimate import Estimate, FloatArray
 from flowlab.estimators.jackknife import jackknife, starts
-from flowlab.estimators.weights import Estimate, FloatArray
 
 
 class Agreement(NamedTuple):

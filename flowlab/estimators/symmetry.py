@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flowlab.estimators.blocks import TIME_BLOCKS, checked_configurations
-from flowlab.estimators.weights import Estimate, FloatArray
+from flowlab.estimators.estimate import Estimate, FloatArray
 
 ASYMMETRIC = 4  # errors by which a fraction may differ from 1/2
 LOST = 0.05  # fraction below which a sign is hardly drawn

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowlab.estimators.blocks import IntArray, block_means, checked_configurations, independent_blocks, words
-from flowlab.estimators.weights import Estimate, FloatArray
+from flowlab.estimators.estimate import Estimate, FloatArray
 
 Convention = Literal["folded", "signed"]
 KINDS = ("equilateral", "isosceles", "inverted", "scalene")

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from flowlab.estimators.estimate import Estimate, FloatArray
 from flowlab.estimators.jackknife import block_sums, jackknife
-from flowlab.estimators.weights import Estimate, FloatArray
 
 
 def wall_bonds(s: ArrayLike) -> NDArray[np.bool_]:

@@ -1,64 +1,36 @@
 """Importance weights w = exp(log_weight - log_q) of independent draws from q: ln Z, its bound, ESS, reweighted means.
 
-All errors are one standard error by the delta method, for independent draws. They are errors of what the draws can
-see: where q misses a part of the target, no estimate made from draws of q alone can know it
+Errors are one standard error by the delta method, for independent draws, widened by what a weight that was not yet
+drawn would change (:func:`flowlab.estimators.pareto.error_factor`): draws show too few of the largest weights, and
+second moments alone do not know. NaN where the weights are worth too few draws to know any error. They are errors of
+what the draws can see: where q misses a part of the target, no estimate made from draws of q alone can know it
 (see :mod:`flowlab.estimators.mode_dropping`).
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
+from flowlab.estimators.estimate import Estimate, FloatArray, checked_log_w, relative_weights
+from flowlab.estimators.pareto import error_factor, unseen_weight
 
+__all__ = [
+    "Estimate",
+    "FloatArray",
+    "checked_log_w",
+    "ess",
+    "log_z",
+    "log_z_bound",
+    "relative_weights",
+    "reweighted",
+]
 
-class Estimate(NamedTuple):
-    """A value and its standard error: two floats, or two arrays of one shape; NaN where there is none."""
-
-    value: Any
-    error: Any
-
-
-def checked_log_w(log_w: ArrayLike) -> FloatArray:
-    """``log_w`` as an (n,) float64 array of at least 2 log weights; -inf stands for a weight of zero.
-
-    Raises:
-        ValueError: for another shape, NaN, +inf, or weights that are all zero.
-
-    >>> checked_log_w([0, -np.inf])
-    array([  0., -inf])
-    """
-    log_w = np.asarray(log_w, dtype=np.float64)
-    if log_w.ndim != 1 or log_w.size < 2:
-        raise ValueError(f"log_w must be one axis of at least 2 numbers, got shape {log_w.shape}")
-    if not np.isfinite(log_w).all():
-        n_nan, n_inf = int(np.isnan(log_w).sum()), int((log_w == np.inf).sum())
-        if n_nan:
-            raise ValueError(f"log_w must not be NaN, got {n_nan} NaN of {log_w.size}")
-        if n_inf:
-            raise ValueError(
-                f"log_w must be below +inf, got {n_inf} of {log_w.size}: a sample to which q gives no probability"
-            )
-        if (log_w == -np.inf).all():
-            raise ValueError(f"all {log_w.size} weights are zero: the target allows none of the samples")
-    return log_w
-
-
-def relative_weights(log_w: FloatArray) -> tuple[FloatArray, float]:
-    """w / max(w), each in [0, 1], and ln max(w); ``log_w`` as :func:`checked_log_w` returns it.
-
-    >>> relative_weights(np.array([1.0, 1.0, -np.inf]))
-    (array([1., 1., 0.]), 1.0)
-    """
-    largest = float(log_w.max())
-    return np.exp(log_w - largest), largest
+ESS_WORTH = 30  # equal draws that weights must be worth for their ESS to have an error
 
 
 def log_z(log_w: ArrayLike) -> Estimate:
-    """ln Z from the mean weight: ln Z ≈ ln[(1/n) Σ_i w_i], error std(w) / (mean(w) √n).
+    """ln Z from the mean weight: ln Z ≈ ln[(1/n) Σ_i w_i], error std(w) / (mean(w) √n), widened as said above.
 
     Consistent as n grows, biased down by about error²/2. It needs a q whose support covers the target's: what q
     (effectively) never draws is missing from Z, and neither the error nor the ESS shows it.
@@ -67,18 +39,19 @@ def log_z(log_w: ArrayLike) -> Estimate:
         log_w: (n,) log_weight - log_q of independent draws from q, in nats; -inf allowed.
 
     Returns:
-        Estimate of ln Z in nats.
+        Estimate of ln Z in nats; the error is NaN where the weights are worth fewer than 10 draws.
 
     Raises:
         ValueError: see :func:`checked_log_w`.
 
-    >>> value, error = log_z([0.0, np.log(3.0)])
-    >>> round(value, 6), round(error, 6)  # ln 2 and 1/2
-    (0.693147, 0.5)
+    >>> value, error = log_z([0.0, np.log(3.0)] * 50)
+    >>> round(value, 6), round(error, 2)  # ln 2 and 1/20
+    (0.693147, 0.05)
     """
     w, largest = relative_weights(checked_log_w(log_w))
     mean = w.mean()
-    return Estimate(largest + float(np.log(mean)), float(w.std(ddof=1) / mean / np.sqrt(w.size)))
+    error = float(w.std(ddof=1) / mean / np.sqrt(w.size))
+    return Estimate(largest + float(np.log(mean)), error * error_factor(w))
 
 
 def log_z_bound(log_w: ArrayLike) -> Estimate:
@@ -105,14 +78,15 @@ def log_z_bound(log_w: ArrayLike) -> Estimate:
 def ess(log_w: ArrayLike) -> Estimate:
     """Effective sample size as a fraction of n: (Σ_i w_i)² / (n Σ_i w_i²), which estimates 1 / E_q[(p/q)²].
 
-    1 means q = p wherever q draws. Its error comes from the linearised ratio,
-    (ESS/√n) std(2 w/<w> - w²/<w²>).
+    1 means q = p wherever q draws. It is biased upwards, the more the smaller it is, and never below 1/n, since the
+    largest weights are drawn last. Its error comes from the linearised ratio, (ESS/√n) std(2 w/<w> - w²/<w²>), and
+    from what one more weight beyond the largest would take away.
 
     Args:
         log_w: (n,) log_weight - log_q of independent draws from q; -inf allowed.
 
     Returns:
-        Estimate in [1/n, 1].
+        Estimate in [1/n, 1]; the error is NaN where the weights are worth fewer than 30 draws.
 
     Raises:
         ValueError: see :func:`checked_log_w`.
@@ -126,28 +100,35 @@ def ess(log_w: ArrayLike) -> Estimate:
     mean, square = w.mean(), np.mean(w**2)
     value = min(float(mean**2 / square), 1.0)
     influence = value * (2 * w / mean - w**2 / square)
-    return Estimate(value, float(influence.std(ddof=1) / np.sqrt(w.size)))
+    unseen, n = unseen_weight(w), w.size
+    with_it = (w.sum() + unseen) ** 2 / ((n + 1) * (n * square + unseen**2))
+    error = np.hypot(influence.std(ddof=1) / np.sqrt(n), max(value - with_it, 0.0))
+    return Estimate(value, float(error) if value * n >= min(ESS_WORTH, n / 2) else np.nan)
 
 
-def reweighted(log_w: ArrayLike, f: ArrayLike) -> Estimate:
+def reweighted(f: ArrayLike, *old_order: ArrayLike, log_w: ArrayLike | None = None) -> Estimate:
     """The target's mean of f from draws of q: <f> ≈ Σ_i w_i f_i / Σ_i w_i.
 
-    The error linearises the ratio: √[n/(n-1)] √[Σ_i w_i² (f_i - <f>)²] / Σ_i w_i.
+    The error linearises the ratio: √[n/(n-1)] √[Σ_i w_i² (f_i - <f>)²] / Σ_i w_i, widened as said above.
 
     Args:
-        log_w: (n,) log_weight - log_q of independent draws from q; -inf allowed.
-        f: (n,) or (n, k) values of one or k observables on the same draws.
+        f: (n,) or (n, k) values of one or k observables on the draws.
+        log_w: (n,) log_weight - log_q of the same independent draws from q, by name; -inf allowed.
 
     Returns:
-        Estimate of two floats, or of two (k,) arrays, in the units of f.
+        Estimate of two floats, or of two (k,) arrays, in the units of f; the error is NaN where the weights are worth
+        fewer than 10 draws.
 
     Raises:
+        TypeError: for weights that are not given by name.
         ValueError: for f of another length or not finite; see also :func:`checked_log_w`.
 
-    >>> value, error = reweighted([0.0, np.log(3.0)], [0.0, 1.0])
+    >>> value, error = reweighted([0.0, 1.0], log_w=[0.0, np.log(3.0)])
     >>> round(value, 6)
     0.75
     """
+    if old_order or log_w is None:
+        raise TypeError("reweighted(f, log_w=...) takes the weights by name: reweighted(log_w, f) was its order before")
     w, _ = relative_weights(checked_log_w(log_w))
     f = np.asarray(f, dtype=np.float64)
     if f.ndim not in (1, 2) or len(f) != w.size:
@@ -157,5 +138,5 @@ def reweighted(log_w: ArrayLike, f: ArrayLike) -> Estimate:
         raise ValueError(f"f must be finite, got {n_bad} NaN or infinite values of {f.size}")
     share = w / w.sum()
     value = share @ f
-    error = np.sqrt(w.size / (w.size - 1) * (share**2 @ (f - value) ** 2))
+    error = np.sqrt(w.size / (w.size - 1) * (share**2 @ (f - value) ** 2)) * error_factor(w)
     return Estimate(value, error) if f.ndim == 2 else Estimate(float(value), float(error))

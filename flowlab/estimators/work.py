@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flowlab.estimators.weights import Estimate, FloatArray, checked_log_w, ess, log_z, relative_weights
+from flowlab.estimators.estimate import Estimate, FloatArray, checked_log_w, relative_weights
+from flowlab.estimators.weights import ess, log_z
 
 
 class Work(NamedTuple):

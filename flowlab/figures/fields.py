@@ -55,7 +55,7 @@ def measure_proposals(samples: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
         ),
         "positive_fraction": (estimators.positive_fraction(m), "fraction of samples with M > 0", "1"),
     }  # fmt: skip
-    physics = estimators.magnetization_observables(log_w, m, fields[0].size)
+    physics = estimators.magnetization_observables(m, n_sites=fields[0].size, log_w=log_w)
     for name, long_name in (("abs_magnetization", "|m|"), ("susceptibility", "N<m²>")):
         found[name] = (physics[name], long_name, "1")
     variables = {}

@@ -42,7 +42,7 @@ def test_reweighted():
     rng = np.random.default_rng(2)
     fields, log_w = rng.choice([-1.0, 1.0], (20, 4, 4)), rng.standard_normal(20)
     found = correlation_function(fields, log_w=log_w)
-    expected = reweighted(log_w, brute_force(fields))
+    expected = reweighted(brute_force(fields), log_w=log_w)
     np.testing.assert_allclose(found.value, expected.value, atol=1e-12)
     np.testing.assert_allclose(found.error, expected.error, atol=1e-12)
 

@@ -138,7 +138,7 @@ def test_field_observables_cover_the_free_field():
         x = draws(shape, 2000, rng)
         power = np.abs(np.fft.fft2(x)) ** 2 / 36
         columns = {"magnetization": x.mean((1, 2)), "structure_factor_1": (power[:, 0, 1] + power[:, 1, 0]) / 2}
-        found = field_observables(np.zeros(2000), columns, 36, 6)
+        found = field_observables(columns, n_sites=36, side=6)
         exact = {"susceptibility": chi, "binder": 0.0, "correlation_length": 1 / MASS}
         exact |= {"abs_magnetization": np.sqrt(2 * chi / 36 / np.pi), "susceptibility_connected": chi * (1 - 2 / np.pi)}
         pulls.append([(found[name].value - value) / found[name].error for name, value in exact.items()])
@@ -148,9 +148,9 @@ def test_field_observables_cover_the_free_field():
 
 def test_no_correlation_length_without_a_fall():
     columns = {"magnetization": np.array([0.1, -0.1]), "structure_factor_1": np.array([2.0, 2.0])}
-    assert np.isnan(field_observables(np.zeros(2), columns, 16, 4)["correlation_length"]).all()
-    assert "correlation_length" not in field_observables(np.zeros(2), columns, 16)
-    assert "correlation_length" not in field_observables(np.zeros(2), {"magnetization": [1, 2]}, 16, 4)
+    assert np.isnan(field_observables(columns, n_sites=16, side=4)["correlation_length"]).all()
+    assert "correlation_length" not in field_observables(columns, n_sites=16)
+    assert "correlation_length" not in field_observables({"magnetization": [1, 2]}, n_sites=16, side=4)
 
 
 def test_equation_of_motion():

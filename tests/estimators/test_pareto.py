@@ -26,6 +26,7 @@ def test_what_has_no_tail_or_too_little_of_one():
     assert pareto_k(np.r_[np.zeros(500), np.ones(500)]) == -math.inf  # the largest weights are all equal
     assert math.isnan(pareto_k(np.arange(24.0)))
     assert math.isnan(pareto_k(np.r_[np.zeros(997), 1.0, 2.0, 3.0]))
+    assert pareto_k(np.r_[np.arange(500.0) / 100, 6.0, 6.0, 6.0]) == -math.inf  # a largest state, seen three times
     assert pareto_k(np.r_[np.full(500, -np.inf), np.zeros(500)]) == -math.inf
 
 

@@ -60,7 +60,7 @@ def test_weights_are_unbiased_however_few_the_steps():
 def test_reweighted_observables_are_those_of_the_reference_run(moves):
     case = next(c for c in MC if (c["L"], c["T"]) == (8, 2.269185314))
     found = annealed(Ising((8, 8), case["T"]), 1500, 200, moves=moves)
-    seen = spin_observables(found.log_w, found.energy_per_site, found.magnetization, 64, case["T"])
+    seen = spin_observables(found.energy_per_site, found.magnetization, n_sites=64, T=case["T"], log_w=found.log_w)
     for name, key in (("energy_per_site", "E_per_site"), ("abs_magnetization", "abs_m"), ("susceptibility", "chi")):
         estimate = seen[name]
         assert abs(estimate.value - case[key]) < 4 * math.hypot(estimate.error, case[key + "_err"])
