@@ -1,9 +1,12 @@
 """Numbers with errors, from plain arrays: importance weights, mode dropping, the independence chain, observables."""
 
+from flowlab.estimators.blocked import majority, overlap
 from flowlab.estimators.chains import ChainEstimate, chain_agreement, chain_mean, chain_observables
 from flowlab.estimators.correlation import correlation_function
-from flowlab.estimators.correlation_length import CorrelationLength
+from flowlab.estimators.correlation_length import CorrelationLength, correlation_length
+from flowlab.estimators.defects import TopologyDistance, defects, placements, topology_distance
 from flowlab.estimators.divergences import divergences
+from flowlab.estimators.domain_walls import WallOverlap, domain_walls, spins_from_walls, wall_overlap
 from flowlab.estimators.entropy import conditional_entropy
 from flowlab.estimators.evaluation import (
     EquationOfMotionWarning,
@@ -13,7 +16,14 @@ from flowlab.estimators.evaluation import (
     evaluation,
     scalars,
 )
-from flowlab.estimators.fields import equation_of_motion, field_observables, momentum_two_point, time_slices, two_point
+from flowlab.estimators.fields import (
+    equation_of_motion,
+    field_observables,
+    function_of_means,
+    momentum_two_point,
+    time_slices,
+    two_point,
+)
 from flowlab.estimators.gamma import mean, tau_int
 from flowlab.estimators.independence import (
     Chain,
@@ -25,6 +35,15 @@ from flowlab.estimators.independence import (
     tau_int_bound,
     tau_int_rejections,
 )
+from flowlab.estimators.information import (
+    binary_information,
+    conditional_kurtosis,
+    explained_variance,
+    mutual_information,
+    predictability,
+    quantile_bins,
+)
+from flowlab.estimators.jackknife import block_sums, jackknife
 from flowlab.estimators.mode_collapse import ModeCollapse, mode_collapse
 from flowlab.estimators.mode_dropping import (
     ForwardCheck,
@@ -34,22 +53,39 @@ from flowlab.estimators.mode_dropping import (
     log_z_from_target,
     support_threshold,
 )
-from flowlab.estimators.overlaps import Overlaps, overlap_distribution, overlaps, total_variation
-from flowlab.estimators.pareto import low_ess, pareto_k, pareto_smoothed, weights_problem
+from flowlab.estimators.overlaps import (
+    Overlaps,
+    dip_depth,
+    folded_histogram,
+    overlap_distribution,
+    overlaps,
+    peak_position,
+    total_variation,
+    total_variation_floor,
+)
+from flowlab.estimators.pareto import k_threshold, low_ess, pareto_k, pareto_smoothed, weights_problem
+from flowlab.estimators.power_law import PowerLaw, log_slope, power_law
+from flowlab.estimators.response import Response, response
+from flowlab.estimators.self_similarity import Agreement, kernel_alignment, mask_agreement
 from flowlab.estimators.spins import magnetization_observables, spin_observables
 from flowlab.estimators.symmetry import positive_fraction, sign_lost, sign_note, site_magnetizations, symmetry_breaking
 from flowlab.estimators.tempering import (
     Thermalisation,
+    Thermodynamics,
     log_z_bennett,
     log_z_integration,
+    round_trips,
     swap_acceptance,
     thermalisation,
     thermodynamics,
 )
 from flowlab.estimators.triangles import Triangles, triangle_fractions, triangles
+from flowlab.estimators.walls import box_sizes, wall_bonds, wall_clusters, wall_dimension, wall_length
 from flowlab.estimators.weights import Estimate, ess, log_z, log_z_bound, reweighted
+from flowlab.estimators.work import Work, work, work_distribution
 
 __all__ = [
+    "Agreement",
     "Chain",
     "ChainEstimate",
     "CorrelationLength",
@@ -61,23 +97,44 @@ __all__ = [
     "ModeCollapse",
     "ModeDropping",
     "Overlaps",
+    "PowerLaw",
+    "Response",
     "Thermalisation",
+    "Thermodynamics",
+    "TopologyDistance",
     "Triangles",
+    "WallOverlap",
+    "Work",
     "acceptance",
+    "binary_information",
+    "block_sums",
+    "box_sizes",
     "chain_agreement",
     "chain_mean",
     "chain_observables",
     "columns",
     "conditional_entropy",
+    "conditional_kurtosis",
     "correlation_function",
+    "correlation_length",
+    "defects",
+    "dip_depth",
     "divergences",
+    "domain_walls",
     "effective_mode_dropping",
     "equation_of_motion",
     "ess",
     "evaluation",
+    "explained_variance",
     "field_observables",
+    "folded_histogram",
     "forward_check",
+    "function_of_means",
     "independence_chain",
+    "jackknife",
+    "k_threshold",
+    "kernel_alignment",
+    "log_slope",
     "log_z",
     "log_z_bennett",
     "log_z_bound",
@@ -86,22 +143,34 @@ __all__ = [
     "longest_rejection_run",
     "low_ess",
     "magnetization_observables",
+    "majority",
+    "mask_agreement",
     "mean",
     "mode_collapse",
     "momentum_two_point",
+    "mutual_information",
+    "overlap",
     "overlap_distribution",
     "overlaps",
     "pareto_k",
     "pareto_smoothed",
+    "peak_position",
+    "placements",
     "positive_fraction",
+    "power_law",
+    "predictability",
+    "quantile_bins",
     "rejection_run_distribution",
     "rejection_runs",
+    "response",
     "reweighted",
+    "round_trips",
     "scalars",
     "sign_lost",
     "sign_note",
     "site_magnetizations",
     "spin_observables",
+    "spins_from_walls",
     "support_threshold",
     "swap_acceptance",
     "symmetry_breaking",
@@ -111,9 +180,18 @@ __all__ = [
     "thermalisation",
     "thermodynamics",
     "time_slices",
+    "topology_distance",
     "total_variation",
+    "total_variation_floor",
     "triangle_fractions",
     "triangles",
     "two_point",
+    "wall_bonds",
+    "wall_clusters",
+    "wall_dimension",
+    "wall_length",
+    "wall_overlap",
     "weights_problem",
+    "work",
+    "work_distribution",
 ]

@@ -190,6 +190,7 @@ def evaluation(
             "bound, train longer or draw more samples"
         )
         warnings.warn(notes[-1], LowESSWarning, stacklevel=2)
+        _explain(variables, f"not known: {problem}")
     kind = variables_of(domain, q=2)  # how many states there are says nothing here
     if flip_symmetric and kind.signed and not kind.discrete and "magnetization" in values:
         positive = positive_fraction(values["magnetization"])
@@ -313,6 +314,14 @@ def _with_memory(
             variable = xr.Variable((), factor * float(variable), variable.attrs | why)
         stretched[name] = variable
     return stretched | _variables("tau_int_draws", tau, reason=reason, observable=slowest)
+
+
+def _explain(variables: dict[str, xr.Variable], reason: str) -> None:
+    """Say why an error is NaN of a value that is not."""
+    for name, variable in variables.items():
+        value = variables.get(name.removesuffix("_error"), variable)
+        if math.isnan(float(variable)) and not math.isnan(float(value)):
+            variable.attrs["reason"] = reason
 
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:

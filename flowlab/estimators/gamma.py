@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flowlab.estimators.estimate import Estimate, FloatArray
+from flowlab.estimators.weights import reweighted
 
 MIN_LENGTH = 5  # what the Gamma method needs to have a window at all
 
@@ -43,24 +44,29 @@ def tau_int(series: ArrayLike) -> Estimate:
     return Estimate(float(observable.e_tauint["chain"]), float(observable.e_dtauint["chain"]))
 
 
-def mean(series: ArrayLike) -> Estimate:
-    """The mean of a chain with its autocorrelated error, √(2τ/n) times the standard deviation.
+def mean(series: ArrayLike, *, log_w: ArrayLike | None = None) -> Estimate:
+    """The mean of a chain with its autocorrelated error, √(2τ/n) times the standard deviation; or a reweighted one.
 
     Args:
-        series: (n,) values of one observable along one chain.
+        series: (n,) values of one observable along one chain; with ``log_w`` on independent draws of q.
+        log_w: (n,) log_weight - log_q of these draws; the mean is then :func:`flowlab.estimators.weights.reweighted`.
 
     Returns:
         Estimate in the units of the series; the error is NaN for fewer than 5 values and 0 for a constant series.
 
     Raises:
-        ValueError: for values that are not finite, or more than one axis.
+        ValueError: for values that are not finite, or more than one axis; see also ``reweighted``.
 
     >>> value, error = mean(np.random.default_rng(0).standard_normal(1000))
     >>> abs(value) < 4 * error < 0.2
     True
     >>> mean([1.0, 2.0])
     Estimate(value=1.5, error=nan)
+    >>> round(mean([0.0, 1.0], log_w=[0.0, np.log(3.0)]).value, 6)
+    0.75
     """
+    if log_w is not None:
+        return reweighted(series, log_w=log_w)
     values = _series(series)
     if values.size < MIN_LENGTH:
         return Estimate(float(values.mean()), np.nan)

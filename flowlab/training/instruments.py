@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from flowlab.core import Density
-from flowlab.estimators import blocked, defects, domain_walls, self_similarity, walls
+from flowlab.estimators import blocked, self_similarity, walls
+from flowlab.estimators.defects import TOPOLOGY, defects, placements, topology_distance
+from flowlab.estimators.domain_walls import domain_walls, wall_overlap
 from flowlab.estimators.power_law import power_law
 from flowlab.estimators.response import response
 from flowlab.estimators.weights import Estimate
@@ -85,8 +87,8 @@ def of_response(run: Layered, rng: np.random.Generator) -> tuple[Columns, Coords
 def of_defects(run: Layered, rng: np.random.Generator) -> tuple[Columns, Coords]:
     """Configurations with known defects, sent back through the layers."""
     shape = (run.target.shape[0], run.target.shape[1])
-    made = defects.defects(shape)
-    names, topology = list(made), [defects.TOPOLOGY[name] for name in made]
+    made = defects(shape)
+    names, topology = list(made), [TOPOLOGY[name] for name in made]
     physical = np.stack(list(made.values()))
     seen = run.backwards(physical).swapaxes(0, 1)
     columns: Columns = {
@@ -94,10 +96,10 @@ def of_defects(run: Layered, rng: np.random.Generator) -> tuple[Columns, Coords]
         "defect_flipped_sites": (("defect", "layer"), (seen != seen[:, -1:]).sum((2, 3))),
         "defect_wall_length": (("defect", "layer"), walls.wall_length(seen)),
     }
-    placed = defects.placements(physical, PLACEMENTS, rng=rng)
+    placed = placements(physical, PLACEMENTS, rng=rng)
     images = run.backwards(placed.reshape(-1, *shape))[0].reshape(placed.shape)
     for name, states in (("latent", images), ("physical", placed)):
-        found = defects.topology_distance(states, topology)
+        found = topology_distance(states, topology)
         columns |= pair(f"{name}_distance", ("defect", "other_defect"), found.matrix)
         columns |= pair(f"{name}_distance_equal", (), found.equal)
         columns |= pair(f"{name}_distance_different", (), found.different)
@@ -117,8 +119,8 @@ def of_duality(run: Layered, untrained: Density | None, generator: torch.Generat
         maps["untrained"] = _latents(untrained, s)
     maps["shuffled weights"] = _latents(_shuffled(run.density, generator), s)
     maps |= {"shuffled samples": np.roll(learned, len(s) // 3, axis=0), "identity": s}
-    maps["exact"] = domain_walls.domain_walls(s).astype(np.int8)
-    found = [domain_walls.wall_overlap(z, s) for z in maps.values()]
+    maps["exact"] = domain_walls(s).astype(np.int8)
+    found = [wall_overlap(z, s) for z in maps.values()]
     return {
         **pair("wall_agreement", ("map",), stacked([one.agreement for one in found])),
         "wall_agreement_chance": (("map",), np.array([one.chance for one in found])),
