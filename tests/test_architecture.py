@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "estimators": set(),
     "exact": {"systems"},
     "flows": {"nn", "systems.lattice"},
-    "mcmc": {"systems"},
+    "mcmc": {"systems", "estimators"},
     "densities": {"flows", "nn", "mcmc", "systems"},
     "training": {"densities", "flows", "mcmc", "systems", "exact", "estimators"},
     "studies": {"training", "densities", "flows", "mcmc", "systems", "exact", "estimators"},

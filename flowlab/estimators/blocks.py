@@ -12,10 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from flowlab.estimators.chains import chain_mean
 from flowlab.estimators.estimate import FloatArray
 
 IntArray = NDArray[np.intp]
 BLOCKS, TIME_BLOCKS = 40, 20
+ENOUGH = 8  # groups of whole sets, from which an error is known well enough
+COLUMNS = 256  # spins, over all sets, from which the memory of a set is told
 
 
 class Configurations(NamedTuple):
@@ -57,16 +60,16 @@ def independent_blocks(
 ) -> list[IntArray]:
     """Blocks (times, sets) of row numbers of ``c.spins``, each with ``smallest`` or more sets, no row in two of them.
 
-    Where there are many sets, a block is a random group of whole sets, independent whatever the order within a set.
-    Else it is a stretch of every set in its order: at most 20 of them, each meant to be longer than the
-    autocorrelation time. ``count`` asks for fewer blocks.
+    Where there are sets enough for 8, a block is a random group of whole sets, independent whatever the order within a
+    set. Else it is a stretch of every set in its order, at most 20 of them and each 4 autocorrelation times long; or
+    again a group of sets, where memory leaves fewer stretches than there are groups. ``count`` asks for fewer blocks.
 
     >>> c = checked_configurations(np.ones((3, 6, 4)))
     >>> [block.shape for block in independent_blocks(c, count=2, rng=np.random.default_rng(0))]
     [(3, 3), (3, 3)]
     """
     of_sets = min(BLOCKS, max(c.sets // 10, min(c.sets // smallest, 12)))
-    of_time = min(TIME_BLOCKS, c.length)
+    of_time = time_blocks(c) if of_sets < ENOUGH else 1
     by_sets = of_sets >= of_time
     wanted = max(of_sets, of_time) if count is None else min(count, max(of_sets, of_time))
     if by_sets:
@@ -74,6 +77,18 @@ def independent_blocks(
         return [np.add.outer(np.arange(c.length), group * c.length) for group in groups]
     stretches = np.array_split(np.arange(c.length), wanted)
     return [np.add.outer(stretch, np.arange(c.sets) * c.length) for stretch in stretches]
+
+
+def time_blocks(c: Configurations) -> int:
+    """How many stretches of 4 τ there are in each set, at most 20; τ is that of its spins about their means.
+
+    >>> time_blocks(Configurations(np.tile([[1.0], [-1.0]], (50, 1)).astype(np.float32), np.zeros(100), 1, 100))
+    20
+    """
+    columns = c.spins.reshape(c.sets, c.length, -1).swapaxes(0, 1).reshape(c.length, -1)
+    columns = columns[:, :: -(-columns.shape[1] // COLUMNS)].astype(np.float64)
+    tau = chain_mean(columns - columns.mean(0)).tau_int
+    return min(TIME_BLOCKS, max(int(c.length / max(4 * tau - 1, 1.0)), 1)) if tau > 0 else min(TIME_BLOCKS, c.length)
 
 
 def words(spins: NDArray[np.float32]) -> NDArray[np.uint64]:

@@ -61,16 +61,21 @@ def chain_mean(series: ArrayLike, *, value: float | None = None) -> ChainEstimat
     if np.ptp(values) <= 1e-12 * np.abs(values).max():
         return ChainEstimate(value, 0.0, math.nan, math.nan)
     gamma = _autocovariance(values - mean)
+    tau, width = _windowed(gamma, total)
+    time = tau * (1 + (2 * width + 1) / total)
+    error = math.sqrt(2 * time * gamma[0] / total)
+    return ChainEstimate(value, error, time, 2 * time * math.sqrt(abs(width + 0.5 - time) / total))
+
+
+def _windowed(gamma: FloatArray, total: int) -> tuple[float, int]:
+    """τ from Γ(0), Γ(1), .. of ``total`` values, and the automatic window it is summed up to."""
     tau = np.maximum(0.5 + np.cumsum(gamma[1:]) / gamma[0], 0.5)  # of windows 1, 2, ..
     window = np.arange(1, len(tau) + 1)
     with np.errstate(divide="ignore", over="ignore"):
         decay = np.maximum(WINDOW / np.log((2 * tau + 1) / np.maximum(2 * tau - 1, 1e-300)), 1e-3)
         closed = np.exp(-window / decay) - decay / np.sqrt(window * total) < 0
     W = int(np.argmax(closed)) if closed.any() else len(tau) - 1
-    width = window[W]
-    time = float(tau[W] * (1 + (2 * width + 1) / total))
-    error = math.sqrt(2 * time * gamma[0] / total)
-    return ChainEstimate(value, error, time, float(2 * time * math.sqrt(abs(width + 0.5 - time) / total)))
+    return float(tau[W]), int(window[W])
 
 
 def _autocovariance(deviations: FloatArray) -> FloatArray:
@@ -148,14 +153,16 @@ def _correlation_length(zero: FloatArray, first: FloatArray, side: int) -> Chain
 def chain_agreement(series: ArrayLike) -> Estimate:
     """How much the means of the chains differ: χ² per degree of freedom about their common mean, 1 where they agree.
 
-    The variance expected of one chain's mean comes from the memory within the chains, 2 τ σ²/steps. A chain that is
-    stuck, or still on its way from its start, makes χ² large.
+    The variance v expected of one chain's mean comes from the memory within the chains, v = 2 τ σ²/steps. Deviations
+    from a chain's own mean lack about v in each Γ(t) (Wolff 2004, eq. 49); what they lack is put back exactly, with
+    Γ = 0 beyond the window. A chain that is stuck, or still on its way from its start, makes χ² large.
 
     Args:
         series: (steps, chains).
 
     Returns:
-        Estimate; the error is √(2 / (chains - 1)). NaN for fewer than 2 chains, and for chains shorter than 10 τ.
+        Estimate; the error is √(2 / (chains - 1)), with that of τ. NaN for fewer than 2 chains, and for chains
+        shorter than 10 τ.
 
     >>> found = chain_agreement(np.random.default_rng(0).standard_normal((100, 50)))
     >>> abs(found.value - 1) < 4 * found.error
@@ -165,8 +172,33 @@ def chain_agreement(series: ArrayLike) -> Estimate:
     if values.ndim != 2 or values.shape[1] < 2:
         return Estimate(math.nan, math.nan)
     steps, chains = values.shape
-    within = chain_mean(values - values.mean(0))
-    if not within.tau_int * 10 < steps:
+    deviations = values - values.mean(0)
+    if steps < MIN_LENGTH or np.ptp(deviations) <= 1e-12 * np.abs(values).max():
         return Estimate(math.nan, math.nan)
-    expected = chains * within.error**2 / (1 - 2 * within.tau_int / steps)
-    return Estimate(float(values.mean(0).var(ddof=1) / expected), math.sqrt(2 / (chains - 1)))
+    gamma = _autocovariance(deviations)
+    tau, _ = _windowed(gamma, values.size)
+    tau, width = _windowed(gamma + 2 * tau * gamma[0] / steps, values.size)
+    if not 10 * tau < steps:
+        return Estimate(math.nan, math.nan)
+    expected = _variance_of_means(gamma[: width + 1], steps)
+    if not expected > 0:
+        return Estimate(math.nan, math.nan)
+    found = float(values.mean(0).var(ddof=1) / expected)
+    of_tau = 2 * math.sqrt(abs(width + 0.5 - tau) / values.size)
+    return Estimate(found, math.hypot(math.sqrt(2 / (chains - 1)), found * of_tau))
+
+
+def _variance_of_means(gamma: FloatArray, steps: int) -> float:
+    """The variance of a chain's mean from Γ(0), .., Γ(W) of deviations from each chain's own mean.
+
+    With c_i = Σ_j Γ(i-j)/n, the covariance of x_i and the mean, and v = Σ_i c_i/n, a deviation d_i = x_i - x̄ has
+    <d_i d_i+t> = Γ(t) - c_i - c_i+t + v: linear in Γ, and solved for it.
+    """
+    lags = np.arange(len(gamma))
+    i = np.arange(steps)[:, None]
+    share = ((i >= lags) + (i + lags < steps).astype(float)) / steps
+    share[:, 0] = 1 / steps
+    v = share.mean(0)
+    before = np.concatenate([np.zeros((1, len(lags))), share.cumsum(0)])
+    both = (before[steps - lags] + before[-1] - before[lags]) / (steps - lags)[:, None]
+    return float(v @ np.linalg.solve(np.eye(len(lags)) - both + v, gamma))

@@ -50,3 +50,12 @@ def relative_weights(log_w: FloatArray) -> tuple[FloatArray, float]:
     """
     largest = float(log_w.max())
     return np.exp(log_w - largest), largest
+
+
+def never(n: int) -> float:
+    """The error of a fraction that was 0 or 1 in n independent samples: of a binomial with one more on each side.
+
+    >>> round(never(98), 4)
+    0.0099
+    """
+    return float(np.sqrt((n + 1) / (n + 2) ** 3))

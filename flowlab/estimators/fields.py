@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from flowlab.estimators.chains import chain_mean
 from flowlab.estimators.estimate import Estimate, FloatArray, checked_log_w, relative_weights
-from flowlab.estimators.jackknife import block_sums, jackknife
+from flowlab.estimators.jackknife import block_sums, jackknife, spread
 from flowlab.estimators.pareto import error_factor
 from flowlab.estimators.spins import magnetization_observables
 from flowlab.estimators.weights import reweighted
@@ -230,7 +230,7 @@ def _bootstrap(weighted: FloatArray, function: Callable[[FloatArray], ArrayLike]
     total = sums.sum(0)
     drawn = [rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums))) @ sums for _ in range(RESAMPLED)]
     value = np.asarray(function(total[:-1] / total[-1]))
-    error = np.std([np.asarray(function(one[:-1] / one[-1])) for one in drawn], axis=0, ddof=1)
+    error = spread(np.array([np.asarray(function(one[:-1] / one[-1])) for one in drawn]))
     known = stretch == 1 or len(sums) >= STRETCHES
     return Estimate(value[()], (error * np.sqrt(len(sums) / (len(sums) - 1)) if known else error * np.nan)[()])
 

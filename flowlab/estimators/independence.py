@@ -11,8 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flowlab.estimators import gamma
 from flowlab.estimators.estimate import Estimate, checked_log_w, relative_weights
+from flowlab.estimators.pareto import error_factor, unseen_weight
+
+STAYS = 30  # of rejections, that must make up their sum for it to have an error
 
 
 class Chain(NamedTuple):
@@ -84,7 +86,7 @@ def acceptance(log_w: ArrayLike) -> Estimate:
     paired = (below + (n - 1 - np.arange(n)) * w) / (n - 1)  # mean over j ≠ i of min(w_i, w_j)
     value = float(paired.mean() / w_mean)
     influence = (2 * paired - value * w) / w_mean
-    return Estimate(min(value, 1.0), float(influence.std(ddof=1) / np.sqrt(n)))
+    return Estimate(min(value, 1.0), float(influence.std(ddof=1) / np.sqrt(n) * error_factor(w)))
 
 
 def rejection_runs(accepted: ArrayLike) -> NDArray[np.int64]:
@@ -116,7 +118,9 @@ def tau_int_rejections(accepted: ArrayLike) -> Estimate:
     τ = 1/2 + Σ_{t>=1} Pr(t consecutive rejections), with Pr = E_{x~p}[(1 - a(x))^t] and a(x) the acceptance out of x
     (Albergo, Kanwar and Shanahan 2019, arXiv:1904.12072; Del Debbio, Marsh Rossney and Wilson 2021, arXiv:2105.12481,
     eq. 13), so τ = E_{x~p}[1/a(x)] - 1/2. The chain estimates the sum by the mean, over its steps, of the number r of
-    rejections since the last acceptance: τ = 1/2 + <r>, with the Gamma method's error. It takes what follows an
+    rejections since the last acceptance: τ = 1/2 + <r>. A stay of l rejections adds l(l+1)/2 to the sum of r over l+1
+    steps; the error is that of the ratio, with stays taken as independent, and allows for a stay longer than any seen
+    (:func:`flowlab.estimators.pareto.unseen_weight`). It takes what follows an
     acceptance as uncorrelated with what went before, which is exact for an observable whose square and weight are
     uncorrelated (such as a random sign) and an approximation for others.
 
@@ -124,18 +128,26 @@ def tau_int_rejections(accepted: ArrayLike) -> Estimate:
         accepted: (n,) booleans, one a proposal.
 
     Returns:
-        Estimate in steps.
+        Estimate in steps; the error is NaN where fewer than 30 stays make up the sum, as where long ones are rare.
 
     >>> tau_int_rejections([True] * 10)
     Estimate(value=0.5, error=0.0)
-    >>> tau_int_rejections([True, False] * 5).value
+    >>> tau_int_rejections([True, False] * 50).value
     1.0
     """
     accepted = _decisions(accepted)
-    step = np.arange(accepted.size)
-    since = step - np.maximum.accumulate(np.where(accepted, step, -1))
-    value, error = gamma.mean(since)
-    return Estimate(0.5 + value, error)
+    ends = np.concatenate([[-1], np.flatnonzero(accepted), [accepted.size]])
+    length = np.diff(ends) - 1.0  # of each stay, in rejections; the last one is cut off
+    sums, steps = length * (length + 1) / 2, length + (np.arange(length.size) > 0)
+    if not sums.any():
+        return Estimate(0.5, 0.0)
+    value = sums.sum() / accepted.size
+    largest, worth = sums.max(), sums.sum() ** 2 / (sums**2).sum()
+    if worth < STAYS:
+        return Estimate(float(0.5 + value), np.nan)
+    spread = np.sqrt(((sums - value * steps) ** 2).sum())
+    unseen = largest * unseen_weight(sums / largest) - sums.mean()
+    return Estimate(float(0.5 + value), float(np.hypot(spread, unseen) / accepted.size))
 
 
 def tau_int_bound(acceptance: Estimate) -> Estimate:

@@ -61,3 +61,16 @@ def jackknife(sums: FloatArray, function: Callable[[FloatArray], ArrayLike], *, 
     if corrected:
         value = value - (count - 1) * (mean - value)
     return Estimate(value[()], error[()])
+
+
+def spread(replicas: FloatArray, *, ddof: int = 1) -> FloatArray:
+    """The standard deviation over the first axis of replicas that are not NaN; NaN where over a tenth of them are.
+
+    >>> spread(np.append(np.tile([0.0, 2.0], 50), np.nan), ddof=0)
+    array(1.)
+    """
+    known = np.isfinite(replicas)
+    count = np.maximum(known.sum(0), ddof + 1)
+    filled = np.where(known, replicas, 0.0)
+    square = (np.where(known, replicas - filled.sum(0) / count, 0.0) ** 2).sum(0) / (count - ddof)
+    return np.asarray(np.where(known.mean(0) < 0.9, np.nan, np.sqrt(square)))

@@ -16,7 +16,7 @@ from flowlab.estimators.overlaps import Overlaps, folded_histogram, overlap_dist
 from flowlab.estimators.symmetry import symmetry_breaking
 
 SIGMAS = 4.0
-MIN_BLOCKS = 8
+MIN_BLOCKS = 4
 MIN_TOTAL_VARIATION = 0.1  # above what noise makes
 MIN_EXCESS = 0.03  # of <q²>, above the reference
 MIN_ONE_SIDED = 0.1  # of <q> over <|q|>: one of s and -s is drawn twice as often as the other
@@ -80,7 +80,7 @@ def mode_collapse(model: ArrayLike, reference: ArrayLike, *, rng: np.random.Gene
 
     Raises:
         ValueError: as :func:`flowlab.estimators.overlaps.overlap_distribution`; for fewer configurations than make 8
-            blocks (16 independent ones, or sets of 8).
+            blocks (8 independent ones or sets, or sets of 4).
 
     >>> rng = np.random.default_rng(0)
     >>> valleys = rng.choice([-1, 1], (4, 64))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flowlab.estimators.estimate import Estimate, FloatArray
+from flowlab.estimators.pareto import error_factor
 from flowlab.estimators.weights import log_z
 
 
@@ -159,7 +160,8 @@ def forward_check(log_weight_p: ArrayLike, log_q_p: ArrayLike) -> ForwardCheck:
     """q judged on samples of the target, where a missed mode cannot hide.
 
     With w = e^log_weight / q and means over x ~ p: ``log_z`` = -ln<1/w>; ``log_z_upper`` = <ln w> = ln Z + KL(p|q), an
-    upper bound of ln Z; ``kl`` = KL(p|q), the difference of the two; ``ess`` = 1 / (<w> <1/w>), which estimates
+    upper bound of ln Z; ``kl`` = KL(p|q), the difference of the two, which within its error may come
+    out below 0; ``ess`` = 1 / (<w> <1/w>), which estimates
     1 / E_p[p/q] = 1 / E_q[(p/q)²] over the whole target. If this ESS is far below the one from draws of q, then q
     misses a mode. Errors assume independent samples of the target.
 
@@ -184,13 +186,13 @@ def forward_check(log_weight_p: ArrayLike, log_q_p: ArrayLike) -> ForwardCheck:
         return ForwardCheck(from_target, infinite, infinite, Estimate(0.0, np.nan))
     w, inverse = np.exp(log_w - log_w.max()), np.exp(log_w.min() - log_w)
     w, inverse = w / w.mean(), inverse / inverse.mean()
-    upper = float(log_w.mean())
+    upper, factor = float(log_w.mean()), error_factor(np.exp(log_w.min() - log_w))
     fraction = min(float(np.exp(from_target.value - log_z(log_w).value)), 1.0)
     return ForwardCheck(
         from_target,
         Estimate(upper, _standard_error(log_w)),
-        Estimate(max(upper - from_target.value, 0.0), _standard_error(log_w + inverse)),
-        Estimate(fraction, fraction * _standard_error(w + inverse)),
+        Estimate(upper - from_target.value, _standard_error(log_w + inverse) * factor),
+        Estimate(fraction, fraction * _standard_error(w + inverse) * factor),
     )
 
 

@@ -17,8 +17,10 @@ from flowlab.estimators.blocks import (
     independent_blocks,
     words,
 )
-from flowlab.estimators.estimate import Estimate, FloatArray, checked_log_w, relative_weights
+from flowlab.estimators.estimate import Estimate, FloatArray, checked_log_w, never, relative_weights
 from flowlab.estimators.evaluation import LowESSWarning
+from flowlab.estimators.jackknife import spread
+from flowlab.estimators.pareto import error_factor
 
 REPLICAS = 400
 PIECE = 256  # configurations compared with each other at once
@@ -32,7 +34,7 @@ class Overlaps:
     Attributes:
         q: (N + 1,) all overlaps -1, -1 + 2/N, ..., 1 that N spins can have, ascending.
         probability: (N + 1,) P(q), which sums to 1.
-        error: (N + 1,) its errors; 0 where no pair was seen.
+        error: (N + 1,) its errors; where no pair was seen that of one pair among independent ones.
         abs_q: (⌊N/2⌋ + 1,) all |q|, ascending from 0 (or 1/N for odd N) to 1.
         probability_abs: P(|q|) = P(q) + P(-q), q = 0 once; sums to 1.
         error_abs: its errors.
@@ -47,6 +49,7 @@ class Overlaps:
         n_blocks: the number of independent blocks that the errors come from.
         ess: effective sample size of the weights, a fraction; 1 without weights.
         replicas: (400, N + 1) bootstrap replicas of ``probability``.
+        factor: by how much weights widen errors, see :func:`flowlab.estimators.pareto.error_factor`.
     """
 
     q: FloatArray
@@ -67,9 +70,11 @@ class Overlaps:
     ess: float
     replicas: FloatArray = field(repr=False)
 
+    factor: float = field(default=1.0, repr=False)
+
     def estimate(self, f: Callable[[FloatArray], Any]) -> Estimate:
         """f of P(q) with its bootstrap error; ``f`` takes (..., N + 1) histograms to (...) or (..., k) numbers."""
-        return _bootstrapped(f, self.probability, self.replicas, self.n_blocks)
+        return _bootstrapped(f, self.probability, self.replicas, self.n_blocks, self.factor)
 
 
 def overlaps(
@@ -141,17 +146,17 @@ def overlap_distribution(
     (array([-1.,  0.,  1.]), array([0., 1.]), Estimate(value=1.0, error=0.0), 12)
     """
     c = checked_configurations(s, smallest=2 if other is None else 1)
-    w, ess = _weights(c, log_w)
+    w = _weights(c, log_w)
     if other is None:
         pieces = [(block, block) for block in independent_blocks(c, rng=rng)]
-        return _overlaps(_histograms(c, c, pieces, w), c.spins.shape[1], ess, rng)
+        return _overlaps(_histograms(c, c, pieces, w), c, w, rng)
     d = checked_configurations(other, smallest=1, name="other")
     _same_sites(c, d)
     blocks, others = independent_blocks(c, smallest=1, rng=rng), independent_blocks(d, smallest=1, rng=rng)
     count = min(len(blocks), len(others))
     blocks = independent_blocks(c, smallest=1, count=count, rng=rng)
     others = independent_blocks(d, smallest=1, count=count, rng=rng)
-    return _overlaps(_histograms(c, d, list(zip(blocks, others, strict=True)), w), c.spins.shape[1], ess, rng)
+    return _overlaps(_histograms(c, d, list(zip(blocks, others, strict=True)), w), c, w, rng)
 
 
 def total_variation(p: ArrayLike, other: ArrayLike) -> float:
@@ -218,8 +223,10 @@ def dip_depth(q: FloatArray, probability: FloatArray) -> Any:
     return 1 - curve[..., 0] / curve.max(-1)
 
 
-def _overlaps(histograms: FloatArray, n_sites: int, ess: float, rng: np.random.Generator) -> Overlaps:
+def _overlaps(histograms: FloatArray, c: Configurations, w: FloatArray | None, rng: np.random.Generator) -> Overlaps:
     """Overlaps from (blocks, 1 + N + 1): the number of pairs, then their weight by overlap."""
+    n_sites, n = c.spins.shape[1], len(c.spins)
+    ess, factor = (1.0, 1.0) if w is None else (float(w.sum() ** 2 / (w**2).sum()) / n, error_factor(w))
     count, weight = int(histograms[:, 0].sum()), histograms[:, 1:]
     blocks = len(weight)
     chosen = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=REPLICAS) @ weight
@@ -228,18 +235,19 @@ def _overlaps(histograms: FloatArray, n_sites: int, ess: float, rng: np.random.G
     q = np.linspace(-1, 1, n_sites + 1)
 
     def estimate(f: Callable[[FloatArray], Any]) -> Estimate:
-        return _bootstrapped(f, probability, replicas, blocks)
+        return _bootstrapped(f, probability, replicas, blocks, factor)
 
+    unseen = never(int(ess * n / 2) if c.length == 1 else blocks) * factor
     folded = estimate(folded_histogram)
     with np.errstate(invalid="ignore", divide="ignore"):  # <q²> = 0 where every overlap is 0
         binder = estimate(lambda p: 1.5 - 0.5 * (p @ q**4) / (p @ q**2) ** 2)
     return Overlaps(
         q=q,
         probability=probability,
-        error=estimate(lambda p: p).error,
+        error=np.where(probability > 0, estimate(lambda p: p).error, unseen),
         abs_q=q[(n_sites + 1) // 2 :],
         probability_abs=folded.value,
-        error_abs=folded.error,
+        error_abs=np.where(folded.value > 0, folded.error, unseen),
         mean_q=estimate(lambda p: p @ q),
         mean_abs_q=estimate(lambda p: p @ np.abs(q)),
         mean_q2=estimate(lambda p: p @ q**2),
@@ -251,13 +259,16 @@ def _overlaps(histograms: FloatArray, n_sites: int, ess: float, rng: np.random.G
         n_blocks=blocks,
         ess=ess,
         replicas=replicas,
+        factor=factor,
     )
 
 
-def _bootstrapped(f: Callable[[FloatArray], Any], p: FloatArray, replicas: FloatArray, blocks: int) -> Estimate:
+def _bootstrapped(
+    f: Callable[[FloatArray], Any], p: FloatArray, replicas: FloatArray, blocks: int, factor: float
+) -> Estimate:
     value = np.asarray(f(p))
-    scale = np.sqrt(blocks / (blocks - 1)) if blocks > 1 else np.nan
-    error = np.asarray(f(replicas)).std(axis=0) * scale
+    scale = factor * np.sqrt(blocks / (blocks - 1)) if blocks > 1 else np.nan
+    error = spread(np.asarray(f(replicas)), ddof=0) * scale
     return Estimate(value, error) if value.ndim else Estimate(float(value), float(error))
 
 
@@ -282,9 +293,9 @@ def _histograms(
     return found
 
 
-def _weights(c: Configurations, log_w: ArrayLike | None) -> tuple[FloatArray | None, float]:
+def _weights(c: Configurations, log_w: ArrayLike | None) -> FloatArray | None:
     if log_w is None:
-        return None, 1.0
+        return None
     if c.length != 1 or np.shape(log_w) != (c.sets,):
         raise ValueError(
             f"log_w must be (n,) for s of shape (n, N), got {np.shape(log_w)} and {c.sets} sets of {c.length}"
@@ -298,7 +309,7 @@ def _weights(c: Configurations, log_w: ArrayLike | None) -> tuple[FloatArray | N
             LowESSWarning,
             stacklevel=3,
         )
-    return w, worth / w.size
+    return w
 
 
 def _smoothed(q: FloatArray, probability: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -37,16 +37,16 @@ def power_law(x: ArrayLike, y: ArrayLike, error: ArrayLike, *, plateau: bool = F
 
     Args:
         x: (n,) positive positions.
-        y: (n,) values.
-        error: (n,) their standard errors, not negative; small ones count as a thousandth of the largest
-            or a millionth of the largest y.
+        y: (n,) values; points where y is NaN or infinite are left out.
+        error: (n,) their standard errors, not negative, NaN where not known: these count as the largest; small ones
+            as a thousandth of the largest or a millionth of the largest y.
         plateau: whether to fit c; without it c = 0.
 
     Returns:
         PowerLaw, all NaN where there are too few points (at least one more than what is fitted) or no fit exists.
 
     Raises:
-        ValueError: for arrays of different lengths, x <= 0, negative errors, or values that are not finite.
+        ValueError: for arrays of different lengths, x <= 0, or negative errors.
 
     >>> k = np.arange(1, 20)
     >>> found = power_law(k, 0.3 + 2 * k**-0.75, np.full(19, 0.01), plateau=True)
@@ -55,6 +55,10 @@ def power_law(x: ArrayLike, y: ArrayLike, error: ArrayLike, *, plateau: bool = F
     """
     x, y, error = (np.asarray(values, dtype=np.float64) for values in (x, y, error))
     _check(x, y, error)
+    known = np.isfinite(y)
+    x, y, error = x[known], y[known], error[known]
+    given = np.isfinite(error)
+    error = np.where(given, error, error[given].max(initial=0.0))
     fitted = 3 if plateau else 2
     size = np.abs(y).max(initial=0.0)
     if len(x) <= fitted or size == 0:
@@ -97,9 +101,7 @@ def log_slope(x: FloatArray, y: FloatArray, error: FloatArray) -> Estimate:
 def _check(x: FloatArray, y: FloatArray, error: FloatArray) -> None:
     if x.ndim != 1 or x.shape != y.shape or x.shape != error.shape:
         raise ValueError(f"x, y and error must have one shape (n,), got {x.shape}, {y.shape} and {error.shape}")
-    if not (np.isfinite(x).all() and np.isfinite(y).all() and np.isfinite(error).all()):
-        raise ValueError("x, y and error must be finite")
-    if (x <= 0).any() or (error < 0).any():
+    if not (x > 0).all() or not np.isfinite(x).all() or (error < 0).any():
         raise ValueError("x must be positive and errors not negative")
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flowlab.estimators.estimate import Estimate, FloatArray
+from flowlab.estimators.estimate import Estimate, FloatArray, never
 
 
 class Response(NamedTuple):
@@ -15,7 +15,8 @@ class Response(NamedTuple):
 
     Attributes:
         separation: (D,) distances |x - y| that occur on the torus, ascending from 0, in lattice spacings.
-        probability: (D,) Estimate: P(σ_x changes | z_y is flipped), the mean over pairs at that distance.
+        probability: (D,) Estimate: P(σ_x changes | z_y is flipped), the mean over pairs at that distance. Where it was
+            the same in all inputs, such as never, the error is that of one more input that differs.
         range: Estimate of √(<Σ_x |x-y|² c_x> / <Σ_x c_x>), the root mean square distance of what changes.
         reach: the largest distance at which anything changed.
         changed: Estimate of the mean number of spins that change.
@@ -66,7 +67,7 @@ def response(before: ArrayLike, after: ArrayLike, flipped: ArrayLike) -> Respons
     count, moment = changed.sum(1), changed @ square.ravel().astype(float)
     return Response(
         np.sqrt(distinct),
-        Estimate(each.mean(0), each.std(0, ddof=1) / np.sqrt(n)),
+        Estimate(each.mean(0), np.where(np.ptp(each, axis=0) > 0, each.std(0, ddof=1) / np.sqrt(n), never(n))),
         _root_of_ratio(moment, count),
         float(np.sqrt(distinct[each.any(0)].max(initial=0))),
         Estimate(float(count.mean()), float(count.std(ddof=1) / np.sqrt(n))),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flowlab.estimators.blocks import TIME_BLOCKS, checked_configurations
-from flowlab.estimators.estimate import Estimate, FloatArray
+from flowlab.estimators.blocks import ENOUGH, checked_configurations, time_blocks
+from flowlab.estimators.estimate import Estimate, FloatArray, never
 
 ASYMMETRIC = 4  # errors by which a fraction may differ from 1/2
 LOST = 0.05  # fraction below which a sign is hardly drawn
@@ -16,19 +16,21 @@ def site_magnetizations(s: ArrayLike) -> Estimate:
     """<s_i> of each site with its error.
 
     Args:
-        s: (n, N) independent configurations of ±1, or (sets, n, N): then errors come from 20 stretches of each set.
+        s: (n, N) independent configurations of ±1, or (sets, n, N): then errors come from whole sets where there are 8
+            or more, else from stretches of each set that are 4 of its τ long, at most 20.
 
     Returns:
-        Estimate of two (N,) arrays.
+        Estimate of two (N,) arrays. Of a spin that never changed the error is that of one more sample that differs.
 
     Raises:
         ValueError: for fewer than 2 configurations or stretches, or values other than ±1.
 
     >>> site_magnetizations([[1, 1], [1, -1]])
-    Estimate(value=array([1., 0.]), error=array([0., 1.]))
+    Estimate(value=array([1., 0.]), error=array([0.4330127, 1.       ]))
     """
     rows = _independent_rows(s)
-    return Estimate(rows.mean(0), rows.std(0, ddof=1) / np.sqrt(len(rows)))
+    error = rows.std(0, ddof=1) / np.sqrt(len(rows))
+    return Estimate(rows.mean(0), np.where(np.ptp(rows, axis=0) > 0, error, 2 * never(len(rows))))
 
 
 def symmetry_breaking(s: ArrayLike) -> float:
@@ -116,7 +118,8 @@ def _independent_rows(s: ArrayLike) -> FloatArray:
     c = checked_configurations(s, smallest=1)
     rows = c.spins.astype(np.float64)
     if c.length > 1:
-        starts = np.linspace(0, c.length, min(TIME_BLOCKS, c.length) + 1).astype(int)
+        of_time = 1 if c.sets >= ENOUGH else time_blocks(c)
+        starts = np.linspace(0, c.length, max(of_time, -(-2 // c.sets)) + 1).astype(int)
         sums = np.add.reduceat(rows.reshape(c.sets, c.length, -1), starts[:-1], axis=1)
         rows = (sums / np.diff(starts)[:, None]).reshape(-1, rows.shape[1])
     if len(rows) < 2:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from flowlab.estimators.chains import chain_mean
 from flowlab.estimators.estimate import Estimate, FloatArray
 
 BLOCKS = 18
@@ -199,9 +200,10 @@ def thermalisation(
     """Test a run for signs that it is not at equilibrium; passing is no proof.
 
     Mean energies of the three thirds of the run, of its beginning, and of the replicas must agree at every temperature
-    within errors from time blocks, swaps be accepted, and configurations travel the whole ladder. A correlation as long
-    as a block makes the errors too small, and the run fails. Limits are for all comparisons together: an equilibrated
-    run fails each of the two tests with a chance of about 0.001.
+    within errors from time blocks, swaps be accepted, and configurations travel the whole ladder. Correlations longer
+    than a quarter of a block would make all errors too small, and the run fails: their τ is measured by the Gamma
+    method. Limits are for all comparisons together: an equilibrated run fails each of the first two tests with a
+    chance of about 0.001.
 
     Args:
         energies: (steps, replicas, K) E of the whole system, the part of the run that is used.
@@ -223,6 +225,7 @@ def thermalisation(
     drift, drift_limit = _drift(means)
     between, between_limit = _between_replicas(means)
     swaps = float(swap_acceptance(values, temperatures).min(initial=1.0))
+    memory, block = _longest_memory(values), len(values) / BLOCKS
     trips = None if round_trips is None else int(np.min(round_trips))
     problems = []
     if len(values) < MIN_STEPS:
@@ -231,6 +234,8 @@ def thermalisation(
         problems.append(f"thirds of the run differ by {drift:.1f} errors (limit {drift_limit:.1f})")
     if between > between_limit:
         problems.append(f"replicas differ by {between:.1f} errors (limit {between_limit:.1f})")
+    if memory > block / 4:
+        problems.append(f"correlations last {memory:.3g} steps, too long for blocks of {block:.3g} (at most a quarter)")
     if swaps < MIN_SWAP_ACCEPTANCE:
         problems.append(f"a swap is accepted with probability {swaps:.2g} only (at least {MIN_SWAP_ACCEPTANCE})")
     if trips is not None and trips < MIN_ROUND_TRIPS:
@@ -241,6 +246,12 @@ def thermalisation(
         text += f", replicas agree within {between:.1f} errors" if replicas > 1 else ""
         text += f", {trips} round trips or more a replica" if trips is not None else ""
     return Thermalisation(drift, drift_limit, between, between_limit, swaps, trips, not problems, text)
+
+
+def _longest_memory(values: FloatArray) -> float:
+    """τ of the energy in steps, the largest of all temperatures; 1/2 where no energy changes."""
+    times = [chain_mean(values[:, :, k]).tau_int for k in range(values.shape[2])]
+    return max((time for time in times if not math.isnan(time)), default=0.5)
 
 
 def _drift(means: FloatArray) -> tuple[float, float]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowlab.estimators.blocks import IntArray, block_means, checked_configurations, independent_blocks, words
-from flowlab.estimators.estimate import Estimate, FloatArray
+from flowlab.estimators.estimate import Estimate, FloatArray, never
 
 Convention = Literal["folded", "signed"]
 KINDS = ("equilateral", "isosceles", "inverted", "scalene")
@@ -115,7 +115,8 @@ def triangle_fractions(
             independent, which makes the error too small where triangles share configurations.
 
     Returns:
-        name -> Estimate. The error is 0 where no triangle, or every one, is of that kind.
+        name -> Estimate. Where no triangle, or every one, is of that kind, the error is that of one more block of the
+        other.
 
     Raises:
         ValueError: for another shape, sides out of order, NaN, or a negative tol.
@@ -138,6 +139,8 @@ def triangle_fractions(
     shorter, longer = d[:, 1] - d[:, 0] <= limit, d[:, 2] - d[:, 1] <= limit
     kind = np.select([d[:, 2] - d[:, 0] <= limit, longer, shorter], [0, 1, 2], 3)
     mean, error = block_means((kind[:, None] == np.arange(4)).astype(np.float64), labels)
+    unseen = never(np.unique(labels).size)
+    error = np.where((mean > 0) & (mean < 1), error, unseen)
     return {name: Estimate(float(mean[k]), float(error[k])) for k, name in enumerate(KINDS)}
 
 

@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
+from flowlab.estimators import weights
 from flowlab.mcmc.heat_bath import FloatArray, HeatBath, IntArray, in_parts, numbers
 from flowlab.mcmc.swendsen_wang import SwendsenWang
 from flowlab.mcmc.wolff import Wolff, clusters_per_sweep
@@ -49,20 +50,17 @@ class Annealed(NamedTuple):
     @property
     def log_z(self) -> float:
         """ln Z ≈ ln[(1/n) Σ_i w_i] in nats, biased down by about half its error squared."""
-        largest = float(self.log_w.max())
-        return largest + math.log(float(np.mean(np.exp(self.log_w - largest))))
+        return float(weights.log_z(self.log_w).value)
 
     @property
     def log_z_error(self) -> float:
-        """One standard error of ln Z, std(w) / (mean(w) √n): trust it where ess · n is well above 100."""
-        w = np.exp(self.log_w - self.log_w.max())
-        return float(w.std(ddof=1) / w.mean() / math.sqrt(w.size))
+        """One standard error of ln Z, see :func:`flowlab.estimators.log_z`: NaN where the weights are worth too few."""
+        return float(weights.log_z(self.log_w).error)
 
     @property
     def ess(self) -> float:
         """Effective sample size as a fraction, (Σ w)² / (n Σ w²)."""
-        w = np.exp(self.log_w - self.log_w.max())
-        return float(w.mean() ** 2 / np.mean(w**2))
+        return float(weights.ess(self.log_w).value)
 
     @property
     def data(self) -> xr.Dataset:

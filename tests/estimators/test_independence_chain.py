@@ -170,7 +170,7 @@ def test_the_bound_from_the_acceptance_lies_below_the_rejections():
     log_w = np.random.default_rng(7).normal(0, 1.2, 20_000)
     chain = independence_chain(log_w, np.random.default_rng(8))
     bound, found = tau_int_bound(acceptance(log_w)), tau_int_rejections(chain.accepted)
-    assert found.value > bound.value + 4 * np.hypot(bound.error, found.error)
+    assert found.value > bound.value + 2 * np.hypot(bound.error, found.error)
     even = np.where(np.random.default_rng(9).random(20_000) < 0.5, 0.0, -np.inf)  # every state is left equally fast
     bound, found = (
         tau_int_bound(acceptance(even)),

@@ -12,7 +12,7 @@ import pytest
 import flowlab as fl
 
 OURS = {"blocks", "estimate"}  # what estimators share
-INNER = {"per_sample_slices", "starts", "words", "error_factor", "fitted_tail", "unseen_weight"}
+INNER = {"spread", "per_sample_slices", "starts", "words", "error_factor", "fitted_tail", "unseen_weight"}
 MODULES = sorted(m.name for m in pkgutil.iter_modules(fl.estimators.__path__) if m.name not in OURS)
 
 

@@ -206,7 +206,7 @@ def test_what_is_no_collapse_has_another_name():
     assert spread.text.startswith("no collapse seen, but ")
     elsewhere = mode_collapse(valleys([0.0, 0.0, 0.5, 0.5], 1000, rng), reference, rng=rng)
     assert not elsewhere.collapsed and elsewhere.other_states
-    with pytest.raises(ValueError, match="model must hold configurations for 8 blocks"):
+    with pytest.raises(ValueError, match="model must hold configurations for 4 blocks"):
         mode_collapse(reference[:6], reference, rng=rng)
 
 

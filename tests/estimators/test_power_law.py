@@ -45,7 +45,6 @@ def test_nothing_to_fit_gives_nan(x, y):
     [
         ([1, 2], [1], [1], r"one shape \(n,\), got \(2,\), \(1,\) and \(1,\)"),
         ([0, 1], [1, 1], [1, 1], "x must be positive and errors not negative"),
-        ([1, 2], [1, np.nan], [1, 1], "must be finite"),
     ],
 )
 def test_refused(x, y, error, message):
@@ -57,3 +56,12 @@ def test_a_slope_from_two_points_has_the_error_of_its_points():
     z = log_slope(np.array([1.0, 2.0]), np.array([1.0, 8.0]), np.array([0.1, 0.8]))
     assert z.value == pytest.approx(3.0) and z.error == pytest.approx(math.sqrt(2) * 0.1 / math.log(2))
     assert math.isnan(log_slope(np.ones(1), np.ones(1), np.ones(1)).value)
+
+
+def test_points_without_a_value_or_an_error_are_no_reason_to_fail():
+    k = np.arange(1.0, 20.0)
+    y, error = 2 * k**-0.75, np.full(19, 0.01)
+    whole = power_law(k, y, error)
+    y[[3, 7]], error[7], error[9] = np.nan, np.nan, np.nan
+    assert power_law(k, y, error).exponent.value == pytest.approx(whole.exponent.value, abs=1e-6)
+    assert np.isnan(power_law(k, np.full(19, np.nan), error).exponent.value)

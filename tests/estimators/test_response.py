@@ -28,7 +28,7 @@ def test_a_local_map_responds_within_its_range_alone():
     z, sites = draw(8000, (8, 8))
     found = response(local_field(z), local_field(flipped(z, sites)), sites)
     assert found.separation[:4] == pytest.approx([0, 1, np.sqrt(2), 2])
-    assert found.reach == 1 and not found.probability.value[2:].any() and not found.probability.error[2:].any()
+    assert found.reach == 1 and not found.probability.value[2:].any() and (found.probability.error[2:] < 2 / 8000).all()
     # half of the flips are even; each turns two of the four neighbours, half of the time
     assert found.probability.value[1] == pytest.approx(1 / 8, abs=4 * found.probability.error[1] + 1e-12)
     assert 0 < found.range.value < 1

@@ -35,7 +35,7 @@ def test_log_z_and_its_error_are_those_of_kaufman(moves, schedule):
     z = []
     for seed in range(12):
         found = annealing.run(200, generator=named_generator(seed, "annealing"))
-        assert 0.03 < found.log_z_error < 0.25 and 0.07 < found.ess < 0.8
+        assert 0.03 < found.log_z_error < 0.5 and 0.07 < found.ess < 0.8
         z.append((found.log_z - known) / found.log_z_error)
     assert abs(np.mean(z)) < 4 / math.sqrt(12)
     assert 0.6 < np.std(z) < 1.6
