@@ -72,7 +72,7 @@ def compared(values: ArrayLike, log_w: ArrayLike | None, series: ArrayLike, hot:
     raw = Estimate(float(f.mean()), float(f.std(ddof=1) / math.sqrt(len(f))))
     value, z = UNKNOWN, math.nan
     if log_w is not None and worth(log_w) >= FEW:
-        value = reweighted(log_w, f)
+        value = reweighted(f, log_w=log_w)
         z = deviation(value, int(worth(log_w)), own, chains)
     return Compared(value, raw, reference, z, deviation(raw, len(f), own, chains))
 
@@ -161,7 +161,7 @@ def shares(values: ArrayLike, log_w: ArrayLike | None, series: ArrayLike) -> Sha
     raw_error = np.sqrt((raw * n + 1) * (n - raw * n + 1)) / (n + 2) ** 1.5
     own, own_error, weighted = raw, raw_error, np.full(k, math.nan)
     if log_w is not None and worth(log_w) >= FEW:
-        found = reweighted(log_w, (part[:, None] == np.arange(k)).astype(np.float64))
+        found = reweighted((part[:, None] == np.arange(k)).astype(np.float64), log_w=log_w)
         weighted = own = np.asarray(found.value)
         own_error = np.maximum(found.error, 1 / n)
     spread = np.hypot(own_error, np.maximum(error, 1 / along.size))

@@ -97,7 +97,7 @@ def test_hmc_moves_angles_and_agrees_with_weighted_draws(angles):
     x, _ = angles.density.double().sample(200_000, generator=torch.Generator().manual_seed(0))
     angles.density.float()
     log_w = chain.system.log_weight(x).double().numpy()
-    energy = exact(log_w, (chain.system.energy(x) / 16).double().numpy())
+    energy = exact((chain.system.energy(x) / 16).double().numpy(), log_w=log_w)
     assert abs(found.energy_per_site - energy.value) < 5 * math.hypot(found.energy_per_site_error, energy.error)
     assert "equation_of_motion" not in found and float(abs(run.sample(50).configuration).max()) <= math.pi
     assert "E / N" in repr(run)
@@ -111,7 +111,7 @@ def test_the_magnetization_of_states_is_one_order_parameter(states):
     proposals = fl.figures.measure_proposals(drawn)
     mean = states.system.observables(torch.from_numpy(drawn.configuration.values))["magnetization"]
     log_w = (drawn.log_weight - drawn.log_q).values
-    expected = fl.estimators.reweighted(log_w, mean.numpy())
+    expected = fl.estimators.reweighted(mean.numpy(), log_w=log_w)
     assert float(proposals.abs_magnetization) == pytest.approx(expected.value)
 
 
