@@ -89,7 +89,7 @@ def test_angles_are_drawn_on_a_circle_of_colours(angles):
 
 
 def test_hmc_moves_angles_and_agrees_with_weighted_draws(angles):
-    chain = fl.HMC(angles.system.at(T=1.5), steps=5, tuning=50)
+    chain = fl.HMC(angles.system.at(T=3.0), steps=5, tuning=50)
     run = fl.ChainRun(chain.system, chain, chains=100, steps=20, every=10, keep_every=5)
     run.run(progress=False)
     found = run.evaluate()
