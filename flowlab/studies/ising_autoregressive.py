@@ -49,7 +49,7 @@ def ising_van(
         steps, batch, lr, clip: horizon, configurations a step, Adam's peak rate under a cosine, the largest gradient
             norm.
         anneal: fraction of the run over which beta rises from beta/5; a warm start does not anneal.
-        threads: of torch. device: "auto", "cpu", "cuda" or "mps".
+        threads: of torch. device: "auto", "cpu" or "cuda".
     """
     network = PixelCNN((L, L), channels=channels, layers=layers, kernel=kernel, generator=named_generator(seed, "base"))
     return Training(
@@ -96,7 +96,7 @@ def ising_han(
         share: steps on each smaller lattice for one on L; steps: all together.
         batch, lr, clip: configurations a step, Adam's peak rate under a cosine, the largest gradient norm.
         anneal: fraction of the first stage over which beta rises from beta/5; a warm start does not anneal.
-        threads: of torch. device: "auto", "cpu", "cuda" or "mps".
+        threads: of torch. device: "auto", "cpu" or "cuda".
     """
     if not grow:
         no_effect("on a run that does not grow", share=(share, 0.5))

@@ -78,7 +78,7 @@ def ising_tokens(
         anneal: fraction of the run over which beta rises from beta/5; none is 0 for independent bits, which forget on
             the way that they were ordered, and 0.5 for others. A warm start does not anneal.
         threads: of torch.
-        device: "auto", "cpu", "cuda" or "mps".
+        device: "auto", "cpu" or "cuda".
     """
     if layers < 0:
         raise ValueError(f"layers must be 0 or more, got {layers}")

@@ -93,7 +93,7 @@ def ising_xor(
         baseline: of the score-function gradient, see :class:`flowlab.training.ReverseKL`.
         patience: stop when the bound has not improved over this many steps; 0 never does.
         threads: of torch; more than one pays on large lattices and an otherwise idle machine.
-        device: "auto", "cpu", "cuda" or "mps".
+        device: "auto", "cpu" or "cuda".
     """
     if layers < 0:
         raise ValueError(f"layers must be 0 or more, got {layers}")

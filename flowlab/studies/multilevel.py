@@ -107,7 +107,7 @@ def ising_multilevel(
             at the physical one it is the finest level that keeps them.
         batch, lr, clip: configurations a step, Adam's peak rate under a cosine, the largest gradient norm.
         anneal: fraction of the first stage over which beta rises from beta/5; a warm start does not anneal.
-        threads: of torch. device: "auto", "cpu", "cuda" or "mps".
+        threads: of torch. device: "auto", "cpu" or "cuda".
     """
     if network != "transformer":
         no_effect("without a transformer", blocks=(blocks, 1), heads=(heads, 2))
@@ -188,7 +188,7 @@ def phi4_multilevel(
         coarsest, grow, share, shares, steps: as in ising-coloured.
         batch, lr, clip: configurations a step, Adam's peak rate under a cosine, the largest gradient norm.
         anneal: fraction of the first stage over which kappa rises from half its value; a warm start does not anneal.
-        threads: of torch. device: "auto", "cpu", "cuda" or "mps".
+        threads: of torch. device: "auto", "cpu" or "cuda".
     """
     if kind != "coloured":
         no_effect(f"on the kind {kind}", colours=(colours, 4), window=(window, 32))

@@ -120,7 +120,7 @@ def phi4(
         lr, restarts, weight_decay, clip: Adam's peak rate under a cosine, how often that starts again, its decay of
             weights, the largest gradient norm.
         anneal: fraction of the run over which kappa rises from half its value; a warm start does not anneal.
-        threads: of torch. device: "auto", "cpu", "cuda" or "mps".
+        threads: of torch. device: "auto", "cpu" or "cuda".
     """
     system = phi4_system((L,) * d, beta, kappa, lam)
     target: System = system.decimate() if decimated else system
@@ -175,7 +175,7 @@ def phi4_free(
         hidden: width of the fully connected networks, beside the linear map of each, which is all that it takes.
         gradient: as in phi4-flow; that along the path loses its noise as the density becomes exact.
         steps, batch, lr: horizon, configurations a step, Adam's peak rate under a cosine.
-        threads: of torch. device: "auto", "cpu", "cuda" or "mps".
+        threads: of torch. device: "auto", "cpu" or "cuda".
     """
     target = FreeField((L, L), 4 / L if mass is None else mass)
     flow = coupling_flow(

@@ -47,7 +47,7 @@ def phi4_pixelcnn(
         steps, batch, lr, clip: horizon, configurations a step, Adam's peak rate under a cosine, the largest gradient
             norm.
         anneal: fraction of the run over which kappa rises from half its value; a warm start does not anneal.
-        threads: of torch. device: "auto", "cpu", "cuda" or "mps".
+        threads: of torch. device: "auto", "cpu" or "cuda".
     """
     system = phi4_system((L, L), beta, kappa, lam)
     density = FieldPixelCNN(

@@ -49,7 +49,7 @@ def phi4_scaling(
         acceptances: for which the cost is worked out.
         blocks, lr: of the flow, its own where none is given.
         evaluate: samples of each evaluation.
-        device: "auto", "cpu", "cuda" or "mps".
+        device: "auto", "cpu" or "cuda".
 
     Returns:
         Dataset over L, batch and length, all that :func:`flowlab.sweep` returns. Over L and ``configurations``

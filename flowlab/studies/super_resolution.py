@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-import torch
-
 from flowlab.core import named_generator
 from flowlab.densities import CoarseFields, Normal, Pushforward, Upscaled
 from flowlab.densities.coarse_chain import CoarseHMC, CoarseLangevin
@@ -98,7 +96,7 @@ def ir_matching(
             check_every=check_every,
             seed=seed,
             threads=threads,
-            device=_device(device),
+            device=resolve_device(device),
             patience=patience,
             **more,
         )
@@ -172,7 +170,7 @@ def uv_matching(
             check_every=check_every,
             seed=seed,
             threads=threads,
-            device=_device(device),
+            device=resolve_device(device),
             patience=patience,
             **more,
         )  # fmt: skip
@@ -226,7 +224,7 @@ def cnf(
         patience=patience,
         seed=seed,
         threads=threads,
-        device=_device(device),
+        device=resolve_device(device),
     )
 
 
@@ -253,14 +251,6 @@ def _sides(coarse: int, L: int) -> list[int]:
     if levels < 1 or coarse * 2**levels != L:
         raise ValueError(f"L must be 2, 4, 8, ... times the coarse side, got L = {L} and coarse = {coarse}")
     return [coarse * 2 ** (k + 1) for k in range(levels)]
-
-
-def _device(name: str) -> torch.device:
-    """Where to compute; never on MPS, which has no double precision, in which ln|det| is integrated."""
-    if name == "mps":
-        raise ValueError("device must be auto, cpu or cuda: continuous flows need double precision, which mps has not")
-    found = resolve_device(name)
-    return torch.device("cpu") if found.type == "mps" else found
 
 
 def _names(learn: str) -> list[str]:

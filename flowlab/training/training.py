@@ -18,6 +18,7 @@ from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.training import overlap_readings, readings
 from flowlab.training.batch import of_loss, trained_at
+from flowlab.training.devices import resolve_device
 from flowlab.training.diagnose import Part, diagnose
 from flowlab.training.experiment import Experiment
 from flowlab.training.objectives import Loss, Objective, together
@@ -46,7 +47,7 @@ class Training(Experiment):
             over this many steps; 0 never stops early.
         comparison: configurations of the system at equilibrium to compare with, None for none.
         seed, threads: see :class:`flowlab.training.Experiment`.
-        device: where to compute, "cpu", "cuda" or "mps".
+        device: where to compute, "cpu" or "cuda".
         optimiser: schedule, warmup, clip and more, see :class:`flowlab.training.optimisation.Optimisation`.
 
     Raises:
@@ -87,7 +88,7 @@ class Training(Experiment):
         if patience < 0 or patience == 1:
             raise ValueError(f"patience must be 0 (never stop early) or at least 2 steps, got {patience}")
         density.bind(target)
-        self.device = torch.device(device)
+        self.device = resolve_device(str(device))
         self.target = self.target.to(self.device)
         self.density = density.to(self.device)
         self.objective = objective.to(self.device)

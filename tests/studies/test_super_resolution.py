@@ -188,7 +188,7 @@ def test_cnf_trains():
         ("phi4-ir-matching", {"learn": "beta"}, "learn must be kappa, lam, both with a comma, or nothing, got 'beta'"),
         ("phi4-ir-matching", {"kernel": 4}, "kernel must be odd"),
         ("phi4-uv-matching", {"learn": ""}, r"got \[\]"),
-        ("phi4-cnf", {"device": "mps"}, "device must be auto, cpu or cuda"),
+        ("phi4-cnf", {"device": "mps"}, "device mps has no float64"),
         ("phi4-cnf", {"kernel": 2}, "kernel must be odd"),
         ("phi4-cnf", {"lam": 0.0, "kappa": 0.25}, r"needs \|kappa\| < 1/4 to be stable, got 0.25"),
     ],
