@@ -131,6 +131,10 @@ class AnnealedRun(MarkovRun):
 
     # on disk
 
+    @property
+    def _measurements(self) -> tuple[list[list[Any]], list[Any]]:
+        return [self._drawn], self._kept
+
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Nothing: every step starts from its own seed, and what it found lies in ``samples/``."""
         return {}, {}

@@ -215,6 +215,10 @@ class ChainRun(MarkovRun):
 
     # on disk
 
+    @property
+    def _measurements(self) -> tuple[list[list[Any]], list[Any]]:
+        return [self._series], self._kept
+
     def _take(self, parts: list[xr.Dataset]) -> None:
         self._kept = [row for part in parts for row in part["configuration"].values]
         self._series = [

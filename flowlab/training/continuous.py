@@ -124,6 +124,17 @@ class ContinuousTraining(Grown):
         for flow, steps in zip(continuous_flows(self.density), state["flow_steps"], strict=True):
             flow.steps = int(steps)
 
+    def _mark(self) -> Any:
+        steps = [flow.steps for flow in continuous_flows(self.density)]
+        return super()._mark(), self._good, self._rolled_back, steps
+
+    def _return_to(self, mark: Any) -> None:
+        own, self._good, self._rolled_back, steps = mark
+        super()._return_to(own)
+        self._set_rates()
+        for flow, number in zip(continuous_flows(self.density), steps, strict=True):
+            flow.steps = number
+
 
 def chains_of(density: Density) -> int | None:
     """The number of chains that draw the coarsest fields of a density, None where none do."""

@@ -22,10 +22,11 @@ from flowlab.core import System
 from flowlab.training.checkable import Checkable
 from flowlab.training.on_disk import RunState
 from flowlab.training.process import interrupts_call, offer, progress_interval, torch_threads
+from flowlab.training.stepping import Stepping
 from flowlab.training.variables import DESCRIBE
 
 
-class Experiment(Checkable):
+class Experiment(Checkable, Stepping):
     """A run that streams records: one seed, one store, at most one thread.
 
     A subclass gives ``advance`` (one step, one record), ``state_dict`` and ``load_state_dict``; what a person does with
@@ -55,22 +56,15 @@ class Experiment(Checkable):
         super().__init__()
         self.threads = int(threads)
         self.system, self.target, self.steps, self.seed = system, target, int(steps), int(seed)
-        self.step = 0
         self.state: RunState = "ready"
         self.activity = ""
         self.error: BaseException | None = None
-        self._recent = math.nan
         self._thread: threading.Thread | None = None
         self._streamer: int | None = None
-        self._stepping = threading.Lock()
         self._stop, self._go = threading.Event(), threading.Event()
         self._go.set()
         self._listeners: list[queue.Queue[dict[str, float]]] = []
         self._bars: list[Any] = []
-
-    @abstractmethod
-    def advance(self) -> dict[str, float]:
-        """One step; returns its record."""
 
     @abstractmethod
     def evaluate(self, n: int = 10_000) -> xr.Dataset:
@@ -103,13 +97,15 @@ class Experiment(Checkable):
     def stream(self, steps: int | None = None, *, seconds: float = math.inf) -> Iterator[dict[str, float]]:
         """Advance, journal and then yield one record after the other, up to the horizon.
 
+        Where an error or an interrupt breaks off a step, that step is undone, and the run can go on from there.
+
         Args:
             steps: end after this many; None for all that are left.
             seconds: end after this time; schedules are not altered by it.
 
         Raises:
             FloatingPointError: where a number became NaN or infinite; names the step and the last good checkpoint.
-            RuntimeError: where this run is streaming already, or an error left it in the middle of a step.
+            RuntimeError: where this run is streaming already, or a broken step could not be undone.
         """
         self._claim()
         yield from self._claimed(self.steps if steps is None else min(self.steps, self.step + steps), seconds)
@@ -121,7 +117,7 @@ class Experiment(Checkable):
         if not self._whole:
             self._streaming.release()
             again = "build" if self.path is None else "load"
-            raise RuntimeError(f"this run broke off within step {self.step + 1}: {again} it again to go on")
+            raise RuntimeError(f"step {self.step + 1} broke off and could not be undone: {again} this run again")
         self.error = None
 
     def _claimed(self, last: int, seconds: float) -> Iterator[dict[str, float]]:
@@ -131,6 +127,7 @@ class Experiment(Checkable):
             self._open_store()
             self.state = "running"
             with torch_threads(self.threads):
+                self._begin_step()
                 self._prepare()
                 self._report("")
                 yield from self._steps(last, seconds)
@@ -143,6 +140,8 @@ class Experiment(Checkable):
             raise
         finally:
             try:
+                with self._stepping:
+                    self._undo()
                 self._close_store()
             except BaseException as error:
                 ending, self.error = "failed", error
@@ -166,21 +165,6 @@ class Experiment(Checkable):
                 self._snapshot_cadence(self._save_snapshot)
             self._between_steps()
             yield record
-
-    def _timed_step(self) -> dict[str, float]:
-        started = time.monotonic()
-        self._whole = False
-        record = {"step": self.step + 1, **self.advance()}
-        took = time.monotonic() - started
-        self._spent += took
-        self._recent = took if math.isnan(self._recent) else 0.95 * self._recent + 0.05 * took
-        record["wall_time"] = self._spent
-        self._records.append(record)
-        if self._store is not None:
-            self._store.append(record)
-        self.step += 1
-        self._whole = True
-        return record
 
     def _may_go_on(self) -> bool:
         if not self._go.is_set():

@@ -146,3 +146,17 @@ class Grown(Training):
             self.before[k].load_state_dict(tensors, state["own"])
         self._last(state.get("stage_steps", [stage.steps for stage in self.before]))
         self._copy = None
+
+    def _mark(self) -> Any:
+        k, _ = self.stage(self.step)
+        stage = self.before[k]._mark() if k < len(self.before) else super()._mark()
+        return k, [stage.steps for stage in self.before], stage
+
+    def _return_to(self, mark: Any) -> None:
+        k, steps, stage = mark
+        self._last(steps)
+        if k < len(self.before):
+            self.before[k]._return_to(stage)
+        else:
+            super()._return_to(stage)
+        self._copy = None

@@ -66,6 +66,11 @@ class MarkovRun(Experiment):
     def _take(self, parts: list[xr.Dataset]) -> None:
         """Replace the measurements by those in these parts."""
 
+    @property
+    @abstractmethod
+    def _measurements(self) -> tuple[list[list[Any]], list[Any]]:
+        """Lists that ``advance`` grows: those of what is measured at every step, that of what is kept now and then."""
+
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"every": self.every, "keep_every": self.keep_every, "discard": self.discard}
 
@@ -79,6 +84,13 @@ class MarkovRun(Experiment):
 
     def load_state_dict(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         self._chain_state = self.chain.load_state_dict(tensors)
+
+    def _return_to(self, mark: Any) -> None:
+        super()._return_to(mark)
+        measured, kept = self._measurements
+        for series in measured:
+            del series[self.step :]
+        del kept[self.step // self.keep_every :]
 
     def restore(self, path: str | Path) -> None:
         super().restore(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn, SupportsIndex
 
 import xarray as xr
 from torch import Tensor
@@ -32,6 +32,7 @@ class OnDisk(ABC):
     steps: int
     seed: int
     state: RunState
+    _whole: bool
 
     def __init__(self) -> None:
         self.path: Path | None = None
@@ -41,8 +42,24 @@ class OnDisk(ABC):
         self._store: Store | None = None
         self._records = Records()
         self._spent = 0.0
-        self._whole = True
         self._streaming = Lock()
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(
+            f"a run cannot be copied: {self._read_again()}, and run.at(T=...) begins another from the weights of a "
+            "study's run"
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NoReturn:
+        self.__copy__()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(f"a run cannot be pickled: {self._read_again()}, in another process too")
+
+    def _read_again(self) -> str:
+        again = "fl.load(path)" if self.study else "restore(path) of a run built in the same way"
+        keep = "run.attach('runs/name') keeps it" if self.path is None else f"run.save() keeps it in {self.path}"
+        return f"{keep} and {again} reads it"
 
     @property
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -170,6 +171,10 @@ class Simulation(MarkovRun):
         return of_simulation(self.measured, n, rng).assign_attrs(self.describe() | {"n": n, "step": self.step})
 
     # on disk
+
+    @property
+    def _measurements(self) -> tuple[list[list[Any]], list[Any]]:
+        return [self._energies, self._trips], self._bits
 
     def _take(self, parts: list[xr.Dataset]) -> None:
         self._energies = [row for part in parts for row in part["energy"].values]

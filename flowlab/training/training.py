@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -20,19 +19,20 @@ from flowlab.training import overlap_readings, readings
 from flowlab.training.batch import of_loss, trained_at
 from flowlab.training.devices import resolve_device
 from flowlab.training.diagnose import Part, diagnose
-from flowlab.training.experiment import Experiment
 from flowlab.training.objectives import Loss, Objective, together
 from flowlab.training.optimisation import Optimisation, has_plateaued
 from flowlab.training.physical import physical
 from flowlab.training.process import torch_threads
+from flowlab.training.published import Published
 from flowlab.training.reference import Reference
 from flowlab.training.registry import experiment, same_couplings
+from flowlab.training.stepping import cloned
 from flowlab.training.warm_start import warm_started
 
 Annealing = Callable[[float], dict[str, float | Tensor]]
 
 
-class Training(Experiment):
+class Training(Published):
     """Trains a density on a target and records how well it does.
 
     Args:
@@ -96,8 +96,6 @@ class Training(Experiment):
         self.comparison = comparison
         self.optimisation = Optimisation(objective.parameter_groups(density), learning_rate, **optimiser)
         self.generator = named_generator(seed, "train", device=self.device)
-        self._copy: tuple[int, float, Density] | None = None
-        self._wanted, self._published = threading.Event(), threading.Event()
 
     # training
 
@@ -180,39 +178,7 @@ class Training(Experiment):
                 probe.advance()
         return (time.perf_counter() - started) / 10
 
-    # reading while it trains
-
-    def reading(self) -> tuple[int, Density]:
-        """The step and a detached copy of the density, as of the last step or at most 0.5 s old.
-
-        While another thread trains, that thread makes the copy between two steps; where it is held up there (paused, or
-        a ``stream`` that nobody draws from), this one does.
-        """
-        elsewhere = self._streamer not in (None, threading.get_ident())
-        copied = self._copy
-        if copied is None or (copied[0] != self.step and not (elsewhere and time.monotonic() - copied[1] < 0.5)):
-            self._published.clear()
-            self._wanted.set()
-            while not (elsewhere and self._published.wait(0.05)):
-                if self._stepping.acquire(blocking=not elsewhere):
-                    try:
-                        self._publish()
-                        break
-                    finally:
-                        self._stepping.release()
-        assert self._copy is not None
-        return self._copy[0], copy.deepcopy(self._copy[2])  # the chains of coarse fields go on in whatever is read
-
-    def _publish(self) -> None:
-        self._wanted.clear()
-        density = copy.deepcopy(self.density).requires_grad_(False)
-        density.bind(self.target)
-        self._copy = (self.step, time.monotonic(), density)
-
-    def _between_steps(self) -> None:
-        if self._wanted.is_set():
-            self._publish()
-            self._published.set()
+    # reading
 
     def sample(self, n: int) -> xr.Dataset:
         """n configurations with ln q and the log weight; see :func:`flowlab.training.readings.sample`."""
@@ -349,3 +315,9 @@ class Training(Experiment):
         self.optimisation.load_state_dict(state["optimisation"])
         self.generator.set_state(state["generator"].cpu())
         self._copy = None
+
+    def _mark(self) -> Any:
+        return cloned(Training.state_dict(self))
+
+    def _return_to(self, mark: Any) -> None:
+        Training.load_state_dict(self, *mark)

@@ -9,6 +9,7 @@ import xarray as xr
 
 import flowlab as fl
 from tests.laws.registry import EXPERIMENTS
+from tests.training.small_runs import broken_off_everywhere
 
 
 @pytest.fixture(params=EXPERIMENTS)
@@ -59,6 +60,14 @@ def test_interrupted_and_resumed_is_uninterrupted(make, tmp_path):
     xr.testing.assert_identical(resumed.evaluate(200), straight.evaluate(200))
     on_disk = xr.load_dataset(tmp_path / "run" / "data.nc")
     np.testing.assert_array_equal(on_disk.loss, straight.data.loss)
+
+
+def test_steps_that_break_off_are_undone(make):
+    straight, broken = make(), make()
+    straight.run(progress=False)
+    broken_off_everywhere(broken)
+    xr.testing.assert_identical(records(broken), records(straight))
+    torch.testing.assert_close(broken.state_dict(), straight.state_dict(), rtol=0, atol=0, equal_nan=True)
 
 
 def test_numbers_of_samples_are_whole(make):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -49,3 +50,22 @@ def until(holds: Callable[[], object]) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.01)
+
+
+def broken_off_everywhere(run: fl.Experiment) -> fl.Experiment:
+    """Take ``run`` to its end although every step is broken off once, after all that it computes, and then redone."""
+    advance, tried = run.advance, set()
+
+    def breaks_once() -> dict[str, float]:
+        record = advance()
+        if run.step not in tried:
+            tried.add(run.step)
+            raise KeyboardInterrupt if run.step % 2 else ZeroDivisionError
+        return record
+
+    run.advance = breaks_once
+    while run.state != "finished":
+        with contextlib.suppress(KeyboardInterrupt, ZeroDivisionError):
+            run.run(progress=False)
+    assert len(tried) == run.step
+    return run

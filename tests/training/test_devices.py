@@ -29,5 +29,5 @@ def test_an_explicit_mps_says_what_it_cannot_do(monkeypatch, here):
 
 
 def test_a_device_that_does_not_exist_is_refused():
-    with pytest.raises(ValueError, match="device must be auto or one of .*cpu, got 'gpu'"):
+    with pytest.raises(ValueError, match=r"device must be auto or one of .*cpu, got 'gpu'"):
         resolve_device("gpu")
