@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,13 +34,44 @@ class Density(nn.Module, ABC):
     iid: bool = True
     log_norm: float | None = 0.0
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let every ``log_prob`` take what ``as_batch`` takes, whoever wrote it."""
+        super().__init_subclass__(**options)
+        if "log_prob" in cls.__dict__:
+            cls.log_prob = _of_batches(cls.log_prob)  # type: ignore[assignment, method-assign]
+
     @abstractmethod
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
         """n configurations with what an objective needs for gradients; see :class:`Draw`."""
 
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
-        """(n, *shape) -> (n,) exact ln q(x), differentiable in the parameters."""
+        """(n, *shape) -> (n,) exact ln q(x), differentiable in the parameters; see ``as_batch`` for what x may be."""
+
+    def as_batch(self, x: Any) -> Tensor:
+        """Configurations as a tensor of the precision that the density computes in, that of most of its parameters.
+
+        Args:
+            x: a tensor, a NumPy array, a variable of a Dataset, or nested lists; floats of any width, or integers.
+
+        Raises:
+            TypeError: for a whole Dataset, or values that are neither floats nor integers.
+        """
+        if isinstance(x, Tensor):
+            tensor = x
+        elif hasattr(x, "data_vars"):
+            raise TypeError(f"configurations must be one variable, got a whole Dataset: give one of {', '.join(x)}")
+        else:
+            tensor = torch.as_tensor(np.asarray(x), device=next((p.device for p in self.parameters()), None))
+        if tensor.dtype == torch.bool or tensor.is_complex():
+            raise TypeError(f"configurations must be floats or integers, got {tensor.dtype}")
+        sizes: Counter[torch.dtype] = Counter()
+        for parameter in self.parameters():
+            sizes[parameter.dtype] += parameter.numel()
+        if sizes:
+            return tensor.to(sizes.most_common(1)[0][0])
+        wide = tensor.dtype in (torch.float32, torch.float64)
+        return tensor if wide else tensor.to(torch.get_default_dtype())
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """n configurations (n, *shape) and their ln q, (n,), without gradients."""
@@ -105,6 +140,14 @@ class Density(nn.Module, ABC):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters by role: ``"base"`` and ``"flow"``, which may have learning rates of their own."""
         return {"base": [p for p in self.parameters() if p.requires_grad]}
+
+
+def _of_batches(log_prob: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Any], Tensor]:
+    @functools.wraps(log_prob)
+    def of_any(self: Density, x: Any) -> Tensor:
+        return log_prob(self, self.as_batch(x))
+
+    return of_any
 
 
 def one_of(**given: object) -> str:

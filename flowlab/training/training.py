@@ -185,9 +185,7 @@ class Training(Published):
         step, density = self.reading()
         return readings.sample(density, self.target, n, self._spawn("sample", step), self._attrs(step))
 
-    def layers(
-        self, n: int | None = None, *, x: Tensor | None = None, z: Tensor | None = None, seed: int = 0
-    ) -> xr.Dataset:
+    def layers(self, n: int | None = None, *, x: Any = None, z: Any = None, seed: int = 0) -> xr.Dataset:
         """Configurations after each layer; see :func:`flowlab.training.readings.layers`.
 
         Give ``n`` for fresh latents (the same ones for the same ``seed``, while the weights change), ``z`` for given
@@ -206,7 +204,7 @@ class Training(Published):
             restored_with=named_seed(self.seed, "restore", seed),
         )
 
-    def evaluate(self, n: int = 10_000, *, reference: Tensor | None = None) -> xr.Dataset:
+    def evaluate(self, n: int = 10_000, *, reference: Any = None) -> xr.Dataset:
         """Free energy, observables and their errors from n samples; see :func:`flowlab.estimators.evaluation`.
 
         ``reference``, independent configurations of the system, adds the forward check: it sees the modes that the
@@ -264,8 +262,12 @@ class Training(Published):
     def _rng(self, purpose: str, count: int) -> np.random.Generator:
         return np.random.default_rng(named_seed(self.seed, purpose, count))
 
-    def _own(self, x: Tensor | None) -> Tensor | None:
-        return None if x is None else torch.as_tensor(x, dtype=torch.get_default_dtype(), device=self.device)
+    def _own(self, x: Any) -> Tensor | None:
+        """Configurations as the density takes them; those of several chains, as a Dataset has them, in one batch."""
+        if x is None:
+            return None
+        tensor = self.density.as_batch(x).to(self.device)
+        return tensor.reshape(-1, *tensor.shape[-len(self.system.dims) :]) if hasattr(x, "dims") else tensor
 
     def _spawn(self, purpose: str, count: int) -> torch.Generator:
         return named_generator(self.seed, purpose, count, device=self.device)

@@ -3,11 +3,14 @@
 import io
 import math
 
+import numpy as np
 import pytest
 import torch
+import xarray as xr
 
-from tests.laws.registry import shaken
-from tests.laws.wrapped import CASES
+import flowlab as fl
+from tests.laws.registry import REAL_DENSITIES, SPIN_DENSITIES, shaken
+from tests.laws.wrapped import CASES, OTHERS
 
 N = 12
 
@@ -66,6 +69,38 @@ def test_a_configuration_has_one_likelihood(name):
     integrated = "continuous" in name or "upscaled" in name  # there and back agree to the error of the integration
     assert_one_likelihood(density.to(torch.float64), 2e-3 if integrated else 1e-8)
     assert density.iid in (True, False) and (density.log_norm is None or math.isfinite(density.log_norm))
+
+
+@pytest.mark.parametrize("name", SPIN_DENSITIES | REAL_DENSITIES | OTHERS)
+def test_configurations_of_any_type_have_the_same_likelihood(name):
+    density = CASES[name]()
+    x = density.sample(3, generator=generator(4))[0].half()  # the same numbers at every width
+    arrays = [x, x.float(), x.double(), x.numpy(), x.double().numpy(), xr.DataArray(x.numpy()), x.tolist()]
+    if bool((x == x.round()).all()):
+        arrays += [x.to(torch.int8), x.long(), x.numpy().astype(np.int16)]
+    with torch.no_grad():
+        found = [density.log_prob(array) for array in arrays]
+    for log_q in found[1:]:
+        torch.testing.assert_close(log_q.double(), found[0].double(), atol=1e-4, rtol=1e-5)
+    with pytest.raises(TypeError, match=r"floats or integers, got torch\.bool"):
+        density.log_prob(x > 0)
+
+
+def test_runs_take_what_their_datasets_hold():
+    run = fl.Training(
+        fl.Ising((4, 2), T=2.0), fl.MADE((4, 2)), fl.ReverseKL(), steps=1, batch=4, learning_rate={"base": 1e-3}
+    )
+    drawn = run.sample(6).configuration
+    layers = [run.layers(x=x) for x in (torch.tensor(drawn.values), drawn, drawn.values.astype(np.int8))]
+    for one in layers[1:]:
+        xr.testing.assert_identical(one, layers[0])
+    chains = drawn.values.reshape(2, 3, 4, 2)
+    reference = xr.DataArray(chains, dims=("chain", "draw", "y", "x"))
+    found = [run.evaluate(200, reference=x) for x in (torch.tensor(drawn.values), drawn, reference)]
+    for one in found[1:]:
+        xr.testing.assert_identical(one, found[0])
+    with pytest.raises(TypeError, match="one variable, got a whole Dataset: give one of configuration, log_q"):
+        run.layers(x=run.sample(2))
 
 
 def test_the_law_covers_every_wrapper_on_its_bases():
