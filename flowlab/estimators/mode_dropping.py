@@ -20,11 +20,12 @@ class ModeDropping(NamedTuple):
     """The effective mode-dropping measure.
 
     Attributes:
-        value: w̄, 1 where nothing is missed; NaN without a reference.
+        value: w̄ in [0, 1], 1 where nothing is missed; NaN without a reference.
         error: one standard error, NaN where there is none.
         reference: what ln Z was compared with: "exact ln Z", "samples of the target" or "none".
         reason: why ``value`` or ``error`` is NaN; empty where neither is.
         threshold: the lowest ln q, in nats, that belongs to the effective support.
+        estimate: w̄ before it is cut to [0, 1], which noise and rare, heavy weights lift above 1.
     """
 
     value: float
@@ -32,6 +33,7 @@ class ModeDropping(NamedTuple):
     reference: str
     reason: str
     threshold: float
+    estimate: float
 
 
 class ForwardCheck(NamedTuple):
@@ -80,20 +82,21 @@ def effective_mode_dropping(
     """The effective mode-dropping measure w̄ = E_q̃[p/q] = exp(ln Z from q on its support - ln Z of a reference).
 
     q̃ is q restricted to its effective support {ln q >= threshold} and normalised there, so w̄ is the target's mass on
-    that support over q's, and 1 means that nothing is missed. ln Z of the reference is the exact one where given,
+    that support, in [0, 1], and 1 means that nothing is missed. ln Z of the reference is the exact one where given,
     else it comes from samples of the target (:func:`log_z_from_target`), else w̄ is NaN: draws of q alone would make
-    it 1 by construction. A mode that q draws rarely lowers w̄ in most runs and raises it far above 1 in a few.
+    it 1 by construction. The draws do not choose their own support: one half of them is held against the lowest ln q
+    of the other half, so that what a single lucky draw reached belongs to no support.
 
     Args:
         log_weight: (n,) ln of the target's unnormalised weight on draws from q.
         log_q: (n,) ln q of the same draws.
         log_z_exact: the exact ln Z in nats, or None or NaN where unknown.
         target_samples: (log_weight_p, log_q_p), each (m,), on independent samples of the target.
-        threshold: lowest ln q of the effective support, which depends on n; the default is
-            ``support_threshold(log_q)``, the lowest ln q among the n draws.
+        threshold: lowest ln q of the effective support, which depends on n; by default the
+            :func:`support_threshold` of every other draw, for those between, and the other way round.
 
     Returns:
-        ModeDropping(value, error, reference, reason, threshold).
+        ModeDropping(value, error, reference, reason, threshold, estimate).
 
     Raises:
         ValueError: for shapes that differ, NaN, fewer than 2 samples above the threshold, or target samples that are
@@ -110,7 +113,10 @@ def effective_mode_dropping(
     log_weight, log_q = np.asarray(log_weight, dtype=np.float64), _finite("log_q", log_q)
     if log_weight.shape != log_q.shape:
         raise ValueError(f"log_weight and log_q must have one shape, got {log_weight.shape} and {log_q.shape}")
-    threshold = support_threshold(log_q) if threshold is None else float(threshold)
+    thresholds = np.full(log_q.size, np.nan if threshold is None else float(threshold))
+    if threshold is None:
+        thresholds[0::2], thresholds[1::2] = log_q[1::2].min(), log_q[0::2].min()
+    threshold = float(thresholds.max())
     if log_z_exact is not None and not np.isnan(log_z_exact):
         name, reference = "exact ln Z", Estimate(float(log_z_exact), 0.0)
     elif target_samples is not None:
@@ -119,15 +125,16 @@ def effective_mode_dropping(
         name, reference = "samples of the target", log_z_from_target(*target_samples)
     else:
         reason = "no exact ln Z and no samples of the target to compare with"
-        return ModeDropping(np.nan, np.nan, "none", reason, threshold)
-    inside = log_q >= threshold
+        return ModeDropping(np.nan, np.nan, "none", reason, threshold, np.nan)
+    inside = log_q >= thresholds
     if inside.sum() < 2:
         raise ValueError(f"threshold {threshold} leaves {inside.sum()} of {log_q.size} samples, 2 are needed")
     if np.isinf(reference.value):
-        return ModeDropping(0.0, np.nan, name, "q gives no probability to any sample of the target", threshold)
+        return ModeDropping(0.0, np.nan, name, "q gives no probability to any sample of the target", threshold, 0.0)
     from_q = log_z((log_weight - log_q)[inside])
     value = float(np.exp(from_q.value - reference.value))
-    return ModeDropping(value, float(value * np.hypot(from_q.error, reference.error)), name, "", threshold)
+    error = float(value * np.hypot(from_q.error, reference.error))
+    return ModeDropping(min(value, 1.0), error, name, "", threshold, value)
 
 
 def log_z_from_target(log_weight_p: ArrayLike, log_q_p: ArrayLike) -> Estimate:
