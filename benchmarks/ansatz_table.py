@@ -18,7 +18,7 @@ import torch
 
 from flowlab.core import named_generator
 from flowlab.densities.vqvae import VQVAE
-from flowlab.estimators import LowESSWarning
+from flowlab.estimators import UntrustedWarning
 from flowlab.systems import CRITICAL_TEMPERATURE
 from flowlab.training import Experiment, Training, experiment
 from flowlab.training.elbo import latent_bounds
@@ -72,7 +72,7 @@ def measure(name: str, keys: dict[str, Any], L: int, seconds: float, seed: int) 
     assert isinstance(run, Training) and run.log_z_exact is not None
     elapsed = trained(run, steps)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LowESSWarning)
+        warnings.simplefilter("ignore", UntrustedWarning)
         found = run.evaluate(20_000)
     row = {
         "ansatz": name,

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from flowlab.core import named_generator
-from flowlab.estimators import LowESSWarning, weights
+from flowlab.estimators import UntrustedWarning, weights
 from flowlab.exact import kaufman
 from flowlab.studies.phi4 import BETA
 from flowlab.training import Training, experiment
@@ -117,7 +117,7 @@ def acceptance(log_w: np.ndarray) -> float:
 
 def measure(study: str, L: int, seconds: float, samples: int, seed: int, threads: int) -> dict[str, Any]:
     torch.set_num_threads(threads)
-    warnings.simplefilter("ignore", LowESSWarning)
+    warnings.simplefilter("ignore", UntrustedWarning)
     clock = time.process_time if threads == 1 else time.perf_counter
     run, spent = build(study, L, seed, threads), 0.0
     if seconds:

@@ -57,7 +57,7 @@ def measure(study: str, keys: Mapping[str, Any], seconds: float, threads: int, s
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", fl.estimators.LowESSWarning)
+        warnings.simplefilter("ignore", fl.estimators.UntrustedWarning)
         found = run.evaluate(20_000)
     row: dict[str, Any] = {
         "study": study,

@@ -54,7 +54,7 @@ def measure(study: str, keys: dict[str, Any]) -> dict[str, Any]:
     run.run(progress=False)
     row: dict[str, Any] = {"study": study, **keys, "wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", fl.estimators.LowESSWarning)
+        warnings.simplefilter("ignore", fl.estimators.UntrustedWarning)
         found = run.evaluate(40_000)
     for name in NUMBERS:
         row[name] = float(found[name])

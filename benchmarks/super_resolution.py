@@ -91,7 +91,7 @@ def evaluated(run: fl.Training, samples: int) -> dict[str, Any]:
     L, kappa = run.system.shape[0], float(run.system.couplings["kappa"])
     vars(run)["log_z_exact"] = None  # found here, with a smaller error
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", fl.estimators.LowESSWarning)
+        warnings.simplefilter("ignore", fl.estimators.UntrustedWarning)
         found = run.evaluate(samples)
     number = {name: None if math.isnan(float(value)) else float(value) for name, value in found.data_vars.items()}
     row: dict[str, Any] = {"study": run.study, "L": L, "kappa": kappa, "keys": run.keys, "steps": run.step}

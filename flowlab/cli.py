@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from flowlab.estimators import EquationOfMotionWarning, LostSignWarning, LowESSWarning, columns, scalars
+from flowlab.estimators import UntrustedWarning, columns, scalars
 from flowlab.training import Experiment, experiment, studies
 from flowlab.training.integration import IntegrationWarning
 from flowlab.training.registry import find
@@ -22,7 +22,8 @@ from flowlab.training.store import StoreError
 from flowlab.training.sweep import sweep
 from flowlab.training.workers import SweepError
 
-_SWEPT = ("state", "steps", "log_z", "log_z_error", "log_z_bound", "log_z_exact", "ess", "gap")
+_STRICT = "exit with 3 where the verdict is that the numbers are not to be trusted"
+_SWEPT = ("state", "steps", "log_z", "log_z_error", "log_z_bound", "log_z_exact", "ess", "gap", "verdict")
 """What ``flowlab sweep`` prints of every run."""
 
 
@@ -68,12 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     sweeping.add_argument("-n", type=int, metavar="N", help="samples of each evaluation")
     sweeping.add_argument("--resume", action="store_true", help="go on with the sweep in DIR: the same command again")
     sweeping.add_argument("--quiet", action="store_true", help="no progress bar")
+    sweeping.add_argument("--strict", action="store_true", help=_STRICT)
     sweeping.set_defaults(command=_sweep)
 
     evaluate = commands.add_parser("evaluate", help="free energy and observables of a run, with errors")
     evaluate.add_argument("dir", metavar="DIR")
     evaluate.add_argument("-n", type=int, default=10_000, metavar="N", help="number of samples (default 10000)")
     evaluate.add_argument("--json", action="store_true", help="print one flat JSON object")
+    evaluate.add_argument("--strict", action="store_true", help=_STRICT)
     evaluate.set_defaults(command=_evaluate)
 
     checking = commands.add_parser("check", help="a run beside chains of the same system that began hot and cold")
@@ -81,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     checking.add_argument("--seconds", type=float, default=60.0, metavar="S", help="time for the chains (default 60)")
     checking.add_argument("--seed", type=int, metavar="K", help="seed of draws and chains")
     checking.add_argument("--json", action="store_true", help="print one JSON object")
+    checking.add_argument("--strict", action="store_true", help=_STRICT)
     checking.set_defaults(command=_check)
 
     lab = commands.add_parser("lab", help="open JupyterLab, on this machine only and with a token")
@@ -165,15 +169,19 @@ def _sweep(options: argparse.Namespace) -> int:
         print(f"flowlab: warning: {note.message}", file=sys.stderr)
     states = found.state.values.ravel().tolist()
     columns = found[[name for name in _SWEPT if name in found and found[name].dims == found.state.dims]]
-    print(columns.to_dataframe()[list(columns)].to_string(float_format=lambda x: f"{x:.6g}"))
+    table = columns.to_dataframe()[list(columns)]
+    if "verdict" in table:  # the reasons are in sweep.nc
+        table["verdict"] = table["verdict"].str.partition(":")[0]
+    print(table.to_string(float_format=lambda x: f"{x:.6g}"))
     print(f"{states.count('finished')} of {len(states)} runs finished: {out / 'sweep.nc'}")
-    return 1 if "failed" in states else 0
+    verdicts = found.verdict.values.ravel().tolist() if "verdict" in found else []
+    return 1 if "failed" in states else _strict(options, verdicts)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
     run = Experiment.load(options.dir)
     with warnings.catch_warnings():
-        for told_below in (LowESSWarning, LostSignWarning, EquationOfMotionWarning, IntegrationWarning):
+        for told_below in (UntrustedWarning, IntegrationWarning):
             warnings.simplefilter("ignore", told_below)
         result = run.evaluate(options.n)
     for note in result.attrs["warnings"].splitlines():
@@ -184,14 +192,21 @@ def _evaluate(options: argparse.Namespace) -> int:
         print(f"flowlab: the evaluation is not kept: {error}", file=sys.stderr)
     values, lists, n = scalars(result), columns(result), int(result.attrs["n"])
     if options.json:
-        print(json.dumps(values | lists | {"n": n, "step": run.step, "study": run.study, "seed": run.seed}))
-        return 0
+        own = {"n": n, "step": run.step, "study": run.study, "seed": run.seed}
+        print(json.dumps(values | lists | own | {name: result.attrs[name] for name in ("verdict", "reasons")}))
+        return _strict(options, [result.attrs["verdict"]])
     print(f"{run.study}, step {run.step} of {run.steps}, {n} samples")
+    print(f"  {result.attrs['verdict']}")
     for name in _without_errors(values):
         print(f"  {name:28s} {_text(values[name])}{_spread(values.get(f'{name}_error'))}")
     if "temperature" in lists:
         _print_table({name: lists[name] for name in lists if len(lists[name]) == len(lists["temperature"])})
-    return 0
+    return _strict(options, [result.attrs["verdict"]])
+
+
+def _strict(options: argparse.Namespace, verdicts: Sequence[str]) -> int:
+    """The exit status: 3 with --strict where something is not to be trusted, else 0."""
+    return 3 if options.strict and any(one.startswith("not to be trusted") for one in verdicts) else 0
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -202,7 +217,7 @@ def _check(options: argparse.Namespace) -> int:
         rows = {name: {key: values[row] for key, values in lists.items()} for row, name in enumerate(names)}
         kept = {key: found.attrs[key] for key in ("verdict", "reasons", "step", "check_seed")}
         print(json.dumps({"quantities": rows} | scalars(found) | kept))
-        return 0
+        return _strict(options, [found.attrs["verdict"]])
     for row, name in enumerate(names):
         words = [
             f"{_text(lists[key][row])}{_spread(lists[f'{key}_error'][row])}" for key in ("value", "raw", "reference")
@@ -211,7 +226,7 @@ def _check(options: argparse.Namespace) -> int:
     print(found.attrs["verdict"])
     for reason in found.attrs["reasons"].splitlines()[1:]:
         print(f"  {reason}")
-    return 0
+    return _strict(options, [found.attrs["verdict"]])
 
 
 def _print_table(lists: dict[str, list[float | None]]) -> None:

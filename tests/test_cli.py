@@ -109,13 +109,16 @@ def test_evaluate_hides_the_errors_of_numbers_and_no_number(tmp_path, capsys):
     assert "  round_trip_error " in said and "ess_error" not in said
 
 
-def test_evaluate_warns_of_a_small_ess_in_one_line(tmp_path, capsys):
+def test_evaluate_says_the_verdict_and_why_and_strict_makes_it_an_exit_status(tmp_path, capsys):
     run = fl.experiment("ising-xor", L=8, T=1.0, layers=0, base="independent", device="cpu", out=tmp_path / "run")
     assert run.step == 0
-    assert main(["evaluate", str(tmp_path / "run"), "-n", "2000", "--json"]) == 0
+    command = ["evaluate", str(tmp_path / "run"), "-n", "2000"]
+    assert main([*command, "--json"]) == 0
     out, err = capsys.readouterr()
-    json.loads(out)
-    assert err.startswith("flowlab: warning: the 2000 weights are worth ") and err.count("\n") == 1
+    assert json.loads(out)["verdict"].startswith("not to be trusted: ln Z is ")
+    assert "flowlab: warning: the 2000 weights are worth " in err
+    assert main([*command, "--strict"]) == 3
+    assert "  not to be trusted: ln Z is " in capsys.readouterr().out
 
 
 def test_an_evaluation_of_a_run_that_is_being_written_is_printed_all_the_same(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ Scale = Literal["diverging", "categorical", "cyclic"]
 
 SIGNED = (torch.int8, torch.int16, torch.int32, torch.int64)
 UNSIGNED = (torch.uint8, torch.uint16, torch.uint32, torch.uint64)
+SIGNS = ("M < 0", "M > 0")
 NARROW = (torch.float16, torch.bfloat16)
 WIDE = (torch.float32, torch.float64)
 
@@ -37,7 +39,7 @@ class Variables(ABC):
         scale: which colours a picture has: a diverging scale, one a state, or a circle.
         two_point: what two sites at a distance r are correlated by, as a formula.
         discrete: whether a site has finitely many values.
-        signed: whether the order parameter has a sign.
+        signed: whether the symmetry changes the sign of the order parameter.
         equation_of_motion: whether <x_i ∂S/∂x_i> = 1, which partial integration gives where x_i has no boundary.
         symmetry: the global symmetry in words.
     """
@@ -74,6 +76,28 @@ class Variables(ABC):
 
         1 in one of them and 0 in the others, or equal shares where it lies between some of them.
         """
+
+    @property
+    @abstractmethod
+    def sector_names(self) -> tuple[str, ...]:
+        """What each of the ``sectors`` is called."""
+
+    @abstractmethod
+    def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
+        """Values (*shape) drawn one by one, whatever the system: any of the discrete ones or angles, Gaussian reals."""
+
+    @abstractmethod
+    def move(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Other values (*shape) in place of x, proposed as often as x would be in place of them."""
+
+    @property
+    def count(self) -> int | None:
+        """How many values a site can have, None for infinitely many."""
+        return None
+
+    def numbered(self, numbers: Tensor) -> Tensor:
+        """(...) integers 0 .. count - 1 -> (...) the values of that number, in the default precision."""
+        raise TypeError(f"{self.name} cannot be numbered")
 
     def magnetization(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (n,) order parameter per site; sites that are NaN are left out, NaN where all are."""
@@ -135,6 +159,23 @@ class Spins(Variables):
     def sectors(self, x: Tensor) -> Tensor:
         return _signs(self.magnetization(x))
 
+    @property
+    def sector_names(self) -> tuple[str, ...]:
+        return SIGNS
+
+    def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
+        return self.numbered(torch.randint(2, shape, generator=generator, device=generator.device))
+
+    def move(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        return -x
+
+    @property
+    def count(self) -> int:
+        return 2
+
+    def numbered(self, numbers: Tensor) -> Tensor:
+        return 2.0 * numbers - 1.0
+
 
 @dataclass(frozen=True)
 class States(Variables):
@@ -178,6 +219,23 @@ class States(Variables):
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"q": self.q}
 
+    @property
+    def sector_names(self) -> tuple[str, ...]:
+        return tuple(f"state {k} at most sites" for k in range(self.q))
+
+    def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
+        return self.numbered(torch.randint(self.q, shape, generator=generator, device=generator.device))
+
+    def move(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        return (x + torch.randint(1, self.q, x.shape, generator=generator, device=x.device)) % self.q
+
+    @property
+    def count(self) -> int:
+        return self.q
+
+    def numbered(self, numbers: Tensor) -> Tensor:
+        return numbers.to(torch.get_default_dtype())
+
     def _shares(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (n, q): the share of each state among the sites that are not NaN."""
         count = one_hot(x.detach(), self.q).flatten(1, -2).sum(1)
@@ -208,6 +266,17 @@ class Reals(Variables):
 
     def sectors(self, x: Tensor) -> Tensor:
         return _signs(self.magnetization(x))
+
+    @property
+    def sector_names(self) -> tuple[str, ...]:
+        return SIGNS
+
+    def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
+        return torch.randn(shape, generator=generator, device=generator.device)
+
+    def move(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        """x with a Gaussian of standard deviation 1/2 added."""
+        return x + 0.5 * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
 
 
 class Angles(Variables):
@@ -249,6 +318,17 @@ class Angles(Variables):
         cos, sin = self.components(x).flatten(2).nanmean(-1)
         quadrant = ((torch.atan2(sin, cos) + math.pi) / (math.pi / 2)).floor().clamp(0, 3)
         return one_hot(quadrant, 4)
+
+    @property
+    def sector_names(self) -> tuple[str, ...]:
+        edges = ("-π", "-π/2", "0", "π/2", "π")
+        return tuple(f"the mean direction between {a} and {b}" for a, b in itertools.pairwise(edges))
+
+    def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
+        return (2 * torch.rand(shape, generator=generator, device=generator.device) - 1) * math.pi
+
+    def move(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        return self.random(tuple(x.shape), generator=generator).to(x.dtype)
 
 
 def variables_of(domain: str, q: int | None = None) -> Variables:

@@ -8,13 +8,15 @@ from flowlab.estimators.defects import TopologyDistance, defects, placements, to
 from flowlab.estimators.divergences import divergences
 from flowlab.estimators.domain_walls import WallOverlap, domain_walls, spins_from_walls, wall_overlap
 from flowlab.estimators.entropy import conditional_entropy
-from flowlab.estimators.evaluation import (
+from flowlab.estimators.evaluation import columns, evaluation, scalars
+from flowlab.estimators.evidence import (
     EquationOfMotionWarning,
+    Evidence,
     LostSignWarning,
     LowESSWarning,
-    columns,
-    evaluation,
-    scalars,
+    UntrustedWarning,
+    Verdict,
+    verdict,
 )
 from flowlab.estimators.fields import (
     equation_of_motion,
@@ -91,6 +93,7 @@ __all__ = [
     "CorrelationLength",
     "EquationOfMotionWarning",
     "Estimate",
+    "Evidence",
     "ForwardCheck",
     "LostSignWarning",
     "LowESSWarning",
@@ -103,6 +106,8 @@ __all__ = [
     "Thermodynamics",
     "TopologyDistance",
     "Triangles",
+    "UntrustedWarning",
+    "Verdict",
     "WallOverlap",
     "Work",
     "acceptance",
@@ -186,6 +191,7 @@ __all__ = [
     "triangle_fractions",
     "triangles",
     "two_point",
+    "verdict",
     "wall_bonds",
     "wall_clusters",
     "wall_dimension",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,31 @@ from flowlab.core.variables import variables_of
 from flowlab.estimators import gamma, independence, weights
 from flowlab.estimators.chains import chain_mean
 from flowlab.estimators.estimate import Estimate, FloatArray
+from flowlab.estimators.evidence import (
+    EquationOfMotionWarning,
+    Evidence,
+    UntrustedWarning,
+    of_exact,
+    of_identity,
+    of_no_variance,
+    of_share,
+    of_target_samples,
+    of_weights,
+    verdict,
+)
 from flowlab.estimators.fields import field_observables
 from flowlab.estimators.mode_dropping import effective_mode_dropping, forward_check
 from flowlab.estimators.pareto import weights_problem
 from flowlab.estimators.spins import spin_observables
-from flowlab.estimators.symmetry import positive_fraction, sign_lost, sign_note
+from flowlab.estimators.symmetry import positive_fraction
 
 WORTH_JUDGING = 100  # draws that weights are worth, from which their errors can be judged
+KEEP_SIGN = "odd layers, or a density made even, keep both signs exactly"
+IDENTITIES = {  # observable -> its exact mean in every target, what it is, and the category of the warning
+    "equation_of_motion": (1.0, "<phi dS/dphi> per site", EquationOfMotionWarning),
+    "site_balance": (0.0, "the balance of moves of one site up and down in weight", UntrustedWarning),
+}
+MoreEvidence = Callable[[FloatArray, float], Iterable[Evidence]]
 
 LONG_NAMES = {  # name -> (long_name, units)
     "log_z": ("ln Z, importance-weighted estimate", "1"),
@@ -57,19 +75,8 @@ LONG_NAMES = {  # name -> (long_name, units)
     "structure_factor_1": ("|φ̃(q)|²/N at the smallest wave number, mean over the axes", "1"),
     "correlation_length": ("second-moment correlation length", "lattice spacings"),
     "equation_of_motion": ("φ ∂S/∂φ per site, exactly 1", "1"),
+    "site_balance": ("accepted moves of one site that raise the weight, less those that lower it, exactly 0", "1"),
 }
-
-
-class LowESSWarning(UserWarning):
-    """The effective sample size is too small to trust importance-weighted estimates."""
-
-
-class LostSignWarning(UserWarning):
-    """One sign of the magnetisation of a symmetric field is hardly drawn, and missing from every estimate."""
-
-
-class EquationOfMotionWarning(UserWarning):
-    """The reweighted <φ ∂S/∂φ> is not 1: the draws miss part of the target, however good their ESS looks."""
 
 
 def evaluation(
@@ -86,6 +93,8 @@ def evaluation(
     target_samples: tuple[ArrayLike, ArrayLike] | None = None,
     chains: int | None = None,
     normalised: bool = True,
+    proposes: bool = True,
+    evidence: MoreEvidence | None = None,
     rng: np.random.Generator,
     attrs: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
@@ -97,9 +106,10 @@ def evaluation(
     ``correlation_length``; with T also ``free_energy, free_energy_bound`` and their ``_per_site``; with T,
     ``energy_per_site`` and ``magnetization`` also ``specific_heat``. ``tau_int`` is that of the observable with the
     largest one, named in its attribute ``observable``. With ``target_samples`` also the forward check:
-    ``forward_log_z, forward_log_z_upper, forward_kl, forward_ess``, which see the modes that q drops. Of a real field
-    that is ``flip_symmetric`` also ``positive_fraction``, with a line in ``warnings`` where it is not 1/2 within 4
-    errors. Variables carry ``long_name`` and ``units``, and a ``reason`` where they are NaN.
+    ``forward_log_z, forward_log_z_upper, forward_kl, forward_ess``, which see the modes that q drops. Of a target that
+    is ``flip_symmetric`` also ``positive_fraction``. Variables carry ``long_name`` and ``units``, and a ``reason``
+    where they are NaN. The attributes ``verdict`` and ``reasons`` say whether all this may be believed, see
+    :func:`flowlab.estimators.evidence.verdict`.
 
     Args:
         log_weight: (n,) ln of the target's unnormalised weight on independent draws from q, in nats.
@@ -117,22 +127,23 @@ def evaluation(
             the memory of the chains, ``tau_int_draws``; None for independent draws.
         normalised: whether ``log_q`` is; where it lacks a constant, the ln Z of a coarse lattice, ``log_z`` and
             ``log_z_bound`` are NaN, and ``log_z_ratio`` and ``log_z_ratio_bound`` are given.
+        proposes: whether the draws come from a density q that a chain could propose by; without one, as in annealed
+            importance sampling, there is no ``emdm`` and no independence chain.
+        evidence: called with the log weights and the factor by which a memory of the draws stretches errors; what else
+            speaks for or against the draws.
         rng: decides what the independence chain accepts.
         attrs: attributes to keep, e.g. seed and step: numbers and strings (None is left out).
 
     Returns:
-        Dataset of scalars; its attributes are ``attrs``, ``n, n_sites, domain``, ``T`` where given, and ``warnings``, a
-        string with one warning a line, empty where there was none.
+        Dataset of scalars; its attributes are ``attrs``, ``n, n_sites, domain``, ``T`` where given, ``verdict``,
+        ``reasons`` (a sentence a line) and ``warnings``, those of the sentences that speak against the evaluation.
 
     Raises:
         ValueError: for shapes that differ, NaN, or an unknown domain.
 
     Warns:
-        LowESSWarning: with the numbers, where the weights cannot be trusted, see
-            :func:`flowlab.estimators.pareto.weights_problem`.
-        LostSignWarning: where one sign of such a field's magnetization is in fewer than 5 % of the samples.
-        EquationOfMotionWarning: where the observable ``equation_of_motion`` is more than 5 errors from 1, and the
-            weights are worth 100 draws, from which errors can be judged.
+        UntrustedWarning: once, where the verdict is "not to be trusted"; LowESSWarning, LostSignWarning or
+            EquationOfMotionWarning where that alone is the reason.
 
     >>> rng = np.random.default_rng(0)
     >>> m = rng.choice([-1.0, 1.0], 100)
@@ -143,6 +154,7 @@ def evaluation(
     >>> round(float(found.log_z), 6), float(found.ess), round(float(found.emdm), 6)
     (0.693147, 1.0, 1.0)
     """
+    variables_of(domain, q=2)  # refuses an unknown one; how many states there are says nothing here
     values = _checked_observables(log_weight, log_q, observables)
     log_weight, log_q = (np.asarray(array, dtype=np.float64) for array in (log_weight, log_q))
     T = None if T is None or math.isnan(T) else T
@@ -155,14 +167,14 @@ def evaluation(
         log_z, bound = Estimate(math.nan, math.nan), Estimate(math.nan, math.nan)
     unknown = "" if normalised else "ln Z of the coarse lattice is not known"
     variables |= {**_variables("log_z", log_z, reason=unknown), **_variables("log_z_bound", bound, reason=unknown)}
-    exact = math.nan if log_z_exact is None else float(log_z_exact)
-    variables |= _variables("log_z_exact", exact, reason="no exact value is known")
+    exact = None if log_z_exact is None or math.isnan(log_z_exact) else float(log_z_exact)
+    variables |= _variables("log_z_exact", math.nan if exact is None else exact, reason="no exact value is known")
     if T is not None:
         for name, estimate in (("free_energy", log_z), ("free_energy_bound", bound)):
             variables |= _variables(name, _scaled(estimate, -T))
             variables |= _variables(f"{name}_per_site", _scaled(estimate, -T / n_sites))
     variables |= _variables("ess", ess)
-    if normalised:
+    if normalised and proposes:
         emdm = effective_mode_dropping(log_weight, log_q, log_z_exact=log_z_exact, target_samples=target_samples)
         variables |= _variables(
             "emdm",
@@ -171,44 +183,47 @@ def evaluation(
             reference=emdm.reference,
             log_q_threshold=emdm.threshold,
         )
-    else:
+    elif proposes:
         variables |= _variables("emdm", Estimate(math.nan, math.nan), reason=unknown)
     if target_samples is not None and normalised:
         for name, estimate in forward_check(*target_samples)._asdict().items():
             variables |= _variables(f"forward_{name}", estimate)
-    variables |= _chain_variables(log_w, values, rng)
+    variables |= _chain_variables(log_w, values, rng) if proposes else {}
     for name, estimate in _observable_estimates(log_w, values, n_sites, T, side).items():
         what = "the two-point function does not fall" if name == "correlation_length" else "every magnetization is zero"
         variables |= _variables(name, estimate, reason=what)
 
+    stretch = 1.0
     if chains is not None:
-        variables = _with_memory(variables, {"w": np.exp(log_w - log_w.max()), **values}, chains)
-    notes = []
+        variables, stretch = _with_memory(variables, {"w": np.exp(log_w - log_w.max()), **values}, chains)
     if problem := weights_problem(log_w):
-        notes.append(
-            f"{problem}: importance-weighted estimates may miss modes and their errors are too small; rely on the "
-            "bound, train longer or draw more samples"
-        )
-        warnings.warn(notes[-1], LowESSWarning, stacklevel=2)
         _explain(variables, f"not known: {problem}")
-    kind = variables_of(domain, q=2)  # how many states there are says nothing here
-    if flip_symmetric and kind.signed and not kind.discrete and "magnetization" in values:
-        positive = positive_fraction(values["magnetization"])
-        variables |= _variables("positive_fraction", positive)
-        notes += filter(None, [sign_note(positive)])
-        if sign_lost(positive):
-            warnings.warn(notes[-1], LostSignWarning, stacklevel=2)
-    if "equation_of_motion" in values and ess.value * log_w.size >= WORTH_JUDGING:
-        value, error = (float(variables[f"equation_of_motion{of}"]) for of in ("", "_error"))
-        if abs(value - 1) > 5 * error:
-            notes.append(
-                f"<phi dS/dphi> per site is {value:.4g} ± {error:.2g}, not the 1 of every action: the draws miss part "
-                "of the target, and other estimates may be off by more than their errors too; rely on the bound or "
-                "train longer"
-            )
-            warnings.warn(notes[-1], EquationOfMotionWarning, stacklevel=2)
-    own = {"n": log_w.size, "n_sites": n_sites, "domain": domain, "T": T, "warnings": "\n".join(notes)}
+    found: list[Evidence] = []
+    if exact is not None and normalised:
+        found += of_exact(_estimate(variables, "log_z"), bound, exact, log_w.size)
+    found += of_weights(log_w)
+    found += [] if evidence is None else list(evidence(log_w, stretch))
+    if target_samples is not None and normalised:
+        found += of_target_samples(log_weight - log_q, *target_samples)
+    if flip_symmetric and "magnetization" in values:
+        m = values["magnetization"]
+        variables |= _variables("positive_fraction", positive_fraction(m))
+        share = of_share("M > 0", 0.5 * (1 + np.sign(m)), 0.5, log_w, stretch=stretch, cure=KEEP_SIGN)
+        found += [Evidence("both signs of M are drawn alike")] if share is None else [share]
+    if ess.value * log_w.size >= WORTH_JUDGING:
+        for name, (known, what, category) in IDENTITIES.items():
+            if name in values:
+                found.append(of_identity(what, _estimate(variables, name), known, warning=category))
+    found += of_no_variance(log_w, [log_weight, *values.values()], known=any(one.independent for one in found))
+    judged = verdict(found)
+    if judged.warning is not None:
+        warnings.warn(judged.text, judged.warning, stacklevel=2)
+    own = {"n": log_w.size, "n_sites": n_sites, "domain": domain, "T": T} | judged.attrs
     return xr.Dataset(variables, attrs=_storable({**(attrs or {}), **own}))
+
+
+def _estimate(variables: Mapping[str, xr.Variable], name: str) -> Estimate:
+    return Estimate(float(variables[name]), float(variables[f"{name}_error"]))
 
 
 def scalars(dataset: xr.Dataset) -> dict[str, float | None]:
@@ -299,8 +314,8 @@ def _variables(name: str, value: Estimate | float, *, reason: str = "", **attrs:
 
 def _with_memory(
     variables: dict[str, xr.Variable], series: Mapping[str, FloatArray], chains: int
-) -> dict[str, xr.Variable]:
-    """The same with all errors √(2 τ) times as large, τ the largest autocorrelation time along the chains."""
+) -> tuple[dict[str, xr.Variable], float]:
+    """The same with all errors √(2 τ) times as large, τ the largest autocorrelation time along the chains; √(2 τ)."""
     times = {name: chain_mean(values.reshape(-1, chains)) for name, values in series.items()}
     times = {name: time for name, time in times.items() if not math.isnan(time.tau_int)}
     slowest = max(times, key=lambda name: times[name].tau_int, default="")
@@ -313,7 +328,7 @@ def _with_memory(
             why = {"reason": reason} if math.isnan(factor) else {}
             variable = xr.Variable((), factor * float(variable), variable.attrs | why)
         stretched[name] = variable
-    return stretched | _variables("tau_int_draws", tau, reason=reason, observable=slowest)
+    return stretched | _variables("tau_int_draws", tau, reason=reason, observable=slowest), factor
 
 
 def _explain(variables: dict[str, xr.Variable], reason: str) -> None:

@@ -18,7 +18,7 @@ from flowlab.estimators.blocks import (
     words,
 )
 from flowlab.estimators.estimate import Estimate, FloatArray, checked_log_w, never, relative_weights
-from flowlab.estimators.evaluation import LowESSWarning
+from flowlab.estimators.evidence import LowESSWarning
 from flowlab.estimators.jackknife import spread
 from flowlab.estimators.pareto import error_factor
 

@@ -125,6 +125,7 @@ class AnnealedRun(MarkovRun):
             side=max(self.system.shape),
             flip_symmetric=self.system.flip_symmetric,
             log_z_exact=self.log_z_exact,
+            proposes=False,
             rng=np.random.default_rng(named_seed(self.seed, "evaluate", self.step)),
             attrs=self.describe() | {"n": log_w.size, "step": self.step},
         )

@@ -14,6 +14,7 @@ from flowlab.core import System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.estimators.chains import ChainEstimate, chain_agreement, chain_observables
 from flowlab.estimators.evaluation import LONG_NAMES
+from flowlab.estimators.evidence import Evidence, verdict
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
 from flowlab.training.whole import whole
@@ -194,10 +195,11 @@ class ChainRun(MarkovRun):
         slowest = max(physical, key=lambda name: -1.0 if math.isnan(physical[name]) else physical[name])
         variables |= _pair("tau_int", found[slowest].tau_int, found[slowest].tau_int_error, observable=slowest)
         length = measured.sizes["sweep"]
-        own = {"n": length * self.chains, "step": self.step, "warnings": self._warnings(measured, found, slowest)}
+        own = {"n": length * self.chains, "step": self.step} | verdict(self._evidence(measured, found, slowest)).attrs
         return xr.Dataset(variables, attrs=self.describe() | own)
 
-    def _warnings(self, measured: xr.Dataset, found: dict[str, ChainEstimate], slowest: str) -> str:
+    def _evidence(self, measured: xr.Dataset, found: dict[str, ChainEstimate], slowest: str) -> list[Evidence]:
+        """Are the chains long enough, and do they agree?"""
         notes, length, tau = [], measured.sizes["sweep"], found[slowest].tau_int
         if tau * SHORTEST > length:
             notes.append(
@@ -211,7 +213,10 @@ class ChainRun(MarkovRun):
                 if agreement.value > 1 + 5 * agreement.error:
                     what = "|magnetization|" if name == "magnetization" else name
                     notes.append(f"chains differ in {what}: χ² = {agreement.value:.2g} per degree of freedom")
-        return "\n".join(notes)
+        if notes:
+            return [Evidence(note, fails=True) for note in notes]
+        long = f"{length / tau:.3g} autocorrelation times of {slowest} long"
+        return [Evidence(f"{self.chains} chains agree, each {long}", independent=self.chains > 1)]
 
     # on disk
 

@@ -16,6 +16,7 @@ from flowlab.core import System, named_generator
 from flowlab.estimators import comparison
 from flowlab.estimators.chains import chain_mean
 from flowlab.estimators.comparison import Compared, Shares
+from flowlab.estimators.evidence import Evidence
 from flowlab.estimators.starts import R_HAT, SIGMAS
 from flowlab.mcmc.opposite import opposite
 from flowlab.training.chain_looks import FIRST, Looks, Series, columns_of
@@ -269,15 +270,20 @@ def independent(series: Series, most: int) -> np.ndarray:
     return flat[:: max(1, math.ceil(len(flat) / most))]
 
 
-def check_reasons(run: Any) -> list[str]:
-    """Why the newest check of a run at its present step speaks against it: sentences, empty where nothing does.
+def check_evidence(run: Any) -> list[Evidence]:
+    """What the newest check of a run at its present step says for or against it.
 
     A check that was not made, is of another step, or whose reference was not thermalised says nothing.
     """
     found = run.checked
-    if found is None or int(found.attrs["step"]) != run.step or not found.attrs["verdict"].startswith("not to be"):
+    if found is None or int(found.attrs["step"]) != run.step:
         return []
-    return [f"check: {reason}" for reason in str(found.attrs["reasons"]).splitlines()]
+    kind, _, why = str(found.attrs["verdict"]).partition(": ")
+    if kind == "consistent":
+        return [Evidence(f"check: {why}", independent=True)]
+    if kind == "not checked":
+        return []
+    return [Evidence(f"check: {reason}", True, True) for reason in str(found.attrs["reasons"]).splitlines()]
 
 
 def of_density(density: Any, target: System, n: int, generator: torch.Generator) -> Drawn:

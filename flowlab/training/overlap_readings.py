@@ -10,14 +10,14 @@ import xarray as xr
 
 from flowlab import estimators
 from flowlab.core import Density, System
-from flowlab.estimators import Estimate
+from flowlab.estimators import Estimate, Evidence
 from flowlab.estimators.mode_collapse import ModeCollapse
 from flowlab.estimators.overlaps import Overlaps
 from flowlab.estimators.triangles import KINDS, Convention
 from flowlab.training import readings
 from flowlab.training.coordinates import with_names
 from flowlab.training.objectives import Objective
-from flowlab.training.physical import like, log_z_offset
+from flowlab.training.physical import like, log_z_offset, physical
 from flowlab.training.tempered import Tempered
 
 CONVENTIONS: tuple[Convention, ...] = ("folded", "signed")
@@ -85,35 +85,33 @@ def unseen(reference: xr.Dataset, objective: Objective) -> torch.Tensor:
 
 
 def of_model(
-    evaluation: xr.Dataset,
     density: Density,
     target: System,
     reference: xr.Dataset,
     seen: torch.Tensor,
+    n: int,
     generator: torch.Generator,
-) -> xr.Dataset:
-    """An evaluation, with how the density compares with a reference: overlaps, triangles, divergences, a verdict.
+) -> tuple[xr.Dataset, list[Evidence]]:
+    """How a density compares with a reference: overlaps, triangles, divergences, and what they say for or against it.
 
     Means over the target are those over ``seen``, see :func:`unseen`.
     ``forward_kl`` = KL(p | q), ``reverse_kl`` = KL(q | p), ``loss_forward`` = -E_p[ln q] and ``entropy_x`` = H[p],
     whose difference is the former, ``gibbs_free_energy_x`` and ``helmholtz_free_energy_x`` are in the variables of the
-    density, with ln Z from the reference (Hartnett and Mohseni 2020, arXiv:2001.00585, eq. 16, 20 and 21). The
-    attribute ``verdict`` says in words whether modes are missing, and is among the ``warnings`` where they are.
+    density, with ln Z from the reference (Hartnett and Mohseni 2020, arXiv:2001.00585, eq. 16, 20 and 21).
     """
-    n = int(min(evaluation.attrs["n"], N_SAMPLES))
+    n = min(n, N_SAMPLES)
     drawn = readings.sample(density, target, n, generator, {})
     numbers, found = verdict(drawn["configuration"].values.reshape(n, -1), reference, _rng(generator))
     offset = log_z_offset(target)
     seen = seen.to(device=like(density).device, dtype=torch.get_default_dtype())
     log_weight, log_q = readings.on_samples_of_the_target(density, target, seen, generator)
-    T = float(evaluation.attrs["T"])
     values = estimators.divergences(
         log_w_model=drawn["log_weight"].values - drawn["log_q"].values - offset,
         log_w_target=log_weight - offset - log_q,
         log_weight_target=log_weight - offset,
         log_z=float(reference["log_z"]) - offset,
         log_z_error=float(reference["log_z_error"]),
-        T=T,
+        T=float(physical(target).couplings["T"].detach()),
     )
     renamed = {
         "forward_kl": values["kl_forward"],
@@ -124,13 +122,16 @@ def of_model(
         "helmholtz_free_energy_x": values["helmholtz_free_energy"],
         "log_z_reference": Estimate(float(reference["log_z"]), float(reference["log_z_error"])),
     }
-    notes = [evaluation.attrs["warnings"]] if evaluation.attrs["warnings"] else []
-    notes += [found.text] if found.collapsed or found.other_states else []
-    notes += [f"reference {reference.attrs['thermalisation']}"] if not reference.attrs["thermalised"] else []
-    merged = evaluation.drop_vars([name for name in renamed if name in evaluation], errors="ignore")
-    merged = merged.drop_vars([f"{name}_error" for name in renamed], errors="ignore")
-    merged = merged.merge(numbers).merge(dataset_of(renamed))
-    return merged.assign_attrs(evaluation.attrs | {"verdict": found.text, "warnings": "\n".join(notes)})
+    if reference.attrs["thermalised"]:
+        evidence = [Evidence(found.text, fails=found.collapsed or found.other_states, independent=True)]
+    else:
+        evidence = [Evidence(f"reference {reference.attrs['thermalisation']}"), Evidence(f"beside it: {found.text}")]
+    return numbers.merge(dataset_of(renamed)), evidence
+
+
+def merged(evaluation: xr.Dataset, compared: xr.Dataset) -> xr.Dataset:
+    """An evaluation with what :func:`of_model` found, whose numbers stand where both have one."""
+    return evaluation.drop_vars([name for name in compared.data_vars if name in evaluation]).merge(compared)
 
 
 def _rng(generator: torch.Generator) -> np.random.Generator:
@@ -223,8 +224,8 @@ def of_simulation(run: Tempered, n: int, rng: np.random.Generator) -> xr.Dataset
         "z_replicas": Estimate(check.z_replicas, np.nan),
         "energy_lowest": Estimate(float(energies.min()), np.nan),
     }
-    warnings = "" if check.thermalised else check.text
-    return data.merge(dataset_of(scalars)).assign_attrs(thermalisation=check.text, warnings=warnings)
+    judged = estimators.verdict([Evidence(check.text, fails=not check.thermalised, independent=True)])
+    return data.merge(dataset_of(scalars)).assign_attrs(judged.attrs | {"thermalisation": check.text})
 
 
 def _columns(samples: Iterable[np.ndarray], dims: tuple[str, ...], rng: np.random.Generator) -> Columns:

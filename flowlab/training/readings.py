@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,18 @@ import xarray as xr
 from torch import Tensor
 
 from flowlab import estimators
-from flowlab.core import Density, LayerState, System
+from flowlab.core import Density, LayerState, System, named_generator
 from flowlab.densities import Pushforward, Z2Symmetrized
 from flowlab.densities.autoregressive import Autoregressive
+from flowlab.estimators import Evidence
 from flowlab.mcmc.measured import measured
 from flowlab.training.arrays import to_array
 from flowlab.training.coordinates import with_names
+from flowlab.training.enumerated import can_enumerate, enumerated, of_enumeration
 from flowlab.training.integration import precise, shortfall
 from flowlab.training.physical import log_z_offset, physical, reduced, restored, weighed
 from flowlab.training.whole import whole
+from flowlab.training.witness import Witness, of_log_q
 
 CHUNK = 5000
 STEPS = 20
@@ -163,12 +167,17 @@ def evaluate(
     generator: torch.Generator,
     attrs: dict[str, Any],
     reference: Tensor | None = None,
+    evidence: Sequence[Evidence] = (),
 ) -> xr.Dataset:
     """Free energy, ESS, acceptance and reweighted observables from n samples, each with its error.
 
     Of real fields also ``equation_of_motion``, <φ_x ∂S/∂φ_x> per site, exactly 1 whatever the action: a check of the
     weights where nothing else is known (not of a sign of M that q lacks, see ``positive_fraction`` for that).
-    ``reference`` holds independent configurations of the physical system, for the forward check. Continuous flows are
+    ``reference`` holds independent configurations of the physical system, for the forward check, and ``evidence`` what
+    else is known of the density. The attributes ``verdict`` and ``reasons`` say whether the numbers may be believed:
+    from the exact ln Z, samples of the target, the weights, the symmetries that the target has and the draws may break,
+    identities that hold for every target, and, of at most 20 spins, every configuration (``kl_exact``, ``ess_exact``,
+    ``log_z_bound_exact``). Continuous flows are
     integrated until they close (:func:`.precise`), with what is left in ``round_trip_error`` and ``log_det_closure``.
     Draws that are not independent come from many chains, and the errors allow for their memory; there are then up to
     a few more than n.
@@ -177,6 +186,8 @@ def evaluate(
         raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
     parts: list[dict[str, np.ndarray]] = []
     parent, log_norm = physical(target), density.log_norm
+    witness = Witness(parent, named_generator(generator.initial_seed(), "witness", device=generator.device))
+    said = list(evidence)
     sizes, chains = [CHUNK] * (n // CHUNK) + ([n % CHUNK] if n % CHUNK else []), None
     if not density.iid:
         chains = max(2, min(-(-n // STEPS), CHUNK, AT_ONCE // parent.n_sites))
@@ -184,13 +195,26 @@ def evaluate(
     with torch.no_grad(), precise(density, generator) as quality:
         for size in sizes:
             x, log_q = density.sample(size, generator=generator)
-            log_weight = target.log_weight(x)
-            observables = measured(parent, restored(target, x, generator))
+            log_weight, s = target.log_weight(x), restored(target, x, generator)
+            said += of_log_q(density, x, log_q) if not parts else []
+            witness.see(s)
+            observables = measured(parent, s) | {"site_balance": witness.balance(s)}
             part = {"log_weight": log_weight, "log_q": log_q - (log_norm or 0.0)} | observables
             parts.append({name: to_array(value) for name, value in part.items()})
+        whole_q = enumerated(density, target) if can_enumerate(density, target) else None
         checked = None if reference is None else on_samples_of_the_target(density, target, reference, generator)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    log_z_exact = attrs.get("log_z_exact")
+    log_z_exact = attrs.get("log_z_exact", np.nan)
+    if whole_q is not None and np.isnan(log_z_exact):
+        log_z_exact = whole_q.log_z + log_z_offset(target)
+
+    def more(log_w: np.ndarray, stretch: float) -> Iterator[Evidence]:
+        if whole_q is not None:
+            yield from of_enumeration(whole_q, estimators.ess(log_w), n)
+        yield from said
+        yield from (Evidence(note, fails=True) for note in (shortfall(quality), _short(len(sizes), stretch)) if note)
+        yield from witness.says(log_w, stretch)
+
     found = estimators.evaluation(
         columns.pop("log_weight") + log_z_offset(target),
         columns.pop("log_q"),
@@ -199,29 +223,31 @@ def evaluate(
         T=attrs.get("T"),
         domain=parent.domain,
         side=max(parent.shape),
-        flip_symmetric=parent.flip_symmetric,
-        log_z_exact=None if log_z_exact is None or np.isnan(log_z_exact) else log_z_exact,
+        flip_symmetric=witness.symmetric and parent.variables.signed,
+        log_z_exact=None if np.isnan(log_z_exact) else log_z_exact,
+        evidence=more,
         target_samples=checked,
         chains=chains,
         normalised=log_norm is not None,
         rng=np.random.default_rng(generator.initial_seed()),
         attrs=attrs | {"n": n},
     )
+    if whole_q is not None:
+        found = found.assign(whole_q.variables)
     for name, value in quality.items():
         found[name] = ((), value, {"long_name": QUALITY[name], "units": "1"})
-    notes = [found.attrs["warnings"], shortfall(quality), _short(found, sizes)]
-    return found.assign_attrs(warnings="\n".join(filter(None, notes)))
+    return found
 
 
-def _short(found: xr.Dataset, sizes: list[int]) -> str:
-    """What to say where each chain gives fewer draws than its memory can be seen in."""
-    tau = float(found.get("tau_int_draws", np.nan))
-    if not LONG * tau > len(sizes):
+def _short(draws: int, stretch: float) -> str:
+    """What to say where each chain gives fewer draws than its memory, √(2 tau) = ``stretch``, can be seen in."""
+    tau = stretch**2 / 2
+    if not LONG * tau > draws or stretch == 1:
         return ""
     return (
-        f"each chain gives {len(sizes)} draws, only {len(sizes) / tau:.2g} times their autocorrelation time "
-        f"({tau:.2g} ± {float(found.tau_int_draws_error):.1g} draws): it may be longer, and every error larger; take "
-        "a smaller coarse lattice, couplings farther from the transition, or more trajectories between draws"
+        f"each chain gives {draws} draws, only {draws / tau:.2g} times their autocorrelation time ({tau:.2g} draws): "
+        "it may be longer, and every error larger; take a smaller coarse lattice, couplings farther from the "
+        "transition, or more trajectories between draws"
     )
 
 

@@ -17,8 +17,7 @@ from urllib.parse import quote
 import numpy as np
 import xarray as xr
 
-from flowlab.estimators import Estimate, LostSignWarning, LowESSWarning, scalars, sign_lost
-from flowlab.estimators.pareto import low_ess
+from flowlab.estimators import UntrustedWarning, scalars
 from flowlab.training.atomic import WriterLock, saving, write_atomic
 from flowlab.training.coordinates import with_names
 from flowlab.training.netcdf import to_netcdf
@@ -77,8 +76,9 @@ def sweep(
         Dataset with the keys of ``over`` as dims and coordinates: every scalar of ``evaluate()`` with its error, and
         ``steps``, ``seconds`` (of training), ``state`` ("finished", "failed", and in a ``sweep.nc`` of a sweep that is
         not done "stopped" or "ready") and ``run``, the directory of each in ``out``: for the run at T = 2.0,
-        ``flowlab.load(out / found.run.sel(T=2.0).item())``. What failed is NaN and named with its reason in the
-        attribute ``errors``, JSON text as the attribute ``keys`` is: ``json.loads(found.errors)``.
+        ``flowlab.load(out / found.run.sel(T=2.0).item())``; and ``verdict``, whether each may be
+        believed. What failed is NaN and named with its reason in the attribute ``errors``, JSON text as the attribute
+        ``keys`` is: ``json.loads(found.errors)``.
 
     Raises:
         ValueError: for a study or keys that do not exist or values that do not fit, before anything is run.
@@ -87,8 +87,7 @@ def sweep(
         KeyboardInterrupt: when interrupted, after everything has been saved.
 
     Warns:
-        RuntimeWarning: where some runs failed. LowESSWarning: where draws are worth fewer than 100, with the number.
-        LostSignWarning: where a sign of the magnetisation of a symmetric field is in fewer than 5 % of the samples.
+        RuntimeWarning: where some runs failed. UntrustedWarning: where the verdict on some is "not to be trusted".
 
     >>> found = sweep("ising-xor", {"T": [3.0, 2.5]}, L=4, steps=3, batch=20, evaluate=100, progress=False)
     >>> dict(found.sizes), found.state.values.tolist(), found.steps.values.tolist()
@@ -184,24 +183,16 @@ class _Sweep:
             if failed == runs:
                 raise SweepError(f"all {runs} runs failed; {first}")
             warnings.warn(f"{failed} of {runs} runs failed; {first}", RuntimeWarning, stacklevel=4)
-        ess = {point: float(e.ess) for point, e in self.evaluations.items() if "ess" in e and e.ess.ndim == 0}
-        low = [point for point in ess if low_ess(ess[point], int(self.evaluations[point].attrs["n"]))]
-        if low:
-            worst = min(low, key=ess.__getitem__)
-            warnings.warn(
-                f"the draws are worth too few in {len(low)} of {runs} runs, ESS {100 * ess[worst]:.2g} % at "
-                f"{self._name(worst)}: rely on their bounds, train longer or draw more samples",
-                LowESSWarning,
-                stacklevel=4,
-            )
-        lost = [point for point, e in self.evaluations.items() if _lost_a_sign(e)]
-        if lost:
-            warnings.warn(
-                f"one sign of M is hardly drawn in {len(lost)} of {runs} runs, first in {self._name(lost[0])}: "
-                "it is missing from their estimates; odd layers keep the symmetry",
-                LostSignWarning,
-                stacklevel=4,
-            )
+        against = [point for point in self.evaluations if self._verdict(point).startswith("not to be trusted")]
+        if against:
+            first = f"{self._name(against[0])}: {self._verdict(against[0]).partition(': ')[2]}"
+            text = f"{len(against)} of {runs} runs are not to be trusted (see the variable verdict); {first}"
+            warnings.warn(text, UntrustedWarning, stacklevel=4)
+
+    def _verdict(self, point: Point) -> str:
+        """The verdict on a run's evaluation, empty where there is none."""
+        found = self.evaluations.get(point)
+        return "" if found is None else str(found.attrs.get("verdict", ""))
 
     def dataset(self) -> xr.Dataset:
         """All that is known so far, NaN where nothing is."""
@@ -223,6 +214,10 @@ class _Sweep:
         variables["steps"] = (dims, steps, {"long_name": "steps of training done", "units": "1"})
         variables["seconds"] = (dims, seconds, {"long_name": "time spent training", "units": "s"})
         variables["state"] = (dims, states, {"long_name": "how the run ended", "units": ""})
+        verdicts = np.full(shape, "", dtype=object)
+        for point in self.jobs:
+            verdicts[point] = self._verdict(point)
+        variables["verdict"] = (dims, verdicts, {"long_name": "whether the evaluation may be believed", "units": ""})
         variables["run"] = (dims, names, {"long_name": "directory of the run", "units": ""})
         attrs = self.attrs | {"errors": json.dumps(self.errors)}
         return with_names(xr.Dataset(variables, coords=dict(self.axes), attrs=attrs))
@@ -336,9 +331,3 @@ def _directory(out: str | Path | None) -> Iterator[Path]:
         yield folder
     finally:
         lock.release()
-
-
-def _lost_a_sign(evaluation: xr.Dataset) -> bool:
-    if "positive_fraction" not in evaluation:
-        return False
-    return sign_lost(Estimate(float(evaluation.positive_fraction), float(evaluation.positive_fraction_error)))

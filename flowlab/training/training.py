@@ -17,6 +17,7 @@ from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.training import overlap_readings, readings
 from flowlab.training.batch import of_loss, trained_at
+from flowlab.training.check import check_evidence
 from flowlab.training.devices import resolve_device
 from flowlab.training.diagnose import Part, diagnose
 from flowlab.training.objectives import Loss, Objective, together
@@ -212,15 +213,17 @@ class Training(Published):
         then compared with too (:func:`flowlab.training.overlap_readings.of_model`), or those that :meth:`check` left.
         """
         step, density = self.reading()
-        generator = self._spawn("evaluate", step)
         compared = self.reference()
-        unseen = None if compared is None else overlap_readings.unseen(compared, self.objective)
-        if reference is None:
-            reference = self._checked_configurations() if unseen is None else unseen
-        found = readings.evaluate(density, self.target, n, generator, self._attrs(step), self._own(reference))
-        if compared is None or unseen is None:
-            return found
-        return overlap_readings.of_model(found, density, self.target, compared, unseen, generator)
+        evidence = check_evidence(self)
+        if compared is None:
+            seen = self._checked_configurations() if reference is None else reference
+        else:
+            unseen, spawned = overlap_readings.unseen(compared, self.objective), self._spawn("compare", step)
+            told, said = overlap_readings.of_model(density, self.target, compared, unseen, n, spawned)
+            seen, evidence = unseen if reference is None else reference, evidence + said
+        generator, attrs = self._spawn("evaluate", step), self._attrs(step)
+        found = readings.evaluate(density, self.target, n, generator, attrs, self._own(seen), evidence)
+        return found if compared is None else overlap_readings.merged(found, told)
 
     def diagnose(self, n: int = 10_000, *, parts: Sequence[Part] | None = None) -> xr.Dataset:
         """What the layers and the latents say about the physics, from n samples, in one Dataset.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import xarray as xr
 
-from flowlab.estimators import LostSignWarning, LowESSWarning
+from flowlab.estimators import UntrustedWarning
 from flowlab.training.experiment import Experiment
 from flowlab.training.process import interrupts_call, torch_threads
 from flowlab.training.registry import Scalar, experiment, find, load, studies
@@ -69,8 +69,7 @@ def carry_out(job: Job) -> Outcome:
         if job.study not in studies():
             importlib.import_module(job.module)
         with _busy, torch_threads(1), warnings.catch_warnings():
-            for told_by_sweep in (LowESSWarning, LostSignWarning):  # once, of all runs
-                warnings.simplefilter("ignore", told_by_sweep)
+            warnings.simplefilter("ignore", UntrustedWarning)  # told once, of all runs
             run = _taken_up(job)
             with interrupts_call(run.stop):
                 for _ in run.stream():

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flowlab.estimators import EquationOfMotionWarning, LowESSWarning, evaluation, scalars, tau_int, tau_int_rejections
+from flowlab.estimators import (
+    EquationOfMotionWarning,
+    LowESSWarning,
+    UntrustedWarning,
+    evaluation,
+    scalars,
+    tau_int,
+    tau_int_rejections,
+)
 from flowlab.estimators.independence import independence_chain
 
 SAMPLED = {
@@ -43,9 +51,10 @@ def test_names_units_and_values(states):
     assert all(variable.ndim == 0 for variable in found.values())
     assert all(variable.attrs["long_name"] and variable.attrs["units"] for variable in found.values())
     assert "reason" not in {key for variable in found.values() for key in variable.attrs}
-    assert found.attrs == {
-        "seed": 3, "step": 100, "n": 4000, "n_sites": 4, "domain": "spin", "T": 2.0, "warnings": "",
-    }  # fmt: skip
+    words = {name: found.attrs.pop(name) for name in ("verdict", "reasons", "warnings")}
+    assert words["verdict"].startswith("consistent: ln Z is ") and words["warnings"] == ""
+    assert words["reasons"].splitlines()[1].startswith("the 4000 weights are worth")
+    assert found.attrs == {"seed": 3, "step": 100, "n": 4000, "n_sites": 4, "domain": "spin", "T": 2.0}
     exact = {
         "log_z": states.log_z,
         "free_energy": -2 * states.log_z,
@@ -78,8 +87,9 @@ def test_the_slowest_observable_gives_tau_int(states):
     assert float(found.tau_int_rejections) == tau_int_rejections(chain.accepted).value
 
 
-def test_a_missing_mode_shows_only_in_the_mode_dropping_measure(half_missing):
-    found = evaluate(half_missing)
+def test_a_missing_mode_shows_in_the_mode_dropping_measure_and_the_verdict(half_missing):
+    with pytest.warns(UntrustedWarning, match=r"ln Z is 1\.45\d* ± 0 and 2\.14\d* exactly: .* errors too low"):
+        found = evaluate(half_missing)
     assert float(found.ess) > 0.999
     assert float(found.emdm) == pytest.approx(0.5)
     assert found.emdm.attrs["reference"] == "exact ln Z"
@@ -88,7 +98,8 @@ def test_a_missing_mode_shows_only_in_the_mode_dropping_measure(half_missing):
 def test_target_samples_serve_where_no_exact_value_is_known(half_missing):
     x = half_missing.draw(2000, np.random.default_rng(5), of="p")
     target = half_missing.log_weight[x], half_missing.log_q[x]
-    found = evaluate(half_missing, log_z_exact=None, target_samples=target)
+    with pytest.warns(UntrustedWarning, match="the draws cover 51.7 % of the target, by samples of the target"):
+        found = evaluate(half_missing, log_z_exact=None, target_samples=target)
     assert float(found.emdm) == pytest.approx(0.5, abs=4 * float(found.emdm_error) + 1e-9)
     assert found.emdm.attrs["reference"] == "samples of the target"
     assert math.isnan(found.log_z_exact)
@@ -118,7 +129,7 @@ def test_the_equation_of_motion_sees_what_the_ess_does_not():
     """One site of a free field: draws that never leave [-1, 1] have even weights and miss a third of the target."""
     x = np.random.default_rng(1).uniform(-1, 1, 5000)
     one = {"n_sites": 1, "domain": "real", "rng": np.random.default_rng(2)}
-    with pytest.warns(EquationOfMotionWarning, match=r"per site is 0\.29\d* ± 0\.00\d+, not the 1 of every action"):
+    with pytest.warns(EquationOfMotionWarning, match=r"per site is 0\.29\d* ± 0\.00\d+ and not 1, as it must be"):
         found = evaluation(-(x**2) / 2, np.full(5000, -np.log(2.0)), {"equation_of_motion": x**2}, **one)
     assert float(found.ess) > 0.95 and "miss part of the target" in found.attrs["warnings"]
     x = 1.5 * np.random.default_rng(1).normal(size=5000)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from flowlab.estimators.evaluation import LowESSWarning
+from flowlab.estimators import LowESSWarning
 from flowlab.estimators.mode_collapse import mode_collapse
 from flowlab.estimators.overlaps import (
     folded_histogram,

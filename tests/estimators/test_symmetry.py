@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flowlab.estimators import LostSignWarning, evaluation
+from flowlab.estimators import LostSignWarning, UntrustedWarning, evaluation
 from flowlab.estimators.symmetry import positive_fraction
 
 
-def evaluated(m, **changes):
+def evaluated(m, log_weight=0.0, **changes):
     arguments = {"n_sites": 4, "domain": "real", "flip_symmetric": True, "rng": np.random.default_rng(0)} | changes
-    return evaluation(np.zeros(len(m)), np.zeros(len(m)), {"magnetization": m}, **arguments)
+    return evaluation(log_weight + np.zeros(len(m)), np.zeros(len(m)), {"magnetization": m}, **arguments)
 
 
 def test_fraction_and_error_of_a_biased_coin():
@@ -48,14 +48,19 @@ def test_a_lost_sign_is_named_with_its_number_and_the_mend():
 
 
 def test_an_uneven_share_of_both_signs_is_noted_as_what_it_is():
-    found = evaluated(np.random.default_rng(3).standard_normal(4000) + 0.2)
-    assert "the weights make up for it" in found.attrs["warnings"] and "missing" not in found.attrs["warnings"]
+    m = np.random.default_rng(3).standard_normal(4000) + 0.2
+    found = evaluated(m, log_weight=-0.2 * m)
+    assert found.attrs["warnings"] == "" and "the weights make up for it" in found.attrs["reasons"]
+    with pytest.warns(UntrustedWarning, match=r"M > 0 in 58\.67 .* reweighted it is 58\.68 .* do not make up for it"):
+        evaluated(m)
 
 
-@pytest.mark.parametrize("changes", [{"flip_symmetric": False}, {"domain": "spin", "T": 2.0}])
-def test_only_symmetric_fields_are_judged(changes):
-    found = evaluated(np.ones(100), **changes)
+def test_only_symmetric_targets_are_judged_of_whatever_variables():
+    m = np.random.default_rng(5).uniform(0.5, 1, 100)
+    found = evaluated(m, flip_symmetric=False)
     assert "positive_fraction" not in found and found.attrs["warnings"] == ""
+    with pytest.warns(LostSignWarning, match="M > 0 in 100"):
+        evaluated(m, domain="spin", T=2.0)
 
 
 def test_a_temperature_that_is_not_a_number_is_none():

@@ -38,7 +38,6 @@ def test_looking_never_changes_training(make):
     xr.testing.assert_identical(records(quiet), records(watched))
 
 
-@pytest.mark.filterwarnings("ignore::flowlab.estimators.LowESSWarning")
 def test_never_uses_the_global_generator(make):
     before = torch.get_rng_state()
     run = make()
@@ -47,7 +46,6 @@ def test_never_uses_the_global_generator(make):
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.filterwarnings("ignore::flowlab.estimators.LowESSWarning")
 def test_interrupted_and_resumed_is_uninterrupted(make, tmp_path):
     straight = make()
     straight.run(progress=False)
@@ -101,7 +99,6 @@ def test_layers_end_in_configurations_of_the_system(make):
         np.testing.assert_allclose(again.configuration, layers.configuration, atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore::flowlab.estimators.LowESSWarning")
 def test_every_variable_says_what_it_is(make):
     run = make()
     run.run(2, progress=False)

@@ -182,7 +182,6 @@ def test_runs_that_saw_as_many_configurations_are_averaged():
     assert (curve.mean_acceptance_error[:, 3] < curve.spread_acceptance[:, 3] / 1.9).all()
 
 
-@pytest.mark.filterwarnings("ignore::flowlab.estimators.LowESSWarning")
 def test_scaling_study(tmp_path):
     keys = {"flow": "phi4-affine", "sizes": "10,12", "batches": "40", "lengths": "2,4", "evaluate": 100}
     keys |= {"device": "cpu", "progress": False}

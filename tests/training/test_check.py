@@ -14,11 +14,15 @@ from flowlab.densities import IndependentPotts, Normal
 from flowlab.mcmc import opposite
 from flowlab.systems import FreeField, Phi4, Potts
 from flowlab.training import ReverseKL, Training, check
-from flowlab.training.check import check_reasons
+from flowlab.training.check import check_evidence
 
 
 def training(target, density) -> Training:
     return Training(target, density, ReverseKL(), steps=2, batch=4, learning_rate={"base": 1e-9})
+
+
+def check_reasons(run) -> list[str]:
+    return [found.sentence for found in check_evidence(run) if found.fails]
 
 
 def test_a_state_that_is_never_drawn_is_found() -> None:

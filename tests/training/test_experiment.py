@@ -90,7 +90,6 @@ def test_wait_gives_up_after_its_timeout():
     run.wait(10)
 
 
-@pytest.mark.filterwarnings("ignore::flowlab.estimators.LowESSWarning")
 def test_looking_from_another_thread_sees_whole_steps_and_changes_nothing():
     quiet = study(steps=100)
     samples = [quiet.sample(3)]

@@ -19,7 +19,7 @@ def one_sector(T: float = 1.2) -> fl.Training:
     )  # fmt: skip
 
 
-def test_a_lost_sector_costs_ln_2_and_only_emdm_and_the_forward_check_see_it():
+def test_a_lost_sector_costs_ln_2_and_emdm_the_forward_check_and_the_verdict_see_it():
     run = one_sector()
     p = distribution(run.system).exp()
     chosen = torch.multinomial(p, 2000, replacement=True, generator=named_generator(0, "reference"))
@@ -29,6 +29,7 @@ def test_a_lost_sector_costs_ln_2_and_only_emdm_and_the_forward_check_see_it():
     assert float(result.emdm) == pytest.approx(0.5, abs=4 * float(result.emdm_error) + 0.02)
     assert float(result.forward_ess) < 0.01
     assert float(result.forward_kl) > 10
+    assert result.attrs["verdict"].startswith("not to be trusted") and "M > 0 in 100" in result.attrs["reasons"]
 
 
 def test_reference_must_be_configurations():

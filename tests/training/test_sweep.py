@@ -203,7 +203,7 @@ def test_command_line(tmp_path, capsys, monkeypatch):
     assert out.count("finished") == 3 and f"2 of 4 runs finished: {tmp_path / 'sweep.nc'}" in out
     failed, low = err.splitlines()  # the other two are hardly trained
     assert failed.startswith("flowlab: warning: 2 of 4 runs failed; T=2.3,batch=30: FloatingPointError")
-    assert low.startswith("flowlab: warning: the draws are worth too few in ")
+    assert low.startswith("flowlab: warning: 2 of 4 runs are not to be trusted (see the variable verdict); ")
     assert main(words) == 2
     assert "already holds a sweep: give --resume to go on with it" in capsys.readouterr().err
     assert main([*words, "--resume"]) == 1

@@ -1,0 +1,110 @@
+"""A density on a small system in full: KL, ESS and bound from every configuration, with no draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from flowlab.core import Density, System
+from flowlab.estimators.evidence import Evidence
+from flowlab.estimators.weights import Estimate
+
+LARGEST = 1 << 20
+"""Configurations of a system that is enumerated, at most: those of 20 spins."""
+AT_ONCE = 1 << 13
+UNTRUSTED = 100
+"""Draws that the weights must be worth."""
+
+
+class Enumerated(NamedTuple):
+    """What every configuration of the target says about q.
+
+    Attributes:
+        log_z: ln Z of the target, in nats.
+        log_z_bound: E_q[log_weight - ln q], in nats.
+        kl: KL(q | p), in nats.
+        forward_kl: KL(p | q), in nats.
+        ess: 1 / E_q[(p/q)²].
+        total: Σ q, 1 for a normalised density.
+    """
+
+    log_z: float
+    log_z_bound: float
+    kl: float
+    forward_kl: float
+    ess: float
+    total: float
+
+    @property
+    def variables(self) -> dict[str, tuple[tuple[()], float, dict[str, str]]]:
+        """What an evaluation keeps of it: ``kl_exact``, ``forward_kl_exact``, ``ess_exact``, ``log_z_bound_exact``."""
+        return {
+            name: ((), getattr(self, field), {"long_name": text, "units": units})
+            for name, (field, text, units) in NAMES.items()
+        }
+
+
+NAMES = {
+    "kl_exact": ("kl", "KL(q | p) by enumeration", "nats"),
+    "forward_kl_exact": ("forward_kl", "KL(p | q) by enumeration", "nats"),
+    "ess_exact": ("ess", "effective sample size as a fraction, by enumeration", "1"),
+    "log_z_bound_exact": ("log_z_bound", "lower bound of ln Z by enumeration", "nats"),
+}
+
+
+def can_enumerate(density: Density, target: System) -> bool:
+    """Whether the target has few enough configurations, and the density a normalised ln q."""
+    states = target.variables.count
+    return density.log_norm == 0.0 and states is not None and states**target.n_sites <= LARGEST
+
+
+def enumerated(density: Density, target: System) -> Enumerated:
+    """Exact numbers of q on the target's own variables; see :func:`can_enumerate`."""
+    log_weight, log_q = [], []
+    with torch.no_grad():
+        for x in _configurations(target):
+            log_weight.append(target.log_weight(x.double()).double())
+            log_q.append(density.log_prob(x).double())
+    lw, lq = torch.cat(log_weight), torch.cat(log_q)
+    log_z = float(lw.logsumexp(0))
+    log_p, q, p = lw - log_z, lq.exp(), (lw - log_z).exp()
+    total = float(q.sum())
+    drawn, there = q > 0, p > 0
+    bound = float((q[drawn] * (lw - lq)[drawn]).sum()) / total
+    forward = float((p[there] * (log_p - lq)[there]).sum())
+    ess = math.exp(-float((2 * log_p - lq)[there].logsumexp(0)))
+    return Enumerated(log_z, bound, log_z - bound, forward, ess, total)
+
+
+def of_enumeration(found: Enumerated, ess: Estimate, n: int) -> list[Evidence]:
+    """Every configuration beside n draws: is ln q normalised, and is the true ESS what the draws say?
+
+    >>> of_enumeration(Enumerated(1.0, 0.9, 0.1, 2.0, 0.0008, 1.0), Estimate(0.2, 0.01), 10_000)[0].fails
+    True
+    """
+    if abs(found.total - 1) > 1e-3:
+        sentence = f"q sums to {found.total:.4g} over all configurations: ln q is not normalised"
+        return [Evidence(sentence, fails=True, independent=True)]
+    if n * found.ess < UNTRUSTED:
+        sentence = (
+            f"the ESS is {found.ess:.2g} by enumeration of all configurations and {ess.value:.2g} from the draws: "
+            "they hardly reach a part of the target"
+        )
+        return [Evidence(sentence, fails=True, independent=True)]
+    return [Evidence(f"the ESS is {found.ess:.3g} by enumeration of all configurations", independent=True)]
+
+
+def _configurations(target: System) -> Iterator[Tensor]:
+    """All configurations of the target, some at once."""
+    count = target.variables.count
+    assert count is not None
+    total = count**target.n_sites
+    places = count ** torch.arange(target.n_sites)
+    for first in range(0, total, AT_ONCE):
+        number = torch.arange(first, min(first + AT_ONCE, total))
+        digits = (number[:, None] // places) % count
+        yield target.variables.numbered(digits).reshape(-1, *target.shape)
