@@ -3,48 +3,92 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from flowlab.core.generators import named_generator
-from flowlab.core.system import System
+
+if TYPE_CHECKING:
+    from flowlab.core.system import System
 
 DRAWS = 8
-TOLERANCE = 1e-9
-"""Of ln weight, as a fraction of its size: rounding in double precision leaves about 1e-13."""
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
+"""Of ln weight, as a fraction of its size: rounding leaves far less."""
 
 
 def flips_measured(system: System) -> bool:
     """Whether log_weight(-x) = log_weight(x) on a few random configurations, the same ones at every call.
 
-    For a system that does not say so by ``flip_symmetric``; False for states, which have no sign, and where the
-    weight cannot be computed on spins or fields of order 1.
-
-    >>> class Even(System):
-    ...     shape, dims, domain, couplings = (3,), ("x",), "real", {}
-    ...     def log_weight(self, x): return -x.pow(4).sum(1)
-    ...     def observables(self, x): return {}
-    >>> Even().flip_symmetric, flips_measured(Even())
-    (False, True)
+    False for variables without a sign, and where no weight of them is a number.
     """
-    if system.domain == "potts":
-        return False
-    x = probes(system)
-    try:
-        with torch.no_grad():
-            there, back = system.log_weight(x).double(), system.log_weight(-x).double()
-    except (RuntimeError, ValueError, FloatingPointError):
-        return False
-    differ = (there - back).abs()
-    return bool((differ <= TOLERANCE * (there.abs() + 1)).all())
+    return system.variables.signed and asymmetry(system, torch.neg) == 0.0
+
+
+def states_measured(system: System) -> bool:
+    """Whether log_weight stays the same when the states are permuted, or angles turned, all sites alike."""
+    return all(asymmetry(system, lambda x, i=i: system.variables.images(x)[i]) == 0.0 for i in range(2))  # type: ignore[misc]
+
+
+def asymmetry(system: System, image: Callable[[Tensor], Tensor]) -> float:
+    """The largest \\|log_weight(image(x)) - log_weight(x)\\| on random configurations, 0 where it is rounding.
+
+    NaN where no weight of them is a number.
+
+    >>> from flowlab.systems import Ising
+    >>> asymmetry(Ising((2, 2), T=1.0), torch.neg), asymmetry(Ising((2, 2), T=1.0, h=0.5), torch.neg) > 0
+    (0.0, True)
+    """
+    for dtype, tolerance in TOLERANCE.items():
+        x = probes(system).to(dtype)
+        try:
+            with torch.no_grad():
+                there, back = system.log_weight(x).double(), system.log_weight(image(x)).double()
+        except (RuntimeError, TypeError, ValueError, FloatingPointError):
+            continue  # a system of single precision
+        known = there.isfinite() & back.isfinite()
+        if not bool(known.any()):
+            continue
+        differ = (there - back).abs()[known]
+        return float(differ.max()) if bool((differ > tolerance * (there.abs()[known] + 1)).any()) else 0.0
+    return math.nan
 
 
 def probes(system: System) -> Tensor:
-    """(8, *shape) random spins, or Gaussian fields of sizes from 1/4 to 2, float64, on the device of the couplings."""
+    """(8, *shape) random spins, states or angles, or Gaussian fields of sizes from 1/4 to 2, float64."""
     device = next((value.device for value in system.couplings.values()), torch.device("cpu"))
-    noise = torch.randn(DRAWS, *system.shape, dtype=torch.float64, generator=named_generator(0, "probes"))
+    shape, generator = (DRAWS, *system.shape), named_generator(0, "probes")
+    if system.domain == "potts":
+        return torch.randint(getattr(system.variables, "q", 2), shape, generator=generator).double().to(device)
+    noise = torch.randn(shape, dtype=torch.float64, generator=generator)
     if system.domain == "spin":
-        return torch.where(noise < 0, -1.0, 1.0).to(device)
+        return torch.where(noise < 0, -1.0, 1.0).to(device, torch.float64)
     sizes = torch.linspace(math.log(0.25), math.log(2.0), DRAWS, dtype=torch.float64).exp()
     return (noise * sizes.reshape(-1, *[1] * len(system.shape))).to(device)
+
+
+def check_symmetry(system: System) -> None:
+    """Raise ValueError where a system says that it is ``flip_symmetric`` and its weight is not."""
+    if system.flip_symmetric and asymmetry(system, torch.neg) > 0:
+        raise ValueError(
+            f"flip_symmetric of {type(system).__name__} is True, but log_weight(-x) and log_weight(x) differ by up to "
+            f"{asymmetry(system, torch.neg):.3g} on {DRAWS} random x: leave it out, and it is measured"
+        )
+
+
+def cannot_fit(system: System) -> str:
+    """Why a density that is even in x does not suit a target that is not ``flip_symmetric``, in words."""
+    if flips_measured(system):
+        return (
+            f"cannot fit {system}: its flip_symmetric is False, although log_weight(-x) = log_weight(x) on {DRAWS} "
+            "random x; where that holds for all x, leave flip_symmetric out, or return True"
+        )
+    if not system.variables.signed:
+        return f"cannot fit {system}: {system.variables.name} have no sign"
+    differ = asymmetry(system, torch.neg)
+    return (
+        f"cannot fit a target that a field breaks: {system}, whose log_weight(-x) and log_weight(x) differ by up to "
+        f"{differ:.3g} on {DRAWS} random x (flip_symmetric)"
+    )

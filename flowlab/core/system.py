@@ -12,6 +12,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from flowlab.core.symmetry import flips_measured
 from flowlab.core.variables import Domain, Variables, variables_of
 
 
@@ -77,8 +78,8 @@ class System(nn.Module, ABC):
 
     @property
     def flip_symmetric(self) -> bool:
-        """Whether log_weight(-x) = log_weight(x) for every x."""
-        return False
+        """Whether log_weight(-x) = log_weight(x) for every x; measured on a few, where a system does not say so."""
+        return flips_measured(self)
 
     @abstractmethod
     def log_weight(self, x: Tensor) -> Tensor:

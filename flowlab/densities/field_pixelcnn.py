@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Density, Draw, System, named_generator
+from flowlab.core.symmetry import cannot_fit
 from flowlab.densities.multilevel.reals import Mixtures, OddEvenNetwork
 from flowlab.nn.causal_network import CausalNetwork
 from flowlab.systems.lattice import check_shape
@@ -111,4 +112,4 @@ class FieldPixelCNN(Density):
         if target.domain != "real":
             raise ValueError(f"a density of real fields cannot fit {target.title}")
         if not target.flip_symmetric:
-            raise ValueError(f"a flip-symmetric density cannot fit a target that a field breaks: {target.title}")
+            raise ValueError(f"a flip-symmetric density {cannot_fit(target)}")

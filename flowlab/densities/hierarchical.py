@@ -13,6 +13,7 @@ from torch.nn.functional import logsigmoid
 
 from flowlab.core import Density, Draw, LayerState, System, named_generator
 from flowlab.core.density import one_of
+from flowlab.core.symmetry import cannot_fit
 from flowlab.densities.cross_made import CrossMADE
 from flowlab.densities.multilevel.chunks import gather
 from flowlab.densities.multilevel.spins import check_spins
@@ -215,7 +216,7 @@ class Hierarchical(Density):
         if target.domain != "spin" or not isinstance(target, NearestNeighbour):
             raise ValueError(f"domains need spins coupled to nearest neighbours (Ising), got {target.title}")
         if not target.flip_symmetric:
-            raise ValueError(f"a flip-symmetric density cannot fit a target that a field breaks: {target.title}")
+            raise ValueError(f"a flip-symmetric density {cannot_fit(target)}")
         self.K = float(target.bond.detach())
 
 

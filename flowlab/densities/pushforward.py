@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from flowlab.core import Density, Draw, Flow, LayerState, System
 from flowlab.core.density import one_of
 from flowlab.core.layer_state import LayerKind
+from flowlab.core.symmetry import cannot_fit
 from flowlab.flows.composed import Composed
 from flowlab.flows.continuous import ContinuousFlow
 from flowlab.flows.linear import Linear
@@ -138,7 +139,7 @@ class Pushforward(Density):
     def bind(self, target: System) -> None:
         super().bind(target)
         if not target.flip_symmetric and self._pulled_flip() is not None and list(self.flow.parameters()):
-            raise ValueError(f"a flow with a flip symmetry (parity) cannot fit a target that a field breaks: {target}")
+            raise ValueError(f"a flow with a flip symmetry (parity) {cannot_fit(target)}")
         self.base.bind(target)
 
     def fit(self, x: Tensor) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Density, Draw, LayerState, System
+from flowlab.core.symmetry import cannot_fit
 from flowlab.densities.autoregressive import Autoregressive
 from flowlab.densities.pushforward import Pushforward
 from flowlab.systems.lattice import checkerboard
@@ -122,7 +123,7 @@ class Z2Symmetrized(Density):
     def bind(self, target: System) -> None:
         super().bind(target)
         if not target.flip_symmetric:
-            raise ValueError(f"a Z2-symmetrised density cannot fit a target that a field breaks: {target}")
+            raise ValueError(f"a Z2-symmetrised density {cannot_fit(target)}")
         self.density.bind(target)
 
     def fit(self, x: Tensor) -> None:

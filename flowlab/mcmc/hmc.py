@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from flowlab.core import System
-from flowlab.core.symmetry import flips_measured
 from flowlab.mcmc.measured import force_of
 from flowlab.mcmc.tensor_chain import TensorChain, checked_continuous, columns, opened, seeded
 
@@ -99,7 +98,7 @@ class HMC(TensorChain[HMCState, HMCInfo]):
             raise ValueError(f"target_acceptance must lie between 0 and 1, got {target_acceptance}")
         if tuning < 0 or (step_size is None and tuning < 1):
             raise ValueError(f"tuning must be at least 1 trajectory where step_size is not given, got {tuning}")
-        if flips and not (system.flip_symmetric or flips_measured(system)):
+        if flips and not system.flip_symmetric:
             raise ValueError(f"flips need a system with log_weight(-x) = log_weight(x), {system.title} is not")
         self.system, self.steps, self.target_acceptance, self.dtype = system, int(steps), target_acceptance, dtype
         self.step_size = step_size

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flowlab.core import System
-from flowlab.core.symmetry import flips_measured
 from flowlab.mcmc.exchange import Exchange, powers, random_configurations, width_at_infinity
 from flowlab.mcmc.hmc import HMC
 from flowlab.mcmc.parallel_tempering import ParallelTempering, ladder
@@ -174,7 +173,7 @@ def _tempering(system: System, generator: torch.Generator) -> Opposite | None:
 
 def _hybrid(system: System, generator: torch.Generator) -> Opposite | None:
     real = system.domain == "real"
-    if not (real and flips_measured(system)) and system.domain != "angle":
+    if not (real and system.flip_symmetric) and system.domain != "angle":
         return None
     chain = HMC(system, steps=max(6, 3 * max(system.shape) // 2), flips=real)
     state = chain.init(CHAINS, generator=generator)._replace(configurations=_starts(system, CHAINS, generator))

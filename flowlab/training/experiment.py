@@ -19,6 +19,7 @@ import xarray as xr
 
 from flowlab import exact
 from flowlab.core import System
+from flowlab.core.symmetry import check_symmetry
 from flowlab.training.checkable import Checkable
 from flowlab.training.on_disk import RunState
 from flowlab.training.process import interrupts_call, offer, progress_interval, torch_threads
@@ -53,6 +54,7 @@ class Experiment(Checkable, Stepping):
             raise ValueError(f"steps must be at least 1, got {steps}")
         if threads < 0:
             raise ValueError(f"threads must be 0 or more, got {threads}")
+        check_symmetry(target)
         super().__init__()
         self.threads = int(threads)
         self.system, self.target, self.steps, self.seed = system, target, int(steps), int(seed)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from flowlab.core import Density, LayerState, System
 from flowlab.core.density import one_of
+from flowlab.core.symmetry import cannot_fit
 from flowlab.densities.multilevel import geometry
 from flowlab.densities.multilevel.coarse import SpinTable
 from flowlab.densities.multilevel.geometry import Group
@@ -277,7 +278,7 @@ class Levels(Density):
             what = "spins" if self.domain == "spin" else "real fields"
             raise ValueError(f"a density of {what} cannot fit {target.title}")
         if self.flip_action() is not None and not target.flip_symmetric:
-            raise ValueError(f"a flip-symmetric density cannot fit a target that a field breaks: {target.title}")
+            raise ValueError(f"a flip-symmetric density {cannot_fit(target)}")
 
     def flip_action(self) -> Tensor | None:
         if self.base is not None and not _flips_all(self.base):
