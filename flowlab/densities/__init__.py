@@ -13,6 +13,7 @@ from flowlab.densities.local import LocalAutoregressive
 from flowlab.densities.made import MADE
 from flowlab.densities.multilevel import Multilevel, MultilevelFields
 from flowlab.densities.normal import Normal
+from flowlab.densities.permutation_symmetrized import PermutationSymmetrized
 from flowlab.densities.pixelcnn import PixelCNN
 from flowlab.densities.potts_autoregressive import PottsAutoregressive
 from flowlab.densities.potts_made import PottsMADE
@@ -39,6 +40,7 @@ __all__ = [
     "Multilevel",
     "MultilevelFields",
     "Normal",
+    "PermutationSymmetrized",
     "PixelCNN",
     "PottsAutoregressive",
     "PottsMADE",

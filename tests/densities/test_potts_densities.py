@@ -8,15 +8,19 @@ import torch
 import flowlab as fl
 from flowlab.core import named_generator
 from flowlab.densities.independent_potts import IndependentPotts
+from flowlab.densities.permutation_symmetrized import PermutationSymmetrized
 from flowlab.densities.potts_autoregressive import PottsAutoregressive
 from flowlab.densities.potts_made import PottsMADE
 from flowlab.exact.potts import potts_configurations
+from flowlab.flows import PermutationCoupling
 from flowlab.systems.potts import Potts
 
 SHAPE = (2, 3)
 DENSITIES = {
     "independent": lambda: IndependentPotts(SHAPE, 3, bias=0.4),
     "made": lambda: PottsMADE(SHAPE, 3, width=4),
+    "symmetrised made": lambda: PermutationSymmetrized(PottsMADE(SHAPE, 3, width=4)),
+    "symmetrised by shifts": lambda: PermutationSymmetrized(IndependentPotts(SHAPE, 3, bias=0.4), "cyclic"),
 }
 
 
@@ -43,6 +47,65 @@ def test_draws_follow_log_prob(density):
     likely = p * n > 5
     chi2 = ((counts - n * p).square() / (n * p))[likely].sum()
     assert abs(float(chi2) - int(likely.sum())) < 4 * (2 * int(likely.sum())) ** 0.5
+
+
+def shaken(density):
+    generator = named_generator(2, "shaken")
+    with torch.no_grad():
+        for parameter in density.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return density
+
+
+@pytest.mark.parametrize(("group", "q", "size"), [("all", 3, 6), ("cyclic", 3, 3), (None, 6, 6)])
+def test_permutations_of_the_states_leave_the_symmetrised_density_alone(group, q, size):
+    density = shaken(PermutationSymmetrized(IndependentPotts(SHAPE, q, bias=2.0), group).double())
+    assert len(density.permutations) == size
+    x, log_q = density.sample(50, generator=named_generator(1))
+    for permutation in density.permutations:
+        with torch.no_grad():
+            torch.testing.assert_close(density.log_prob(permutation[x.long()].double()), log_q, atol=1e-10, rtol=0)
+
+
+def test_one_likelihood_on_every_path_of_a_symmetrised_flow():
+    even = (2, 4)
+    flow = PermutationCoupling(even, q=3, start="random")
+    density = shaken(PermutationSymmetrized(fl.Pushforward(flow, PottsMADE(even, 3, width=4))).double())
+    with torch.no_grad():
+        silent = density.draw(40, generator=named_generator(0))
+        last = list(density.stages(40, generator=named_generator(0)))[-1]
+    draw = density.draw(40, generator=named_generator(0))
+    assert torch.equal(draw.x, silent.x) and draw.score.requires_grad and draw.x.requires_grad
+    for x, log_q in (draw[:2], silent[:2], density.sample(40, generator=named_generator(0)), (last.x, last.log_q)):
+        with torch.no_grad():
+            torch.testing.assert_close(log_q.detach(), density.log_prob(x.detach()), atol=1e-10, rtol=0)
+    torch.testing.assert_close(draw.score.detach(), draw.log_q)
+    loaded = PermutationSymmetrized(fl.Pushforward(PermutationCoupling(even, q=3), PottsMADE(even, 3, width=4)))
+    loaded.double().load_state_dict(density.state_dict())
+    with torch.no_grad():
+        assert torch.equal(loaded.log_prob(silent.x), density.log_prob(silent.x))
+
+
+def test_every_ordered_state_is_drawn_where_the_density_itself_keeps_one():
+    one = PottsMADE(SHAPE, 3, width=4)
+    with torch.no_grad():
+        one.output.bias.view(-1, 3)[:, 0] += 4.0
+    x, _ = PermutationSymmetrized(one).sample(3000, generator=named_generator(0))
+    shares = Potts(SHAPE, T=0.7).variables.sectors(x).mean(0)
+    assert bool(((shares - 1 / 3).abs() < 0.04).all())
+
+
+def test_a_target_whose_states_differ_is_refused_by_measurement():
+    class InField(Potts):
+        def log_weight(self, x):
+            return super().log_weight(x) + 0.5 * (x == 1).flatten(1).sum(1)
+
+    symmetric = PermutationSymmetrized(PottsMADE(SHAPE, 3))
+    symmetric.bind(Potts(SHAPE, T=0.7))
+    with pytest.raises(ValueError, match=r"permutation \[1, 2, 0\] of its states changes log_weight by up to"):
+        symmetric.bind(InField(SHAPE, T=0.7))
+    with pytest.raises(ValueError, match="does not say its number of states: give q"):
+        PermutationSymmetrized(fl.Normal(SHAPE))
 
 
 def test_made_chooses_as_the_network_says():
