@@ -70,7 +70,7 @@ def phi4_scaling(
     targets = _numbers("acceptances", acceptances)
     if max(targets) >= 1:
         raise ValueError(f"acceptances must be below 1, got {acceptances!r}")
-    keys: dict[str, Any] = {"device": device, "lam": 0.5, "seed": seed}
+    keys: dict[str, Any] = {"device": device, "lam": 0.5, "seed": seed, "z2": False}  # as published
     keys |= {name: value for name, value in (("blocks", blocks), ("lr", lr)) if value is not None}
     find(flow).given({name: value for name, value in keys.items() if name != "seed"})
     rows = [

@@ -37,6 +37,7 @@ class Study:
         aliases: other spelling -> (key, conversion), e.g. beta -> (T, 1/beta).
         presets: name -> values of some keys, chosen together by ``preset=name``; what is given besides overrides them.
         one_of: groups of keys that say the same in other words, e.g. ("beta", "kappa"): to give one unsets the others.
+        earlier: what runs were that were kept before a key existed, where that is not its default.
         own: defaults where several studies share a function; about: then, what this one is, in a line.
         sweep: whether it is many runs and returns a Dataset, see :func:`flowlab.sweep`.
     """
@@ -49,6 +50,7 @@ class Study:
     own: Mapping[str, Any] = field(default_factory=dict)
     about: str = ""
     sweep: bool = False
+    earlier: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def defaults(self) -> dict[str, Scalar]:
@@ -114,12 +116,16 @@ def study(
     one_of: tuple[tuple[str, ...], ...] = (),
     defaults: Mapping[str, Any] | None = None,
     about: str = "",
+    earlier: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[..., Experiment]], Callable[..., Experiment]]:
     """Register a function of keyword arguments with defaults (JSON scalars) as a study; see :class:`Study`."""
 
     def register(function: Callable[..., Experiment]) -> Callable[..., Experiment]:
         own = dict(defaults or {})
-        _studies[name] = Study(name, function, dict(aliases or {}), dict(presets or {}), one_of, own, about)
+        before = dict(earlier or {})
+        _studies[name] = Study(
+            name, function, dict(aliases or {}), dict(presets or {}), one_of, own, about, earlier=before
+        )
         return function
 
     return register
@@ -206,7 +212,8 @@ def load(path: str | Path) -> Experiment:
     parent = meta.get("parent")
     if parent is not None and not (isinstance(parent, dict) and {"study", "seed", "step"} <= parent.keys()):
         raise StoreError(f"parent in experiment.json of {path} must be null or describe a run, got {parent!r}")
-    keys = find(meta["study"]).normalise(meta["keys"])
+    found = find(meta["study"])
+    keys = found.normalise({**found.earlier, **meta["keys"]})
     run = _build(meta["study"], keys, meta["seed"], parent)
     run.restore(path)
     return run

@@ -82,6 +82,28 @@ def test_presets_are_the_published_settings(name):
     assert run.target is run.system and run.batch == keys["batch"] and run.steps == keys["steps"]
 
 
+@pytest.mark.parametrize("name", ["phi4-hybrid", "phi4-spline"])
+def test_fields_keep_both_signs_by_default_and_not_as_published(name):
+    keys = dict(L=4, beta=0.8, batch=8, steps=2, device="cpu")
+    even = fl.experiment(name, **keys)
+    x, log_q = even.density.sample(20, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(even.density.log_prob(-x), log_q)
+    assert type(fl.experiment(name, preset="published", **keys).density) is fl.Pushforward
+    assert type(fl.experiment("phi4-affine", **keys).density) is fl.Pushforward  # odd layers need no help
+    with pytest.raises(ValueError, match="z2=True has no effect where every layer is odd"):
+        fl.experiment(name, odd="all", z2=True, **keys)
+
+
+def test_runs_from_before_there_was_a_choice_of_sign_are_read_as_they_were(tmp_path):
+    run = fl.experiment("phi4-hybrid", L=4, beta=0.5, batch=8, steps=2, z2=False, device="cpu", out=tmp_path / "a")
+    run.run(progress=False)
+    meta = json.loads((tmp_path / "a" / "experiment.json").read_text())
+    del meta["keys"]["z2"]
+    (tmp_path / "a" / "experiment.json").write_text(json.dumps(meta))
+    again = fl.load(tmp_path / "a")
+    assert again.keys["z2"] is False and again.step == 2
+
+
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("decimated", [True, False])
 def test_every_dimension(d, decimated):
