@@ -16,6 +16,11 @@ from flowlab.estimators.weights import Estimate, FloatArray, log_z, relative_wei
 
 BINS = 20
 SIGMAS = 4.0
+PART_SIGMAS = 5.0
+"""Errors by which one of 20 parts of a distribution may be off."""
+ROUNDING = 1e-6
+"""Of ln weights in single precision, as a fraction of their size."""
+FEW_IN_PART = 20
 FEW = 100
 """Draws that weights must be worth before anything reweighted is compared."""
 SELDOM = 0.1
@@ -52,7 +57,9 @@ def worth(log_w: ArrayLike) -> float:
     return float(w.sum() ** 2 / (w**2).sum())
 
 
-def compared(values: ArrayLike, log_w: ArrayLike | None, series: ArrayLike, hot: int) -> Compared:
+def compared(
+    values: ArrayLike, log_w: ArrayLike | None, series: ArrayLike, hot: int, *, rounding: float = 0.0
+) -> Compared:
     """One observable of a model and of chains.
 
     Args:
@@ -60,6 +67,7 @@ def compared(values: ArrayLike, log_w: ArrayLike | None, series: ArrayLike, hot:
         log_w: (n,) log_weight - ln q of them, None where there is no q.
         series: (steps, chains) on the chains, see :func:`flowlab.estimators.starts.starts`.
         hot: how many of the chains began hot.
+        rounding: of the values, which the chains' error is at least.
 
     >>> rng = np.random.default_rng(0)
     >>> found = compared(rng.normal(1, 1, 1000), None, rng.normal(0, 1, (200, 8)), 4)
@@ -68,6 +76,7 @@ def compared(values: ArrayLike, log_w: ArrayLike | None, series: ArrayLike, hot:
     """
     f, reference = np.asarray(values, dtype=np.float64), starts(series, hot)
     chains = np.shape(series)[1]
+    reference = reference._replace(error=max(reference.error, rounding))
     own = Estimate(reference.value, reference.error)
     raw = Estimate(float(f.mean()), float(f.std(ddof=1) / math.sqrt(len(f))))
     value, z = UNKNOWN, math.nan
@@ -99,15 +108,16 @@ def compared_weights(
     """
     log_w, along = np.asarray(log_w, dtype=np.float64), np.asarray(log_w_chains, dtype=np.float64)
     few = worth(log_w) < FEW
-    found = {"log_w": compared(log_w, log_w, along, hot)._replace(raw=UNKNOWN, z_raw=math.nan)}
+    rounding = ROUNDING * (1 + float(np.abs(along).max()))
+    found = {"log_w": compared(log_w, log_w, along, hot, rounding=rounding)._replace(raw=UNKNOWN, z_raw=math.nan)}
     if normalised:
         inverse = np.exp(along.min() - along)  # w's smallest value over w, at most 1
         forward, of_chains = log_z_from_target(along.ravel(), np.zeros(along.size)), starts(inverse, hot)
-        reference = of_chains._replace(value=forward.value, error=of_chains.error / of_chains.value)
+        error = math.hypot(of_chains.error / of_chains.value, rounding)
+        own = Estimate(forward.value, error)
         value = UNKNOWN if few else log_z(log_w)
-        own = Estimate(reference.value, reference.error)
         z = math.nan if few else deviation(value, int(worth(log_w)), own, along.shape[1])
-        found["log_z"] = Compared(value, UNKNOWN, reference, z, math.nan)
+        found["log_z"] = Compared(value, UNKNOWN, of_chains._replace(value=forward.value, error=error), z, math.nan)
     return found
 
 
@@ -120,8 +130,8 @@ class Shares(NamedTuple):
         variation: total variation of the weighted (without weights of the raw) shares to the reference's.
         floor: the part of it that noise alone makes.
         raw_variation: total variation of the raw shares.
-        differs: whether a part differs by more than 4 errors, and the variation is 0.05 above its floor.
-        seldom: (k,) parts that the draws visit ten times less often than they should.
+        differs: whether the share of a part differs by more than 5 errors; weights worth too few draws say nothing.
+        seldom: (k,) parts that fewer than 20 draws visit, and ten times less often than they should.
     """
 
     edges: FloatArray
@@ -167,8 +177,9 @@ def shares(values: ArrayLike, log_w: ArrayLike | None, series: ArrayLike) -> Sha
     spread = np.hypot(own_error, np.maximum(error, 1 / along.size))
     variation, floor = total_variation(own, reference), total_variation_floor(own_error, error)
     z = np.abs(own - reference) / spread
-    seldom = (raw < SELDOM * reference) & (reference - raw > SIGMAS * np.hypot(raw_error, error))
-    differs = bool((z > SIGMAS).any() and variation > floor + 0.05)
+    missed = (raw < SELDOM * reference) & (reference - raw > SIGMAS * np.hypot(raw_error, error))
+    seldom = missed & (raw * n < FEW_IN_PART)
+    differs = bool((z > PART_SIGMAS).any()) and (log_w is None or not np.isnan(weighted).any())
     return Shares(edges, reference, raw, weighted, variation, floor, total_variation(raw, reference), differs, seldom)
 
 

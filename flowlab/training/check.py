@@ -119,7 +119,13 @@ def check(
         kind = "not to be trusted" if why else kind
         why = why or [agreement(found, chains.what)]
     else:
-        kind, why = "not checked", ["reference not thermalised: " + "; ".join(problems)]
+        kind, why = (
+            "not checked",
+            [
+                "reference not thermalised: "
+                + "; ".join(problem.removeprefix("not thermalised: ") for problem in problems)
+            ],
+        )
     own = {"chain": chains.what, "chains": chains.chains, "sweeps": looks.steps, "thermalised": int(thermalised)}
     return dataset(system, found, series).assign_attrs(attrs | own | verdict_attrs(kind, why))
 
@@ -135,7 +141,8 @@ def compare(system: System, drawn: Drawn, series: Series, hot: int) -> Found:
     centres = {name: float(series.columns[name].mean()) for name in SUMMED if name in series.columns}
     mine, theirs = (comparison.moments(one, centres, system.n_sites) for one in (model, series.columns))
     rows = {name: comparison.compared(mine[name], drawn.log_w, theirs[name], hot) for name in mine}
-    distributions = {"magnetization": comparison.shares(mine["magnetization"], drawn.log_w, theirs["magnetization"])}
+    judged = ["magnetization", *centres]
+    distributions = {name: comparison.shares(mine[name], drawn.log_w, theirs[name]) for name in judged}
     snapshots = series.configurations
     if len(snapshots) >= 4:
         q, along = np.abs(overlaps(system, drawn.configurations[None]))[0], np.abs(overlaps(system, snapshots))
@@ -148,6 +155,7 @@ def compare(system: System, drawn: Drawn, series: Series, hot: int) -> Found:
         log_w = drawn.ratio(torch.from_numpy(snapshots).flatten(0, 1)).reshape(snapshots.shape[:2])
         outside = float(np.isposinf(log_w).mean())
         if outside == 0.0:
+            distributions["log_w"] = comparison.shares(drawn.log_w.round(2), drawn.log_w, log_w.round(2))
             rows |= comparison.compared_weights(drawn.log_w, log_w, hot, normalised=drawn.normalised)
     return Found(rows, distributions, outside)
 
@@ -197,7 +205,7 @@ def reasons(found: Found, drawn: Drawn, what: str) -> list[str]:
             said += seldom(name, row)
     for name, one in found.distributions.items():
         missing = float(one.reference[one.seldom].sum())
-        if missing > 0:
+        if missing > 0 and name != "log_w":  # heavy weights are no fault where the draws find them
             said.append(f"the draws hardly visit values of {name} that hold {missing:.0%} of the target")
         elif one.differs:
             said.append(
@@ -221,10 +229,11 @@ def seldom(name: str, row: Compared) -> list[str]:
 
 
 def agreement(found: Found, what: str) -> str:
-    """How well draws and chains agree, in a sentence."""
+    """How well draws and chains agree, and how sharp the comparison was, in a sentence."""
     z = {name: abs(row.z_raw if math.isnan(row.z) else row.z) for name, row in found.rows.items()}
     worst = max(z, key=lambda name: z[name])
-    return f"{len(z)} quantities agree with {what}, begun hot and cold, within {z[worst]:.1f} errors ({worst})"
+    sharp = f", which know ln Z to {found.rows['log_z'].reference.error:.2g}" if "log_z" in found.rows else ""
+    return f"{len(z)} quantities agree with {what}, begun hot and cold{sharp}, within {z[worst]:.1f} errors ({worst})"
 
 
 def dataset(system: System, found: Found, series: Series) -> xr.Dataset:
