@@ -14,7 +14,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from flowlab.estimators import UntrustedWarning, columns, scalars
+from flowlab.estimators import columns, scalars
+from flowlab.estimators.evidence import shown
 from flowlab.training import Experiment, experiment, studies
 from flowlab.training.integration import IntegrationWarning
 from flowlab.training.registry import find
@@ -180,9 +181,8 @@ def _sweep(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     run = Experiment.load(options.dir)
-    with warnings.catch_warnings():
-        for told_below in (UntrustedWarning, IntegrationWarning):
-            warnings.simplefilter("ignore", told_below)
+    with warnings.catch_warnings(), shown():
+        warnings.simplefilter("ignore", IntegrationWarning)  # told below
         result = run.evaluate(options.n)
     for note in result.attrs["warnings"].splitlines():
         print(f"flowlab: warning: {note}", file=sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -26,6 +25,7 @@ from flowlab.estimators.evidence import (
     of_target_samples,
     of_weights,
     verdict,
+    warn,
 )
 from flowlab.estimators.fields import field_observables
 from flowlab.estimators.mode_dropping import effective_mode_dropping, forward_check
@@ -216,8 +216,7 @@ def evaluation(
                 found.append(of_identity(what, _estimate(variables, name), known, warning=category))
     found += of_no_variance(log_w, [log_weight, *values.values()], known=any(one.independent for one in found))
     judged = verdict(found)
-    if judged.warning is not None:
-        warnings.warn(judged.text, judged.warning, stacklevel=2)
+    warn(judged)
     own = {"n": log_w.size, "n_sites": n_sites, "domain": domain, "T": T} | judged.attrs
     return xr.Dataset(variables, attrs=_storable({**(attrs or {}), **own}))
 

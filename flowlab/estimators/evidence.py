@@ -7,8 +7,11 @@ and nothing speaks against the evaluation; "not to be trusted" where anything do
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -40,6 +43,19 @@ class LostSignWarning(UntrustedWarning):
 
 class EquationOfMotionWarning(UntrustedWarning):
     """The reweighted <φ ∂S/∂φ> is not 1: the draws miss part of the target, however good their ESS looks."""
+
+
+_shown: ContextVar[bool] = ContextVar("shown", default=False)
+
+
+@contextlib.contextmanager
+def shown() -> Iterator[None]:
+    """Whoever shows the verdict in words wants no warning besides: none is given here, in this thread alone."""
+    token = _shown.set(True)
+    try:
+        yield
+    finally:
+        _shown.reset(token)
 
 
 @dataclass(frozen=True)
@@ -78,6 +94,12 @@ class Verdict(NamedTuple):
     def attrs(self) -> dict[str, str]:
         """As attributes of a Dataset: ``verdict``, ``reasons`` and, against the evaluation, ``warnings``."""
         return {"verdict": self.text, "reasons": "\n".join(self.reasons), "warnings": "\n".join(self.against)}
+
+
+def warn(judged: Verdict, stacklevel: int = 2) -> None:
+    """Warn once where something speaks against an evaluation, unless its verdict is :func:`shown`."""
+    if judged.warning is not None and not _shown.get():
+        warnings.warn(judged.text, judged.warning, stacklevel=stacklevel + 1)
 
 
 def verdict(evidence: Sequence[Evidence]) -> Verdict:

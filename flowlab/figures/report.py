@@ -39,6 +39,7 @@ td {{ white-space: nowrap; }}
 figure {{ margin: 2.25rem 0 0; overflow-x: auto; }}
 figure > div {{ min-width: 34rem; }}
 figcaption {{ color: {quiet}; font-size: .92rem; max-width: 46rem; padding-left: 1rem; }}
+.verdict {{ font-weight: 550; margin: 0 0 1rem; }}
 .note {{ border-left: 3px solid #d08a2e; padding: .1rem 0 .1rem .9rem; margin: 1rem 0; }}
 @media print {{ figure {{ break-inside: avoid; }} }}
 </style>
@@ -68,7 +69,7 @@ def write_report(
         path: where to write.
         title: the page's heading.
         table: rows as dicts with the same keys; or the Dataset(s) of ``Experiment.evaluate``, a column each, whose
-            scalar variables become rows (``value ± error``) and whose ``warnings`` are printed beneath.
+            scalar variables become rows (``value ± error``), its ``verdict`` above and its ``warnings`` beneath.
         figures: (caption, figure) in order.
 
     Raises:
@@ -134,13 +135,21 @@ def _table_html(table: Table) -> str:
     body = "".join(
         "<tr>" + "".join(_td(row.get(key, ""), first=k == 0) for k, key in enumerate(keys)) + "</tr>\n" for row in rows
     )
+    verdicts = "".join(f'<p class="verdict">{escape(line)}</p>' for line in _verdicts(datasets))
     notes = "".join(f'<p class="note">{escape(w)}</p>' for w in _warnings(datasets))
-    return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>{notes}'
+    rows_html = f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>"
+    return f'{verdicts}<div class="table">{rows_html}</div>{notes}'
 
 
 def _td(value: object, *, first: bool) -> str:
     text = number(float(value)) if isinstance(value, (float, np.floating)) and isfinite(value) else str(value)
     return f'<th scope="row">{escape(text)}</th>' if first else f"<td>{escape(text)}</td>"
+
+
+def _verdicts(datasets: Sequence[xr.Dataset]) -> list[str]:
+    """Whether each evaluation may be believed, with its name where there are several."""
+    names = [""] if len(datasets) == 1 else [f"{label}: " for label in _columns(datasets)]
+    return [name + str(d.attrs["verdict"]) for name, d in zip(names, datasets, strict=False) if "verdict" in d.attrs]
 
 
 def _warnings(datasets: Sequence[xr.Dataset]) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
+from flowlab.estimators.evidence import shown
 from flowlab.training.experiment import Experiment
 from flowlab.training.registry import find
 
@@ -25,6 +27,13 @@ def html(run: Experiment) -> str:
     """The same as a small table."""
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts(run).items())
     return f"<table>{rows}</table>"
+
+
+def judged(run: Any, n: int) -> tuple[str, str]:
+    """The verdict on an evaluation of n draws and its reasons, without a warning: whoever asks will show it."""
+    with shown():
+        attrs = run.evaluate(n).attrs
+    return str(attrs["verdict"]), str(attrs["reasons"])
 
 
 def facts(run: Experiment) -> dict[str, str]:

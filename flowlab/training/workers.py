@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from multiprocessing import get_context, parent_process
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import xarray as xr
 
-from flowlab.estimators import UntrustedWarning
+from flowlab.estimators.evidence import shown
 from flowlab.training.experiment import Experiment
 from flowlab.training.process import interrupts_call, torch_threads
 from flowlab.training.registry import Scalar, experiment, find, load, studies
@@ -68,8 +67,7 @@ def carry_out(job: Job) -> Outcome:
     try:
         if job.study not in studies():
             importlib.import_module(job.module)
-        with _busy, torch_threads(1), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UntrustedWarning)  # told once, of all runs
+        with _busy, torch_threads(1), shown():  # the sweep tells of all its runs
             run = _taken_up(job)
             with interrupts_call(run.stop):
                 for _ in run.stream():

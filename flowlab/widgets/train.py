@@ -13,6 +13,7 @@ from flowlab.figures.live_figure import LiveFigure
 from flowlab.widgets.controls import RunControls
 from flowlab.widgets.panel import Panel, has_ended
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.verdict import VerdictLine
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,7 +30,8 @@ class TrainPanel(Panel):
     Of parallel tempering: energies and specific heats at all temperatures, and how many swaps are accepted. Of other
     chains: the energy or action, the magnetization and the acceptance as they go.
 
-    What stops the training thread is shown beneath.
+    Where the run stands still a line says whether its numbers may be believed, and why. What stops the training thread
+    is shown beneath.
     """
 
     def __init__(self, experiment: Run, publisher: Publisher | None = None) -> None:
@@ -37,7 +39,8 @@ class TrainPanel(Panel):
         self.controls = RunControls(experiment, wake=self.publisher.wake, say=self.say)
         data = experiment.data
         self.live = LiveFigure(overview(data))
-        self.widget = ipywidgets.VBox([self.controls.widget, self.message, self.live.widget])
+        self.verdict = VerdictLine(experiment, self.publisher.wake)
+        self.widget = ipywidgets.VBox([self.controls.widget, self.verdict.widget, self.message, self.live.widget])
         self._shown, self._drawn_at = data.sizes["step"], 0.0
         self.controls.show(data)
 
@@ -47,6 +50,7 @@ class TrainPanel(Panel):
         data = self.experiment.data
         with self.lock:
             self.controls.show(data)
+            more = self.verdict.update() or more
         if data.sizes["step"] != self._shown and (settled or time.monotonic() - self._drawn_at > DRAW_EVERY):
             figure = overview(data)
             with self.lock:

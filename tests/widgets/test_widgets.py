@@ -217,3 +217,16 @@ def test_publisher_ends_with_its_owner() -> None:
     gc.collect()
     thread.join(2.0)
     assert not publisher.alive
+
+
+def test_a_run_that_stands_still_says_whether_it_may_be_believed(make_run, until) -> None:
+    run = make_run(steps=3)
+    panel = TrainPanel(run)
+    panel.refresh()
+    assert panel.verdict.widget.value == ""
+    run.start()
+    panel.publisher.wake()
+    until(lambda: "Verdict at step 3: <b>not checked</b>: a run &lt;without&gt;" in panel.verdict.widget.value)
+    assert panel.verdict.widget.value.count("<li>") == 2
+    until(lambda: not panel.publisher.alive)
+    panel.close()
