@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="free energy and observables of a run, with errors")
     evaluate.add_argument("dir", metavar="DIR")
     evaluate.add_argument("-n", type=int, default=10_000, metavar="N", help="number of samples (default 10000)")
+    evaluate.add_argument("--seed", type=int, metavar="K", help="of the samples (default: the run's own)")
     evaluate.add_argument("--json", action="store_true", help="print one flat JSON object")
     evaluate.add_argument("--strict", action="store_true", help=_STRICT)
     evaluate.set_defaults(command=_evaluate)
@@ -183,7 +184,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     run = Experiment.load(options.dir)
     with warnings.catch_warnings(), shown():
         warnings.simplefilter("ignore", IntegrationWarning)  # told below
-        result = run.evaluate(options.n)
+        result = run.evaluate(options.n, seed=options.seed)
     for note in result.attrs["warnings"].splitlines():
         print(f"flowlab: warning: {note}", file=sys.stderr)
     try:
@@ -192,7 +193,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         print(f"flowlab: the evaluation is not kept: {error}", file=sys.stderr)
     values, lists, n = scalars(result), columns(result), int(result.attrs["n"])
     if options.json:
-        own = {"n": n, "step": run.step, "study": run.study, "seed": run.seed}
+        own = {"n": n, "step": run.step, "study": run.study, "seed": result.attrs["seed"]}
         print(json.dumps(values | lists | own | {name: result.attrs[name] for name in ("verdict", "reasons")}))
         return _strict(options, [result.attrs["verdict"]])
     print(f"{run.study}, step {run.step} of {run.steps}, {n} samples")

@@ -16,7 +16,7 @@ from flowlab.estimators import weights
 from flowlab.mcmc import AnnealedImportance
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
-from flowlab.training.whole import whole
+from flowlab.training.whole import seed_of, whole
 
 DRAWN = ("log_w", "energy_per_site", "magnetization")
 
@@ -95,26 +95,33 @@ class AnnealedRun(MarkovRun):
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"chains": self.chains, "sweeps": self.chain.steps}
 
-    def sample(self, n: int) -> xr.Dataset:
-        """n of the configurations kept, drawn with replacement by their weights; ValueError where there is none yet."""
+    def sample(self, n: int, *, seed: int | None = None) -> xr.Dataset:
+        """n of the configurations kept, drawn with replacement by their weights; ValueError where there is none yet.
+
+        Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same ones again.
+        """
         if (n := whole("the number of samples", n)) < 1:
             raise ValueError(f"the number of samples must be at least 1, got {n}")
         if not self._kept:
             raise ValueError(f"configurations are kept every {self.keep_every} steps, none so far: run it longer")
         log_w = np.concatenate([drawn[0] for drawn in self._drawn[self.keep_every - 1 :: self.keep_every]])
         w = np.exp(log_w - log_w.max())
-        rng = np.random.default_rng(named_seed(self.seed, "sample", self.step))
+        seed = self._fresh_seed(self.step) if seed is None else seed_of(seed)
+        rng = np.random.default_rng(named_seed(seed, "sample", self.step))
         chosen = np.concatenate(self._kept)[rng.choice(len(w), size=n, p=w / w.sum())].astype(np.float64)
-        attrs = {"long_name": "configuration", "units": "1"}
-        return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, attrs)}, attrs=self.describe())
+        names = {"long_name": "configuration", "units": "1"}
+        attrs = self._attrs(self.step, seed)
+        return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, names)}, attrs=attrs)
 
-    def evaluate(self, n: int = 10_000) -> xr.Dataset:
+    def evaluate(self, n: int = 10_000, *, seed: int | None = None) -> xr.Dataset:
         """ln Z, free energy, ESS and reweighted observables with errors; see :func:`flowlab.estimators.evaluation`.
 
-        All chains so far are used: ``n`` says nothing here. ValueError before the first step.
+        All chains so far are used: ``n`` says nothing here; ``seed``, the run's own where not given, is that of the
+        bootstrap. ValueError before the first step.
         """
         if not self._drawn:
             raise ValueError("an evaluation needs chains: run a step first")
+        seed = self.seed if seed is None else seed_of(seed)
         log_w, energy, magnetization = np.concatenate(self._drawn, axis=1)
         return estimators.evaluation(
             log_w,
@@ -126,8 +133,8 @@ class AnnealedRun(MarkovRun):
             flip_symmetric=self.system.flip_symmetric,
             log_z_exact=self.log_z_exact,
             proposes=False,
-            rng=np.random.default_rng(named_seed(self.seed, "evaluate", self.step)),
-            attrs=self.describe() | {"n": log_w.size, "step": self.step},
+            rng=np.random.default_rng(named_seed(seed, "evaluate", self.step)),
+            attrs=self._attrs(self.step, seed) | {"n": log_w.size},
         )
 
     # on disk

@@ -17,7 +17,7 @@ from flowlab.estimators.evaluation import LONG_NAMES
 from flowlab.estimators.evidence import Evidence, verdict
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
-from flowlab.training.whole import whole
+from flowlab.training.whole import seed_of, whole
 
 SHORTEST = 50
 """Autocorrelation times of the slowest observable that a chain should be long."""
@@ -160,24 +160,30 @@ class ChainRun(MarkovRun):
             variables[name] = (("sweep", "chain"), values, {"long_name": long_name, "units": units})
         return xr.Dataset(variables, attrs=self.describe())
 
-    def sample(self, n: int) -> xr.Dataset:
-        """n of the configurations kept, drawn with replacement; ValueError where none has been kept yet."""
+    def sample(self, n: int, *, seed: int | None = None) -> xr.Dataset:
+        """n of the configurations kept, drawn with replacement; ValueError where none has been kept yet.
+
+        Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same ones again.
+        """
         if (n := whole("the number of samples", n)) < 1:
             raise ValueError(f"the number of samples must be at least 1, got {n}")
         kept = self._kept[self._first() // self.keep_every :]
         if not kept:
             raise ValueError(f"configurations are kept every {self.keep_every} steps, none so far: run it longer")
         found = np.concatenate(kept)
-        rng = np.random.default_rng(named_seed(self.seed, "sample", self.step))
+        seed = self._fresh_seed(self.step) if seed is None else seed_of(seed)
+        rng = np.random.default_rng(named_seed(seed, "sample", self.step))
         chosen = found[rng.integers(len(found), size=n)].astype(np.float64)
-        attrs = {"long_name": "configuration", "units": "1"}
-        return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, attrs)}, attrs=self.describe())
+        names = {"long_name": "configuration", "units": "1"}
+        attrs = self._attrs(self.step, seed)
+        return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, names)}, attrs=attrs)
 
-    def evaluate(self, n: int = 10_000) -> xr.Dataset:
+    def evaluate(self, n: int = 10_000, *, seed: int | None = None) -> xr.Dataset:
         """Every observable with its error and ``tau_int_<name>`` in steps of the chain, by the Gamma method.
 
         Also ``tau_int``, that of the slowest one, named in its attribute ``observable``. All measurements are used:
-        ``n`` says nothing here. The attribute ``warnings`` says in words where the chains are too short or disagree.
+        ``n`` and ``seed`` say nothing here. The attribute ``warnings`` says in words where the chains are too short or
+        disagree.
         """
         measured = self.measured
         T = self.system.temperature

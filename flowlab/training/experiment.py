@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import queue
 import threading
@@ -19,6 +20,7 @@ import xarray as xr
 
 from flowlab import exact
 from flowlab.core import System
+from flowlab.core.generators import named_seed
 from flowlab.core.symmetry import check_symmetry
 from flowlab.training.checkable import Checkable
 from flowlab.training.on_disk import RunState
@@ -67,10 +69,15 @@ class Experiment(Checkable, Stepping):
         self._go.set()
         self._listeners: list[queue.Queue[dict[str, float]]] = []
         self._bars: list[Any] = []
+        self._calls: dict[int, Iterator[int]] = {}
 
     @abstractmethod
-    def evaluate(self, n: int = 10_000) -> xr.Dataset:
-        """Free energy and observables of the system with their errors, from n samples."""
+    def evaluate(self, n: int = 10_000, *, seed: int | None = None) -> xr.Dataset:
+        """Free energy and observables of the system with their errors, from n samples.
+
+        Where that takes random numbers, they are those of ``seed``, the run's own where not given; the attributes of
+        the Dataset name it.
+        """
 
     @abstractmethod
     def seconds_per_step(self) -> float:
@@ -286,6 +293,15 @@ class Experiment(Checkable, Stepping):
             "steps": self.steps,
             "seed": self.seed,
         }
+
+    def _attrs(self, step: int, seed: int) -> dict[str, Any]:
+        """Attributes of what is read off the run with random numbers: ``seed`` repeats it, at this step."""
+        return self.describe() | {"step": step, "seed": seed, "run_seed": self.seed}
+
+    def _fresh_seed(self, step: int) -> int:
+        """Of the next samples at this step for which nobody gave one; the same for the n-th call of any such run."""
+        call = next(self._calls.setdefault(step, itertools.count()))
+        return named_seed(self.seed, "sample", step, call) % 2**53  # which JSON keeps
 
     @property
     def steps_per_second(self) -> float:

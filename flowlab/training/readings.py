@@ -43,20 +43,28 @@ def sample(density: Density, target: System, n: int, generator: torch.Generator,
 
     The three belong together, also where the density draws other variables, see :func:`.weighed`: ``log_weight`` is
     what the physical system says of the configuration, and weights exp(log_weight - log_q) have the mean Z. Continuous
-    flows are integrated until they close, as in an evaluation.
+    flows are integrated until they close, as in an evaluation. Many samples are drawn part by part, of a size that the
+    lattice gives: memory holds the result and one part.
     """
     if (n := whole("the number of samples", n)) < 1:
         raise ValueError(f"the number of samples must be at least 1, got {n}")
+    size = min(n, CHUNK, max(1, AT_ONCE // physical(target).n_sites))
+    configuration, log_q, log_weight = np.empty((n, *physical(target).shape)), np.empty(n), np.empty(n)
     with torch.no_grad(), precise(density, generator):
-        x, log_q = density.sample(n, generator=generator)
-        spins, log_weight, log_q = weighed(target, x, log_q, generator)
+        for first in range(0, n, size):
+            some = slice(first, min(first + size, n))
+            drawn = density.sample(some.stop - first if density.iid else size, generator=generator)  # of all chains
+            for column, part in zip(
+                (configuration, log_weight, log_q), weighed(target, *drawn, generator), strict=True
+            ):
+                column[some] = to_array(part)[: some.stop - first]
     dims = ("sample", *physical(target).dims)
     log_norm, name = (0.0, "ln q up to a constant") if density.log_norm is None else (density.log_norm, "ln q")
     return xr.Dataset(
         {
-            "configuration": (dims, to_array(spins), {"long_name": "configuration", "units": "1"}),
-            "log_q": ("sample", to_array(log_q - log_norm), {"long_name": name, "units": "nats"}),
-            "log_weight": ("sample", to_array(log_weight), {"long_name": "log weight", "units": "nats"}),
+            "configuration": (dims, configuration, {"long_name": "configuration", "units": "1"}),
+            "log_q": ("sample", log_q - log_norm, {"long_name": name, "units": "nats"}),
+            "log_weight": ("sample", log_weight, {"long_name": "log weight", "units": "nats"}),
         },
         attrs=attrs,
     )

@@ -15,7 +15,7 @@ from flowlab.mcmc import ParallelTempering
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
 from flowlab.training.tempered import Tempered, pack
-from flowlab.training.whole import whole
+from flowlab.training.whole import seed_of, whole
 
 FEWEST = 3
 """Replicas that an evaluation needs."""
@@ -148,27 +148,34 @@ class Simulation(MarkovRun):
         """The configurations kept at temperature T (the lowest where not given); see :meth:`.Tempered.dataset`."""
         return self.measured.dataset(self.temperatures[0] if T is None else T).assign_attrs(seed=self.seed)
 
-    def sample(self, n: int, T: float | None = None) -> xr.Dataset:
-        """n of the configurations kept at temperature T (the lowest where not given), drawn with replacement."""
+    def sample(self, n: int, T: float | None = None, *, seed: int | None = None) -> xr.Dataset:
+        """n of the configurations kept at temperature T (the lowest where not given), drawn with replacement.
+
+        Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same ones again.
+        """
         if (n := whole("the number of samples", n)) < 1:
             raise ValueError(f"the number of samples must be at least 1, got {n}")
         found = self.reference(T).configuration.stack(drawn=("replica", "sample")).transpose("drawn", ...)
-        rng = np.random.default_rng(named_seed(self.seed, "sample", self.step))
+        seed = self._fresh_seed(self.step) if seed is None else seed_of(seed)
+        rng = np.random.default_rng(named_seed(seed, "sample", self.step))
         chosen = found.values[rng.integers(len(found), size=n)]
         names = {"long_name": "configuration", "units": "1"}
-        return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, names)}, attrs=self.describe())
+        attrs = self._attrs(self.step, seed)
+        return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, names)}, attrs=attrs)
 
-    def evaluate(self, n: int = 10_000) -> xr.Dataset:
+    def evaluate(self, n: int = 10_000, *, seed: int | None = None) -> xr.Dataset:
         """Thermodynamics, ln Z, overlaps and triangles at every temperature with errors; how well it thermalised.
 
-        ``n`` is the number of configurations at each temperature that overlaps are taken from, at most.
+        ``n`` is the number of configurations at each temperature that overlaps are taken from, at most; ``seed``, the
+        run's own where not given, chooses pairs and triples of them.
         """
         from flowlab.training.overlap_readings import of_simulation
 
-        rng = np.random.default_rng(named_seed(self.seed, "evaluate", self.step))
+        seed = self.seed if seed is None else seed_of(seed)
+        rng = np.random.default_rng(named_seed(seed, "evaluate", self.step))
         if (n := whole("the number of samples", n)) < 2:
             raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
-        return of_simulation(self.measured, n, rng).assign_attrs(self.describe() | {"n": n, "step": self.step})
+        return of_simulation(self.measured, n, rng).assign_attrs(self._attrs(self.step, seed) | {"n": n})
 
     # on disk
 

@@ -29,6 +29,7 @@ from flowlab.training.reference import Reference
 from flowlab.training.registry import experiment, same_couplings
 from flowlab.training.stepping import cloned
 from flowlab.training.warm_start import warm_started
+from flowlab.training.whole import seed_of
 
 Annealing = Callable[[float], dict[str, float | Tensor]]
 
@@ -181,10 +182,14 @@ class Training(Published):
 
     # reading
 
-    def sample(self, n: int) -> xr.Dataset:
-        """n configurations with ln q and the log weight; see :func:`flowlab.training.readings.sample`."""
+    def sample(self, n: int, *, seed: int | None = None) -> xr.Dataset:
+        """n configurations with ln q and the log weight; see :func:`flowlab.training.readings.sample`.
+
+        Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same configurations again.
+        """
         step, density = self.reading()
-        return readings.sample(density, self.target, n, self._spawn("sample", step), self._attrs(step))
+        seed = self._fresh_seed(step) if seed is None else seed_of(seed)
+        return readings.sample(density, self.target, n, self._spawn("sample", step, seed), self._attrs(step, seed))
 
     def layers(self, n: int | None = None, *, x: Any = None, z: Any = None, seed: int = 0) -> xr.Dataset:
         """Configurations after each layer; see :func:`flowlab.training.readings.layers`.
@@ -198,54 +203,59 @@ class Training(Published):
             density,
             self.target,
             self._spawn("layers", seed),
-            self._attrs(step),
+            self._attrs(step, seed),
             n=n,
             x=self._own(x),
             z=self._own(z),
             restored_with=named_seed(self.seed, "restore", seed),
         )
 
-    def evaluate(self, n: int = 10_000, *, reference: Any = None) -> xr.Dataset:
+    def evaluate(self, n: int = 10_000, *, reference: Any = None, seed: int | None = None) -> xr.Dataset:
         """Free energy, observables and their errors from n samples; see :func:`flowlab.estimators.evaluation`.
 
         ``reference``, independent configurations of the system, adds the forward check: it sees the modes that the
         density drops. Without it they are those of the run's comparison, which overlaps, triangles and divergences are
         then compared with too (:func:`flowlab.training.overlap_readings.of_model`), or those that :meth:`check` left.
+        The numbers of a step are the same in every call; another ``seed`` than the run's gives independent ones.
         """
         step, density = self.reading()
+        seed = self.seed if seed is None else seed_of(seed)
         compared = self.reference()
         evidence = check_evidence(self)
         if compared is None:
             seen = self._checked_configurations() if reference is None else reference
         else:
-            unseen, spawned = overlap_readings.unseen(compared, self.objective), self._spawn("compare", step)
+            unseen, spawned = overlap_readings.unseen(compared, self.objective), self._spawn("compare", step, seed)
             told, said = overlap_readings.of_model(density, self.target, compared, unseen, n, spawned)
             seen, evidence = unseen if reference is None else reference, evidence + said
-        generator, attrs = self._spawn("evaluate", step), self._attrs(step)
+        generator, attrs = self._spawn("evaluate", step, seed), self._attrs(step, seed)
         found = readings.evaluate(density, self.target, n, generator, attrs, self._own(seen), evidence)
         return found if compared is None else overlap_readings.merged(found, told)
 
-    def diagnose(self, n: int = 10_000, *, parts: Sequence[Part] | None = None) -> xr.Dataset:
+    def diagnose(self, n: int = 10_000, *, parts: Sequence[Part] | None = None, seed: int | None = None) -> xr.Dataset:
         """What the layers and the latents say about the physics, from n samples, in one Dataset.
 
         On a lattice of spins, what :func:`flowlab.training.diagnose.diagnose` lists, or the ``parts`` that are named;
         those that need a flow are left out where there is none, and refused where they are asked for. On a spin glass,
         what every layer does to the overlaps, see
-        :func:`flowlab.training.overlap_readings.of_layers`, and the entropies by ``place``.
+        :func:`flowlab.training.overlap_readings.of_layers`, and the entropies by ``place``. ``seed`` is as in
+        :meth:`evaluate`.
         """
         step, density = self.reading()
-        attrs, seed = self._attrs(step), named_seed(self.seed, "diagnose", step)
+        seed = self.seed if seed is None else seed_of(seed)
+        attrs, own = self._attrs(step, seed), named_seed(seed, "diagnose", step)
         if not self.system.disordered:
             fresh = None if self.study is None else experiment(self.study, seed=self.seed, **self.keys)
             untrained = fresh.density if isinstance(fresh, Training) else None
-            return diagnose(density, self.target, n, seed, attrs, parts=parts, untrained=untrained)
+            return diagnose(density, self.target, n, own, attrs, parts=parts, untrained=untrained)
         if parts is not None:
             raise TypeError(f"parts {', '.join(parts)} need spins on a lattice in the plane, got {self.system.title}")
-        found = overlap_readings.of_layers(self.layers(min(n, 5000)), self.reference(), self._rng("diagnose", step))
+        layers = self.layers(min(n, 5000), seed=own)
+        found = overlap_readings.of_layers(layers, self.reference(), np.random.default_rng(own))
         if readings.has_conditionals(density):
-            profile = readings.diagnose(density, n, self._spawn("diagnose", step), attrs)
+            profile = readings.diagnose(density, n, self._spawn("diagnose", step, seed), attrs)
             found = found.merge(profile.rename(site="place"))
-        return found
+        return found.assign_attrs(seed=seed)
 
     def reference(self, T: float | None = None) -> xr.Dataset | None:
         """The comparison's configurations at temperature T, the run's own where not given; None without a comparison.
@@ -262,9 +272,6 @@ class Training(Published):
         """At which ``reference`` has configurations, ascending."""
         return () if self.comparison is None else self.comparison.temperatures
 
-    def _rng(self, purpose: str, count: int) -> np.random.Generator:
-        return np.random.default_rng(named_seed(self.seed, purpose, count))
-
     def _own(self, x: Any) -> Tensor | None:
         """Configurations as the density takes them; those of several chains, as a Dataset has them, in one batch."""
         if x is None:
@@ -272,11 +279,8 @@ class Training(Published):
         tensor = self.density.as_batch(x).to(self.device)
         return tensor.reshape(-1, *tensor.shape[-len(self.system.dims) :]) if hasattr(x, "dims") else tensor
 
-    def _spawn(self, purpose: str, count: int) -> torch.Generator:
-        return named_generator(self.seed, purpose, count, device=self.device)
-
-    def _attrs(self, step: int) -> dict[str, Any]:
-        return self.describe() | {"step": step}
+    def _spawn(self, purpose: str, count: int, seed: int | None = None) -> torch.Generator:
+        return named_generator(self.seed if seed is None else seed, purpose, count, device=self.device)
 
     # elsewhere in the phase diagram
 

@@ -68,6 +68,25 @@ def test_steps_that_break_off_are_undone(make):
     torch.testing.assert_close(broken.state_dict(), straight.state_dict(), rtol=0, atol=0, equal_nan=True)
 
 
+@pytest.mark.filterwarnings("ignore::flowlab.estimators.LowESSWarning")
+def test_readings_repeat_by_their_seed_and_samples_are_fresh_without_one(make):
+    """Whatever else is asked in between: the n-th call of every such run draws the same."""
+    run, watched = make(), make()
+    first, second = run.sample(20), run.sample(20)
+    assert not np.array_equal(first.configuration, second.configuration)
+    for look in (watched.layers, watched.evaluate, lambda n: watched.sample(n, seed=4)):
+        look(20)
+    xr.testing.assert_identical(watched.sample(20), first)
+    xr.testing.assert_identical(watched.sample(20), second)
+    for found, again in ((first, watched.sample), (second, run.sample), (run.evaluate(20), watched.evaluate)):
+        xr.testing.assert_identical(again(20, seed=found.attrs["seed"]), found)
+        assert found.attrs["run_seed"] == run.seed
+    layers = run.layers(3, seed=5)
+    xr.testing.assert_identical(watched.layers(3, seed=layers.attrs["seed"]), layers)
+    assert not np.array_equal(run.sample(20, seed=3).log_q, run.sample(20, seed=4).log_q)
+    assert float(run.evaluate(20, seed=3).log_z_bound) != float(run.evaluate(20).log_z_bound)
+
+
 def test_numbers_of_samples_are_whole(make):
     run = make()
     assert run.sample(3.0).sizes["sample"] == run.layers(3.0).sizes["sample"] == 3

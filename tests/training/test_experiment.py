@@ -92,15 +92,15 @@ def test_wait_gives_up_after_its_timeout():
 
 def test_looking_from_another_thread_sees_whole_steps_and_changes_nothing():
     quiet = study(steps=100)
-    samples = [quiet.sample(3)]
+    samples = [quiet.sample(3, seed=1)]
     quiet.evaluate(20)  # what it imports takes as long as the run
     for _ in quiet.stream():
-        samples.append(quiet.sample(3))
+        samples.append(quiet.sample(3, seed=1))
     watched = study(steps=100)
     watched.start()
     seen = []
     while watched.state == "running":
-        seen.append(watched.sample(3))
+        seen.append(watched.sample(3, seed=1))
         watched.layers(2)
         watched.evaluate(20)
         assert len(watched.data.step) <= 100

@@ -58,6 +58,11 @@ def test_a_run_broken_off_at_every_step_is_as_one_that_never_was(kind, tmp_path)
         xr.testing.assert_identical(records(run), records(straight))
         torch.testing.assert_close(run.state_dict(), straight.state_dict(), rtol=0, atol=0, equal_nan=True)
         xr.testing.assert_identical(run.evaluate(50), straight.evaluate(50))
+        xr.testing.assert_identical(run.sample(5, seed=2), straight.sample(5, seed=2))
+    first, second = straight.sample(50), straight.sample(50)
+    assert not np.array_equal(first.configuration, second.configuration)
+    xr.testing.assert_identical(straight.sample(50, seed=first.attrs["seed"]), first)
+    assert straight.evaluate(50, seed=3).attrs["seed"] in (3, straight.seed)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
