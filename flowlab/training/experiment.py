@@ -149,9 +149,9 @@ class Experiment(Checkable, Stepping):
             raise
         finally:
             try:
-                with self._stepping:
-                    self._undo()
-                self._close_store()
+                self._end_step()
+                diverged = isinstance(self.error, FloatingPointError)  # a checkpoint would push out the last good one
+                self._close_store(checkpoint=self._whole and not diverged)
             except BaseException as error:
                 ending, self.error = "failed", error
                 raise

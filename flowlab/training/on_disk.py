@@ -32,7 +32,6 @@ class OnDisk(ABC):
     steps: int
     seed: int
     state: RunState
-    _whole: bool
 
     def __init__(self) -> None:
         self.path: Path | None = None
@@ -157,11 +156,11 @@ class OnDisk(ABC):
                 "load it again"
             )
 
-    def _close_store(self) -> None:
+    def _close_store(self, checkpoint: bool = True) -> None:
         if self._store is None:
             return
         try:
-            if self._whole:
+            if checkpoint:
                 self._save_checkpoint()
             self._save_snapshot()
         finally:

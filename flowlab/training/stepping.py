@@ -20,6 +20,8 @@ class Stepping(OnDisk):
     run goes back there: it can go on, and its records are those of a run that was never broken off.
     """
 
+    error: BaseException | None
+
     def __init__(self) -> None:
         super().__init__()
         self.step = 0
@@ -63,6 +65,14 @@ class Stepping(OnDisk):
             self._undo()
             raise
         return record
+
+    def _end_step(self) -> None:
+        """Make sure that no step is left half done, also where a second interrupt came while one was undone."""
+        with self._stepping:
+            try:
+                self._undo()
+            except Exception as error:
+                self.error = self.error or error
 
     def _undo(self) -> None:
         """Go back to the last whole step, where the run is not at one."""
