@@ -96,8 +96,9 @@ def chain_observables(
 
     With ``magnetization`` m: ``abs_magnetization`` <|m|>, ``susceptibility`` N <m²>, ``susceptibility_connected``
     N (<m²> - <|m|>²), ``binder`` 1 - <m⁴> / (3 <m²>²). With ``structure_factor_1`` G_1 = <\\|φ̃(2π/L)\\|²>/N besides:
-    ``correlation_length`` ξ, ξ² = (N <m²>/G_1 - 1) / (4 sin²(π/L)), the second moment without subtraction; NaN where
-    ξ² is not positive. With ``energy_per_site`` e and T: ``specific_heat`` N (<e²> - <e>²)/T².
+    ``correlation_length`` ξ, ξ² = (N <m²>/G_1 - 1) / (4 sin²(π/L)), the second moment without subtraction, and
+    ``correlation_length_connected`` where that is NaN since the field is ordered, see :func:`.field_observables`. With
+    ``energy_per_site`` e and T: ``specific_heat`` N (<e²> - <e>²)/T².
 
     Args:
         series: name -> (steps, chains) values.
@@ -126,7 +127,12 @@ def chain_observables(
         )
         found["binder"] = _binder(square)
         if side is not None and "structure_factor_1" in values:
-            found["correlation_length"] = _correlation_length(n_sites * square, values["structure_factor_1"], side)
+            one = values["structure_factor_1"]
+            found["correlation_length"] = _correlation_length(n_sites * square, one, side)
+            if found["correlation_length"].value > side:
+                around = n_sites * (modulus - first) ** 2
+                found["correlation_length"] = ChainEstimate(math.nan, math.nan, math.nan, math.nan)
+                found["correlation_length_connected"] = _correlation_length(around, one, side)
     if T is not None and "energy_per_site" in values:
         e = values["energy_per_site"]
         found["specific_heat"] = chain_mean(n_sites / T**2 * (e - e.mean()) ** 2)

@@ -5,13 +5,14 @@ Source: L. Del Debbio, J. Marsh Rossney, M. Wilson, arXiv:2105.12481 (2021), eq.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from flowlab.estimators.estimate import Estimate, FloatArray
-from flowlab.estimators.fields import Errors, function_of_means, per_sample_slices
+from flowlab.estimators.fields import Errors, function_of_means, order_of, per_sample_slices
 
 
 class CorrelationLength(NamedTuple):
@@ -38,8 +39,12 @@ def correlation_length(
     errors: Errors = "independent",
     seed: int = 0,
     first: int = 1,
+    connected: bool = False,
 ) -> CorrelationLength:
-    """ξ of a field in its symmetric phase: <\\|M\\|>² is not subtracted, so that nothing here is ξ in an ordered one.
+    """ξ of a field in its symmetric phase, or in an ordered one where ``connected``: <\\|m\\|>² is then subtracted.
+
+    In an ordered phase without that, and in a symmetric one with it, nothing here is ξ; ``second_moment`` is NaN where
+    it is longer than the lattice and not connected.
 
     Args:
         fields: (n, *shape) samples of φ, n >= 2; distances run along the axes of the longest side L.
@@ -49,6 +54,7 @@ def correlation_length(
         seed: of the bootstrap.
         first: smallest distance t that ``cosh_ratio`` and ``cosh_fit`` use, at least 1; they leave out what the
             excited states spoil.
+        connected: whether the field is ordered.
 
     Returns:
         CorrelationLength.
@@ -65,14 +71,17 @@ def correlation_length(
     True
     """
     values = np.asarray(fields, dtype=np.float64)
-    each = per_sample_slices(values)
+    each = np.concatenate([per_sample_slices(values), order_of(values)[:, None]], axis=1)
     length = max(values.shape[1:])
     half = length // 2
     if not 1 <= first <= max(1, half - 1):  # two points for the fit, which a side below 4 does not have
         raise ValueError(f"first must be between 1 and {max(1, half - 1)} for L = {length}, got {first}")
 
-    def over(function: object) -> Estimate:
-        return function_of_means(each, function, log_w=log_w, errors=errors, seed=seed)  # type: ignore[arg-type]
+    def over(function: Callable[[FloatArray], ArrayLike]) -> Estimate:
+        share = values[0].size / length if connected else 0.0
+        return function_of_means(
+            each, lambda means: function(means[:-1] - share * means[-1] ** 2), log_w=log_w, errors=errors, seed=seed
+        )
 
     with np.errstate(invalid="ignore", divide="ignore"):
         sigma = over(np.array).error
@@ -82,6 +91,8 @@ def correlation_length(
         ratio = over(lambda G: _pooled(_inverse(G, length), weights))
         fit = over(lambda G: _fit(G, np.where(sigma > 0, sigma, 1), first, length))
         second = over(lambda G: _second_moment(G, length))
+        if not connected and second.value > length:
+            second = Estimate(np.array(np.nan), np.array(np.nan))
     second, ratio, fit = (Estimate(float(value), float(error)) for value, error in (second, ratio, fit))
     return CorrelationLength(second, ratio, fit, inverse)
 

@@ -39,6 +39,10 @@ IDENTITIES = {  # observable -> its exact mean in every target, what it is, and 
     "equation_of_motion": (1.0, "<phi dS/dphi> per site", EquationOfMotionWarning),
     "site_balance": (0.0, "the balance of moves of one site up and down in weight", UntrustedWarning),
 }
+NOT_DEFINED = {  # name -> why it is NaN
+    "correlation_length": "longer than the lattice, so the field is ordered, or the two-point function does not fall",
+    "correlation_length_connected": "the connected two-point function does not fall",
+}
 MoreEvidence = Callable[[FloatArray, float], Iterable[Evidence]]
 
 LONG_NAMES = {  # name -> (long_name, units)
@@ -74,6 +78,7 @@ LONG_NAMES = {  # name -> (long_name, units)
     "phi_squared": ("field squared per site", "1"),
     "structure_factor_1": ("|φ̃(q)|²/N at the smallest wave number, mean over the axes", "1"),
     "correlation_length": ("second-moment correlation length", "lattice spacings"),
+    "correlation_length_connected": ("second-moment correlation length of an ordered field", "lattice spacings"),
     "equation_of_motion": ("φ ∂S/∂φ per site, exactly 1", "1"),
     "site_balance": ("accepted moves of one site that raise the weight, less those that lower it, exactly 0", "1"),
 }
@@ -103,7 +108,8 @@ def evaluation(
     Always: ``log_z, log_z_bound, log_z_exact, ess, emdm, acceptance, tau_int, tau_int_rejections,
     longest_rejection_run``, and every observable reweighted under its own name. With ``magnetization`` among them also
     ``abs_magnetization, susceptibility, susceptibility_connected, binder``, and with ``structure_factor_1`` besides
-    ``correlation_length``; with T also ``free_energy, free_energy_bound`` and their ``_per_site``; with T,
+    ``correlation_length``, or ``correlation_length_connected`` where the field is ordered; with T also ``free_energy,
+    free_energy_bound`` and their ``_per_site``; with T,
     ``energy_per_site`` and ``magnetization`` also ``specific_heat``. ``tau_int`` is that of the observable with the
     largest one, named in its attribute ``observable``. With ``target_samples`` also the forward check:
     ``forward_log_z, forward_log_z_upper, forward_kl, forward_ess``, which see the modes that q drops. Of a target that
@@ -190,7 +196,7 @@ def evaluation(
             variables |= _variables(f"forward_{name}", estimate)
     variables |= _chain_variables(log_w, values, rng) if proposes else {}
     for name, estimate in _observable_estimates(log_w, values, n_sites, T, side).items():
-        what = "the two-point function does not fall" if name == "correlation_length" else "every magnetization is zero"
+        what = NOT_DEFINED.get(name, "every magnetization is zero")
         variables |= _variables(name, estimate, reason=what)
 
     stretch = 1.0

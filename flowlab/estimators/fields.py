@@ -24,15 +24,21 @@ STRETCHES = 10  # of a chain, from which a bootstrap knows an error
 
 
 def two_point(
-    fields: ArrayLike, *, log_w: ArrayLike | None = None, errors: Errors = "independent", seed: int = 0
+    fields: ArrayLike,
+    *,
+    log_w: ArrayLike | None = None,
+    errors: Errors = "independent",
+    seed: int = 0,
+    connected: bool = False,
 ) -> Estimate:
-    """G(y) = (1/N) Σ_x <φ_x φ_{x+y}>, not connected.
+    """G(y) = (1/N) Σ_x <φ_x φ_{x+y}>, less <\\|m\\|>² where ``connected``, m = Σφ/N.
 
     Args:
         fields: (n, *shape) samples, n >= 2.
         log_w: (n,) log_weight - log_q of independent draws from q; None for samples of the target.
         errors: see :func:`function_of_means`.
         seed: of the bootstrap.
+        connected: as is right in an ordered phase, and only there: in a symmetric one \\|m\\| does not vanish either.
 
     Returns:
         Estimate of two (*shape) arrays, in units of φ²; element 0 is y = 0.
@@ -46,12 +52,17 @@ def two_point(
     power, shape = _power(fields)
     sides = tuple(range(1, power.ndim))
     each = np.fft.ifftn(power, axes=sides).real.reshape(len(power), -1)
-    found = function_of_means(each, np.array, log_w=log_w, errors=errors, seed=seed)
+    found = _less_order(each, fields, np.ones(each.shape[1]), log_w, errors, seed, connected)
     return Estimate(found.value.reshape(shape), found.error.reshape(shape))
 
 
 def momentum_two_point(
-    fields: ArrayLike, *, log_w: ArrayLike | None = None, errors: Errors = "independent", seed: int = 0
+    fields: ArrayLike,
+    *,
+    log_w: ArrayLike | None = None,
+    errors: Errors = "independent",
+    seed: int = 0,
+    connected: bool = False,
 ) -> Estimate:
     """G̃(q) = Σ_y exp(iq·y) G(y) = <\\|φ̃(q)\\|²> / N, in the order of ``numpy.fft.fftn``; χ = G̃(0).
 
@@ -61,12 +72,20 @@ def momentum_two_point(
     [[8.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
     """
     power, shape = _power(fields)
-    found = function_of_means(power.reshape(len(power), -1), np.array, log_w=log_w, errors=errors, seed=seed)
+    each = power.reshape(len(power), -1)
+    zero = np.zeros(each.shape[1])
+    zero[0] = zero.size
+    found = _less_order(each, fields, zero, log_w, errors, seed, connected)
     return Estimate(found.value.reshape(shape), found.error.reshape(shape))
 
 
 def time_slices(
-    fields: ArrayLike, *, log_w: ArrayLike | None = None, errors: Errors = "independent", seed: int = 0
+    fields: ArrayLike,
+    *,
+    log_w: ArrayLike | None = None,
+    errors: Errors = "independent",
+    seed: int = 0,
+    connected: bool = False,
 ) -> Estimate:
     """Ĝ(t), the sum of G over all sites at distance t along an axis, for t = 0 .. L/2.
 
@@ -76,7 +95,34 @@ def time_slices(
     >>> time_slices(np.ones((2, 4, 4))).value.tolist()
     [4.0, 4.0, 4.0]
     """
-    return function_of_means(per_sample_slices(fields), np.array, log_w=log_w, errors=errors, seed=seed)
+    each = per_sample_slices(fields)
+    sites = np.shape(fields)[1:]
+    across = np.full(each.shape[1], np.prod(sites) / max(sites))
+    return _less_order(each, fields, across, log_w, errors, seed, connected)
+
+
+def _less_order(
+    each: FloatArray,
+    fields: ArrayLike,
+    shares: FloatArray,
+    log_w: ArrayLike | None,
+    errors: Errors,
+    seed: int,
+    connected: bool,
+) -> Estimate:
+    """The mean of each (n, k), less ``shares`` (k,) times <|m|>² where it is to be connected."""
+    if not connected:
+        return function_of_means(each, np.array, log_w=log_w, errors=errors, seed=seed)
+    both = np.concatenate([each, order_of(fields)[:, None]], axis=1)
+    return function_of_means(
+        both, lambda means: means[:-1] - shares * means[-1] ** 2, log_w=log_w, errors=errors, seed=seed
+    )
+
+
+def order_of(fields: ArrayLike) -> FloatArray:
+    """(n, *shape) -> (n,) |m|, m = Σφ/N."""
+    values = _checked(fields)
+    return np.asarray(np.abs(values.reshape(len(values), -1).mean(1)))
 
 
 def per_sample_slices(fields: ArrayLike) -> FloatArray:
@@ -118,7 +164,9 @@ def field_observables(
     """What follows from the magnetization m and the structure factor G_1 of weighted samples.
 
     All of :func:`~flowlab.estimators.spins.magnetization_observables`; and with G_1 ``correlation_length`` ξ by the
-    second moment without subtraction, ξ² = (N <m²> / <G_1> - 1) / (4 sin²(π/L)); NaN where ξ² is not positive.
+    second moment without subtraction, ξ² = (N <m²> / <G_1> - 1) / (4 sin²(π/L)), NaN where ξ² is not positive. Where it
+    would be longer than the lattice, the field is ordered: it is NaN, and ``correlation_length_connected`` is given,
+    with <m²> - <\\|m\\|>² in the place of <m²>.
 
     Args:
         columns: ``magnetization`` (n,) m = Σφ/N and, for ξ, ``structure_factor_1`` (n,) \\|φ̃(2π/L)\\|²/N.
@@ -139,7 +187,13 @@ def field_observables(
     found = magnetization_observables(columns["magnetization"], n_sites=n_sites, log_w=log_w)
     if side is not None and "structure_factor_1" in columns:
         zero = n_sites * np.asarray(columns["magnetization"], dtype=np.float64) ** 2
-        found["correlation_length"] = _second_moment(zero, np.asarray(columns["structure_factor_1"]), side, log_w)
+        first = np.asarray(columns["structure_factor_1"], dtype=np.float64)
+        modulus = np.abs(np.asarray(columns["magnetization"], dtype=np.float64))
+        around = n_sites * (modulus - found["abs_magnetization"].value) ** 2
+        found["correlation_length"] = _second_moment(zero, first, side, log_w)
+        if found["correlation_length"].value > side:
+            found["correlation_length"] = Estimate(np.nan, np.nan)
+            found["correlation_length_connected"] = _second_moment(around, first, side, log_w)
     return found
 
 

@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike
 
 from flowlab.estimators.estimate import Estimate, FloatArray
 
+STEEP = 4.0
+"""An exponent at which the first point is all that is seen: no fit starts from a larger one."""
+
 
 class PowerLaw(NamedTuple):
     """y = plateau + amplitude · x^(-exponent); see :func:`power_law`.
@@ -43,7 +46,8 @@ def power_law(x: ArrayLike, y: ArrayLike, error: ArrayLike, *, plateau: bool = F
         plateau: whether to fit c; without it c = 0.
 
     Returns:
-        PowerLaw, all NaN where there are too few points (at least one more than what is fitted) or no fit exists.
+        PowerLaw, all NaN where there are too few points (at least one more than what is fitted), no fit exists, or the
+        points do not determine the exponent: its error is larger than itself and than 4, where steps begin.
 
     Raises:
         ValueError: for arrays of different lengths, x <= 0, or negative errors.
@@ -64,7 +68,7 @@ def power_law(x: ArrayLike, y: ArrayLike, error: ArrayLike, *, plateau: bool = F
     if len(x) <= fitted or size == 0:
         return NONE
     sigma = np.maximum(error, max(1e-3 * error.max(), 1e-6 * size))
-    starts = np.linspace(-0.5, 4.0, 46)  # linear in all but p: the best of a grid is where the fit starts
+    starts = np.linspace(-0.5, STEEP, 46)  # linear in all but p: the best of a grid is where the fit starts
     best = min(starts, key=lambda p: _linear(x, y, sigma, p, plateau)[1])
     return _fit(x, y, sigma, best, plateau)
 
@@ -130,4 +134,6 @@ def _fit(x: FloatArray, y: FloatArray, sigma: FloatArray, start: float, plateau:
     chi2 = float(2 * found.cost / (len(x) - len(first)))
     error = np.sqrt(np.diag(np.linalg.inv(curvature)) * max(1.0, chi2))
     p, A = (Estimate(float(found.x[i]), float(error[i])) for i in (0, 1))
+    if not p.error <= max(STEEP, abs(p.value)):
+        return NONE
     return PowerLaw(p, A, Estimate(float(found.x[2]), float(error[2])) if plateau else Estimate(0.0, 0.0), chi2)

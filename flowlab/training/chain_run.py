@@ -13,7 +13,7 @@ import xarray as xr
 from flowlab.core import System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.estimators.chains import ChainEstimate, chain_agreement, chain_observables
-from flowlab.estimators.evaluation import LONG_NAMES
+from flowlab.estimators.evaluation import LONG_NAMES, NOT_DEFINED
 from flowlab.estimators.evidence import Evidence, verdict
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
@@ -195,7 +195,8 @@ class ChainRun(MarkovRun):
         )
         variables: dict[str, xr.Variable] = {}
         for name, one in found.items():
-            variables |= _pair(name, one.value, one.error)
+            why = {"reason": NOT_DEFINED[name]} if math.isnan(one.value) and name in NOT_DEFINED else {}
+            variables |= _pair(name, one.value, one.error, **why)
             variables |= _pair(f"tau_int_{name}", one.tau_int, one.tau_int_error)
         physical = {name: one.tau_int for name, one in found.items() if name not in ("acceptance", "accepted")}
         slowest = max(physical, key=lambda name: -1.0 if math.isnan(physical[name]) else physical[name])

@@ -65,3 +65,12 @@ def test_points_without_a_value_or_an_error_are_no_reason_to_fail():
     y[[3, 7]], error[7], error[9] = np.nan, np.nan, np.nan
     assert power_law(k, y, error).exponent.value == pytest.approx(whole.exponent.value, abs=1e-6)
     assert np.isnan(power_law(k, np.full(19, np.nan), error).exponent.value)
+
+
+def test_an_exponent_that_the_points_do_not_determine_is_nan():
+    x, rng = np.arange(1.0, 6.0), np.random.default_rng(0)
+    y = np.where(x == 1, -0.2, 0.0) + 0.001 * rng.normal(size=5)  # all of the change in the first layer
+    found = power_law(x, y, np.full(5, 0.001))
+    assert np.isnan([*found.exponent, *found.amplitude, found.chi2_per_point]).all()
+    fair = power_law(x, 0.2 / x + 0.001 * rng.normal(size=5), np.full(5, 0.001))
+    assert abs(fair.exponent.value - 1) < 4 * fair.exponent.error
