@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from flowlab.core.names import about
 from flowlab.core.variables import variables_of
 from flowlab.estimators import gamma, independence, weights
 from flowlab.estimators.chains import chain_mean
@@ -44,44 +45,6 @@ NOT_DEFINED = {  # name -> why it is NaN
     "correlation_length_connected": "the connected two-point function does not fall",
 }
 MoreEvidence = Callable[[FloatArray, float], Iterable[Evidence]]
-
-LONG_NAMES = {  # name -> (long_name, units)
-    "log_z": ("ln Z, importance-weighted estimate", "1"),
-    "log_z_bound": ("lower bound of ln Z", "1"),
-    "log_z_ratio": ("ln of Z over that of the coarse lattice", "1"),
-    "log_z_ratio_bound": ("lower bound of ln of Z over that of the coarse lattice", "1"),
-    "tau_int_draws": ("integrated autocorrelation time of the draws, slowest observable", "draws"),
-    "log_z_exact": ("exact ln Z", "1"),
-    "free_energy": ("free energy -T ln Z, importance-weighted estimate", "J"),
-    "free_energy_bound": ("upper bound of the free energy", "J"),
-    "free_energy_per_site": ("free energy per site, importance-weighted estimate", "J"),
-    "free_energy_bound_per_site": ("upper bound of the free energy per site", "J"),
-    "ess": ("effective sample size as a fraction of the samples", "1"),
-    "emdm": ("effective mode-dropping measure", "1"),
-    "forward_log_z": ("ln Z from samples of the target", "1"),
-    "forward_log_z_upper": ("upper bound of ln Z from samples of the target", "1"),
-    "forward_kl": ("KL(p | q) from samples of the target", "nats"),
-    "forward_ess": ("effective sample size on samples of the target", "1"),
-    "acceptance": ("acceptance of the independence chain", "1"),
-    "tau_int": ("integrated autocorrelation time of the independence chain, slowest observable", "steps"),
-    "tau_int_rejections": ("integrated autocorrelation time of the independence chain, from its rejections", "steps"),
-    "longest_rejection_run": ("longest run of rejections in the independence chain", "steps"),
-    "energy_per_site": ("energy per site", "J"),
-    "action_per_site": ("action per site", "1"),
-    "specific_heat": ("specific heat per site", "k_B"),
-    "magnetization": ("magnetization per site", "1"),
-    "abs_magnetization": ("absolute magnetization per site", "1"),
-    "susceptibility": ("susceptibility N<m²>", "1"),
-    "susceptibility_connected": ("connected susceptibility N(<m²> - <|m|>²)", "1"),
-    "binder": ("Binder cumulant 1 - <m⁴>/(3<m²>²)", "1"),
-    "positive_fraction": ("fraction of samples with magnetization above zero, not reweighted", "1"),
-    "phi_squared": ("field squared per site", "1"),
-    "structure_factor_1": ("|φ̃(q)|²/N at the smallest wave number, mean over the axes", "1"),
-    "correlation_length": ("second-moment correlation length", "lattice spacings"),
-    "correlation_length_connected": ("second-moment correlation length of an ordered field", "lattice spacings"),
-    "equation_of_motion": ("φ ∂S/∂φ per site, exactly 1", "1"),
-    "site_balance": ("accepted moves of one site that raise the weight, less those that lower it, exactly 0", "1"),
-}
 
 
 def evaluation(
@@ -304,16 +267,12 @@ def _checked_observables(
 
 def _variables(name: str, value: Estimate | float, *, reason: str = "", **attrs: Any) -> dict[str, xr.Variable]:
     """The variable of one number and, for an Estimate, that of its error; ``reason`` is kept where the value is NaN."""
-    long_name, units = LONG_NAMES.get(name, (name.replace("_", " "), "1"))
-    if isinstance(value, Estimate):
-        numbers = {name: (value.value, long_name), f"{name}_error": (value.error, f"standard error of {long_name}")}
-    else:
-        numbers = {name: (value, long_name)}
+    numbers = {name: value.value, f"{name}_error": value.error} if isinstance(value, Estimate) else {name: value}
     variables = {}
-    for key, (number, text) in numbers.items():
+    for key, number in numbers.items():
         extra = attrs if key == name else {}
         why = {"reason": reason or "not defined for these samples"} if math.isnan(number) else {}
-        variables[key] = xr.Variable((), float(number), {"long_name": text, "units": units, **extra, **why})
+        variables[key] = xr.Variable((), float(number), about(key, **extra, **why))
     return variables
 
 

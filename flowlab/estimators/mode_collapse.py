@@ -39,7 +39,7 @@ class ModeCollapse:
         correlation_distance: (1/N²) Σ_ij (<s_i s_j> - <s_i s_j>_reference)² = <q²> of the model, plus that of the
             reference, minus twice that of one with the other; its error leaves out what the three have in common and
             is too large, not too small.
-        symmetry_breaking: z of the model's site magnetisations, see
+        symmetry_breaking: z of the model's site magnetizations, see
             :func:`flowlab.estimators.symmetry.symmetry_breaking`.
         model: overlaps of the model with itself.
         reference: overlaps of the reference with itself.

@@ -1,4 +1,4 @@
-"""Is the flip symmetry kept? The magnetisation of every site, all of them together, and how often it is positive."""
+"""Is the flip symmetry kept? The magnetization of every site, all of them together, and how often it is positive."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def site_magnetizations(s: ArrayLike) -> Estimate:
 
 
 def symmetry_breaking(s: ArrayLike) -> float:
-    """By how many standard deviations the magnetisations of all sites together differ from zero.
+    """By how many standard deviations the magnetizations of all sites together differ from zero.
 
     n Σ_i <s_i>² is a sum of chi² with the eigenvalues of <s_i s_j> as weights; it is compared with one chi² of the
     same mean and variance (1/<q²> degrees of freedom), and its probability given as the z of a Gaussian: below 3 in a

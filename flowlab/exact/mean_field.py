@@ -36,7 +36,7 @@ class MeanField(NamedTuple):
 
 
 def mean_field(shape: tuple[int, int], beta: float, J: float = 1.0, *, z2: bool = True) -> MeanField:
-    """The lowest variational free energy of independent spins of one magnetisation on an n x m torus, whole lattice.
+    """The lowest variational free energy of independent spins of one magnetization on an n x m torus, whole lattice.
 
     Independent spins of mean m have, with s(m) = -Σ_± (1 ± m)/2 ln (1 ± m)/2,
 

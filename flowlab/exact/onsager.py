@@ -42,7 +42,7 @@ def critical_temperature(J: float = 1.0) -> float:
 
 
 def onsager(beta: float, J: float = 1.0) -> OnsagerExact:
-    """Per-site ln Z, free energy, energy, specific heat and spontaneous magnetisation at inverse temperature ``beta``.
+    """Per-site ln Z, free energy, energy, specific heat and spontaneous magnetization at inverse temperature ``beta``.
 
     With K = beta |J|, s = sinh 2K, κ' = tanh ln s and the complete elliptic integrals K1, E1 of modulus √(1 - κ'²):
 

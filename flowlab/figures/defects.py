@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
+from flowlab.core.names import labelled
 from flowlab.estimators.walls import wall_length
 from flowlab.figures.layers import layer_names
 from flowlab.figures.sites import sites_of, without_nan
@@ -94,14 +95,16 @@ def measure_defect(layers: xr.Dataset) -> xr.Dataset:
     if s.ndim != 4 or s.shape[1] != 2 or not (s[-1, 1] == 1).all():
         raise ValueError(f"layers must be of two configurations (y, x), the second all-up, got shape {s.shape}")
     seen = s[:, 0] * s[:, 1]
-    return xr.Dataset(
-        {
-            "defect_configuration": (("layer", "y", "x"), seen),
-            "defect_wall_length": ("layer", wall_length(seen)),
-            "defect_flipped_sites": ("layer", (seen != seen[-1:]).sum((1, 2))),
-        },
-        coords={"layer_name": ("layer", layer_names(layers))},
-        attrs=layers.attrs,
+    return labelled(
+        xr.Dataset(
+            {
+                "defect_configuration": (("layer", "y", "x"), seen),
+                "defect_wall_length": ("layer", wall_length(seen)),
+                "defect_flipped_sites": ("layer", (seen != seen[-1:]).sum((1, 2))),
+            },
+            coords={"layer_name": ("layer", layer_names(layers))},
+            attrs=layers.attrs,
+        )
     )
 
 

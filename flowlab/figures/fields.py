@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from flowlab import estimators
+from flowlab.core.names import labelled
 from flowlab.figures.kinds import kind_of
 from flowlab.figures.layers import layer_names
 from flowlab.figures.sites import site_dims
@@ -48,35 +51,21 @@ def measure_proposals(samples: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
     log_w = np.asarray(samples["log_weight"] - samples["log_q"], dtype=float)
     chain = estimators.independence_chain(log_w, np.random.default_rng(seed))
     found = {
-        "acceptance": (estimators.acceptance(log_w), "acceptance of the independence chain", "1"),
-        "tau_int": (estimators.tau_int(m[chain.indices]), "autocorrelation time of the magnetization", "steps"),
-        "tau_int_rejections": (
-            estimators.tau_int_rejections(chain.accepted), "autocorrelation time from the rejections", "steps",
-        ),
-        "positive_fraction": (estimators.positive_fraction(m), "fraction of samples with M > 0", "1"),
-    }  # fmt: skip
+        "acceptance": estimators.acceptance(log_w),
+        "tau_int": estimators.tau_int(m[chain.indices]),
+        "tau_int_rejections": estimators.tau_int_rejections(chain.accepted),
+        "positive_fraction": estimators.positive_fraction(m),
+    }
     physics = estimators.magnetization_observables(m, n_sites=fields[0].size, log_w=log_w)
-    for name, long_name in (("abs_magnetization", "|m|"), ("susceptibility", "N<m²>")):
-        found[name] = (physics[name], long_name, "1")
-    variables = {}
-    for name, (estimate, long_name, units) in found.items():
-        variables[name] = ((), estimate.value, {"long_name": long_name, "units": units})
-        variables[f"{name}_error"] = (
-            (),
-            estimate.error,
-            {"long_name": f"standard error of {long_name}", "units": units},
-        )
-    longest = estimators.longest_rejection_run(chain.accepted)
+    found |= {name: physics[name] for name in ("abs_magnetization", "susceptibility")}
+    variables: dict[str, Any] = {}
+    for name, estimate in found.items():
+        variables |= {name: ((), estimate.value), f"{name}_error": ((), estimate.error)}
+    variables["tau_int"] = (*variables["tau_int"], {"observable": "magnetization"})
+    variables["longest_rejection_run"] = ((), estimators.longest_rejection_run(chain.accepted))
     runs = estimators.rejection_run_distribution(chain.accepted)
-    described = {"long_name": "longest run of rejections", "units": "steps"}
-    return xr.Dataset(
-        variables | {
-            "longest_rejection_run": ((), longest, described),
-            "rejections": ("run_length", runs, {"long_name": "fraction of acceptances", "units": "1"}),
-        },
-        coords={"run_length": np.arange(len(runs))},
-        attrs=samples.attrs,
-    )  # fmt: skip
+    variables["rejections"] = ("run_length", runs)
+    return labelled(xr.Dataset(variables, coords={"run_length": np.arange(len(runs))}, attrs=samples.attrs))
 
 
 def acceptance_and_tau(models: xr.Dataset) -> go.Figure:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from flowlab import estimators
+from flowlab.core.names import about, labelled
 from flowlab.figures.bound import as_float
 from flowlab.figures.layers import layer_names
 from flowlab.figures.style import COLORS, GRID, band_color, number, styled
@@ -52,7 +53,7 @@ def overlap_distribution(layers: xr.Dataset | None, layer: int = -1, reference: 
     figure.update_xaxes(title_text="overlap q", range=[-1.04, 1.04], row=1, col=1)
     figure.update_yaxes(title_text="P(q)", range=[0.0, 1.06 * highest], row=1, col=1)
     if model is not None:
-        for row, name in ((1, "binder"), (2, "dip")):
+        for row, name in ((1, "overlap_binder"), (2, "overlap_dip")):
             _add_against_layer(figure, model, layer, known, name, row)
         figure.update_xaxes(title_text="layer", row=2, col=2)
         figure.update_xaxes(showticklabels=False, row=1, col=2)
@@ -70,39 +71,40 @@ def measure_overlaps(data: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
 
     Returns:
         Dataset with the ``density`` of P(q) against ``q``, the ``probability_abs`` of |q| against ``abs_q``,
-        ``binder`` = 3/2 - <q⁴>/(2<q²>²), ``dip`` = 1 - P(0)/max P and ``peak``, the |q| where P is highest, each with
-        its ``_error``; along ``layer`` where the data have layers. See :func:`flowlab.estimators.overlap_distribution`.
+        ``overlap_binder`` = 3/2 - <q⁴>/(2<q²>²), ``overlap_dip`` = 1 - P(0)/max P and ``overlap_peak``, the |q| where P
+        is highest, each with its ``_error``; along ``layer`` where the data have layers. See
+        :func:`flowlab.estimators.overlap_distribution`.
     """
     spins = flat_spins(data)
     n_sites = int(np.prod(data["configuration"].shape[2:]))
     edges = overlap_bins(n_sites)
     rows = [_measure(s, edges, n_sites, seed) for s in spins]
     q, abs_q = (edges[1:] + edges[:-1]) / 2, np.linspace(-1, 1, n_sites + 1)[(n_sites + 1) // 2 :]
-    coords = {"q": ("q", q, {"long_name": "overlap q"}), "abs_q": ("abs_q", abs_q, {"long_name": "overlap |q|"})}
-    measured = xr.Dataset(coords=coords, attrs=data.attrs)
-    for name, (dims, long_name) in MEASURED.items():
+    measured = xr.Dataset(coords={"q": q, "abs_q": abs_q}, attrs=data.attrs)
+    for name, dims in MEASURED.items():
         for part, suffix in ((0, ""), (1, "_error")):
-            label = {"long_name": f"standard error of the {long_name}" if part else long_name, "units": "1"}
             values = np.array([row[name][part] for row in rows], dtype=float)
-            measured[name + suffix] = (("layer", *dims), values, label)
+            measured[name + suffix] = (("layer", *dims), values)
+    measured = labelled(measured)
     if "layer" in data["configuration"].dims:
-        return measured.assign_coords(layer_name=("layer", layer_names(data)))
+        return labelled(measured.assign_coords(layer_name=("layer", layer_names(data))))
     measured = measured.isel(layer=0)
     if "overlap_distribution_exact" in data:
         exact = np.asarray(data["overlap_distribution_exact"], dtype=float)
         density = exact @ _density_of(np.asarray(data["overlap"], dtype=float), edges)
-        measured["density_exact"] = ("q", density, {"long_name": "exact P(q)", "units": "1"})
+        measured["density_exact"] = ("q", density, about("density_exact"))
     return measured
 
 
-MEASURED: dict[str, tuple[tuple[str, ...], str]] = {
-    "density": (("q",), "overlap distribution P(q)"),
-    "probability_abs": (("abs_q",), "P(|q|)"),
-    "binder": ((), "Binder cumulant"),
-    "dip": ((), "dip at q = 0"),
-    "peak": ((), "peak of P(|q|)"),
+MEASURED: dict[str, tuple[str, ...]] = {
+    "density": ("q",),
+    "probability_abs": ("abs_q",),
+    "overlap_binder": (),
+    "overlap_dip": (),
+    "overlap_peak": (),
 }
-"""Name -> dims and long name of what is measured; each has its error."""
+"""Name -> dims of what is measured; each has its error."""
+AXES = {"overlap_binder": "Binder cumulant", "overlap_dip": "dip at q = 0"}
 DENSITIES = ("density", "density_exact")
 
 
@@ -171,7 +173,13 @@ def _measure(s: Array, edges: Array, n_sites: int, seed: int) -> dict[str, tuple
     folded = found.probability_abs, found.error_abs
     if s.shape[-1] < n_sites:
         folded = np.full(half, np.nan), np.full(half, np.nan)
-    return {"density": density, "probability_abs": folded, "binder": found.binder, "dip": found.dip, "peak": found.peak}
+    return {
+        "density": density,
+        "probability_abs": folded,
+        "overlap_binder": found.binder,
+        "overlap_dip": found.dip,
+        "overlap_peak": found.peak,
+    }
 
 
 def _measured(data: xr.Dataset) -> xr.Dataset:
@@ -267,7 +275,5 @@ def _add_against_layer(
     shown = np.concatenate([value - error, value + error, corners, [0.0]])
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     pad = 0.08 * (high - low) or 0.1
-    figure.update_yaxes(
-        title_text=MEASURED[name][1], range=[low - pad, high + pad], zeroline=True, zerolinecolor=GRID, **cell
-    )
+    figure.update_yaxes(title_text=AXES[name], range=[low - pad, high + pad], zeroline=True, zerolinecolor=GRID, **cell)
     figure.update_xaxes(range=[float(ends[0]), float(ends[1])], dtick=max(1, len(at) // 8), **cell)

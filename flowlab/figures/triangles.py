@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from flowlab import estimators
+from flowlab.core.names import labelled
 from flowlab.figures.layers import layer_names
 from flowlab.figures.overlaps import flat_spins
 from flowlab.figures.sites import sites_of, without_nan
@@ -90,24 +91,19 @@ def measure_triangles(data: xr.Dataset, convention: Convention = "signed", n: in
     Returns:
         Dataset with ``distances`` (triangle, side) in rising order, ``overlaps`` (triangle, pair) of the corners ab,
         ac and bc, ``corners`` (triangle, corner), rows of the configurations with replica and sample in one, and
-        ``block`` (triangle), of which different ones share no configuration; along ``layer`` where the data have
+        ``corner_block`` (triangle), of which different ones share no configuration; along ``layer`` where the data have
         layers, NaN in one without spins.
     """
     rows = [_measure(s, convention, n, seed) for s in flat_spins(data)]
-    names = {
-        "distances": ("side", "distances of a triangle's corners, rising"),
-        "overlaps": ("pair", "overlaps of a triangle's corners"),
-        "corners": ("corner", "configurations at a triangle's corners"),
-        "block": ("", "block of configurations that a triangle is made of"),
-    }
+    names = {"distances": ("side",), "overlaps": ("pair",), "corners": ("corner",), "corner_block": ()}
     n_sites = int(np.prod(data["configuration"].shape[2:]))
     measured = xr.Dataset(attrs=data.attrs | {"convention": convention, "n_sites": n_sites})
-    for k, (name, (dim, long_name)) in enumerate(names.items()):
-        dims = ("layer", "triangle", dim) if dim else ("layer", "triangle")
-        measured[name] = (dims, np.stack([row[k] for row in rows]), {"long_name": long_name, "units": "1"})
+    for k, (name, dims) in enumerate(names.items()):
+        measured[name] = (("layer", "triangle", *dims), np.stack([row[k] for row in rows]))
+    measured = labelled(measured)
     if "layer" not in data["configuration"].dims:
         return measured.isel(layer=0)
-    return measured.assign_coords(layer_name=("layer", layer_names(data)))
+    return labelled(measured.assign_coords(layer_name=("layer", layer_names(data))))
 
 
 def triangle(corners: xr.DataArray, convention: Convention = "signed") -> go.Figure:
@@ -244,7 +240,7 @@ def _add_bars(figure: go.Figure, name: str, measured: xr.Dataset | None, tol: fl
 
 def fractions_of(measured: xr.Dataset, tol: float) -> dict[str, estimators.Estimate]:
     """The fraction of each kind in one layer or in a reference, with its error."""
-    return estimators.triangle_fractions(measured["distances"].values, tol, blocks=measured["block"].values)
+    return estimators.triangle_fractions(measured["distances"].values, tol, blocks=measured["corner_block"].values)
 
 
 def _where(model: xr.Dataset | None, layer: int) -> str:

@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
+from flowlab.core.names import labelled
 from flowlab.estimators import weights
 from flowlab.mcmc.heat_bath import FloatArray, HeatBath, IntArray, in_parts, numbers
 from flowlab.mcmc.swendsen_wang import SwendsenWang
@@ -66,20 +67,15 @@ class Annealed(NamedTuple):
     def data(self) -> xr.Dataset:
         """The draws along ``sample``, and ``log_z``, ``log_z_error`` and ``ess``."""
         columns = {
-            "configuration": (("sample", *self.dims), self.configurations, "configuration", "1"),
-            "log_w": ("sample", self.log_w, "log weight", "nats"),
-            "energy_per_site": ("sample", self.energy_per_site, "energy per site", "J"),
-            "magnetization": ("sample", self.magnetization, "magnetization per site", "1"),
-            "log_z": ((), self.log_z, "ln Z", "nats"),
-            "log_z_error": ((), self.log_z_error, "standard error of ln Z", "nats"),
-            "ess": ((), self.ess, "effective sample size over n", "1"),
+            "configuration": (("sample", *self.dims), self.configurations),
+            "log_w": ("sample", self.log_w),
+            "energy_per_site": ("sample", self.energy_per_site),
+            "magnetization": ("sample", self.magnetization),
+            "log_z": ((), self.log_z),
+            "log_z_error": ((), self.log_z_error),
+            "ess": ((), self.ess),
         }
-        return xr.Dataset(
-            {
-                name: (dims, values, {"long_name": text, "units": units})
-                for name, (dims, values, text, units) in columns.items()
-            }
-        )
+        return labelled(xr.Dataset(columns))
 
 
 class AnnealedImportance:

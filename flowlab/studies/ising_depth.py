@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import xarray as xr
 
+from flowlab.core.names import about
 from flowlab.exact.kaufman import kaufman
 from flowlab.exact.mean_field import mean_field
 from flowlab.flows.sorting import coarse_to_fine
@@ -116,8 +117,7 @@ def ising_depth(
     )
     found["depth"] = smallest_depth(found.gap, epsilon)
     if system == "ising" and base == "independent":
-        text = {"long_name": "gap of the exact optimum of independent spins with a shared bit, per site", "units": "J"}
-        found["gap_mean_field"] = xr.Variable("T", [_mean_field(L, T) for T in over["T"]], text)
+        found["gap_mean_field"] = xr.Variable("T", [_mean_field(L, T) for T in over["T"]], about("gap_mean_field"))
     keep(found, out)
     return found
 
@@ -137,7 +137,7 @@ def smallest_depth(gap: xr.DataArray, epsilon: float) -> xr.DataArray:
     [1.0, nan]
     """
     depth: xr.DataArray = gap.layers.where(abs(gap) < epsilon).min("layers")
-    return depth.assign_attrs(long_name=f"smallest depth with |F_var - F| / N < {epsilon:g}", units="layers")
+    return depth.assign_attrs(about("depth", epsilon=epsilon))
 
 
 def _mean_field(L: int, T: float) -> float:
@@ -149,10 +149,9 @@ def _mean_field(L: int, T: float) -> float:
 def _gap(found: xr.Dataset, n_sites: int) -> dict[str, xr.DataArray]:
     """(F_var - F) / N = -T (bound - exact ln Z) / N, and its error."""
     scale = found["T"] / n_sites
-    text = {"long_name": "gap of the variational free energy per site", "units": "J"}
     gap = scale * (found.log_z_exact - found.log_z_bound)
     error = scale * found.log_z_bound_error
     return {
-        "gap": gap.assign_attrs(text),
-        "gap_error": error.assign_attrs(text | {"long_name": f"standard error of {text['long_name']}"}),
+        "gap": gap.assign_attrs(about("gap")),
+        "gap_error": error.assign_attrs(about("gap_error")),
     }

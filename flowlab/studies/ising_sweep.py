@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from flowlab import exact
+from flowlab.core.names import about
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 from flowlab.training.registry import sweep_study
 from flowlab.training.sweep import keep, sweep
@@ -35,7 +36,7 @@ def ising_sweep(
     workers: int | Executor = 1,
     progress: bool = True,
 ) -> xr.Dataset:
-    """Free energy, energy, specific heat, magnetisation of the L x L Ising model against temperature, beside the exact.
+    """Free energy, energy, specific heat, magnetization of the L x L Ising model against temperature, beside the exact.
 
     The temperature nearest to T_c is trained from the start, where a density has most to learn; every other one starts
     from its neighbour nearer to T_c, so that the hot and the cold branch can run side by side. The density is that of
@@ -96,18 +97,13 @@ def exact_values(L: int, temperatures: list[float]) -> dict[str, xr.Variable]:
     for T in temperatures:
         known = exact.kaufman((L, L), 1 / T)
         row = {
-            "free_energy_per_site": (-T * known.log_z_per_site, "free energy per site", "J"),
-            "energy_per_site": (known.energy_per_site, "energy per site", "J"),
-            "specific_heat": (known.specific_heat_per_site, "specific heat per site", "k_B"),
+            "free_energy_per_site": -T * known.log_z_per_site,
+            "energy_per_site": known.energy_per_site,
+            "specific_heat": known.specific_heat_per_site,
         }
         if L * L <= MOST_SITES_ENUMERATED:
             moments = exact.enumerate_spins(Ising((L, L), T))
             for name in ("abs_magnetization", "susceptibility", "susceptibility_connected", "binder"):
-                row[name] = (getattr(moments, name), name.replace("_", " "), "1")
+                row[name] = getattr(moments, name)
         rows.append(row)
-    return {
-        f"{name}_exact": xr.Variable(
-            "T", [row[name][0] for row in rows], {"long_name": f"exact {long_name}", "units": units}
-        )
-        for name, (_, long_name, units) in rows[0].items()
-    }
+    return {f"{name}_exact": xr.Variable("T", [row[name] for row in rows], about(f"{name}_exact")) for name in rows[0]}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowlab.core.names import labelled
 from flowlab.estimators.power_law import log_slope
 from flowlab.studies.phi4 import BETA
 from flowlab.training.registry import find, sweep_study
@@ -123,9 +124,9 @@ def training_curve(acceptance: xr.DataArray) -> xr.Dataset:
     filled = np.where(np.isnan(spread), usual[:, None], spread)
     return _dataset(
         {"L": acceptance.L.values, "configurations": numbers},
-        mean_acceptance=(mean, "mean acceptance of runs that saw as many configurations", "1"),
-        mean_acceptance_error=(filled / np.sqrt(np.maximum(runs, 1)), "standard error of mean_acceptance", "1"),
-        spread_acceptance=(spread, "standard deviation of the acceptance among these runs", "1"),
+        mean_acceptance=mean,
+        mean_acceptance_error=filled / np.sqrt(np.maximum(runs, 1)),
+        spread_acceptance=spread,
     )
 
 
@@ -153,14 +154,14 @@ def scaling(curve: xr.Dataset, targets: list[float]) -> xr.Dataset:
     exponents = np.array([log_slope(curve.L.values / 4, *row.T) for row in costs])
     cost = _dataset(
         {"target_acceptance": targets, "L": curve.L.values},
-        cost=(costs[..., 0], "configurations seen in training until the acceptance is reached", "1"),
-        cost_error=(costs[..., 1], "standard error of cost", "1"),
+        cost=costs[..., 0],
+        cost_error=costs[..., 1],
     )
     return cost.merge(
         _dataset(
             {"target_acceptance": targets},
-            exponent=(exponents[:, 0], "exponent of the cost of training in the correlation length", "1"),
-            exponent_error=(exponents[:, 1], "standard error of exponent", "1"),
+            exponent=exponents[:, 0],
+            exponent_error=exponents[:, 1],
         )
     )
 
@@ -178,12 +179,8 @@ def _crossing(seen: np.ndarray, acceptance: np.ndarray, error: np.ndarray, targe
     return cost, float(cost * error[i] / slope)
 
 
-def _dataset(coords: dict[str, Any], **variables: tuple[np.ndarray, str, str]) -> xr.Dataset:
-    dims = tuple(coords)
-    return xr.Dataset(
-        {name: (dims, values, {"long_name": text, "units": unit}) for name, (values, text, unit) in variables.items()},
-        coords,
-    )
+def _dataset(coords: dict[str, Any], **variables: np.ndarray) -> xr.Dataset:
+    return labelled(xr.Dataset({name: (tuple(coords), values) for name, values in variables.items()}, coords))
 
 
 def _numbers(key: str, text: str) -> list[float]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from flowlab import estimators
 from flowlab.core import named_generator
 from flowlab.core.generators import named_seed
+from flowlab.core.names import about, named
 from flowlab.estimators import weights
 from flowlab.mcmc import AnnealedImportance
 from flowlab.training.markov_run import MarkovRun
@@ -109,7 +110,7 @@ class AnnealedRun(MarkovRun):
         seed = self._fresh_seed(self.step) if seed is None else seed_of(seed)
         rng = np.random.default_rng(named_seed(seed, "sample", self.step))
         chosen = np.concatenate(self._kept)[rng.choice(len(w), size=n, p=w / w.sum())].astype(np.float64)
-        names = {"long_name": "configuration", "units": "1"}
+        names = about("configuration")
         attrs = self._attrs(self.step, seed)
         return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, names)}, attrs=attrs)
 
@@ -159,16 +160,10 @@ class AnnealedRun(MarkovRun):
         spins = np.array(kept, dtype=np.int8).reshape(len(kept), self.chains, *self.system.shape)
         rows = np.array(self._drawn[first:])
         variables: dict[str, Any] = {
-            name: (("step", "chain"), rows[:, i], {"units": units})
-            for i, (name, units) in enumerate(zip(DRAWN, ("nats", "J", "1"), strict=True))
+            name: (("step", "chain"), rows[:, i], {"units": named(name)[1]}) for i, name in enumerate(DRAWN)
         }
         variables["configuration"] = (("kept", "chain", *self.system.dims), spins, {"units": "1"})
         return xr.Dataset(variables, coords={"step": np.arange(first + 1, self.step + 1)})
 
 
-DESCRIBE = {
-    "log_z": ("ln Z from the chains of the step", "nats"),
-    "log_z_error": ("standard error of log_z", "nats"),
-    "ess": ("effective sample size of the step", "1"),
-    "wall_time": ("time spent", "s"),
-}
+DESCRIBE = ("log_z", "log_z_error", "ess", "wall_time")

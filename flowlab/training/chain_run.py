@@ -12,8 +12,9 @@ import xarray as xr
 
 from flowlab.core import System, named_generator
 from flowlab.core.generators import named_seed
+from flowlab.core.names import about, named
 from flowlab.estimators.chains import ChainEstimate, chain_agreement, chain_observables
-from flowlab.estimators.evaluation import LONG_NAMES, NOT_DEFINED
+from flowlab.estimators.evaluation import NOT_DEFINED
 from flowlab.estimators.evidence import Evidence, verdict
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
@@ -22,12 +23,6 @@ from flowlab.training.whole import seed_of, whole
 SHORTEST = 50
 """Autocorrelation times of the slowest observable that a chain should be long."""
 MIN_STEPS = 4
-
-NAMES = LONG_NAMES | {  # name -> (long_name, units)
-    "acceptance": ("acceptance of the chain", "1"),
-    "accepted": ("fraction of proposals accepted", "1"),
-    "tau_int": ("integrated autocorrelation time of the slowest observable", "steps"),
-}
 
 
 class ChainRun(MarkovRun):
@@ -132,7 +127,7 @@ class ChainRun(MarkovRun):
     @property
     def data(self) -> xr.Dataset:
         kind = "action" if self.system.temperature is None else "energy"
-        return self._records.dataset(self.describe(), {f"{kind}_mean": DESCRIBE[f"{kind}_mean"], **COLUMNS})
+        return self._records.dataset(self.describe(), (f"{kind}_mean", *COLUMNS))
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"chains": self.chains}
@@ -155,9 +150,8 @@ class ChainRun(MarkovRun):
             raise ValueError(f"estimates need {MIN_STEPS} measured steps{tuned}, got {len(rows)}: run it longer")
         variables = {}
         for name in rows[0]:
-            long_name, units = named(name)
             values = np.concatenate([row[name] for row in rows])
-            variables[name] = (("sweep", "chain"), values, {"long_name": long_name, "units": units})
+            variables[name] = (("sweep", "chain"), values, about(name))
         return xr.Dataset(variables, attrs=self.describe())
 
     def sample(self, n: int, *, seed: int | None = None) -> xr.Dataset:
@@ -174,7 +168,7 @@ class ChainRun(MarkovRun):
         seed = self._fresh_seed(self.step) if seed is None else seed_of(seed)
         rng = np.random.default_rng(named_seed(seed, "sample", self.step))
         chosen = found[rng.integers(len(found), size=n)].astype(np.float64)
-        names = {"long_name": "configuration", "units": "1"}
+        names = about("configuration")
         attrs = self._attrs(self.step, seed)
         return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, names)}, attrs=attrs)
 
@@ -250,36 +244,14 @@ class ChainRun(MarkovRun):
         return xr.Dataset(variables, coords={"step": np.arange(first + 1, self.step + 1)})
 
 
-def named(name: str) -> tuple[str, str]:
-    """Long name and units of what is measured along a chain.
-
-    >>> named("tau_int_binder")[1]
-    'steps'
-    """
-    if name.startswith("tau_int_"):
-        return f"integrated autocorrelation time of {name.removeprefix('tau_int_')}", "steps"
-    return NAMES.get(name, (name.replace("_", " "), "1"))
-
-
 def _pair(name: str, value: float, error: float, **attrs: str) -> dict[str, xr.Variable]:
     """A number and its error, with what they are."""
-    long_name, units = named(name)
     why = {"reason": "it is not defined for these chains"} if math.isnan(value) else {}
-    described = {"long_name": f"standard error of {long_name}", "units": units}
     return {
-        name: xr.Variable((), float(value), {"long_name": long_name, "units": units, **attrs, **why}),
-        f"{name}_error": xr.Variable((), float(error), described),
+        name: xr.Variable((), float(value), about(name, **attrs, **why)),
+        f"{name}_error": xr.Variable((), float(error), about(f"{name}_error")),
     }
 
 
-DESCRIBE = {
-    "energy_mean": ("mean energy of the lattice", "J"),
-    "action_mean": ("mean action of the lattice", "1"),
-}
-COLUMNS = {
-    "magnetization": ("mean magnetization per site", "1"),
-    "abs_magnetization": ("mean absolute magnetization per site", "1"),
-    "acceptance": ("acceptance of the chain", "1"),
-    "step_size": ("step size of the chain", "1"),
-    "wall_time": ("time spent", "s"),
-}
+COLUMNS = ("magnetization", "abs_magnetization", "acceptance", "step_size", "wall_time")
+"""Of the records, besides the mean energy or action."""

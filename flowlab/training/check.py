@@ -13,6 +13,7 @@ import xarray as xr
 from torch import Tensor
 
 from flowlab.core import System, named_generator
+from flowlab.core.names import labelled
 from flowlab.estimators import comparison
 from flowlab.estimators.chains import chain_mean
 from flowlab.estimators.comparison import Compared, Shares
@@ -241,32 +242,27 @@ def dataset(system: System, found: Found, series: Series) -> xr.Dataset:
     names = list(found.rows)
     rows = list(found.rows.values())
     table = {
-        "value": ([row.value.value for row in rows], "of the model, by importance weights"),
-        "value_error": ([row.value.error for row in rows], "standard error of value"),
-        "raw": ([row.raw.value for row in rows], "of the model's draws as they are"),
-        "raw_error": ([row.raw.error for row in rows], "standard error of raw"),
-        "reference": ([row.reference.value for row in rows], "of the chains"),
-        "reference_error": ([row.reference.error for row in rows], "standard error of reference"),
-        "z": ([row.z for row in rows], "errors between value and reference"),
-        "z_raw": ([row.z_raw for row in rows], "errors between raw and reference"),
-        "z_starts": ([row.reference.z for row in rows], "errors between hot and cold starts"),
-        "r_hat": ([row.reference.r_hat for row in rows], "potential scale reduction of the chains"),
+        "value": [row.value.value for row in rows],
+        "value_error": [row.value.error for row in rows],
+        "raw": [row.raw.value for row in rows],
+        "raw_error": [row.raw.error for row in rows],
+        "reference": [row.reference.value for row in rows],
+        "reference_error": [row.reference.error for row in rows],
+        "z": [row.z for row in rows],
+        "z_raw": [row.z_raw for row in rows],
+        "z_starts": [row.reference.z for row in rows],
+        "r_hat": [row.reference.r_hat for row in rows],
     }
     variables: dict[str, Any] = {
-        name: ("quantity", np.array(values, dtype=np.float64), {"long_name": text, "units": "1"})
-        for name, (values, text) in table.items()
+        name: ("quantity", np.array(values, dtype=np.float64)) for name, values in table.items()
     }
     for name, one in found.distributions.items():
-        for key, value, text in (
-            ("total_variation", one.variation, "total variation of P to the chains'"),
-            ("total_variation_floor", one.floor, "the part of it that noise alone makes"),
-            ("total_variation_raw", one.raw_variation, "total variation of P of the draws as they are"),
-        ):
-            variables[f"{key}_{name}"] = ((), value, {"long_name": f"{text}, {name}", "units": "1"})
+        variables[f"total_variation_{name}"] = ((), one.variation)
+        variables[f"total_variation_floor_{name}"] = ((), one.floor)
+        variables[f"total_variation_raw_{name}"] = ((), one.raw_variation)
     kept = independent(series, int(BYTES // (series.configurations[0, 0].nbytes or 1)))
-    about = {"long_name": "configurations of the chains, as good as independent", "units": "1"}
-    variables["configuration"] = (("draw", *system.dims), kept, about)
-    return xr.Dataset(variables, coords={"quantity": names})
+    variables["configuration"] = (("draw", *system.dims), kept, {"source": "the chains, as good as independent"})
+    return labelled(xr.Dataset(variables, coords={"quantity": names}))
 
 
 def independent(series: Series, most: int) -> np.ndarray:

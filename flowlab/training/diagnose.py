@@ -65,7 +65,7 @@ def diagnose(
         untrained: the same density before training, a control for "duality".
 
     Returns:
-        Dataset. Sampled numbers have ``_error``; :data:`flowlab.training.columns.NAMES` says what each is.
+        Dataset. Sampled numbers have ``_error``; :mod:`flowlab.core.names` says what each is.
 
     Raises:
         ValueError: for an unknown part, or too few samples.

@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 
 from flowlab.core import System
+from flowlab.core.names import about
 from flowlab.densities.vqvae import VQVAE
 from flowlab.training.arrays import to_array
 
@@ -62,22 +63,20 @@ def latent_bounds(
     columns = {name: T * np.concatenate([part[name] for part in parts]) / target.n_sites for name in parts[0]}
     variables = {}
     for name, values in columns.items():
-        bound, text = KINDS[name]
-        names = {"long_name": text, "units": "J", "bound": bound}
-        variables[name] = ((), float(values.mean()), names)
+        variables[name] = ((), float(values.mean()), about(name, bound=KINDS[name]))
         error = float(values.std(ddof=1) / math.sqrt(n))
-        variables[f"{name}_error"] = ((), error, {"long_name": f"standard error of {text}", "units": "J"})
+        variables[f"{name}_error"] = ((), error, about(f"{name}_error"))
     return xr.Dataset(variables, attrs=(attrs or {}) | {"n": n, "k": k, "T": T, "n_sites": target.n_sites})
 
 
 KINDS = {
-    "joint_bound": (UPPER, "free energy per site, joint bound with the prior"),
-    "encoder_bound": (UPPER, "free energy per site, joint bound with the encoder"),
-    "importance_bound": (UPPER, "free energy per site, joint bound with the encoder and k more codes"),
-    "elbo": (NEITHER, "free energy per site by the ELBO (not a bound)"),
-    "importance_estimate": (NEITHER, "free energy per site by importance sampling (not a bound)"),
-    "information_lower": ("lower bound on T I", "T I(spins; codes) per site from below"),
-    "information_upper": ("upper bound on T I", "T I(spins; codes) per site from above"),
+    "joint_bound": UPPER,
+    "encoder_bound": UPPER,
+    "importance_bound": UPPER,
+    "elbo": NEITHER,
+    "importance_estimate": NEITHER,
+    "information_lower": "lower bound on T I",
+    "information_upper": "upper bound on T I",
 }
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Density, System
+from flowlab.core.names import about
 from flowlab.estimators.evidence import Evidence
 from flowlab.estimators.weights import Estimate
 
@@ -42,18 +43,8 @@ class Enumerated(NamedTuple):
     @property
     def variables(self) -> dict[str, tuple[tuple[()], float, dict[str, str]]]:
         """What an evaluation keeps of it: ``kl_exact``, ``forward_kl_exact``, ``ess_exact``, ``log_z_bound_exact``."""
-        return {
-            name: ((), getattr(self, field), {"long_name": text, "units": units})
-            for name, (field, text, units) in NAMES.items()
-        }
-
-
-NAMES = {
-    "kl_exact": ("kl", "KL(q | p) by enumeration", "nats"),
-    "forward_kl_exact": ("forward_kl", "KL(p | q) by enumeration", "nats"),
-    "ess_exact": ("ess", "effective sample size as a fraction, by enumeration", "1"),
-    "log_z_bound_exact": ("log_z_bound", "lower bound of ln Z by enumeration", "nats"),
-}
+        names = {"kl": self.kl, "forward_kl": self.forward_kl, "ess": self.ess, "log_z_bound": self.log_z_bound}
+        return {f"{name}_exact": ((), value, about(f"{name}_exact")) for name, value in names.items()}
 
 
 def can_enumerate(density: Density, target: System) -> bool:

@@ -16,7 +16,7 @@ from flowlab.estimators.response import response
 from flowlab.estimators.weights import Estimate
 from flowlab.estimators.work import work, work_distribution
 from flowlab.flows import XorCoupling
-from flowlab.training.columns import Columns, Coords, after_the_latent, axis, pair, scaled, stacked
+from flowlab.training.columns import Columns, Coords, after_the_latent, pair, scaled, stacked
 from flowlab.training.layered import Layered, flow_layers, passed, tensor_like
 
 SPINS_AT_ONCE = 2**20
@@ -43,7 +43,7 @@ def of_work(run: Layered) -> tuple[Columns, Coords]:
         **pair("delta_exponent", (), fit.exponent),
         **pair("delta_amplitude", (), fit.amplitude),
         "delta_chi2": ((), fit.chi2_per_point),
-    }, {"work": axis("work", centres, "work W of a layer", "J")}
+    }, {"work": ("work", centres)}
 
 
 def of_walls(run: Layered) -> tuple[Columns, Coords]:
@@ -64,7 +64,7 @@ def of_overlap(run: Layered) -> tuple[Columns, Coords]:
     return {
         **pair("latent_overlap", ("block",), stacked([blocked.overlap(run.latents, b) for b in seen])),
         **pair("sample_overlap", ("block",), stacked([blocked.overlap(run.samples, b) for b in seen])),
-    }, {"block": axis("block", sides, "side of the majority's window", "lattice spacings")}
+    }, {"block": ("block", sides)}
 
 
 def of_response(run: Layered, rng: np.random.Generator) -> tuple[Columns, Coords]:
@@ -81,7 +81,7 @@ def of_response(run: Layered, rng: np.random.Generator) -> tuple[Columns, Coords
         **pair("response_range", ("layer",), stacked([one.range for one in found])),
         **pair("response_size", ("layer",), stacked([one.changed for one in found])),
         "response_reach": (("layer",), np.array([one.reach for one in found])),
-    }, {"separation": axis("separation", found[0].separation, "distance |x - y|", "lattice spacings")}
+    }, {"separation": ("separation", found[0].separation)}
 
 
 def of_defects(run: Layered, rng: np.random.Generator) -> tuple[Columns, Coords]:
@@ -148,13 +148,13 @@ def of_masks(run: Layered) -> tuple[Columns, Coords]:
         for table, estimate in ((agreement, found.fraction), (alignment, aligned)):
             table[0][block], table[1][block] = estimate
         chance[block], flips[:, members] = found.chance, found.flips
-    numbers = axis("mask", np.arange(1, len(layers) + 1), "XOR layer", "1")
+    numbers = ("mask", np.arange(1, len(layers) + 1))
     return {
         **pair("mask_agreement", ("mask", "other_mask"), Estimate(*agreement)),
         "mask_agreement_chance": (("mask", "other_mask"), chance),
         **pair("logit_alignment", ("mask", "other_mask"), Estimate(*alignment)),
         **pair("mask_flips", ("mask",), Estimate(*flips)),
-    }, {"mask": numbers, "other_mask": ("other_mask", *numbers[1:])}
+    }, {"mask": numbers, "other_mask": ("other_mask", numbers[1])}
 
 
 def _logits(layer: XorCoupling, run: Layered, number: int, s: np.ndarray) -> tuple[bytes, np.ndarray]:

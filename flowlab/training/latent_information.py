@@ -8,7 +8,7 @@ import numpy as np
 
 from flowlab.estimators import information
 from flowlab.estimators.weights import Estimate
-from flowlab.training.columns import Columns, Coords, axis, pair, stacked
+from flowlab.training.columns import Columns, Coords, pair, stacked
 from flowlab.training.layered import Layered
 
 PAIRS = 16
@@ -40,9 +40,9 @@ def of_latents(run: Layered, rng: np.random.Generator) -> tuple[Columns, Coords]
     for name, part in (("spin", slice(0, 3)), ("energy", slice(3, 6))):
         columns |= pair(f"{name}_mode_explained", ("first", "mode"), Estimate(*(v[:, part] for v in known)))
     return columns, {
-        "k": axis("k", k, "number of first latents", "1"),
-        "first": axis("first", first, "number of first latents", "1"),
-        "mode": axis("mode", ["(0, 0)", "(0, 1)", "(1, 1)"], "wave vector and those like it", "2 pi / side"),
+        "k": ("k", k),
+        "first": ("first", first),
+        "mode": ("mode", ["(0, 0)", "(0, 1)", "(1, 1)"]),
     }
 
 

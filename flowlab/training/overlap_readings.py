@@ -10,12 +10,12 @@ import xarray as xr
 
 from flowlab import estimators
 from flowlab.core import Density, System
+from flowlab.core.names import labelled
 from flowlab.estimators import Estimate, Evidence
 from flowlab.estimators.mode_collapse import ModeCollapse
 from flowlab.estimators.overlaps import Overlaps
 from flowlab.estimators.triangles import KINDS, Convention
 from flowlab.training import readings
-from flowlab.training.coordinates import with_names
 from flowlab.training.objectives import Objective
 from flowlab.training.physical import like, log_z_offset, physical
 from flowlab.training.tempered import Tempered
@@ -28,30 +28,6 @@ N_SAMPLES = 5000
 AT_MOST = 20_000
 """Configurations of a reference that are compared with."""
 
-NAMES = {  # name -> (long_name, units)
-    "abs_overlap": ("mean |q| of two samples", "1"),
-    "overlap_squared": ("mean q² of two samples", "1"),
-    "overlap_binder": ("3/2 - <q⁴>/(2<q²>²)", "1"),
-    "overlap_peak": ("|q| at the peak of P(|q|)", "1"),
-    "overlap_dip": ("depth of the dip of P(q) at q = 0", "1"),
-    "overlap_total_variation": ("total variation of P(|q|) to the reference", "1"),
-    "overlap_total_variation_floor": ("the part of it that noise alone makes", "1"),
-    "symmetry_breaking": ("how far <s_i> differs from 0, in standard deviations", "1"),
-    "mode_collapse": ("whether valleys or mirror images are missing", "1"),
-    "forward_kl": ("KL(p | q), on samples of the target that were not trained on", "nats"),
-    "reverse_kl": ("KL(q | p), on samples of the model", "nats"),
-    "gibbs_free_energy_x": ("Gibbs free energy of the model in its own variables", "J"),
-    "helmholtz_free_energy_x": ("Helmholtz free energy in the model's variables", "J"),
-    "loss_forward": ("cross entropy -E_p[ln q]", "nats"),
-    "entropy_x": ("entropy H[p] in the model's variables", "nats"),
-    "log_z_reference": ("ln Z of the reference", "nats"),
-    "energy_per_site": ("energy per site", "J"),
-    "specific_heat": ("specific heat per site", "k_B"),
-    "round_trips": ("round trips between the ends of the ladder, behind the part that is discarded", "1"),
-    "log_z": ("ln Z, Bennett's acceptance ratio", "nats"),
-    "log_z_integration": ("ln Z, integral over the inverse temperature", "nats"),
-    "free_energy_per_site": ("free energy per site", "J"),
-}
 Columns = dict[str, tuple[tuple[str, ...], np.ndarray]]
 
 
@@ -157,22 +133,10 @@ def dataset_of(numbers: Mapping[str, Estimate]) -> xr.Dataset:
     """Scalars with their ``_error`` where they have one."""
     variables = {}
     for name, (value, error) in numbers.items():
-        long_name, units = describe(name)
-        variables[name] = xr.Variable((), float(value), {"long_name": long_name, "units": units})
+        variables[name] = xr.Variable((), float(value))
         if not np.isnan(error):
-            attrs = {"long_name": f"standard error of {long_name}", "units": units}
-            variables[f"{name}_error"] = xr.Variable((), float(error), attrs)
-    return xr.Dataset(variables)
-
-
-def describe(name: str) -> tuple[str, str]:
-    """Long name and units of a number, of a reference's too."""
-    if name.startswith("reference_"):
-        long_name, units = describe(name.removeprefix("reference_"))
-        return f"{long_name}, of the reference", units
-    if name.startswith("triangle_"):
-        return f"fraction of {name.removeprefix('triangle_')} triangles, d = (1 - |q|)/2", "1"
-    return NAMES.get(name, (name.replace("_", " "), "1"))
+            variables[f"{name}_error"] = xr.Variable((), float(error))
+    return labelled(xr.Dataset(variables))
 
 
 def of_layers(layers: xr.Dataset, reference: xr.Dataset | None, rng: np.random.Generator) -> xr.Dataset:
@@ -229,7 +193,7 @@ def of_simulation(run: Tempered, n: int, rng: np.random.Generator) -> xr.Dataset
 
 
 def _columns(samples: Iterable[np.ndarray], dims: tuple[str, ...], rng: np.random.Generator) -> Columns:
-    """Overlaps, triangles and site magnetisations of each set of samples, stacked along ``dims``."""
+    """Overlaps, triangles and site magnetizations of each set of samples, stacked along ``dims``."""
     rows: list[dict[str, np.ndarray]] = []
     for s in samples:
         found = estimators.overlap_distribution(s, rng=rng)
@@ -256,24 +220,13 @@ def _pair(name: str, dims: tuple[str, ...], value: np.ndarray, error: np.ndarray
 
 
 def _with_names(columns: Columns, attrs: Mapping[str, object], coords: Mapping[str, object]) -> xr.Dataset:
-    long = {
-        "overlap_distribution": ("P(q) of two samples", "1"),
-        "site_magnetization": ("mean spin of each site", "1"),
-        "triangle_fraction": (f"fraction of triangles of a kind, tolerance {TOLERANCE}", "1"),
-        "swap_acceptance": ("acceptance of swaps between neighbouring temperatures", "1"),
-    }
-    variables = {}
-    for name, (dims, values) in columns.items():
-        plain = name.removesuffix("_error")
-        text, units = long.get(plain.removeprefix("reference_")) or describe(plain)
-        text = f"standard error of {text}" if name != plain else text
-        variables[name] = xr.Variable(dims, values, {"long_name": text, "units": units})
-    data = xr.Dataset(variables, coords=dict(coords), attrs=dict(attrs))
+    data = xr.Dataset(columns, coords=dict(coords), attrs=dict(attrs))
     sizes = data.sizes
     found: dict[str, object] = {}
     if "overlap" in sizes:
-        q = np.linspace(-1, 1, sizes["overlap"])
-        found["overlap"] = ("overlap", q, {"long_name": "overlap q", "units": "1"})
+        found["overlap"] = np.linspace(-1, 1, sizes["overlap"])
     if "kind" in sizes:
         found |= {"convention": list(CONVENTIONS), "kind": list(KINDS)}
-    return with_names(data.assign_coords(found))
+    if "triangle_fraction" in data:
+        data["triangle_fraction"].attrs["tolerance"] = TOLERANCE
+    return labelled(data.assign_coords(found))

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from flowlab import estimators
 from flowlab.core import Density, LayerState, System, named_generator
+from flowlab.core.names import about, labelled
 from flowlab.densities import Pushforward, Z2Symmetrized
 from flowlab.densities.autoregressive import Autoregressive
 from flowlab.estimators import Evidence
 from flowlab.mcmc.measured import measured
 from flowlab.training.arrays import to_array
-from flowlab.training.coordinates import with_names
 from flowlab.training.enumerated import can_enumerate, enumerated, of_enumeration
 from flowlab.training.integration import precise, shortfall
 from flowlab.training.physical import log_z_offset, physical, reduced, restored, weighed
@@ -31,11 +31,6 @@ LONG = 10
 """Autocorrelation times that a chain should be long in it."""
 AT_ONCE = 1 << 20
 """Values of a field that such a density draws at once, at most."""
-QUALITY = {
-    "round_trip_error": "f⁻¹(f(z)) - z of continuous flows, root mean square a site",
-    "log_det_closure": "sum of ln|det| of continuous flows there and back, root mean square",
-    "integration_steps": "steps of the integration of continuous flows",
-}
 
 
 def sample(density: Density, target: System, n: int, generator: torch.Generator, attrs: dict[str, Any]) -> xr.Dataset:
@@ -59,14 +54,16 @@ def sample(density: Density, target: System, n: int, generator: torch.Generator,
             ):
                 column[some] = to_array(part)[: some.stop - first]
     dims = ("sample", *physical(target).dims)
-    log_norm, name = (0.0, "ln q up to a constant") if density.log_norm is None else (density.log_norm, "ln q")
-    return xr.Dataset(
-        {
-            "configuration": (dims, configuration, {"long_name": "configuration", "units": "1"}),
-            "log_q": ("sample", log_q - log_norm, {"long_name": name, "units": "nats"}),
-            "log_weight": ("sample", log_weight, {"long_name": "log weight", "units": "nats"}),
-        },
-        attrs=attrs,
+    missing = {"up_to": "a constant, the ln Z of a coarse lattice"} if density.log_norm is None else {}
+    return labelled(
+        xr.Dataset(
+            {
+                "configuration": (dims, configuration),
+                "log_q": ("sample", log_q - (density.log_norm or 0.0), missing),
+                "log_weight": ("sample", log_weight),
+            },
+            attrs=attrs,
+        )
     )
 
 
@@ -107,33 +104,26 @@ def layers(
     bounds = [_bound(row) for row in log_weight - log_q + log_z_offset(target)]
     configuration = np.stack([to_array(s) for s in shown])
     order = np.stack([to_array(physical(target).variables.magnetization(s)) for s in shown])
-    whose = "" if physical(target) is target else " of the density's field"
     rows, dims, kind = ("layer", "sample"), physical(target).dims, physical(target).variables
-    variables = {
-        "configuration": ((*rows, *dims), configuration, "configuration", "1"),
-        "field": ((*rows, *_field_dims(fields[0], configuration, dims)), np.stack(fields), "field of the density", "1"),
-        "log_q": (rows, log_q, f"ln q{whose} after the layer", "nats"),
-        "log_weight": (rows, log_weight, f"log weight{whose}", "nats"),
-        "magnetization": (rows, order, "magnetization per site", "1"),
-        "log_z_bound": ("layer", [b.value + known for b in bounds], "lower bound on ln Z", "nats"),
-        "log_z_bound_error": ("layer", [b.error + known for b in bounds], "standard error of log_z_bound", "nats"),
+    variables: dict[str, Any] = {
+        "configuration": ((*rows, *dims), configuration),
+        "field": ((*rows, *_field_dims(fields[0], configuration, dims)), np.stack(fields)),
+        "log_q": (rows, log_q),
+        "log_weight": (rows, log_weight),
+        "magnetization": (rows, order, {"definition": kind.order}),
+        "log_z_bound": ("layer", [b.value + known for b in bounds]),
+        "log_z_bound_error": ("layer", [b.error + known for b in bounds]),
     }
     coordinates = _layer_coordinates(states)
     if dims != ("site",):
         correlations = [_correlation(to_array(kind.components(s))) for s in shown]
         where = ("layer", "distance")
-        variables["correlation"] = (where, [c.value for c in correlations], "two-point function", "1")
-        variables["correlation_error"] = (where, [c.error for c in correlations], "its standard error", "1")
-        coordinates["distance"] = (
-            "distance",
-            np.arange(len(correlations[0].value)),
-            {"long_name": "distance along an axis", "units": "lattice spacings"},
-        )
-    described = {k: (d, np.asarray(v), {"long_name": name, "units": u}) for k, (d, v, name, u) in variables.items()}
-    found = with_names(xr.Dataset(described, coords=coordinates, attrs=attrs))
+        variables["correlation"] = (where, [c.value for c in correlations], {"definition": kind.two_point})
+        variables["correlation_error"] = (where, [c.error for c in correlations])
+        coordinates["distance"] = ("distance", np.arange(len(correlations[0].value)))
     for name in ("log_q", "log_weight"):
-        found[name].attrs["of"] = "configuration" if physical(target) is target else "field"
-    return found
+        variables[name] = (*variables[name], {"of": "configuration" if physical(target) is target else "field"})
+    return labelled(xr.Dataset(variables, coords=coordinates, attrs=attrs))
 
 
 def _field_dims(field: np.ndarray, configuration: np.ndarray, dims: tuple[str, ...]) -> list[str]:
@@ -243,7 +233,7 @@ def evaluate(
     if whole_q is not None:
         found = found.assign(whole_q.variables)
     for name, value in quality.items():
-        found[name] = ((), value, {"long_name": QUALITY[name], "units": "1"})
+        found[name] = ((), value, about(name))
     return found
 
 
@@ -278,8 +268,10 @@ def has_conditionals(density: Density) -> bool:
     )
 
 
-def diagnose(density: Density, n: int, generator: torch.Generator, attrs: dict[str, Any]) -> xr.Dataset:
-    """``conditional_entropy`` H(z_k | z_<k) of an autoregressive base, dim ``site`` in the base's order, in nats.
+def diagnose(
+    density: Density, n: int, generator: torch.Generator, attrs: dict[str, Any], dim: str = "site"
+) -> xr.Dataset:
+    """``conditional_entropy`` H(z_k | z_<k) of an autoregressive base, in nats, along ``dim`` in the base's order.
 
     And ``base_entropy_per_site``, the mean of -ln p(z) / N.
     """
@@ -293,13 +285,15 @@ def diagnose(density: Density, n: int, generator: torch.Generator, attrs: dict[s
     profile = estimators.conditional_entropy(to_array(conditionals))
     total = -to_array(conditionals).mean(1)
     error = total.std(ddof=1) / np.sqrt(len(total))
-    return xr.Dataset(
-        {
-            "conditional_entropy": ("site", profile.value, {"long_name": "H(z_k | z_<k)", "units": "nats"}),
-            "conditional_entropy_error": ("site", profile.error, {"long_name": "its standard error", "units": "nats"}),
-            "base_entropy_per_site": ((), total.mean(), {"long_name": "entropy of the base per site", "units": "nats"}),
-            "base_entropy_per_site_error": ((), error, {"long_name": "its standard error", "units": "nats"}),
-        },
-        coords={"site": ("site", np.arange(len(profile.value)), {"long_name": "place in the order", "units": "1"})},
-        attrs=attrs | {"n": n},
+    return labelled(
+        xr.Dataset(
+            {
+                "conditional_entropy": (dim, profile.value),
+                "conditional_entropy_error": (dim, profile.error),
+                "base_entropy_per_site": ((), total.mean()),
+                "base_entropy_per_site_error": ((), error),
+            },
+            coords={dim: np.arange(len(profile.value))},
+            attrs=attrs | {"n": n},
+        )
     )

@@ -9,7 +9,7 @@ import operator
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from flowlab.core.names import labelled
 from flowlab.training.atomic import StoreError, write_all, write_atomic
 
 _FIRST_CAPACITY = 1024
@@ -109,27 +110,23 @@ class Records:
                 column[n : self._length] = np.nan
             self._length = n
 
-    def dataset(self, attrs: Mapping[str, Any], describe: Mapping[str, tuple[str, str]]) -> xr.Dataset:
+    def dataset(self, attrs: Mapping[str, Any], names: Iterable[str] = ()) -> xr.Dataset:
         """The rows as a Dataset over ``step``, a copy that later rows do not change.
 
         Args:
             attrs: attributes of the Dataset.
-            describe: (long_name, units) by variable; a described name without values yet is there, all NaN.
+            names: of columns that are there in any case, all NaN where they have no values yet.
 
         Returns:
-            float64 variables over the int64 coordinate ``step``, each with ``long_name`` and ``units``.
+            float64 variables over the int64 coordinate ``step``, named as in :mod:`flowlab.core.names`.
         """
         with self._lock:
             n = self._length
             steps = self._steps[:n].copy()
-            values = {name: np.full(n, np.nan) for name in describe if name != "step"}
+            values = {name: np.full(n, np.nan) for name in names if name != "step"}
             values.update({name: column[:n].copy() for name, column in self._columns.items()})
-        described = {"step": ("number of steps done", "1"), **describe}
-        variables = {}
-        for name, column in {"step": steps, **values}.items():
-            long_name, units = described.get(name) or (name.replace("_", " "), "1")
-            variables[name] = xr.Variable("step", column, {"long_name": long_name, "units": units})
-        return xr.Dataset(variables, attrs=dict(attrs))
+        columns = {"step": steps, **values}
+        return labelled(xr.Dataset({k: ("step", v) for k, v in columns.items()}, attrs=dict(attrs)))
 
     def _grow(self) -> None:
         capacity = 2 * len(self._steps)

@@ -10,6 +10,7 @@ import xarray as xr
 
 from flowlab.core import System, named_generator
 from flowlab.core.generators import named_seed
+from flowlab.core.names import about, labelled
 from flowlab.estimators.tempering import BLOCKS
 from flowlab.mcmc import ParallelTempering
 from flowlab.training.markov_run import MarkovRun
@@ -111,14 +112,10 @@ class Simulation(MarkovRun):
         data = self._records.dataset(self.describe(), DESCRIBE)
         n = data.sizes["step"]
         energies = np.array(self._energies[:n]).reshape(n, self.chain.replicas, len(self.chain.temperatures))
-        data["energy"] = (
-            ("step", "replica", "temperature"),
-            energies,
-            {"long_name": "energy of the whole system", "units": "J"},
-        )
-        return data.assign_coords(
-            temperature=("temperature", list(self.chain.temperatures), {"long_name": "temperature", "units": "J/k_B"})
-        )
+        data["energy"] = (("step", "replica", "temperature"), energies)
+        for name in ("energy_mean", "energy_lowest"):
+            data[name].attrs["at"] = "the lowest temperature"
+        return labelled(data.assign_coords(temperature=list(self.chain.temperatures)))
 
     @property
     def measured(self) -> Tempered:
@@ -159,7 +156,7 @@ class Simulation(MarkovRun):
         seed = self._fresh_seed(self.step) if seed is None else seed_of(seed)
         rng = np.random.default_rng(named_seed(seed, "sample", self.step))
         chosen = found.values[rng.integers(len(found), size=n)]
-        names = {"long_name": "configuration", "units": "1"}
+        names = about("configuration")
         attrs = self._attrs(self.step, seed)
         return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, names)}, attrs=attrs)
 
@@ -216,9 +213,4 @@ class Simulation(MarkovRun):
         )
 
 
-DESCRIBE = {
-    "energy_mean": ("mean energy at the lowest temperature", "J"),
-    "energy_lowest": ("lowest energy at the lowest temperature", "J"),
-    "round_trips": ("round trips between the lowest and the highest temperature", "1"),
-    "wall_time": ("time spent", "s"),
-}
+DESCRIBE = ("energy_mean", "energy_lowest", "round_trips", "wall_time")

@@ -17,9 +17,9 @@ from urllib.parse import quote
 import numpy as np
 import xarray as xr
 
+from flowlab.core.names import labelled
 from flowlab.estimators import UntrustedWarning, scalars
 from flowlab.training.atomic import WriterLock, saving, write_atomic
-from flowlab.training.coordinates import with_names
 from flowlab.training.netcdf import to_netcdf
 from flowlab.training.process import progress_interval
 from flowlab.training.registry import Study, find
@@ -203,24 +203,20 @@ class _Sweep:
         for point, row in numbers.items():
             for name, value in row.items():
                 if name not in variables:
-                    attrs = {k: self.evaluations[point][name].attrs[k] for k in ("long_name", "units")}
-                    variables[name] = (dims, np.full(shape, math.nan), attrs)
+                    variables[name] = (dims, np.full(shape, math.nan))
                 variables[name][1][point] = math.nan if value is None else value
         steps, seconds = np.zeros(shape, dtype=np.int64), np.zeros(shape)
         states, names = np.full(shape, "", dtype=object), np.full(shape, "", dtype=object)
         for point in self.jobs:
             steps[point], seconds[point] = done[point]
             states[point], names[point] = self.states[point], self._name(point)
-        variables["steps"] = (dims, steps, {"long_name": "steps of training done", "units": "1"})
-        variables["seconds"] = (dims, seconds, {"long_name": "time spent training", "units": "s"})
-        variables["state"] = (dims, states, {"long_name": "how the run ended", "units": ""})
         verdicts = np.full(shape, "", dtype=object)
         for point in self.jobs:
             verdicts[point] = self._verdict(point)
-        variables["verdict"] = (dims, verdicts, {"long_name": "whether the evaluation may be believed", "units": ""})
-        variables["run"] = (dims, names, {"long_name": "directory of the run", "units": ""})
+        variables |= {"steps": (dims, steps), "seconds": (dims, seconds), "state": (dims, states)}
+        variables |= {"verdict": (dims, verdicts), "run": (dims, names)}
         attrs = self.attrs | {"errors": json.dumps(self.errors)}
-        return with_names(xr.Dataset(variables, coords=dict(self.axes), attrs=attrs))
+        return labelled(xr.Dataset(variables, coords=dict(self.axes), attrs=attrs))
 
     def _done(self, point: Point) -> tuple[int, float]:
         found = self.evaluations.get(point)

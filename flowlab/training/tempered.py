@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from flowlab import estimators, exact
 from flowlab.core import System
+from flowlab.core.names import labelled
 
 MOST_SITES_ENUMERATED = 16
 
@@ -80,28 +82,25 @@ class Tempered:
         log_z = self.log_z(T)
         system = self.system.at(T=T)
         spins = self.spins(T).astype(np.float64)
-        variables = {
-            "configuration": (("replica", "sample", *system.dims), spins, "configuration", "1"),
-            "log_z": ((), log_z.value, "ln Z", "nats"),
-            "log_z_error": ((), log_z.error, "standard error of ln Z", "nats"),
+        variables: dict[str, Any] = {
+            "configuration": (("replica", "sample", *system.dims), spins),
+            "log_z": ((), log_z.value),
+            "log_z_error": ((), log_z.error),
         }
         coordinates = {}
         if system.n_sites <= MOST_SITES_ENUMERATED:
             q, probability = exact.overlap_distribution(system)
-            variables["overlap_distribution_exact"] = (("overlap",), probability, "exact P(q) of two copies", "1")
-            coordinates["overlap"] = ("overlap", q, {"long_name": "overlap q", "units": "1"})
-        return xr.Dataset(
-            {k: (dims, v, {"long_name": name, "units": unit}) for k, (dims, v, name, unit) in variables.items()},
-            coords=coordinates,
-            attrs={
-                "system": system.title,
-                "n_sites": system.n_sites,
-                "T": float(T),
-                "source": "parallel tempering",
-                "thermalised": int(self.verdict.thermalised),
-                "thermalisation": self.verdict.text,
-            },
-        )
+            variables["overlap_distribution_exact"] = ("overlap", probability)
+            coordinates["overlap"] = q
+        attrs = {
+            "system": system.title,
+            "n_sites": system.n_sites,
+            "T": float(T),
+            "source": "parallel tempering",
+            "thermalised": int(self.verdict.thermalised),
+            "thermalisation": self.verdict.text,
+        }
+        return labelled(xr.Dataset(variables, coords=coordinates, attrs=attrs))
 
 
 def pack(spins: np.ndarray) -> np.ndarray:

@@ -253,8 +253,8 @@ class Training(Published):
         layers = self.layers(min(n, 5000), seed=own)
         found = overlap_readings.of_layers(layers, self.reference(), np.random.default_rng(own))
         if readings.has_conditionals(density):
-            profile = readings.diagnose(density, n, self._spawn("diagnose", step, seed), attrs)
-            found = found.merge(profile.rename(site="place"))
+            profile = readings.diagnose(density, n, self._spawn("diagnose", step, seed), attrs, dim="place")
+            found = found.merge(profile)
         return found.assign_attrs(seed=seed)
 
     def reference(self, T: float | None = None) -> xr.Dataset | None:

@@ -107,5 +107,5 @@ def verdict(model: Measured, reference: Measured | None, T: float) -> str:
 
 
 def _numbers(name: str, found: xr.Dataset) -> str:
-    binder, peak = (number(float(found[v]), float(found[f"{v}_error"])) for v in ("binder", "peak"))
+    binder, peak = (number(float(found[v]), float(found[f"{v}_error"])) for v in ("overlap_binder", "overlap_peak"))
     return f"<b>{escape(name)}</b> · Binder cumulant {binder} · peak of P(|q|) at {peak}"

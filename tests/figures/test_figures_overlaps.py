@@ -62,7 +62,9 @@ def test_densities_integrate_to_one_and_are_the_estimators() -> None:
     expected = estimators.overlap_distribution(s, rng=np.random.default_rng(0))
     np.testing.assert_allclose(measured["density"][2], expected.probability / width)
     np.testing.assert_allclose(measured["density_error"][2], expected.error / width)
-    assert (float(measured["binder"][2]), float(measured["binder_error"][2])) == pytest.approx(expected.binder)
+    assert (float(measured["overlap_binder"][2]), float(measured["overlap_binder_error"][2])) == pytest.approx(
+        expected.binder
+    )
 
 
 def test_many_sites_are_binned_to_the_same_density() -> None:
@@ -91,14 +93,14 @@ def test_the_figure_shows_layer_latent_reference_and_exact() -> None:
 def test_binder_and_dip_rise_from_layer_to_layer_to_the_reference() -> None:
     model, known = figures.measure_overlaps(make_glass()), figures.measure_overlaps(make_reference())
     binder, dip = traces(figures.overlap_distribution(model, 1, known), "model")
-    np.testing.assert_array_equal(binder.y, model["binder"])
-    np.testing.assert_array_equal(binder.error_y.array, model["binder_error"])
-    np.testing.assert_array_equal(dip.y, model["dip"])
+    np.testing.assert_array_equal(binder.y, model["overlap_binder"])
+    np.testing.assert_array_equal(binder.error_y.array, model["overlap_binder_error"])
+    np.testing.assert_array_equal(dip.y, model["overlap_dip"])
     assert binder.y[0] < 0.2 < 0.8 < binder.y[2]
     assert dip.y[0] < 0.1 < 0.8 < dip.y[2]
     assert [color == "white" for color in binder.marker.color] == [True, False, True]
     levels = [t for t in traces(figures.overlap_distribution(model, 1, known), "parallel tempering") if len(t.y) == 2]
-    np.testing.assert_allclose([level.y[0] for level in levels], [known["binder"], known["dip"]])
+    np.testing.assert_allclose([level.y[0] for level in levels], [known["overlap_binder"], known["overlap_dip"]])
 
 
 def test_a_reference_alone_and_at_another_temperature() -> None:
@@ -116,7 +118,7 @@ def test_sites_that_a_layer_has_not_sampled_are_left_out() -> None:
     found = figures.measure_overlaps(layers)
     assert np.isnan(found["density"][0]).all()
     expected = estimators.overlap_distribution(layers["configuration"][1, :, :4].values, rng=np.random.default_rng(0))
-    assert float(found["binder"][1]) == pytest.approx(expected.binder.value)
+    assert float(found["overlap_binder"][1]) == pytest.approx(expected.binder.value)
     np.testing.assert_allclose(found["density"][1].values @ np.diff(overlap_bins(N)), 1.0)
     assert len(traces(figures.overlap_distribution(found, 0), "latent")[0].y) == 0
 

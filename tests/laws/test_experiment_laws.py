@@ -8,6 +8,7 @@ import torch
 import xarray as xr
 
 import flowlab as fl
+from tests.laws.named import assert_named
 from tests.laws.registry import EXPERIMENTS
 from tests.training.small_runs import broken_off_everywhere
 
@@ -118,14 +119,11 @@ def test_layers_end_in_configurations_of_the_system(make):
         np.testing.assert_allclose(again.configuration, layers.configuration, atol=1e-6)
 
 
-def test_every_variable_says_what_it_is(make):
+def test_every_variable_has_the_name_and_the_units_of_the_table(make):
     run = make()
     run.run(2, progress=False)
     datasets = [run.data, run.layers(3), run.sample(3), run.evaluate(100)]
     with contextlib.suppress(TypeError):  # where there is neither an autoregressive base nor a lattice of spins
         datasets.append(run.diagnose(100))
     for dataset in datasets:
-        for name, variable in dataset.data_vars.items():
-            assert variable.attrs.get("long_name") and variable.attrs.get("units"), name
-        for name, variable in dataset.coords.items():
-            assert variable.attrs.get("long_name") and "units" in variable.attrs, name
+        assert_named(dataset, run.study)

@@ -78,7 +78,7 @@ def test_a_bad_record_is_refused_and_nothing_is_added(
 
 
 def test_dataset_is_described_and_complete_before_the_first_row() -> None:
-    describe = {"loss": ("training loss", "1"), "wall_time": ("time spent", "s")}
+    describe = ("loss", "wall_time")
     empty = Records().dataset({"seed": 3, "study": None}, describe)
     assert dict(empty.sizes) == {"step": 0}
     assert empty.attrs == {"seed": 3, "study": None}
@@ -88,7 +88,7 @@ def test_dataset_is_described_and_complete_before_the_first_row() -> None:
     assert data.step.dtype == np.int64
     assert data.step.values.tolist() == [1, 2, 3, 4]
     assert data.step.attrs["long_name"] == "number of steps done"
-    assert data.ess.attrs == {"long_name": "ess", "units": "1"}
+    assert data.ess.attrs == {"long_name": "effective sample size as a fraction of the samples", "units": "1"}
     assert np.isnan(data.wall_time.values).all()
     assert data.loss.sel(step=3) == -3.0
 
