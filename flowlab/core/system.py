@@ -27,6 +27,7 @@ class System(nn.Module, ABC):
         shape: sides of one configuration, e.g. ``(8, 8)``.
         dims: a name for each side, e.g. ``("y", "x")``.
         couplings: name -> 0-d tensor, e.g. ``{"T": ..., "J": ..., "h": ...}``.
+        positive: names of couplings that must be positive, or 0 at the edge.
         disordered: whether the couplings are random, so that what orders is the overlap of two configurations, and not
             their magnetization.
     """
@@ -34,6 +35,7 @@ class System(nn.Module, ABC):
     shape: tuple[int, ...]
     dims: tuple[str, ...]
     couplings: dict[str, Tensor]
+    positive: tuple[str, ...] = ()
     disordered: bool = False
 
     @property

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, System
+from flowlab.densities.learned_couplings import LearnedCouplings
 
 Sampler = Callable[[System, int, torch.Generator | None], Tensor]
 LogZ = Callable[[System], float | None]
@@ -56,13 +57,10 @@ class CoarseFields(Density):
         super().__init__()
         if system.domain != "real":
             raise ValueError(f"coarse fields are real, got a system of domain {system.domain!r}")
-        unknown = sorted(set(learned) - set(system.couplings))
-        if unknown:
-            raise ValueError(f"{type(system).__name__} has the couplings {sorted(system.couplings)}, got {unknown}")
         if learned and log_z is not None and not callable(log_z):
             raise ValueError("ln Z changes with learned couplings: give log_z as a function of the system")
         self.shape, self.iid, self.sampler, self._start, self._log_z = system.shape, iid, sampler, system, log_z
-        self.couplings = nn.ParameterDict({name: nn.Parameter(system.couplings[name].clone()) for name in learned})
+        self.couplings = LearnedCouplings(system, learned)
 
     @property
     def system(self) -> System:
@@ -99,22 +97,24 @@ class CoarseFields(Density):
     def warm_start(self, other: Density) -> list[str]:
         """Chains and learned couplings of another density of coarse fields.
 
-        Where that began at other couplings, each learned one is as far from its beginning as there, and chains begin
-        anew; it stays at its beginning where the field has no distribution so far from it.
+        Where that began at other couplings, each learned one is as far from its beginning as there, by the same factor
+        where it must be positive, and chains begin anew; it stays at its beginning where the field has no distribution
+        so far from it.
         """
         if not isinstance(other, CoarseFields) or self._begins_like(other):
             return super().warm_start(other)
         names = [name for name in self.couplings if name in other.couplings]
         here, there = self._start.couplings, other._start.couplings
         moved = {name: (here[name] - there[name] + other.couplings[name]).detach() for name in names}
+        for name in set(self._start.positive) & set(names):
+            moved[name] = (here[name] / there[name] * other.couplings[name]).detach()
         try:
             self._start.at(**moved)
         except ValueError:
             return []
-        with torch.no_grad():
-            for name, value in moved.items():
-                self.couplings[name].copy_(value)
-        return [f"couplings.{name}" for name in names]
+        for name, value in moved.items():
+            self.couplings.set(name, value)
+        return [f"couplings.{name}" for name, _ in self.couplings.named_parameters()]
 
     def _begins_like(self, other: CoarseFields) -> bool:
         here, there = self._start.couplings, other._start.couplings
@@ -123,7 +123,7 @@ class CoarseFields(Density):
         }
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        learned = list(self.couplings.values())
+        learned = list(self.couplings.parameters())
         return {"couplings": learned} if learned else {}
 
     def extra_repr(self) -> str:

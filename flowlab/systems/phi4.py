@@ -38,6 +38,8 @@ class Phi4(NearestNeighbour):
     0.0
     """
 
+    positive = ("lam",)
+
     def __init__(self, shape: tuple[int, ...], kappa: float | Tensor, lam: float | Tensor) -> None:
         super().__init__()
         self.shape = check_sides(shape)

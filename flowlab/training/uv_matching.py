@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from flowlab.core import Density, Draw, System
 from flowlab.densities.coarse_chain import CoarseHMC
 from flowlab.densities.coarse_fields import at_learned
+from flowlab.densities.learned_couplings import LearnedCouplings
 from flowlab.training.continuous import ContinuousTraining
 from flowlab.training.ir_matching import (
     along_the_path,
@@ -72,8 +73,7 @@ class UVMatching(Objective):
         jitter: int = 2,
     ) -> None:
         super().__init__()
-        unknown = sorted(set(learn) - set(system.couplings))
-        if unknown or not learn:
+        if not learn:
             raise ValueError(f"{type(system).__name__} has the couplings {sorted(system.couplings)}, got {list(learn)}")
         if method not in ("gradient", "scan"):
             raise ValueError(f"method must be 'gradient' or 'scan', got {method!r}")
@@ -84,8 +84,7 @@ class UVMatching(Objective):
             )
         self.method, self.lowest_ess, self.every, self.reach = method, lowest_ess, int(every), float(reach)
         self.jitter = int(jitter)
-        starts = {name: nn.Parameter(system.couplings[name].detach().clone()) for name in learn}
-        self.couplings = nn.ParameterDict(starts).requires_grad_(method == "gradient")
+        self.couplings = LearnedCouplings(system, learn).requires_grad_(method == "gradient")
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
         self.register_buffer("resampled", torch.zeros((), dtype=torch.int64))
         if method == "gradient":
@@ -95,7 +94,7 @@ class UVMatching(Objective):
 
     def at(self, target: System) -> System:
         """The target at the present couplings, without a gradient."""
-        return at_learned(target, {name: value.detach() for name, value in self.couplings.items()})
+        return at_learned(target, {name: self.couplings[name].detach() for name in self.couplings})
 
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
         if self.method == "scan" and int(self.steps_done) % self.every == 0:
@@ -132,12 +131,12 @@ class UVMatching(Objective):
     def _scan(self, density: Density, target: System, generator: torch.Generator | None) -> None:
         x, log_q = copy.deepcopy(density).sample(SCANNED, generator=generator)  # its own chains stay where they are
         for name, value in best_couplings(self.at(target), x, log_q, list(self.couplings), self.reach).items():
-            self.couplings[name].copy_(torch.as_tensor(value))
+            self.couplings.set(name, value)
 
     def parameter_groups(self, density: Density) -> dict[str, list[nn.Parameter]]:
         check_steps(density)
         groups = super().parameter_groups(density)
-        return groups | ({"couplings": list(self.couplings.values())} if self.method == "gradient" else {})
+        return groups | ({"couplings": list(self.couplings.parameters())} if self.method == "gradient" else {})
 
 
 def ess_against(system: System, x: Tensor, log_q: Tensor, name: str, values: Tensor) -> Tensor:
@@ -171,7 +170,6 @@ def best_couplings(
         for name in names:
             width = reach * abs(found[name]) * 0.3**k
             values = torch.linspace(found[name] - width, found[name] + width, POINTS, dtype=torch.float64)
-            values = values.clamp(min=0.0) if name == "lam" else values
             ess = ess_against(system.at(**found), x, log_q, name, values)
             found[name] = float(values[ess.argmax()])
     return found
