@@ -70,6 +70,10 @@ class Grown(Training):
     def progress(self) -> float:
         return (self.step - self.steps + self.own_steps) / self.own_steps
 
+    @property
+    def drawn(self) -> int:
+        return self.batch * max(0, self.step - self.steps + self.own_steps)
+
     def stage(self, step: int) -> tuple[int, int]:
         """The stage in which the step after ``step`` falls, and how many steps of it are done by then."""
         for k, stage in enumerate(self.before):

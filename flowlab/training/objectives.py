@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from flowlab.core import Density, Draw, System
 from flowlab.densities import Pushforward, Z2Symmetrized
 from flowlab.densities.autoregressive import Autoregressive
+from flowlab.training.learned import Learned
 
 Baseline = Literal["leave_one_out", "running", "learned"]
 Report = Callable[[str], None]
@@ -74,6 +75,12 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
         """The loss on n fresh draws."""
+
+    def learned(
+        self, density: Density, target: System, drawn: int, *, generator: torch.Generator | None = None
+    ) -> Learned | None:
+        """The couplings that ``drawn`` draws of training have learned, with errors; None where none are learned."""
+        return None
 
     def unseen(self, samples: Tensor) -> Tensor:
         """Those samples of a run's comparison, (n, *shape), that are not trained on; all of them by default."""

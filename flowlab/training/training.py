@@ -109,6 +109,11 @@ class Training(Published):
         """How much of the schedules is done, from 0 to 1."""
         return self.step / self.steps
 
+    @property
+    def drawn(self) -> int:
+        """Draws that the density has been trained on."""
+        return self.batch * self.step
+
     def advance(self) -> dict[str, float]:
         progress = self.progress
         couplings = self.annealing(progress) if self.annealing is not None else {}
@@ -230,6 +235,8 @@ class Training(Published):
             seen, evidence = unseen if reference is None else reference, evidence + said
         generator, attrs = self._spawn("evaluate", step, seed), self._attrs(step, seed)
         found = readings.evaluate(density, self.target, n, generator, attrs, self._own(seen), evidence)
+        learned = self.objective.learned(density, self.target, self.drawn, generator=generator)
+        found = found if learned is None else learned.add_to(found)
         return found if compared is None else overlap_readings.merged(found, told)
 
     def diagnose(self, n: int = 10_000, *, parts: Sequence[Part] | None = None, seed: int | None = None) -> xr.Dataset:

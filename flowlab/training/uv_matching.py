@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, System
+from flowlab.densities import Upscaled
 from flowlab.densities.coarse_chain import CoarseHMC
 from flowlab.densities.coarse_fields import at_learned
 from flowlab.densities.learned_couplings import LearnedCouplings
@@ -19,9 +20,12 @@ from flowlab.training.ir_matching import (
     check_steps,
     coarse_metrics,
     draw_path,
+    drawn_parts,
     jittered,
+    moves,
     with_known_norm,
 )
+from flowlab.training.learned import Learned, information, slopes
 from flowlab.training.objectives import Loss, Objective
 
 Method = Literal["gradient", "scan"]
@@ -132,6 +136,25 @@ class UVMatching(Objective):
         x, log_q = copy.deepcopy(density).sample(SCANNED, generator=generator)  # its own chains stay where they are
         for name, value in best_couplings(self.at(target), x, log_q, list(self.couplings), self.reach).items():
             self.couplings.set(name, value)
+
+    def learned(
+        self, density: Density, target: System, drawn: int, *, generator: torch.Generator | None = None
+    ) -> Learned | None:
+        """The fine couplings, with errors H⁻¹ C H⁻¹ (1/drawn + 1/kept).
+
+        C = Cov(∂S/∂g) is the noise of one draw in the gradient, H the part of it that the flow cannot make up for, and
+        kept the number of fine fields that were drawn in training (fresh draws of the scans): mostly the largest part.
+        """
+        names = list(self.couplings)
+        values = {name: float(self.couplings[name].detach()) for name in names}
+        if not isinstance(density, Upscaled) or not drawn:
+            return Learned.unknown("fine", values)
+        now, parts = self.at(target), drawn_parts(density, generator)
+        at_fixed, left = information(slopes(now, parts.x, names), moves(density, now, parts))
+        kept = len(self.kept) * int(self.resampled) if self.method == "gradient" else SCANNED
+        inverse = torch.linalg.pinv(left)
+        covariance = inverse @ at_fixed @ inverse * (1 / drawn + 1 / max(kept, 1))
+        return Learned("fine", values, covariance.cpu().numpy())
 
     def parameter_groups(self, density: Density) -> dict[str, list[nn.Parameter]]:
         check_steps(density)
