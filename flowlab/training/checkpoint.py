@@ -167,6 +167,13 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return next(filter(_is_whole, _checkpoints(folder)), None)
 
 
+def drop_checkpoints(folder: Path, step: int) -> None:
+    """Remove the checkpoints in ``folder`` of later steps than ``step``."""
+    for path in _checkpoints(folder):
+        if step_of(path) > step:
+            _remove(path)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove the half-written and half-removed checkpoints that a killed writer left behind."""
     for path in folder.glob("step-*.tmp"):

@@ -150,8 +150,7 @@ class Experiment(Checkable, Stepping):
         finally:
             try:
                 self._end_step()
-                diverged = isinstance(self.error, FloatingPointError)  # a checkpoint would push out the last good one
-                self._close_store(checkpoint=self._whole and not diverged)
+                self._close_store(checkpoint=self._whole and not self._doubtful)  # it would push out the last good one
             except BaseException as error:
                 ending, self.error = "failed", error
                 raise

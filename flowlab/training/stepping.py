@@ -18,9 +18,14 @@ class Stepping(OnDisk):
 
     What a step begins from is kept while it is taken. Where an error, an interrupt or a full disk breaks it off, the
     run goes back there: it can go on, and its records are those of a run that was never broken off.
+
+    Attributes:
+        doubts: whether numbers that are not finite cast doubt on the step before, as in training: it left the weights
+            that they come from. That one is then undone too, so that a failed run can be looked at.
     """
 
     error: BaseException | None
+    doubts = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,6 +34,7 @@ class Stepping(OnDisk):
         self._recent = math.nan
         self._whole = True
         self._before: tuple[int, Any] = (0, None)
+        self._earlier: tuple[int, Any] = (0, None)
 
     @abstractmethod
     def advance(self) -> dict[str, float]:
@@ -43,6 +49,8 @@ class Stepping(OnDisk):
         self.load_state_dict(*mark)
 
     def _begin_step(self) -> None:
+        if self.doubts and self.step > self._before[0]:
+            self._earlier = self._before
         self._before = self.step, self._mark()
         self._whole = False
 
@@ -71,6 +79,8 @@ class Stepping(OnDisk):
         with self._stepping:
             try:
                 self._undo()
+                if self.doubts and isinstance(self.error, FloatingPointError):
+                    self._step_back()
             except Exception as error:
                 self.error = self.error or error
 
@@ -83,6 +93,24 @@ class Stepping(OnDisk):
             if self._store is not None:
                 self._store.cut(step)
         self._whole = True
+
+    @property
+    def _doubtful(self) -> bool:
+        """Whether the weights at hand made a step fail."""
+        return isinstance(self.error, FloatingPointError) and self._earlier != (self.step, None)
+
+    def _step_back(self) -> None:
+        """Undo the last whole step, where it was taken just now."""
+        step, mark = self._earlier
+        if mark is None or step != self.step - 1:
+            return
+        self.step = step
+        self._return_to(mark)
+        self._records.cut(step)
+        if self._store is not None:
+            self._store.cut(step)
+            self._store.drop_checkpoints(step)
+        self._before = self._earlier = (step, None)
 
 
 def cloned(value: Any) -> Any:

@@ -17,6 +17,7 @@ from torch import Tensor
 from flowlab.training.atomic import StoreError, StoreLocked, WriterLock, saving, write_atomic
 from flowlab.training.checkpoint import (
     Checkpoint,
+    drop_checkpoints,
     newest_checkpoint,
     read_checkpoint,
     remove_leftovers,
@@ -214,6 +215,11 @@ class Store:
         with self._writing(f"checkpoint step {step}"):
             self._journal.sync()  # a power cut must not leave a checkpoint that is ahead of its journal
             write_checkpoint(self.path / "checkpoints", step, tensors, state)
+
+    def drop_checkpoints(self, step: int) -> None:
+        """Remove the checkpoints of later steps than ``step``."""
+        with self._writing("checkpoints"):
+            drop_checkpoints(self.path / "checkpoints", step)
 
     def load_checkpoint(self) -> Checkpoint | None:
         """The newest whole checkpoint, None where there is none; see :func:`.checkpoint.read_checkpoint`."""

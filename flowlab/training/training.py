@@ -64,6 +64,8 @@ class Training(Published):
     [1, 2, 3]
     """
 
+    doubts = True
+
     def __init__(
         self,
         target: System,
