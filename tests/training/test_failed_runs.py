@@ -61,7 +61,7 @@ def test_couplings_that_left_the_stable_region():
     """Free fields need |kappa| < 1/2 on a chain; a huge rate leads away at the first step."""
     for name in ("phi4-ir-matching", "phi4-uv-matching"):
         run = experiment(name, **TINY | {"lam": 0.0, "kappa": 0.3, "lr_kappa": 2.0})
-        with pytest.raises(FloatingPointError, match="to be stable, got .*smaller learning rate"):
+        with pytest.raises(FloatingPointError, match=r"to be stable, got .*smaller learning rate"):
             run.run(progress=False)
         assert run.state == "failed" and abs(float(run.system.couplings["kappa"])) < 0.5
         look(run)
