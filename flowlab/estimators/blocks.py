@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowlab.estimators.chains import chain_mean
-from flowlab.estimators.estimate import FloatArray
+from flowlab.estimators.estimate import FloatArray, student
 
 IntArray = NDArray[np.intp]
 BLOCKS, TIME_BLOCKS = 40, 20
@@ -61,7 +61,7 @@ def independent_blocks(
     """Blocks (times, sets) of row numbers of ``c.spins``, each with ``smallest`` or more sets, no row in two of them.
 
     Where there are sets enough for 8, a block is a random group of whole sets, independent whatever the order within a
-    set. Else it is a stretch of every set in its order, at most 20 of them and each 4 autocorrelation times long; or
+    set. Else it is a stretch of every set in its order, at most 20 of them and each 8 autocorrelation times long; or
     again a group of sets, where memory leaves fewer stretches than there are groups. ``count`` asks for fewer blocks.
 
     >>> c = checked_configurations(np.ones((3, 6, 4)))
@@ -80,7 +80,7 @@ def independent_blocks(
 
 
 def time_blocks(c: Configurations) -> int:
-    """How many stretches of 4 τ there are in each set, at most 20; τ is that of its spins about their means.
+    """How many stretches of 8 τ there are in each set, at most 20; τ is that of its spins about their means.
 
     >>> time_blocks(Configurations(np.tile([[1.0], [-1.0]], (50, 1)).astype(np.float32), np.zeros(100), 1, 100))
     20
@@ -88,7 +88,7 @@ def time_blocks(c: Configurations) -> int:
     columns = c.spins.reshape(c.sets, c.length, -1).swapaxes(0, 1).reshape(c.length, -1)
     columns = columns[:, :: -(-columns.shape[1] // COLUMNS)].astype(np.float64)
     tau = chain_mean(columns - columns.mean(0)).tau_int
-    return min(TIME_BLOCKS, max(int(c.length / max(4 * tau - 1, 1.0)), 1)) if tau > 0 else min(TIME_BLOCKS, c.length)
+    return min(TIME_BLOCKS, max(int(c.length / max(8 * tau - 3, 1.0)), 1)) if tau > 0 else min(TIME_BLOCKS, c.length)
 
 
 def words(spins: NDArray[np.float32]) -> NDArray[np.uint64]:
@@ -102,11 +102,13 @@ def words(spins: NDArray[np.float32]) -> NDArray[np.uint64]:
 
 
 def block_means(values: FloatArray, blocks: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Mean over the rows of (n, k) values and its error from the spread of the blocks' means; NaN for one block.
+    """Mean over the rows of (n, k) values and its error from the spread of the blocks' means, by Student's t.
 
-    >>> mean, error = block_means(np.array([[0.0], [0.0], [2.0], [2.0]]), np.array([0, 0, 1, 1]))
-    >>> mean, error
-    (array([1.]), array([1.]))
+    NaN for one block.
+
+    >>> mean, error = block_means(np.tile([[0.0], [0.0], [2.0], [2.0]], (25, 1)), np.arange(100) // 2)
+    >>> mean, error.round(2)
+    (array([1.]), array([0.15]))
     """
     _, place, size = np.unique(blocks, return_inverse=True, return_counts=True)
     sums = np.zeros((size.size, values.shape[1]))
@@ -115,4 +117,4 @@ def block_means(values: FloatArray, blocks: IntArray) -> tuple[FloatArray, Float
     if size.size < 2:
         return mean, np.full_like(mean, np.nan)
     spread = ((sums - size[:, None] * mean) ** 2).sum(0) * size.size / (size.size - 1)
-    return mean, np.sqrt(spread) / len(values)
+    return mean, np.sqrt(spread) / len(values) * student(size.size)

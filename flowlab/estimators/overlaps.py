@@ -17,7 +17,7 @@ from flowlab.estimators.blocks import (
     independent_blocks,
     words,
 )
-from flowlab.estimators.estimate import Estimate, FloatArray, checked_log_w, never, relative_weights
+from flowlab.estimators.estimate import Estimate, FloatArray, checked_log_w, never, relative_weights, student
 from flowlab.estimators.evidence import LowESSWarning
 from flowlab.estimators.jackknife import spread
 from flowlab.estimators.pareto import error_factor
@@ -49,7 +49,7 @@ class Overlaps:
         n_blocks: the number of independent blocks that the errors come from.
         ess: effective sample size of the weights, a fraction; 1 without weights.
         replicas: (400, N + 1) bootstrap replicas of ``probability``.
-        factor: by how much weights widen errors, see :func:`flowlab.estimators.pareto.error_factor`.
+        factor: by how much weights widen errors, twice :func:`flowlab.estimators.pareto.error_factor` for a pair.
     """
 
     q: FloatArray
@@ -226,7 +226,7 @@ def dip_depth(q: FloatArray, probability: FloatArray) -> Any:
 def _overlaps(histograms: FloatArray, c: Configurations, w: FloatArray | None, rng: np.random.Generator) -> Overlaps:
     """Overlaps from (blocks, 1 + N + 1): the number of pairs, then their weight by overlap."""
     n_sites, n = c.spins.shape[1], len(c.spins)
-    ess, factor = (1.0, 1.0) if w is None else (float(w.sum() ** 2 / (w**2).sum()) / n, error_factor(w))
+    ess, factor = (1.0, 1.0) if w is None else (float(w.sum() ** 2 / (w**2).sum()) / n, error_factor(w) ** 2)
     count, weight = int(histograms[:, 0].sum()), histograms[:, 1:]
     blocks = len(weight)
     chosen = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=REPLICAS) @ weight
@@ -267,7 +267,7 @@ def _bootstrapped(
     f: Callable[[FloatArray], Any], p: FloatArray, replicas: FloatArray, blocks: int, factor: float
 ) -> Estimate:
     value = np.asarray(f(p))
-    scale = factor * np.sqrt(blocks / (blocks - 1)) if blocks > 1 else np.nan
+    scale = factor * np.sqrt(blocks / (blocks - 1)) * student(blocks) if blocks > 1 else np.nan
     error = spread(np.asarray(f(replicas)), ddof=0) * scale
     return Estimate(value, error) if value.ndim else Estimate(float(value), float(error))
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flowlab.estimators.blocks import ENOUGH, checked_configurations, time_blocks
-from flowlab.estimators.estimate import Estimate, FloatArray, never
+from flowlab.estimators.estimate import Estimate, FloatArray, never, student
 
 ASYMMETRIC = 4  # errors by which a fraction may differ from 1/2
 LOST = 0.05  # fraction below which a sign is hardly drawn
@@ -17,7 +17,7 @@ def site_magnetizations(s: ArrayLike) -> Estimate:
 
     Args:
         s: (n, N) independent configurations of ±1, or (sets, n, N): then errors come from whole sets where there are 8
-            or more, else from stretches of each set that are 4 of its τ long, at most 20.
+            or more, else from stretches of each set that are 8 of its τ long, at most 20.
 
     Returns:
         Estimate of two (N,) arrays. Of a spin that never changed the error is that of one more sample that differs.
@@ -29,7 +29,7 @@ def site_magnetizations(s: ArrayLike) -> Estimate:
     Estimate(value=array([1., 0.]), error=array([0.4330127, 1.       ]))
     """
     rows = _independent_rows(s)
-    error = rows.std(0, ddof=1) / np.sqrt(len(rows))
+    error = rows.std(0, ddof=1) / np.sqrt(len(rows)) * (student(len(rows)) if np.ndim(s) == 3 else 1.0)
     return Estimate(rows.mean(0), np.where(np.ptp(rows, axis=0) > 0, error, 2 * never(len(rows))))
 
 
