@@ -11,7 +11,7 @@ import pytest
 
 import flowlab as fl
 
-OURS = {"blocks", "comparison", "estimate", "starts"}  # what estimators and run.check share
+OURS = {"blocks", "comparison", "estimate", "evidence", "starts"}  # what estimators, evaluations and checks share
 INNER = {"spread", "per_sample_slices", "starts", "words", "error_factor", "fitted_tail", "unseen_weight"}
 MODULES = sorted(m.name for m in pkgutil.iter_modules(fl.estimators.__path__) if m.name not in OURS)
 
