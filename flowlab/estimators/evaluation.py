@@ -22,6 +22,7 @@ from flowlab.estimators.evidence import (
     of_exact,
     of_identity,
     of_no_variance,
+    of_repeats,
     of_share,
     of_target_samples,
     of_weights,
@@ -34,6 +35,8 @@ from flowlab.estimators.pareto import weights_problem
 from flowlab.estimators.spins import spin_observables
 from flowlab.estimators.symmetry import positive_fraction
 
+TRANSFER_MATRIX = 2.5e-4
+"""Accuracy of the exact ln Z of fields, in nats: four of it are the 1e-3 that transfer matrices are taken to."""
 WORTH_JUDGING = 100  # draws that weights are worth, from which their errors can be judged
 KEEP_SIGN = "odd layers, or a density made even, keep both signs exactly"
 IDENTITIES = {  # observable -> its exact mean in every target, what it is, and the category of the warning
@@ -123,7 +126,7 @@ def evaluation(
     >>> round(float(found.log_z), 6), float(found.ess), round(float(found.emdm), 6)
     (0.693147, 1.0, 1.0)
     """
-    variables_of(domain, q=2)  # refuses an unknown one; how many states there are says nothing here
+    kind = variables_of(domain, q=2)  # how many states there are says nothing here
     values = _checked_observables(log_weight, log_q, observables)
     log_weight, log_q = (np.asarray(array, dtype=np.float64) for array in (log_weight, log_q))
     T = None if T is None or math.isnan(T) else T
@@ -167,10 +170,14 @@ def evaluation(
         variables, stretch = _with_memory(variables, {"w": np.exp(log_w - log_w.max()), **values}, chains)
     if problem := weights_problem(log_w):
         _explain(variables, f"not known: {problem}")
+    seen = [log_weight, *(column for name, column in values.items() if name not in IDENTITIES)]
     found: list[Evidence] = []
     if exact is not None and normalised:
-        found += of_exact(_estimate(variables, "log_z"), bound, exact, log_w.size)
+        found += of_exact(
+            _estimate(variables, "log_z"), bound, exact, log_w.size, 0.0 if kind.discrete else TRANSFER_MATRIX
+        )
     found += of_weights(log_w)
+    found += [] if kind.discrete or chains is not None else of_repeats(seen)
     found += [] if evidence is None else list(evidence(log_w, stretch))
     if target_samples is not None and normalised:
         found += of_target_samples(log_weight - log_q, *target_samples)
@@ -183,7 +190,7 @@ def evaluation(
         for name, (known, what, category) in IDENTITIES.items():
             if name in values:
                 found.append(of_identity(what, _estimate(variables, name), known, warning=category))
-    found += of_no_variance(log_w, [log_weight, *values.values()], known=any(one.independent for one in found))
+    found += of_no_variance(log_w, seen, known=any(one.independent for one in found))
     judged = verdict(found)
     warn(judged)
     own = {"n": log_w.size, "n_sites": n_sites, "domain": domain, "T": T} | judged.attrs

@@ -128,7 +128,7 @@ def verdict(evidence: Sequence[Evidence]) -> Verdict:
     return Verdict(f"not checked: {why}; run.check() compares with Markov chains", reasons, None)
 
 
-def of_exact(log_z: Estimate, bound: Estimate, exact: float, n: int) -> list[Evidence]:
+def of_exact(log_z: Estimate, bound: Estimate, exact: float, n: int, accuracy: float = 0.0) -> list[Evidence]:
     """An exact ln Z beside its estimate and its lower bound.
 
     What n draws cannot see holds a share of about 1/n of the weight, so that no error counts as less than 1/n.
@@ -138,11 +138,12 @@ def of_exact(log_z: Estimate, bound: Estimate, exact: float, n: int) -> list[Evi
         bound: the variational lower bound, in nats.
         exact: the exact value, in nats.
         n: number of draws.
+        accuracy: of the exact value, one standard error in nats.
 
     >>> of_exact(Estimate(80.450, 0.053), Estimate(79.1, 0.1), 86.387, 10_000)[0].sentence
     'ln Z is 80.450 ± 0.053 and 86.387 exactly: 112 errors too low'
     """
-    floor = 1 / n + 8 * float(np.finfo(np.float32).eps) * abs(exact)
+    floor = accuracy + 1 / n + 8 * float(np.finfo(np.float32).eps) * abs(exact)
     if not math.isfinite(log_z.error):
         sentence = f"ln Z is {log_z.value:.4f}, its error not known, and {exact:.4f} exactly"
         return [Evidence(sentence, fails=not abs(log_z.value - exact) < 1, independent=False)]
@@ -225,6 +226,21 @@ def of_no_variance(log_w: FloatArray, seen: Iterable[FloatArray], *, known: bool
         sentence = "every draw is alike, in weight and observables: nothing else of the target is drawn"
         return [Evidence(sentence, fails=True)]
     return [Evidence("the weights have no variance, so that the error of ln Z is zero whatever is missing")]
+
+
+def of_repeats(seen: Iterable[FloatArray]) -> list[Evidence]:
+    """Draws of continuous variables that come again: each counts once at most, and all errors are too small.
+
+    Args:
+        seen: numbers of the draws, each (n,): ln of the target's weight, the observables.
+
+    >>> of_repeats([np.repeat(np.arange(5.0), 4)])[0].sentence
+    'only 5 of 20 draws differ, so that errors are too small'
+    """
+    n, distinct = max((values.size, np.unique(values).size) for values in seen)
+    if distinct > 0.9 * n:
+        return []
+    return [Evidence(f"only {distinct} of {n} draws differ, so that errors are too small", fails=True)]
 
 
 def of_share(

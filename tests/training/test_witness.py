@@ -143,3 +143,13 @@ def test_moves_of_one_site_balance_for_every_kind_of_variable():
     assert abs(float(b.mean())) < 4 * float(b.std()) / math.sqrt(len(b))
     broad = Witness(field, named_generator(4, "balance")).balance(1.2 * phi)
     assert float(broad.mean()) > 8 * float(broad.std()) / math.sqrt(len(b))
+
+
+def test_draws_of_a_field_that_come_again_are_counted():
+    class Again(fl.Normal):
+        def draw(self, n, *, generator=None):
+            return fl.Draw(*(part.repeat_interleave(4, 0)[:n] for part in super().draw(n, generator=generator)))
+
+    field = fl.systems.FreeField((4,), mass=1.0)
+    verdict, _, _ = evaluate(field, Again((4,)), n=400)
+    assert verdict.startswith("not to be trusted") and "only 100 of 400 draws differ" in verdict
