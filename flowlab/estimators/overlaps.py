@@ -50,6 +50,7 @@ class Overlaps:
         ess: effective sample size of the weights, a fraction; 1 without weights.
         replicas: (400, N + 1) bootstrap replicas of ``probability``.
         factor: by how much weights widen errors, twice :func:`flowlab.estimators.pareto.error_factor` for a pair.
+        unseen: the error of a probability of which no pair was seen.
     """
 
     q: FloatArray
@@ -71,6 +72,7 @@ class Overlaps:
     replicas: FloatArray = field(repr=False)
 
     factor: float = field(default=1.0, repr=False)
+    unseen: float = field(default=0.0, repr=False)
 
     def estimate(self, f: Callable[[FloatArray], Any]) -> Estimate:
         """f of P(q) with its bootstrap error; ``f`` takes (..., N + 1) histograms to (...) or (..., k) numbers."""
@@ -260,6 +262,7 @@ def _overlaps(histograms: FloatArray, c: Configurations, w: FloatArray | None, r
         ess=ess,
         replicas=replicas,
         factor=factor,
+        unseen=unseen,
     )
 
 

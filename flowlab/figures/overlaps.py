@@ -111,7 +111,8 @@ DENSITIES = ("density", "density_exact")
 def total_variation(one: xr.Dataset, other: xr.Dataset) -> tuple[float, float]:
     """½ Σ |P - P'| of the |q| of two measured Datasets without layers, and what noise alone makes of it on average."""
     distance = estimators.total_variation(one["probability_abs"], other["probability_abs"])
-    error = np.hypot(one["probability_abs_error"], other["probability_abs_error"])
+    errors = [data["probability_abs_error"].where(data["probability_abs"] > 0, 0.0) for data in (one, other)]
+    error = np.hypot(errors[0], errors[1])  # a bin without pairs makes no difference between the two
     return distance, float(error.sum()) / np.sqrt(2 * np.pi)
 
 
@@ -169,7 +170,8 @@ def _measure(s: Array, edges: Array, n_sites: int, seed: int) -> dict[str, tuple
         sizes = {"density": len(edges) - 1, "probability_abs": half}
         return {name: (blank := np.full(sizes.get(name, ()), np.nan), blank) for name in MEASURED}
     found = estimators.overlap_distribution(s, rng=np.random.default_rng(seed))
-    density = found.estimate(lambda p: p @ _density_of(found.q, edges))
+    value, error = found.estimate(lambda p: p @ _density_of(found.q, edges))
+    density = value, np.where(value > 0, error, found.unseen / np.diff(edges))
     folded = found.probability_abs, found.error_abs
     if s.shape[-1] < n_sites:
         folded = np.full(half, np.nan), np.full(half, np.nan)
