@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from flowlab.core.draw import Draw
 from flowlab.core.layer_state import LayerState
 from flowlab.core.system import System
+from flowlab.core.variables import Variables
 
 
 class Density(nn.Module, ABC):
@@ -25,12 +26,14 @@ class Density(nn.Module, ABC):
 
     Attributes:
         shape: sides of one configuration.
+        variables: the kind that it draws, e.g. ``Spins()``; None where that depends on what is inside.
         iid: whether the configurations of one draw are independent.
         log_norm: ln of log_prob's normalisation; None where unknown (then ln Z is NaN, with the reason). What wraps
             another density has that one's, and its ``iid``.
     """
 
     shape: tuple[int, ...]
+    variables: Variables | None = None
     iid: bool = True
     log_norm: float | None = 0.0
 
@@ -123,6 +126,8 @@ class Density(nn.Module, ABC):
             raise ValueError(
                 f"density has shape {tuple(self.shape)}, target {type(target).__name__} has {target.shape}"
             )
+        if self.variables is not None and self.variables != target.variables:
+            raise ValueError(f"a density of {self.variables} cannot fit {target.title}")
 
     def fit(self, x: Tensor) -> None:
         """Take up, before training, what is estimated from samples (n, *shape) of the target; here that is nothing."""

@@ -58,6 +58,9 @@ class Variables(ABC):
     _numbers: ClassVar[tuple[torch.dtype, ...]] = WIDE + NARROW + SIGNED + UNSIGNED
     _wanted: ClassVar[str] = "floats or integers"
 
+    def __str__(self) -> str:
+        return self.name
+
     @abstractmethod
     def components(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (k, n, *shape): vectors of mean 0 under the symmetry, whose scalar products correlate."""
@@ -128,7 +131,7 @@ class Variables(ABC):
         if tensor.dtype in WIDE:
             return tensor
         if tensor.dtype not in self._numbers:
-            raise TypeError(f"{self.name} cannot be held as {tensor.dtype}: give {self._wanted}")
+            raise TypeError(f"{self} cannot be held as {tensor.dtype}: give {self._wanted}")
         return tensor.to(torch.promote_types(precision, torch.float32))
 
 
@@ -215,6 +218,9 @@ class States(Variables):
         shares = self._shares(x)
         largest = (shares == shares.amax(-1, keepdim=True)).to(shares.dtype)
         return largest / largest.sum(-1, keepdim=True)
+
+    def __str__(self) -> str:
+        return f"Potts states with q = {self.q}"
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"q": self.q}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from flowlab.core import Density, Draw
+from flowlab.core import Density, Draw, Spins
 from flowlab.systems import orders
 
 Order = orders.Order
@@ -32,6 +32,8 @@ class Autoregressive(Density):
     Raises:
         ValueError: for sides that are not positive, an unknown order, or one that this shape does not have.
     """
+
+    variables = Spins()
 
     def __init__(self, shape: tuple[int, ...], order: Order = "raster") -> None:
         super().__init__()

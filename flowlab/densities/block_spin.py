@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from flowlab.core import Density, Draw, System
+from flowlab.core import Density, Draw, Spins
 from flowlab.densities.potts_made import PottsMADE
 from flowlab.systems.lattice import check_shape
 
@@ -33,6 +33,8 @@ class BlockSpins(Density):
     >>> x.shape, bool(torch.allclose(log_q, q.log_prob(x)))
     (torch.Size([10, 4, 4]), True)
     """
+
+    variables = Spins()
 
     states: Tensor
 
@@ -85,8 +87,3 @@ class BlockSpins(Density):
 
     def log_prob(self, x: Tensor) -> Tensor:
         return self.tokens.log_prob(self.encode(x))
-
-    def bind(self, target: System) -> None:
-        super().bind(target)
-        if target.domain != "spin":
-            raise ValueError(f"a density of spins cannot fit {target.title}")

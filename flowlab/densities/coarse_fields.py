@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from flowlab.core import Density, Draw, System
+from flowlab.core import Density, Draw, Reals, System
 from flowlab.densities.learned_couplings import LearnedCouplings
 
 Sampler = Callable[[System, int, torch.Generator | None], Tensor]
@@ -45,6 +45,8 @@ class CoarseFields(Density):
     (True, 2.2895)
     """
 
+    variables = Reals()
+
     def __init__(
         self,
         system: System,
@@ -55,8 +57,8 @@ class CoarseFields(Density):
         iid: bool = False,
     ) -> None:
         super().__init__()
-        if system.domain != "real":
-            raise ValueError(f"coarse fields are real, got a system of domain {system.domain!r}")
+        if system.variables != Reals():
+            raise ValueError(f"coarse fields are real, got {system.title}")
         if learned and log_z is not None and not callable(log_z):
             raise ValueError("ln Z changes with learned couplings: give log_z as a function of the system")
         self.shape, self.iid, self.sampler, self._start, self._log_z = system.shape, iid, sampler, system, log_z

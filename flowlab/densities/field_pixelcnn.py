@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from flowlab.core import Density, Draw, System, named_generator
+from flowlab.core import Density, Draw, Reals, System, named_generator
 from flowlab.core.symmetry import cannot_fit
 from flowlab.densities.multilevel.reals import Mixtures, OddEvenNetwork
 from flowlab.nn.causal_network import CausalNetwork
@@ -42,6 +42,8 @@ class FieldPixelCNN(Density):
     >>> x.shape, bool(torch.allclose(log_q, q.log_prob(x), atol=1e-4)), bool(torch.allclose(log_q, q.log_prob(-x)))
     (torch.Size([10, 4, 4]), True, True)
     """
+
+    variables = Reals()
 
     def __init__(
         self,
@@ -109,7 +111,5 @@ class FieldPixelCNN(Density):
             ValueError: for a target of another shape, of other variables, or one that is not symmetric under a flip.
         """
         super().bind(target)
-        if target.domain != "real":
-            raise ValueError(f"a density of real fields cannot fit {target.title}")
         if not target.flip_symmetric:
             raise ValueError(f"a flip-symmetric density {cannot_fit(target)}")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from flowlab.core import Density, Draw, LayerState, System, named_generator
+from flowlab.core import Density, Draw, LayerState, Spins, System, named_generator
 from flowlab.core.density import one_of
 from flowlab.core.symmetry import cannot_fit
 from flowlab.densities.cross_made import CrossMADE
@@ -213,7 +213,7 @@ class Hierarchical(Density):
             ValueError: for a target of another shape, in a field, or not of spins with nearest neighbours.
         """
         super().bind(target)
-        if target.domain != "spin" or not isinstance(target, NearestNeighbour):
+        if target.variables != Spins() or not isinstance(target, NearestNeighbour):
             raise ValueError(f"domains need spins coupled to nearest neighbours (Ising), got {target.title}")
         if not target.flip_symmetric:
             raise ValueError(f"a flip-symmetric density {cannot_fit(target)}")

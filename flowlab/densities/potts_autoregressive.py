@@ -7,7 +7,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from flowlab.core import Density, Draw, System
+from flowlab.core import Density, Draw, States
 
 
 class PottsAutoregressive(Density):
@@ -31,7 +31,7 @@ class PottsAutoregressive(Density):
             raise ValueError(f"shape must be positive sides, got {shape}")
         if int(q) != q or q < 2:
             raise ValueError(f"q must be a number of states of at least 2, got {q}")
-        self.q = int(q)
+        self.q, self.variables = int(q), States(int(q))
 
     @property
     def n_sites(self) -> int:
@@ -83,8 +83,3 @@ class PottsAutoregressive(Density):
         """(..., q) logits and (...) uniform numbers -> (...) states."""
         below = logits.softmax(-1).cumsum(-1)[..., :-1]
         return (below <= u[..., None]).sum(-1).to(u.dtype)
-
-    def bind(self, target: System) -> None:
-        super().bind(target)
-        if target.domain != "potts" or getattr(target, "q", self.q) != self.q:
-            raise ValueError(f"a density of Potts states with q = {self.q} cannot fit {target.title}")

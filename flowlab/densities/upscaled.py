@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from flowlab.core import Density, Draw, Flow, LayerState, System, named_generator
+from flowlab.core import Density, Draw, Flow, LayerState, Reals, System, named_generator
 from flowlab.core.density import one_of
 from flowlab.densities.block_noise import BlockNoise, block_average, upsampled
 from flowlab.densities.coarse_fields import CoarseFields
@@ -72,6 +72,8 @@ class Upscaled(Density):
     >>> bool(torch.allclose(q.log_prob(x), log_q, atol=1e-4)), len(q.levels)
     (True, 2)
     """
+
+    variables = Reals()
 
     def __init__(
         self,
@@ -229,11 +231,6 @@ class Upscaled(Density):
         with torch.no_grad():
             self.noise.log_sigma.fill_(math.log(roughness(coarse)))
         self.coarse.fit(coarse)
-
-    def bind(self, target: System) -> None:
-        super().bind(target)
-        if target.domain != "real":
-            raise ValueError(f"a density of real fields cannot fit {target.title}")
 
     def flip_action(self) -> Tensor | None:
         coarse, action = self.coarse.flip_action(), self.noise.flip_action()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flowlab.core import Density, Draw, System, named_generator
+from flowlab.core import Density, Draw, Spins, named_generator
 from flowlab.densities.potts_made import PottsMADE
 from flowlab.nn.mlp import MLP
 from flowlab.systems.lattice import window
@@ -71,6 +71,8 @@ class VQVAE(Density):
     >>> x.shape, log_q.shape
     (torch.Size([10, 4, 4]), torch.Size([10]))
     """
+
+    variables = Spins()
 
     spins_of: Tensor
     spins_around: Tensor
@@ -177,8 +179,3 @@ class VQVAE(Density):
         seen = x.detach().flatten(1)[:, self.spins_around]
         v: Tensor = self.encoder(seen.flatten(0, 1))[0].unflatten(0, seen.shape[:2])
         return 2 * v @ self.vectors.T - self.vectors.square().sum(-1)
-
-    def bind(self, target: System) -> None:
-        super().bind(target)
-        if target.domain != "spin":
-            raise ValueError(f"a density of spins cannot fit {target.title}")

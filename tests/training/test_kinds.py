@@ -148,3 +148,19 @@ def test_a_system_may_call_something_else_T(angles):
     )
     found = run.evaluate(200)
     assert "free_energy" not in found and "T" not in found.attrs
+
+
+@pytest.mark.parametrize(
+    ("density", "message"),
+    [
+        (lambda: fl.MADE((4, 4)), "a density of spins cannot fit"),
+        (lambda: fl.IndependentSpins((4, 4)), "a density of spins cannot fit"),
+        (lambda: fl.Z2Symmetrized(fl.PixelCNN((4, 4))), "cannot fit"),
+        (lambda: fl.PottsMADE((4, 4), q=4), "a density of Potts states with q = 4 cannot fit"),
+        (lambda: fl.FieldPixelCNN((4, 4)), "a density of real fields cannot fit"),
+    ],
+)
+@pytest.mark.parametrize("system", [lambda: XY(4, 2.0), lambda: fl.Potts((4, 4), 1.0)], ids=["angles", "states"])
+def test_a_density_of_one_kind_refuses_targets_of_another(density, message, system):
+    with pytest.raises(ValueError, match=message):
+        density().bind(system())

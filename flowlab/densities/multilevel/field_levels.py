@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from flowlab.core import Density, Draw, named_generator
+from flowlab.core import Density, Draw, Reals, named_generator
 from flowlab.densities.multilevel import geometry
 from flowlab.densities.multilevel.levels import Levels, Rows
 from flowlab.densities.multilevel.reals import Maps, Mixtures, OddEvenNetwork
@@ -54,7 +54,7 @@ class MultilevelFields(Levels):
     (torch.Size([10, 6, 3]), True)
     """
 
-    domain = "real"
+    variables = Reals()
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flowlab.core import Density, LayerState, System
+from flowlab.core import Density, LayerState, System, Variables
 from flowlab.core.density import one_of
 from flowlab.core.symmetry import cannot_fit
 from flowlab.densities.multilevel import geometry
@@ -51,7 +51,7 @@ class Levels(Density):
         base: density of the coarsest lattice, (N_0, N_0); None where it is among the groups.
     """
 
-    domain: Literal["spin", "real"]
+    variables: Variables
     order: Tensor
     places: Tensor
 
@@ -274,9 +274,6 @@ class Levels(Density):
                 f"neighbours: expected what .decimate() makes of one, got {target.title}"
             )
         super().bind(target)
-        if target.domain != self.domain:
-            what = "spins" if self.domain == "spin" else "real fields"
-            raise ValueError(f"a density of {what} cannot fit {target.title}")
         if self.flip_action() is not None and not target.flip_symmetric:
             raise ValueError(f"a flip-symmetric density {cannot_fit(target)}")
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from flowlab.core import Density, Draw, System, named_generator
+from flowlab.core import Density, Draw, Spins, System, named_generator
 from flowlab.densities.multilevel import geometry
 from flowlab.densities.multilevel.coarse import SpinTable
 from flowlab.densities.multilevel.levels import Levels, Rows
@@ -81,7 +81,7 @@ class Multilevel(Levels):
     ['2 × 2', '2 × 2 and centres', '4 × 4', '4 × 4 and centres']
     """
 
-    domain = "spin"
+    variables = Spins()
 
     def __init__(
         self,
