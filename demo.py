@@ -18,6 +18,7 @@ import xarray as xr
 
 import flowlab as fl
 from flowlab import figures
+from flowlab.estimators.evidence import shown
 
 OUT = Path("demo")
 
@@ -94,13 +95,16 @@ def main() -> None:
     critical.keep(result, "evaluation.nc")
     table = rows(result)
     show(table)
+    print(f"  {result.attrs['verdict']}\n")
     check(result)
 
     mask = {"layers": 1, "construction": "xor", "start": "local_field"}
     weak = trained("T = 4, weak base", "weak", L=8, T=4.0, **mask, base="independent", steps=600, batch=500)
-    weak_result = weak.evaluate(20_000)
+    with shown():
+        weak_result = weak.evaluate(20_000)
     weak.keep(weak_result, "evaluation.nc")
     show(rows(weak_result))
+    print(f"  {weak_result.attrs['verdict']}\n")
     change, error = gain(weak)
     alone = -4.0 * math.log(2.0)
     trained_bound = float(weak_result.free_energy_bound_per_site)
