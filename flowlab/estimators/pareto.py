@@ -17,6 +17,7 @@ from flowlab.estimators.estimate import FloatArray, checked_log_w, relative_weig
 
 SMALLEST_TAIL = 5
 SEEN = 3  # draws of the very largest weight, as of few discrete states, after which a larger one is not expected
+TOLD = 200  # weights from which k̂ says something
 WORTH = 100  # equal draws that weights must be worth to be trusted
 ERROR_WORTH = 10  # to have any error
 UNSEEN = 0.1  # chance that n more draws have a weight above the one that errors allow for
@@ -121,7 +122,7 @@ def k_threshold(n: int) -> float:
     >>> [round(k_threshold(n), 2) for n in (100, 1000, 100_000)]
     [1.0, 0.67, 0.7]
     """
-    return 1.0 if n < 200 else min(1 - 1 / math.log10(n), 0.7)
+    return 1.0 if n < TOLD else min(1 - 1 / math.log10(n), 0.7)
 
 
 def low_ess(ess: float, n: int) -> bool:
@@ -181,7 +182,7 @@ def error_factor(w: FloatArray) -> float:
 
     w* is the :func:`unseen_weight`. A mean over weights has a variance var/(n·ESS), and one more weight w* would move
     it by w*/Σw of a standard deviation. 1 for equal weights; NaN where nothing is known: for weights worth fewer than
-    10 draws, or fewer than half of them where n < 20.
+    10 draws, or fewer than half of them where n < 20, and for a tail whose mean does not exist (k̂ > 1, n >= 200).
 
     Args:
         w: (n,) weights relative to the largest.
@@ -191,7 +192,7 @@ def error_factor(w: FloatArray) -> float:
     """
     total = w.sum()
     worth = total**2 / (w**2).sum()
-    if worth < min(ERROR_WORTH, w.size / 2):
+    if worth < min(ERROR_WORTH, w.size / 2) or (w.size >= TOLD and fitted_tail(w).k > 1):
         return math.nan
     return float(np.sqrt(1 + worth * ((unseen_weight(w) - w.mean()) / total) ** 2))
 
