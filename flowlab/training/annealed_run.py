@@ -15,6 +15,7 @@ from flowlab.core.generators import named_seed
 from flowlab.core.names import about, named
 from flowlab.estimators import weights
 from flowlab.mcmc import AnnealedImportance
+from flowlab.training.dtypes import in_own_dtype
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
 from flowlab.training.whole import seed_of, whole
@@ -63,6 +64,7 @@ class AnnealedRun(MarkovRun):
             threads=threads,
         )  # fmt: skip
         self.chains = int(chains)
+        self._identity |= {"chains": self.chains}
         self._drawn: list[np.ndarray] = []
         self._kept: list[np.ndarray] = []
 
@@ -82,6 +84,7 @@ class AnnealedRun(MarkovRun):
         exact = "" if self.log_z_exact is None else f" (exact {self.log_z_exact / n:.5f})"
         return f"ln Z / N = {found.value / n:.5f} ± {found.error / n:.5f}{exact}, ESS {weights.ess(log_w).value:.2g}"
 
+    @in_own_dtype
     def seconds_per_step(self) -> float:
         with torch_threads(self.threads):
             self.chain.run(2, generator=named_generator(self.seed, "probe"))

@@ -16,6 +16,7 @@ from flowlab.core.names import about, named
 from flowlab.estimators.chains import ChainEstimate, chain_agreement, chain_observables
 from flowlab.estimators.evaluation import NOT_DEFINED
 from flowlab.estimators.evidence import Evidence, verdict
+from flowlab.training.dtypes import in_own_dtype
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
 from flowlab.training.whole import seed_of, whole
@@ -80,6 +81,7 @@ class ChainRun(MarkovRun):
             threads=threads,
         )
         self.chains = int(chains)
+        self._identity |= {"chains": self.chains}
         self._kept_type = np.int8 if system.variables.discrete else np.float32
         self._series: list[dict[str, np.ndarray]] = []
         self._kept: list[np.ndarray] = []
@@ -113,6 +115,7 @@ class ChainRun(MarkovRun):
         words += [f"|m| = {self._newest('abs_magnetization'):.3g}"] if "abs_magnetization" in known else []
         return ", ".join(words)
 
+    @in_own_dtype
     def seconds_per_step(self) -> float:
         state = self.chain.init(self.chains, generator=named_generator(self.seed, "probe"))
         with torch_threads(self.threads):

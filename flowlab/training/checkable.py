@@ -12,6 +12,7 @@ import xarray as xr
 from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.training.check import Drawn, check, of_density
+from flowlab.training.dtypes import in_own_dtype
 from flowlab.training.on_disk import OnDisk
 from flowlab.training.process import torch_threads
 from flowlab.training.store import Store, StoreError
@@ -38,6 +39,7 @@ class Checkable(OnDisk):
         """The step and a detached copy of the density; TypeError for a run that trains none."""
         raise TypeError(f"{type(self).__name__} trains no density")
 
+    @in_own_dtype
     def check(self, seconds: float = 60.0, *, seed: int | None = None, n: int = 10_000) -> xr.Dataset:
         """What the run draws beside an independent answer: chains of the same system that began hot and cold.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 
 from flowlab import exact
@@ -23,6 +24,8 @@ from flowlab.core import System
 from flowlab.core.generators import named_seed
 from flowlab.core.symmetry import check_symmetry
 from flowlab.training.checkable import Checkable
+from flowlab.training.dtypes import default_dtype
+from flowlab.training.identity import of_system
 from flowlab.training.on_disk import RunState
 from flowlab.training.process import interrupts_call, offer, progress_interval, torch_threads
 from flowlab.training.stepping import Stepping
@@ -58,7 +61,8 @@ class Experiment(Checkable, Stepping):
             raise ValueError(f"threads must be 0 or more, got {threads}")
         check_symmetry(target)
         super().__init__()
-        self.threads = int(threads)
+        self.threads, self.dtype = int(threads), torch.get_default_dtype()
+        self._identity = {"run": type(self).__qualname__, **of_system(system), "target": type(target).__qualname__}
         self.system, self.target, self.steps, self.seed = system, target, int(steps), int(seed)
         self.state: RunState = "ready"
         self.activity = ""
@@ -136,8 +140,9 @@ class Experiment(Checkable, Stepping):
             self._open_store()
             self.state = "running"
             with torch_threads(self.threads):
-                self._begin_step()
-                self._prepare()
+                with default_dtype(self.dtype):
+                    self._begin_step()
+                    self._prepare()
                 self._report("")
                 yield from self._steps(last, seconds)
             ending = "finished" if self._ended() else "stopped"
@@ -164,7 +169,7 @@ class Experiment(Checkable, Stepping):
     def _steps(self, last: int, seconds: float) -> Iterator[dict[str, float]]:
         end = time.monotonic() + seconds
         while self.step < last and not self._ended() and self._may_go_on() and time.monotonic() < end:
-            with self._stepping:
+            with default_dtype(self.dtype), self._stepping:
                 record = self._timed_step()
             for listener in self._listeners:
                 offer(listener, record)
@@ -215,8 +220,14 @@ class Experiment(Checkable, Stepping):
         """Train in a background thread up to the horizon; returns at once.
 
         Raises:
-            RuntimeError: as ``stream`` does; what goes wrong later is kept in ``error`` and raised by ``wait``.
+            RuntimeError: as ``stream`` does, and for a run in another precision than torch's default, which would
+                change under the other threads; what goes wrong later is kept in ``error`` and raised by ``wait``.
         """
+        if self.dtype != torch.get_default_dtype():
+            raise RuntimeError(
+                f"this run computes in {self.dtype}, torch's default is {torch.get_default_dtype()}: call "
+                f"torch.set_default_dtype({self.dtype}) first, or run() it, which does so for its own steps"
+            )
         self._claim()
         self.state = "running"
         self._thread = threading.Thread(target=self._drain, name="flowlab-training", daemon=True)

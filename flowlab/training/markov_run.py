@@ -55,6 +55,12 @@ class MarkovRun(Experiment):
         if keep_every < 1 or every < 1:
             raise ValueError(f"every and keep_every must be at least 1, got {every} and {keep_every}")
         self.chain, self.every, self.keep_every, self.discard = chain, int(every), int(keep_every), float(discard)
+        self._identity |= {
+            "chain": type(chain).__qualname__,
+            "every": self.every,
+            "keep_every": self.keep_every,
+            "discard": self.discard,
+        }
         self._chain_state = state
         self._on_disk = 0
 

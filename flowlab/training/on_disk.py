@@ -7,10 +7,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, NoReturn, SupportsIndex
 
+import torch
 import xarray as xr
 from torch import Tensor
 
 from flowlab.training.checkpoint import step_of
+from flowlab.training.dtypes import name_of
+from flowlab.training.identity import plain, refuse_other
 from flowlab.training.process import Cadence
 from flowlab.training.records import Records
 from flowlab.training.store import Store, StoreError
@@ -24,6 +27,7 @@ class OnDisk(ABC):
     Attributes:
         path: the directory, or None for a run in memory only.
         study, keys: the name and keys that rebuild this run; None and {} for one built by hand.
+        dtype: torch's default where it was built, in which it computes wherever it goes on.
         parent: study, keys, seed and step of the run that this one was warm-started from, and the fraction of the
             parameters that were copied; None for a cold start.
     """
@@ -32,6 +36,7 @@ class OnDisk(ABC):
     steps: int
     seed: int
     state: RunState
+    dtype: torch.dtype
 
     def __init__(self) -> None:
         self.path: Path | None = None
@@ -42,6 +47,9 @@ class OnDisk(ABC):
         self._records = Records()
         self._spent = 0.0
         self._streaming = Lock()
+        self._identity: dict[str, Any] = {}
+        self._described: dict[str, Any] = {}
+        self._resumes = False
 
     def __copy__(self) -> NoReturn:
         raise TypeError(
@@ -79,13 +87,15 @@ class OnDisk(ABC):
 
     def meta(self) -> dict[str, Any]:
         """What rebuilds this run, as JSON."""
-        return {
+        asked = {
             "study": self.study,
             "keys": self.keys,
             "seed": self.seed,
             "steps": self.steps,
             "parent": self.parent,
+            "dtype": name_of(self.dtype),
         }
+        return asked if self.study is not None else asked | {"built": plain(self._identity)}
 
     def attach(self, path: str | Path) -> None:
         """Keep this run, with the records it has so far, in a new directory ``path``.
@@ -103,7 +113,8 @@ class OnDisk(ABC):
             columns = {name: self._records.column(name).tolist() for name in self._records.names}
             for row in zip(*columns.values(), strict=True):
                 store.append(dict(zip(columns, row, strict=True)))
-        self.path = Path(path)
+            self._described = store.meta
+        self.path = store.path
         self.save()
 
     def keep(self, dataset: xr.Dataset, name: str) -> None:
@@ -111,11 +122,13 @@ class OnDisk(ABC):
 
         Raises:
             ValueError: for a run that has no directory.
+            StoreError: where the directory holds another run by now.
             StoreLocked: while another process is training this run.
         """
         if self.path is None:
             raise ValueError("this run has no directory: attach('runs/name') one first")
         with Store.open(self.path) as store:
+            self._refuse_another_in(store)
             store.write_dataset(name, dataset)
 
     def save(self) -> None:
@@ -138,23 +151,34 @@ class OnDisk(ABC):
     def _open_store(self) -> None:
         if self.path is not None:
             self._store = Store.open(self.path)
-            self._refuse_older()
+            self._refuse_another()
+            if self._resumes:
+                self._store.note_resumed(self.step)
+                self._resumes = False
             self._store.cut(self.step)
             if self._store.newest_checkpoint() is None:
                 self._save_checkpoint()
             self._checkpoint_cadence, self._snapshot_cadence = Cadence(1.0), Cadence(10.0)
 
-    def _refuse_older(self) -> None:
-        """Another process, or another object of this one, may have taken the run on disk further than this one is."""
-        assert self._store is not None
-        newest = self._store.newest_checkpoint()
-        if newest is not None and step_of(newest) > self.step:
+    def _refuse_another_in(self, store: Store) -> None:
+        own = {name: value for name, value in self._described.items() if name != "resumed"}
+        refuse_other(store.path, store.meta, own)
+
+    def _refuse_another(self) -> None:
+        """Another run may lie there by now, or another object of this one may have taken it further than this is."""
+        assert self._store is not None and self.path is not None
+        try:
+            self._refuse_another_in(self._store)
+            newest = self._store.newest_checkpoint()
+            if newest is not None and step_of(newest) > self.step:
+                raise StoreError(
+                    f"the run in {self.path} has gone on to step {step_of(newest)}, this one is at step {self.step}: "
+                    "load it again"
+                )
+        except StoreError:
             self._store.close()
             self._store = None
-            raise StoreError(
-                f"the run in {self.path} has gone on to step {step_of(newest)}, this one is at step {self.step}: "
-                "load it again"
-            )
+            raise
 
     def _close_store(self, checkpoint: bool = True) -> None:
         if self._store is None:
@@ -181,15 +205,17 @@ class OnDisk(ABC):
         For a run built by hand, built again in the same way; a study's run is simply loaded.
 
         Raises:
-            StoreError: where there is no run, none of its checkpoints can be read, or they are of another run; where
-                its weights or records are missing.
+            StoreError: where there is no run, none of its checkpoints can be read, or they are of another run: other
+                system, couplings, seed, optimiser or dtype, say; where its weights or records are missing.
             RuntimeError: while the run is going.
         """
         if self._streaming.locked():
             raise RuntimeError("this run is training: stop() it first")
         store = Store.open(path, write=False)
-        if store.meta.get("steps") != self.steps:
-            raise StoreError(f"{path} has a horizon of {store.meta.get('steps')} steps, this run of {self.steps}")
+        described = store.meta
+        refuse_other(store.path, described, {name: own for name, own in self.meta().items() if name != "steps"})
+        if described.get("steps") != self.steps:
+            raise StoreError(f"{path} has a horizon of {described.get('steps')} steps, this run of {self.steps}")
         checkpoint = store.load_checkpoint()
         step = 0 if checkpoint is None else checkpoint.step
         found = store.read_journal()
@@ -208,7 +234,8 @@ class OnDisk(ABC):
             except (RuntimeError, KeyError, ValueError) as error:
                 why = " ".join(str(error).split())  # torch lists every weight on a line of its own
                 raise StoreError(f"checkpoint {checkpoint.path} is not of a run like this one: {why}") from error
-        self.step, self.path, self._records = step, Path(path), Records()
+        self.step, self.path, self._records = step, store.path, Records()
+        self._described, self._resumes = described, True
         for record in records:
             self._records.append(record)
             self._spent = record["wall_time"]

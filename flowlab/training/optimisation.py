@@ -134,6 +134,16 @@ class Optimisation:
         first = next(iter(self.groups))
         return norm, self.learning_rate[first] * factor
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that was asked for, rates by role too."""
+        first = next(iter(self.adam.values())).defaults if self.adam else {}
+        return {
+            "learning_rate": dict(self.learning_rate),
+            **{name: getattr(self, name) for name in ("schedule", "warmup", "clip", "restarts")},
+            **{name: first[name] for name in ("betas", "weight_decay") if name in first},
+        }
+
     def state_dict(self) -> dict[str, Any]:
         return {role: adam.state_dict() for role, adam in self.adam.items()}
 

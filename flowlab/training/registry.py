@@ -7,14 +7,17 @@ import importlib
 import inspect
 import types
 import typing
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 import xarray as xr
 
 from flowlab.core.generators import named_seed
+from flowlab.training.dtypes import default_dtype, dtype_of
 from flowlab.training.experiment import Experiment
 from flowlab.training.store import Store, StoreError
 from flowlab.training.whole import seed_of
@@ -180,7 +183,8 @@ def neighbour(run: Experiment, changes: Mapping[str, Any], *, copied: float | No
     keys = run.keys | find(run.study).given(changes)
     seed = named_seed(run.seed, run.study, *(f"{key}={value}" for key, value in sorted(keys.items()))) % 2**31
     parent = {"study": run.study, "keys": run.keys, "seed": run.seed, "step": run.step}
-    return _build(run.study, keys, seed, parent if copied is None else parent | {"copied": copied})
+    with default_dtype(run.dtype):
+        return _build(run.study, keys, seed, parent if copied is None else parent | {"copied": copied})
 
 
 def same_couplings(run: Experiment, changes: Mapping[str, Any]) -> dict[str, float]:
@@ -202,7 +206,8 @@ def load(path: str | Path) -> Experiment:
         StoreError: where there is no run, or none of its checkpoints can be read.
         ValueError: for a run that was built by hand.
     """
-    meta = Store.open(path, write=False).meta
+    store = Store.open(path, write=False)
+    meta = store.meta
     if meta.get("study") is None:
         raise ValueError(f"{path} was built by hand, not by a study: build it again and restore({str(path)!r})")
     if not isinstance(meta.get("keys"), dict) or type(meta.get("seed")) is not int:
@@ -214,9 +219,26 @@ def load(path: str | Path) -> Experiment:
         raise StoreError(f"parent in experiment.json of {path} must be null or describe a run, got {parent!r}")
     found = find(meta["study"])
     keys = found.normalise({**found.earlier, **meta["keys"]})
-    run = _build(meta["study"], keys, meta["seed"], parent)
-    run.restore(path)
+    with default_dtype(_dtype(store)):
+        run = _build(meta["study"], keys, meta["seed"], parent)
+        run.restore(path)
     return run
+
+
+def _dtype(store: Store) -> torch.dtype:
+    """In which a run computes; earlier versions did not note it, and left it to be seen in the weights."""
+    noted = store.meta.get("dtype")
+    if noted is not None:
+        try:
+            return dtype_of(noted)
+        except ValueError as error:
+            raise StoreError(f"{error} in experiment.json of {store.path}") from None
+    kept = store.load_checkpoint()
+    weights = [] if kept is None else [w for name, w in kept.tensors.items() if name.startswith("density.")]
+    sizes = Counter[torch.dtype]()
+    for tensor in weights:
+        sizes[tensor.dtype] += tensor.numel() if tensor.is_floating_point() else 0
+    return sizes.most_common(1)[0][0] if sizes.total() else torch.get_default_dtype()
 
 
 def find(name: str) -> Study:

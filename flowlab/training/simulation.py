@@ -13,6 +13,7 @@ from flowlab.core.generators import named_seed
 from flowlab.core.names import about, labelled
 from flowlab.estimators.tempering import BLOCKS
 from flowlab.mcmc import ParallelTempering
+from flowlab.training.dtypes import in_own_dtype
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
 from flowlab.training.tempered import Tempered, pack
@@ -72,6 +73,7 @@ class Simulation(MarkovRun):
         if missing:
             raise ValueError(f"the chain has no temperature {missing}, it has {list(chain.temperatures)}")
         self.temperatures = tuple(sorted(temperatures))
+        self._identity |= {"ladder": chain.temperatures, "replicas": chain.replicas, "kept": self.temperatures}
         self._kept = [chain.temperatures.index(T) for T in self.temperatures]
         self._energies: list[np.ndarray] = []
         self._bits: list[np.ndarray] = []
@@ -96,6 +98,7 @@ class Simulation(MarkovRun):
         energy = self._newest("energy_mean") / self.system.n_sites
         return f"E / N = {energy:.4f} at T = {T:g}, {self._newest('round_trips'):.0f} round trips"
 
+    @in_own_dtype
     def seconds_per_step(self) -> float:
         state = self.chain.init(generator=named_generator(self.seed, "probe"))
         with torch_threads(self.threads):

@@ -23,6 +23,7 @@ from flowlab.training.checkpoint import (
     remove_leftovers,
     write_checkpoint,
 )
+from flowlab.training.identity import absolute
 from flowlab.training.netcdf import from_netcdf, to_netcdf
 from flowlab.training.parts import cut_parts, read_parts, write_part
 from flowlab.training.records import Journal
@@ -37,8 +38,9 @@ _log = logging.getLogger(__name__)
 class Store:
     """The directory of one run: one writer at a time, any number of readers, readable after a crash at any moment.
 
-    ``experiment.json`` what was asked and with which versions; ``journal.jsonl`` one flat record a line, NaN and
-    infinity as null; ``data.nc`` and other NetCDF snapshots; ``checkpoints/step-00001234/``; ``lock`` the writer.
+    ``experiment.json`` what was asked, with which versions, and which ones went on with it; ``journal.jsonl`` one flat
+    record a line, NaN and infinity as null; ``data.nc`` and other NetCDF snapshots; ``checkpoints/step-00001234/``;
+    ``lock`` the writer.
     Made by :meth:`create` or :meth:`open`; usable in a ``with`` statement, safe to call from several threads.
 
     Attributes:
@@ -77,7 +79,7 @@ class Store:
             StoreLocked: where another writer is at work there.
             TypeError: where ``meta`` is not JSON.
         """
-        path = Path(path)
+        path = absolute(path)
         data = _as_json({"created": _now(), "versions": versions(), **meta, "format": FORMAT}, path)
         with saving("a new run", path):
             path.mkdir(parents=True, exist_ok=True)
@@ -103,7 +105,7 @@ class Store:
             StoreError: where there is no run, or a newer flowlab wrote it.
             StoreLocked: where another writer is at work.
         """
-        path = Path(path)
+        path = absolute(path)
         _read_meta(path)
         if not write:
             return cls(path, None)
@@ -148,6 +150,11 @@ class Store:
         with self._writing("experiment.json"):
             data = _as_json({**self.meta, **changes, "format": FORMAT}, self.path)
             write_atomic(self.path / "experiment.json", data)
+
+    def note_resumed(self, step: int) -> None:
+        """Note in ``experiment.json`` with which versions the run goes on after ``step``."""
+        before = self.meta.get("resumed", [])
+        self.update_meta(resumed=[*before, {"step": step, "when": _now(), "versions": versions()}])
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one record to the journal; from then on a kill of the process cannot lose it.

@@ -15,11 +15,14 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import torch
 import xarray as xr
 
 from flowlab.core.names import labelled
 from flowlab.estimators import UntrustedWarning, scalars
 from flowlab.training.atomic import WriterLock, saving, write_atomic
+from flowlab.training.dtypes import name_of
+from flowlab.training.identity import absolute
 from flowlab.training.netcdf import to_netcdf
 from flowlab.training.process import progress_interval
 from flowlab.training.registry import Study, find
@@ -28,6 +31,7 @@ from flowlab.training.workers import (
     Job,
     Outcome,
     SweepError,
+    asked_for,
     carry_out_all,
     evaluation,
     lineage,
@@ -95,6 +99,7 @@ def sweep(
     """
     named = find(study)
     _check_workers(workers)
+    out = absolute(out) if out is not None and str(out) else out
     if named.sweep:
         if over or chain or warm:
             raise ValueError(f"{study} is a sweep itself: give its keys, {', '.join(named.defaults)}, and no over")
@@ -126,8 +131,8 @@ def sweep(
 def keep(dataset: xr.Dataset, out: str | Path | None) -> None:
     """Write ``sweep.nc`` in directory ``out``, whole or not at all; nothing where that is None."""
     if out is not None:
-        with saving("sweep.nc", Path(out)):
-            write_atomic(Path(out) / "sweep.nc", to_netcdf(dataset))
+        with saving("sweep.nc", absolute(out)):
+            write_atomic(absolute(out) / "sweep.nc", to_netcdf(dataset))
 
 
 class _Sweep:
@@ -137,7 +142,7 @@ class _Sweep:
         self.axes, self.jobs, self.folder, self.attrs = axes, jobs, folder, attrs
         self.errors: dict[str, str] = {}
         found = {point: evaluation(job.path) for point, job in jobs.items()}
-        self.evaluations = {p: e for p, e in found.items() if e is not None and e.attrs["n"] == jobs[p].evaluate}
+        self.evaluations = {p: e for p, e in found.items() if e is not None and asked_for(e) == jobs[p].evaluate}
         self.states = {point: "finished" if point in self.evaluations else "ready" for point in jobs}
 
     def run(self, parents: dict[Point, Point | None], workers: int | Executor, progress: bool) -> xr.Dataset:
@@ -277,6 +282,7 @@ def _plan(
             {**warm, chain: values[point][chain]} if chain is not None else {},
             evaluate,
             study.function.__module__,
+            name_of(torch.get_default_dtype()),
         )
     return jobs, parents
 

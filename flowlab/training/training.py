@@ -20,6 +20,7 @@ from flowlab.training.batch import of_loss, trained_at
 from flowlab.training.check import check_evidence
 from flowlab.training.devices import resolve_device
 from flowlab.training.diagnose import Part, diagnose
+from flowlab.training.dtypes import in_own_dtype
 from flowlab.training.objectives import Loss, Objective, together
 from flowlab.training.optimisation import Optimisation, has_plateaued
 from flowlab.training.physical import physical
@@ -100,6 +101,14 @@ class Training(Published):
         self.comparison = comparison
         self.optimisation = Optimisation(objective.parameter_groups(density), learning_rate, **optimiser)
         self.generator = named_generator(seed, "train", device=self.device)
+        self._identity |= {
+            "density": type(density).__qualname__,
+            "objective": type(objective).__qualname__,
+            "batch": self.batch,
+            "accumulate": accumulate,
+            "patience": self.patience,
+            **self.optimisation.settings,
+        }
 
     # training
 
@@ -165,6 +174,7 @@ class Training(Published):
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"device": str(self.device)}
 
+    @in_own_dtype
     def seconds_per_step(self) -> float:
         probe = Training(
             self.target,
@@ -189,6 +199,7 @@ class Training(Published):
 
     # reading
 
+    @in_own_dtype
     def sample(self, n: int, *, seed: int | None = None) -> xr.Dataset:
         """n configurations with ln q and the log weight; see :func:`flowlab.training.readings.sample`.
 
@@ -198,6 +209,7 @@ class Training(Published):
         seed = self._fresh_seed(step) if seed is None else seed_of(seed)
         return readings.sample(density, self.target, n, self._spawn("sample", step, seed), self._attrs(step, seed))
 
+    @in_own_dtype
     def layers(self, n: int | None = None, *, x: Any = None, z: Any = None, seed: int = 0) -> xr.Dataset:
         """Configurations after each layer; see :func:`flowlab.training.readings.layers`.
 
@@ -217,6 +229,7 @@ class Training(Published):
             restored_with=named_seed(self.seed, "restore", seed),
         )
 
+    @in_own_dtype
     def evaluate(self, n: int = 10_000, *, reference: Any = None, seed: int | None = None) -> xr.Dataset:
         """Free energy, observables and their errors from n samples; see :func:`flowlab.estimators.evaluation`.
 
@@ -241,6 +254,7 @@ class Training(Published):
         found = found if learned is None else learned.add_to(found)
         return found if compared is None else overlap_readings.merged(found, told)
 
+    @in_own_dtype
     def diagnose(self, n: int = 10_000, *, parts: Sequence[Part] | None = None, seed: int | None = None) -> xr.Dataset:
         """What the layers and the latents say about the physics, from n samples, in one Dataset.
 
@@ -266,6 +280,7 @@ class Training(Published):
             found = found.merge(profile)
         return found.assign_attrs(seed=seed)
 
+    @in_own_dtype
     def reference(self, T: float | None = None) -> xr.Dataset | None:
         """The comparison's configurations at temperature T, the run's own where not given; None without a comparison.
 

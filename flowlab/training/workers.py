@@ -43,6 +43,7 @@ class Job(NamedTuple):
         changes: keys that differ from that run's.
         evaluate: number of samples.
         module: where the study is registered, if not by flowlab.
+        dtype: in which a run computes that starts cold.
     """
 
     study: str
@@ -53,6 +54,7 @@ class Job(NamedTuple):
     changes: dict[str, Any]
     evaluate: int
     module: str
+    dtype: str = "float32"
 
 
 class Outcome(NamedTuple):
@@ -76,7 +78,10 @@ def carry_out(job: Job) -> Outcome:
             if run.state != "finished":
                 return Outcome("stopped")
             seconds = float(run.data.wall_time[-1]) if run.step else 0.0
-            run.keep(run.evaluate(job.evaluate).assign_attrs(state=run.state, seconds=seconds), EVALUATION)
+            run.keep(
+                run.evaluate(job.evaluate).assign_attrs(state=run.state, seconds=seconds, asked=job.evaluate),
+                EVALUATION,
+            )
         return Outcome("finished")
     except Exception as error:
         return Outcome("failed", f"{type(error).__name__}: {error}")
@@ -89,6 +94,11 @@ def evaluation(path: str | Path) -> xr.Dataset | None:
     except StoreError:
         return None
     return kept if kept is not None and kept.attrs.get("state") == "finished" else None
+
+
+def asked_for(evaluation: xr.Dataset) -> int:
+    """The number of samples that a sweep asked for; chains measure as many as they are long."""
+    return int(evaluation.attrs.get("asked", evaluation.attrs["n"]))
 
 
 def progress_of(path: str | Path) -> tuple[int, float]:
@@ -111,10 +121,13 @@ def refuse_other(job: Job, before: Sequence[Job]) -> None:
     parent = meta.get("parent")
     warm = parent is not None
     wanted = job.keys | (find(job.study).given(job.changes) if warm else {})
-    if (meta.get("study"), meta.get("keys")) != (job.study, wanted) or not (warm or meta.get("seed") == job.seed):
+    asked = (job.study, wanted, job.dtype)
+    if (meta.get("study"), meta.get("keys"), meta.get("dtype", job.dtype)) != asked or not (
+        warm or meta.get("seed") == job.seed
+    ):
         kept = meta.get("keys") or {}
         other = [f"{key}={kept.get(key)}, not {value}" for key, value in wanted.items() if kept.get(key) != value]
-        why = ", ".join(other) or f"{meta.get('study')} with seed {meta.get('seed')}"
+        why = ", ".join(other) or f"{meta.get('study')} with seed {meta.get('seed')} in {meta.get('dtype', 'float32')}"
         raise StoreError(f"{job.path} holds another run ({why}): choose another directory for this sweep")
     known = [other for other in before if (Path(other.path) / "experiment.json").exists()]
     if parent is not None:
@@ -179,6 +192,10 @@ def carry_out_all(
                         "workers calls sweep() under if __name__ == '__main__'. What was finished is kept: call "
                         "sweep() again to go on"
                     ) from error
+                if outcome.state == "finished" and evaluation(jobs[name].path) is None:
+                    outcome = Outcome(
+                        "failed", f"it left no evaluation in {jobs[name].path}: do workers see that folder?"
+                    )
                 ended.add(name)
                 if outcome.state == "finished":
                     finished.add(name)

@@ -1,0 +1,96 @@
+"""The precision in which a run computes: torch's default while it does, whatever that is elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import torch
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_door = threading.Lock()
+"""Held by whoever waits for another precision, so that nobody else comes in first."""
+_free = threading.Condition()
+_here = threading.local()
+_inside, _outside = 0, torch.get_default_dtype()
+
+
+@contextlib.contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Within it torch's default is ``dtype``. The process has one default: a thread that needs another one waits.
+
+    >>> with default_dtype(torch.float64):
+    ...     torch.zeros(1).dtype
+    torch.float64
+    """
+    if getattr(_here, "inside", False):
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(dtype)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)
+        return
+    _enter(dtype)
+    _here.inside = True
+    try:
+        yield
+    finally:
+        _here.inside = False
+        _leave(dtype)
+
+
+def _enter(dtype: torch.dtype) -> None:
+    global _inside, _outside
+    with _door, _free:
+        _free.wait_for(lambda: not _inside or torch.get_default_dtype() == dtype)
+        if not _inside:
+            _outside = torch.get_default_dtype()
+            torch.set_default_dtype(dtype)
+        _inside += 1
+
+
+def _leave(dtype: torch.dtype) -> None:
+    global _inside
+    with _free:
+        _inside -= 1
+        if not _inside and torch.get_default_dtype() == dtype:  # else somebody has set another one meanwhile
+            torch.set_default_dtype(_outside)
+        _free.notify_all()
+
+
+def in_own_dtype(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """The method of a run, carried out in the precision ``dtype`` of that run."""
+
+    @functools.wraps(method)
+    def carried_out(run: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with default_dtype(run.dtype):
+            return method(run, *args, **kwargs)
+
+    return carried_out
+
+
+def dtype_of(name: str) -> torch.dtype:
+    """A floating-point dtype by its name, e.g. "float64"; ValueError where there is none of that name.
+
+    >>> dtype_of("float64")
+    torch.float64
+    """
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ValueError(f"dtype must be float32 or float64, got {name!r}")
+    return found
+
+
+def name_of(dtype: torch.dtype) -> str:
+    """The name of a dtype.
+
+    >>> name_of(torch.float64)
+    'float64'
+    """
+    return str(dtype).removeprefix("torch.")
