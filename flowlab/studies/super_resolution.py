@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, Literal
 
 from flowlab.core import named_generator
 from flowlab.densities import CoarseFields, Normal, Pushforward, Upscaled
-from flowlab.densities.coarse_chain import CoarseHMC, CoarseLangevin
+from flowlab.densities.coarse_chain import CoarseHMC, CoarseLangevin, enough_steps
 from flowlab.flows import ContinuousFlow
 from flowlab.studies.phi4 import phi4_system
 from flowlab.systems import Phi4
@@ -34,7 +35,7 @@ def ir_matching(
     learn: str = "kappa",
     gradient: Literal["score", "pathwise"] = "score",
     langevin_step: float = 0.01,
-    langevin_steps: int = 50,
+    langevin_steps: int | None = None,
     kernel: int = 5,
     shared: bool = False,
     ode_steps: int = 8,
@@ -60,8 +61,9 @@ def ir_matching(
         d: number of dimensions.
         beta, kappa, lam: couplings of the fine lattice, one of beta and kappa, see phi4-flow; coarse ones start there.
         learn: coarse couplings to learn, "kappa", "lam" or "kappa,lam"; "" for none.
-        gradient: of these, "score" or "pathwise" through langevin_steps steps of Langevin dynamics of size
-            langevin_step, see :class:`flowlab.training.ir_matching.IRMatching`.
+        gradient: of these, "score", which is exact, or "pathwise" through langevin_steps steps of Langevin dynamics of
+            size langevin_step, by default as many as keep 90 % of it (slow), see
+            :class:`flowlab.training.ir_matching.IRMatching`.
         kernel: sites along a side of the flow's kernel, odd; shared: whether all levels have the same weights.
         ode_steps: steps of the integration in training.
         steps, stage_steps: horizon of the last level, and of each before it; batch: draws a step.
@@ -76,10 +78,14 @@ def ir_matching(
     start = phi4_system((coarse,) * d, beta, kappa, lam)
     log_z = KnownLogZ(names) if coarse ** (d - 1) <= SLICE else None
 
+    @functools.cache
+    def langevin() -> int:
+        return enough_steps(start, names, langevin_step) if langevin_steps is None else langevin_steps
+
     def density(side: int) -> Upscaled:
         sampler: CoarseHMC | CoarseLangevin = CoarseHMC(start, chains=batch)
         if gradient == "pathwise":
-            sampler = CoarseLangevin(start, chains=batch, step_size=langevin_step, steps=langevin_steps)
+            sampler = CoarseLangevin(start, chains=batch, step_size=langevin_step, steps=langevin())
         return _stack(
             CoarseFields(start, sampler, learned=names, log_z=log_z), coarse, side, d, kernel, ode_steps, shared, seed
         )

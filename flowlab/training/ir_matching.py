@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, System
+from flowlab.densities.coarse_chain import CoarseLangevin
 from flowlab.densities.coarse_fields import CoarseFields
 from flowlab.densities.pushforward import Pushforward
 from flowlab.densities.upscaled import Upscaled, slope_of
 from flowlab.flows.continuous import ContinuousFlow
 from flowlab.training.integration import continuous_flows
 from flowlab.training.learned import DRAWS, Learned, directions, information, slopes
-from flowlab.training.objectives import Loss, Objective
+from flowlab.training.objectives import Loss, Objective, Report, silent
 
 Gradient = Literal["score", "pathwise"]
 SELDOM = 25
@@ -33,7 +34,8 @@ class IRMatching(Objective):
     - "score": ∂KL/∂g = -Cov(ln q̃ + S, ∂S_c/∂g) over the batch, and along the path of x alone for the flow,
       E[∂(ln q - ln p)/∂x · ∂x/∂θ]; both have no variance left where the flow is exact;
     - "pathwise": backpropagated through flow, noise and coarse fields, which must carry a gradient
-      (:class:`.CoarseLangevin`), with ∂ ln Z_c/∂g = -<∂S_c/∂g> from the same coarse fields.
+      (:class:`.CoarseLangevin`), with ∂ ln Z_c/∂g = -<∂S_c/∂g> from the same coarse fields. Dynamics that is cut off
+      keeps part of it only: near the transition 50 steps of 0.01 keep a few per cent. It is there to compare with.
 
     The density is an :class:`.Upscaled` one or, for comparison, a continuous flow over a base with a known density.
 
@@ -62,6 +64,12 @@ class IRMatching(Objective):
             raise ValueError(f"jitter must be 0 steps or more, got {jitter}")
         self.gradient, self.jitter = gradient, int(jitter)
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
+
+    def prepare(self, density: Density, target: System, *, fresh: bool, report: Report = silent) -> None:
+        """Warns of a pathwise gradient that lacks part of itself, see :func:`.kept_shares`."""
+        root = density.levels[0].coarse if isinstance(density, Upscaled) else None
+        if fresh and isinstance(root, CoarseFields) and isinstance(root.sampler, CoarseLangevin):
+            root.sampler.warn(root.system, root.couplings)
 
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
         with jittered(density, self.jitter, generator):

@@ -8,7 +8,15 @@ import torch
 
 from flowlab.core import named_generator
 from flowlab.densities import coarse_chain
-from flowlab.densities.coarse_chain import CoarseHMC, CoarseLangevin, ThermalisationWarning
+from flowlab.densities.coarse_chain import (
+    CoarseHMC,
+    CoarseLangevin,
+    PathwiseGradientWarning,
+    ThermalisationWarning,
+    enough_steps,
+    equilibrium,
+    kept_shares,
+)
 from flowlab.systems.phi4 import Phi4
 
 SLOW = Phi4((8, 8), kappa=0.28, lam=0.02)
@@ -46,3 +54,25 @@ def test_quick_chains_take_the_shortest_time():
 def test_chains_stay_where_they_are(kind):
     sampler = kind(SLOW, chains=4).to("meta").float()
     assert sampler.fields.device.type == "cpu" and sampler.fields.dtype == torch.float64
+
+
+@pytest.mark.parametrize("kappa", [0.0, 0.15, 0.2])
+def test_the_share_of_a_gradient_that_langevin_steps_keep(kappa):
+    """Free fields, mode by mode: O = Σ_p c_p |φ_p|², and the step 1 - ε m_p of each mode is taken ``steps`` times."""
+    step, steps = 0.01, 50
+    modes = torch.cos(2 * torch.pi * torch.arange(4, dtype=torch.float64) / 4)
+    c = (modes[:, None] + modes).flatten()
+    rate = 2 * (1 - 2 * kappa * c)
+    whole = (c / rate).square()
+    expected = float((whole * (1 - (1 - step * rate) ** (2 * steps))).sum() / whole.sum())
+    found = kept_shares(equilibrium(Phi4((4, 4), kappa, 0.0), 2048), ["kappa"], step, steps)["kappa"]
+    assert found == pytest.approx(expected, abs=0.12)
+
+
+def test_a_gradient_that_is_cut_off_is_told_and_more_steps_keep_it():
+    near = Phi4((4, 4), 0.24, 0.02)
+    with pytest.warns(
+        PathwiseGradientWarning, match=r"20 Langevin steps of 0.02 keeps only \d+% of that in kappa: take"
+    ):
+        CoarseLangevin(near, chains=4, step_size=0.02, steps=20).warn(near, ["kappa"])
+    assert 200 <= enough_steps(near, ["kappa"], 0.02) <= 800

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-import flowlab.studies.super_resolution  # noqa: F401
+import flowlab as fl
+from flowlab.cli import main
 from flowlab.training import experiment, load
 
 TINY = {"coarse": 2, "kernel": 3, "ode_steps": 3, "batch": 8, "steps": 3, "check_every": 2}
@@ -27,6 +28,7 @@ NAMES = {
 IR = TINY | {"stage_steps": 2, "kappa": 0.2}
 
 
+@pytest.mark.filterwarnings("ignore::flowlab.densities.coarse_chain.PathwiseGradientWarning")
 @pytest.mark.parametrize("keys", [{}, {"shared": True, "learn": "lam"}, {"gradient": "pathwise", "langevin_steps": 3}])
 def test_grown_saved_and_resumed_is_uninterrupted(tmp_path, keys):
     keys = IR | {"L": 8, "d": 1} | keys
@@ -157,6 +159,29 @@ def test_beta_is_twice_kappa():
     assert by_beta.system.form == by_beta.density.coarse_system.form == "beta"
 
 
+def test_learned_couplings_come_with_errors(tmp_path, capsys):
+    """In evaluations, sweeps and on the command line; before training they are not known."""
+    keys = TINY | {"L": 4, "d": 1, "lam": 0.1, "learn": "kappa,lam", "kappa": 0.3}
+    for name, where in (("phi4-ir-matching", "coarse"), ("phi4-uv-matching", "fine")):
+        more = {"samples": 32} if where == "fine" else {}
+        run = experiment(name, **keys | more, out=tmp_path / name)
+        assert np.isnan(run.evaluate(40).learned_lam_error)
+        run.run(progress=False)
+        found = run.evaluate(40)
+        system = run.system if where == "fine" else run.density.coarse_system
+        for coupling in ("kappa", "lam"):
+            assert float(found[f"learned_{coupling}"]) == float(system.couplings[coupling].detach())
+            assert 0 < float(found[f"learned_{coupling}_error"]) < 10
+            assert where in found[f"learned_{coupling}"].attrs["long_name"]
+        assert f"the learned {where} lam = 0.1" in found.attrs["warnings"]  # three steps say little
+        capsys.readouterr()
+        assert main(["evaluate", str(tmp_path / name), "-n", "40", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["learned_kappa"] == float(system.couplings["kappa"].detach()) and told["learned_kappa_error"] > 0
+    swept = fl.sweep("phi4-uv-matching", {"seed": [0, 1]}, evaluate=40, progress=False, **keys | {"samples": 32})
+    assert swept.learned_kappa.dims == ("seed",) and (swept.learned_kappa_error > 0).all()
+
+
 def test_uv_matching_iterates():
     run = experiment("phi4-uv-matching", **TINY, L=8, retrain=2, samples=32, kappa=0.3)
     data = run.run(progress=False)
@@ -199,7 +224,9 @@ def test_keys_that_do_not_fit_are_refused(name, keys, message):
 
 
 def test_langevin_that_runs_away_says_what_to_do():
-    run = experiment("phi4-ir-matching", **(IR | {"L": 4, "gradient": "pathwise", "langevin_step": 3.0}))
+    run = experiment(
+        "phi4-ir-matching", **(IR | {"L": 4, "gradient": "pathwise", "langevin_step": 3.0, "langevin_steps": 50})
+    )
     with pytest.raises(FloatingPointError, match=r"smaller step_size, e\.g\. 0\.3"):
         run.run(progress=False)
 
