@@ -27,6 +27,7 @@ from flowlab.estimators.fields import (
     two_point,
 )
 from flowlab.estimators.gamma import mean, tau_int
+from flowlab.estimators.glasses import glass_observables
 from flowlab.estimators.independence import (
     Chain,
     acceptance,
@@ -135,6 +136,7 @@ __all__ = [
     "folded_histogram",
     "forward_check",
     "function_of_means",
+    "glass_observables",
     "independence_chain",
     "jackknife",
     "k_threshold",

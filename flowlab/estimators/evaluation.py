@@ -30,6 +30,7 @@ from flowlab.estimators.evidence import (
     warn,
 )
 from flowlab.estimators.fields import field_observables
+from flowlab.estimators.glasses import FERROMAGNETIC, FORMULAS, glass_observables
 from flowlab.estimators.mode_dropping import effective_mode_dropping, forward_check
 from flowlab.estimators.pareto import weights_problem
 from flowlab.estimators.spins import spin_observables
@@ -59,6 +60,7 @@ def evaluation(
     T: float | None = None,
     domain: str = "spin",
     side: int | None = None,
+    glass: ArrayLike | None = None,
     flip_symmetric: bool = False,
     log_z_exact: float | None = None,
     target_samples: tuple[ArrayLike, ArrayLike] | None = None,
@@ -91,6 +93,9 @@ def evaluation(
         T: temperature in units of J / k_B; None or NaN where there is none.
         domain: "spin", "potts", "real" or "angle".
         side: L, the longest side of the lattice, for ``correlation_length``.
+        glass: (m, N) the first of these draws where the couplings are random: ``susceptibility`` and ``binder`` are
+            then those of overlaps, see :func:`flowlab.estimators.glasses.glass_observables`, and what a ferromagnet has
+            besides is left out.
         flip_symmetric: whether the target is the same with all signs changed.
         log_z_exact: the exact ln Z in nats, or None where unknown.
         target_samples: (log_weight_p, log_q_p) on independent samples of the target, for the forward check, and for
@@ -161,9 +166,10 @@ def evaluation(
         for name, estimate in forward_check(*target_samples)._asdict().items():
             variables |= _variables(f"forward_{name}", estimate)
     variables |= _chain_variables(log_w, values, rng) if proposes else {}
-    for name, estimate in _observable_estimates(log_w, values, n_sites, T, side).items():
-        what = NOT_DEFINED.get(name, "every magnetization is zero")
-        variables |= _variables(name, estimate, reason=what)
+    measured = _observable_estimates(log_w, values, n_sites, T, side)
+    for name, estimate in measured.items() if glass is None else _of_a_glass(measured, glass, log_w, rng).items():
+        what = NOT_DEFINED.get(name, "every magnetization is zero" if glass is None else "too few configurations")
+        variables |= _variables(name, estimate, reason=what, **({} if glass is None else FORMULAS.get(name, {})))
 
     stretch = 1.0
     if chains is not None:
@@ -257,6 +263,13 @@ def _observable_estimates(
     elif m is not None:
         found |= field_observables(observables, n_sites=n_sites, side=side, log_w=log_w)
     return found
+
+
+def _of_a_glass(
+    measured: Mapping[str, Estimate], glass: ArrayLike, log_w: FloatArray, rng: np.random.Generator
+) -> dict[str, Estimate]:
+    kept = {name: estimate for name, estimate in measured.items() if name not in FERROMAGNETIC}
+    return kept | glass_observables(glass, log_w=log_w[: len(np.asarray(glass))], rng=rng)
 
 
 def _checked_observables(

@@ -14,8 +14,10 @@ from flowlab.core import System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.core.names import about, named
 from flowlab.estimators.chains import ChainEstimate, chain_agreement, chain_observables
+from flowlab.estimators.estimate import Estimate
 from flowlab.estimators.evaluation import NOT_DEFINED
 from flowlab.estimators.evidence import Evidence, verdict
+from flowlab.estimators.glasses import FERROMAGNETIC, FORMULAS, glass_observables
 from flowlab.training.dtypes import in_own_dtype
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
@@ -97,7 +99,7 @@ class ChainRun(MarkovRun):
         for kind in ("energy", "action"):
             if f"{kind}_per_site" in found:
                 record[f"{kind}_mean"] = float(found[f"{kind}_per_site"].mean()) * self.system.n_sites
-        if "magnetization" in found:
+        if "magnetization" in found and not self.system.disordered:
             record["abs_magnetization"] = float(np.abs(found["magnetization"]).mean())
         if hasattr(self._chain_state, "step_size"):
             record["step_size"] = float(self._chain_state.step_size)
@@ -190,17 +192,29 @@ class ChainRun(MarkovRun):
             side=max(self.system.shape),
             T=None if T is None else float(T.detach()),
         )
+        glass = self.system.disordered and self.system.variables.discrete
+        if glass:
+            found = {name: one for name, one in found.items() if name not in FERROMAGNETIC}
         variables: dict[str, xr.Variable] = {}
         for name, one in found.items():
-            why = {"reason": NOT_DEFINED[name]} if math.isnan(one.value) and name in NOT_DEFINED else {}
-            variables |= _pair(name, one.value, one.error, **why)
+            variables |= _pair(name, one.value, one.error, reason=NOT_DEFINED.get(name, ""))
             variables |= _pair(f"tau_int_{name}", one.tau_int, one.tau_int_error)
+        if glass:
+            for name, (value, error) in self._overlaps().items():
+                reason = "no configurations of two chains were kept"
+                variables |= _pair(name, value, error, reason=reason, **FORMULAS[name])
         physical = {name: one.tau_int for name, one in found.items() if name not in ("acceptance", "accepted")}
         slowest = max(physical, key=lambda name: -1.0 if math.isnan(physical[name]) else physical[name])
         variables |= _pair("tau_int", found[slowest].tau_int, found[slowest].tau_int_error, observable=slowest)
         length = measured.sizes["sweep"]
         own = {"n": length * self.chains, "step": self.step} | verdict(self._evidence(measured, found, slowest)).attrs
         return xr.Dataset(variables, attrs=self.describe() | own)
+
+    def _overlaps(self) -> dict[str, Estimate]:
+        """Of configurations of different chains, from those that were kept."""
+        kept = self._kept[self._first() // self.keep_every :]
+        chains = np.stack(kept, 1).reshape(self.chains, len(kept), -1) if kept else np.empty((0, 0, 0))
+        return glass_observables(chains, rng=np.random.default_rng(named_seed(self.seed, "overlaps", self.step)))
 
     def _evidence(self, measured: xr.Dataset, found: dict[str, ChainEstimate], slowest: str) -> list[Evidence]:
         """Are the chains long enough, and do they agree?"""
@@ -247,9 +261,9 @@ class ChainRun(MarkovRun):
         return xr.Dataset(variables, coords={"step": np.arange(first + 1, self.step + 1)})
 
 
-def _pair(name: str, value: float, error: float, **attrs: str) -> dict[str, xr.Variable]:
+def _pair(name: str, value: float, error: float, *, reason: str = "", **attrs: str) -> dict[str, xr.Variable]:
     """A number and its error, with what they are."""
-    why = {"reason": "it is not defined for these chains"} if math.isnan(value) else {}
+    why = {"reason": reason or "it is not defined for these chains"} if math.isnan(value) else {}
     return {
         name: xr.Variable((), float(value), about(name, **attrs, **why)),
         f"{name}_error": xr.Variable((), float(error), about(f"{name}_error")),

@@ -200,7 +200,8 @@ def _columns(samples: Iterable[np.ndarray], dims: tuple[str, ...], rng: np.rando
         moments = estimators.site_magnetizations(s)
         row = {"overlap_distribution": found.probability, "overlap_distribution_error": found.error}
         row |= {"site_magnetization": moments.value, "site_magnetization_error": moments.error}
-        for name, (value, error) in of_overlaps(found).items():
+        numbers = of_overlaps(found) | {"susceptibility": _times(s.shape[-1], found.mean_q2)}
+        for name, (value, error) in numbers.items():
             row |= {name: np.asarray(value), f"{name}_error": np.asarray(error)}
         cut = [estimators.triangles(s, n=N_TRIANGLES, convention=c, rng=rng).fractions(TOLERANCE) for c in CONVENTIONS]
         row["triangle_fraction"] = np.array([[f[kind].value for kind in KINDS] for f in cut])
@@ -213,6 +214,10 @@ def _columns(samples: Iterable[np.ndarray], dims: tuple[str, ...], rng: np.rando
     }
     stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     return {name: ((*dims, *own.get(name.removesuffix("_error"), ())), values) for name, values in stacked.items()}
+
+
+def _times(factor: float, estimate: Estimate) -> Estimate:
+    return Estimate(factor * estimate.value, factor * estimate.error)
 
 
 def _pair(name: str, dims: tuple[str, ...], value: np.ndarray, error: np.ndarray) -> Columns:

@@ -183,6 +183,7 @@ def evaluate(
     if (n := whole("the number of samples", n)) < 2:
         raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
     parts: list[dict[str, np.ndarray]] = []
+    glasses: list[np.ndarray] = []
     parent, log_norm = physical(target), density.log_norm
     witness = Witness(parent, named_generator(generator.initial_seed(), "witness", device=generator.device))
     said = list(evidence)
@@ -197,6 +198,7 @@ def evaluate(
             said += of_log_q(density, x, log_q) if not parts else []
             witness.see(s)
             observables = measured(parent, s) | {"site_balance": witness.balance(s)}
+            glasses += [to_array(s.flatten(1))] if parent.disordered and parent.variables.discrete else []
             part = {"log_weight": log_weight, "log_q": log_q - (log_norm or 0.0)} | observables
             parts.append({name: to_array(value) for name, value in part.items()})
         whole_q = enumerated(density, target) if can_enumerate(density, target) else None
@@ -221,6 +223,7 @@ def evaluate(
         T=attrs.get("T"),
         domain=parent.domain,
         side=max(parent.shape),
+        glass=np.concatenate(glasses)[:CHUNK] if glasses else None,
         flip_symmetric=witness.symmetric and parent.variables.signed,
         log_z_exact=None if np.isnan(log_z_exact) else log_z_exact,
         evidence=more,

@@ -57,6 +57,21 @@ def _(rng: Rng) -> Found:
     return [(found.mean_q2, overlap_truth(16, 0.3)[1])]
 
 
+@case("glass_observables: 500 independent", repeats=60)
+def _(rng: Rng) -> Found:
+    found = est.glass_observables(spins(rng, 1, 500, 16, 0.5)[:, 0], rng=rng)
+    probability, q2 = overlap_truth(16, 0.5)
+    q4 = probability @ np.linspace(-1, 1, 17) ** 4
+    return [(found["susceptibility"], 16 * q2), (found["binder"], 1.5 - q4 / (2 * q2**2))]
+
+
+@case("glass_observables: weights", repeats=60, wide=SKEWED, unknown=TAILS, known=0.5)
+def _(rng: Rng) -> Found:
+    s = spins(rng, 1, 2000, 16, 0.0)[:, 0]  # tilted by exp(h Σs), tanh h = 0.3
+    found = est.glass_observables(s, log_w=np.arctanh(0.3) * s.sum(1), rng=rng)
+    return [(found["susceptibility"], 16 * overlap_truth(16, 0.3)[1])]
+
+
 @case("site_magnetizations, positive_fraction: rare flips", wide="a flip that was never seen is allowed for")
 def _(rng: Rng) -> Found:
     s = spins(rng, 1, 100, 50, 0.99)[:, 0]
