@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flowlab.estimators.mode_dropping import log_z_from_target
 from flowlab.estimators.overlaps import total_variation, total_variation_floor
 from flowlab.estimators.starts import Starts, deviation, starts
 from flowlab.estimators.weights import Estimate, FloatArray, log_z, relative_weights, reweighted
@@ -91,7 +90,8 @@ def compared_weights(
 ) -> dict[str, Compared]:
     """What the ratio of target and model says, on draws of q and on chains of the target.
 
-    ``log_z``: ln <w>_q from the draws, -ln <1/w>_p from the chains, for a q that is normalised; ``log_w``: the mean of
+    ``log_z``, for a q that is normalised: ln <w> of the draws, beside Bennett's acceptance ratio between draws and
+    chains, which needs no tails (C. H. Bennett 1976, J. Comput. Phys. 22, 245); ``log_w``: the mean of
     ln w under the target, ln Z + KL(p|q), reweighted from the draws and along the chains. A part of the target that q
     draws too seldom has heavy weights, of which the draws know nothing and the chains all.
 
@@ -111,14 +111,31 @@ def compared_weights(
     rounding = ROUNDING * (1 + float(np.abs(along).max()))
     found = {"log_w": compared(log_w, log_w, along, hot, rounding=rounding)._replace(raw=UNKNOWN, z_raw=math.nan)}
     if normalised:
-        inverse = np.exp(along.min() - along)  # w's smallest value over w, at most 1
-        forward, of_chains = log_z_from_target(along.ravel(), np.zeros(along.size)), starts(inverse, hot)
-        error = math.hypot(of_chains.error / of_chains.value, rounding)
-        own = Estimate(forward.value, error)
+        level, slope = _bennett(log_w, along)
+        of_chains, of_draws = starts(_fermi(level - along), hot), _fermi(log_w - level)
+        own_error = of_draws.std(ddof=1) / math.sqrt(log_w.size)
+        own = Estimate(level, math.hypot(of_chains.error / slope, own_error / slope, rounding))
         value = UNKNOWN if few else log_z(log_w)
         z = math.nan if few else deviation(value, int(worth(log_w)), own, along.shape[1])
-        found["log_z"] = Compared(value, UNKNOWN, of_chains._replace(value=forward.value, error=error), z, math.nan)
+        found["log_z"] = Compared(value, UNKNOWN, of_chains._replace(value=level, error=own.error), z, math.nan)
     return found
+
+
+def _fermi(x: FloatArray) -> FloatArray:
+    from scipy.special import expit
+
+    return np.asarray(expit(x))
+
+
+def _bennett(log_w: FloatArray, along: FloatArray) -> tuple[float, float]:
+    """The c at which <1/(1 + e^(c - ln w))>_q = <1/(1 + e^(ln w - c))>_p, which is ln Z, and the slope there."""
+    low, high = min(log_w.min(), along.min()) - 1, max(log_w.max(), along.max()) + 1
+    for _ in range(60):
+        c = (low + high) / 2
+        above = _fermi(log_w - c).mean() > _fermi(c - along).mean()
+        low, high = (c, high) if above else (low, c)
+    a, b = _fermi(log_w - c), _fermi(c - along)
+    return float(c), float(max((a * (1 - a)).mean() + (b * (1 - b)).mean(), 1e-12))
 
 
 class Shares(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Any
 from flowlab.core import Density, System
 from flowlab.core.generators import named_seed
 from flowlab.training import Grown, Objective, Training
+from flowlab.training.glasses import Annealing
 from flowlab.training.optimisation import beta_ramp
-from flowlab.training.training import Annealing
 
 BETA = 0.44
 """Close to criticality: the inverse temperature of the published comparisons."""

@@ -15,6 +15,7 @@ from flowlab.core.generators import named_seed
 from flowlab.core.names import about, named
 from flowlab.estimators import weights
 from flowlab.mcmc import AnnealedImportance
+from flowlab.training.check import Drawn
 from flowlab.training.dtypes import in_own_dtype
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
@@ -116,6 +117,14 @@ class AnnealedRun(MarkovRun):
         names = about("configuration")
         attrs = self._attrs(self.step, seed)
         return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, names)}, attrs=attrs)
+
+    def _draws(self, n: int, seed: int) -> tuple[int, Drawn]:
+        """At most n of the configurations kept, with the weights of their chains."""
+        if not self._kept:
+            raise TypeError(f"configurations are kept every {self.keep_every} steps, none so far")
+        log_w = np.concatenate([drawn[0] for drawn in self._drawn[self.keep_every - 1 :: self.keep_every]])
+        x = np.concatenate(self._kept).astype(np.float64)
+        return self.step, Drawn(x[:n], log_w[:n], None, True)
 
     def evaluate(self, n: int = 10_000, *, seed: int | None = None) -> xr.Dataset:
         """ln Z, free energy, ESS and reweighted observables with errors; see :func:`flowlab.estimators.evaluation`.

@@ -18,6 +18,7 @@ from flowlab.estimators.estimate import Estimate
 from flowlab.estimators.evaluation import NOT_DEFINED
 from flowlab.estimators.evidence import Evidence, verdict
 from flowlab.estimators.glasses import FERROMAGNETIC, FORMULAS, glass_observables
+from flowlab.training.check import Drawn
 from flowlab.training.dtypes import in_own_dtype
 from flowlab.training.markov_run import MarkovRun
 from flowlab.training.process import torch_threads
@@ -176,6 +177,15 @@ class ChainRun(MarkovRun):
         names = about("configuration")
         attrs = self._attrs(self.step, seed)
         return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, names)}, attrs=attrs)
+
+    def _draws(self, n: int, seed: int) -> tuple[int, Drawn]:
+        """At most n of the configurations kept, two autocorrelation times of the slowest observable apart."""
+        tau = float(self.evaluate().tau_int)
+        apart = 1 if math.isnan(tau) else math.ceil(2 * tau / (self.every * self.keep_every))
+        kept = self._kept[self._first() // self.keep_every :][::-apart]
+        if not kept:
+            raise TypeError(f"configurations are kept every {self.keep_every} steps, none so far")
+        return self.step, Drawn(np.concatenate(kept)[:n].astype(np.float64), None, None, False)
 
     def evaluate(self, n: int = 10_000, *, seed: int | None = None) -> xr.Dataset:
         """Every observable with its error and ``tau_int_<name>`` in steps of the chain, by the Gamma method.

@@ -90,7 +90,7 @@ def check(
     """
     if not seconds > 0:
         raise ValueError(f"seconds must be positive, got {seconds}")
-    attrs = {**(attrs or {}), "check_seed": seed}
+    attrs = {**(attrs or {}), "check_seed": seed, "thermalised": 0}
     try:
         chains = opposite(system, generator=named_generator(seed, "check"))
     except (TypeError, ValueError) as error:

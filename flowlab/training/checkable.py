@@ -11,7 +11,7 @@ import xarray as xr
 
 from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
-from flowlab.training.check import Drawn, check, of_density
+from flowlab.training.check import Drawn, check, of_density, verdict_attrs
 from flowlab.training.dtypes import in_own_dtype
 from flowlab.training.on_disk import OnDisk
 from flowlab.training.process import torch_threads
@@ -61,7 +61,6 @@ class Checkable(OnDisk):
 
         Raises:
             ValueError: for a time that is not positive, or fewer than 2 draws.
-            TypeError: for a run without draws of its own.
 
         >>> from flowlab.training import experiment
         >>> run = experiment("phi4-free", L=4, steps=10, batch=50)
@@ -73,9 +72,13 @@ class Checkable(OnDisk):
         seed = named_seed(self.seed, "check", self.step) if seed is None else seed_of(seed)
         if (n := whole("the number of samples", n)) < 2:
             raise ValueError(f"a check needs at least 2 samples, got {n}")
-        step, drawn = self._draws(n, seed)
+        about = self.describe() | {"step": self.step, "check_seed": seed, "thermalised": 0}
+        try:
+            step, drawn = self._draws(n, seed)
+        except TypeError as error:
+            return xr.Dataset(attrs=about | verdict_attrs("not checked", [str(error)]))
         with torch_threads(self.threads):
-            found = check(self.system, drawn, seconds, seed, self.describe() | {"step": step, "n": n})
+            found = check(self.system, drawn, seconds, seed, about | {"step": step, "n": len(drawn.configurations)})
         self._checked = found
         try:
             if self._store is not None:

@@ -49,6 +49,7 @@ class ForwardKL(Objective):
     """
 
     watched: tuple[str, Literal["rises", "falls"]] = ("held_out_loss", "falls")
+    own_draws = False
 
     def __init__(
         self,

@@ -59,9 +59,11 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         watched: the column of the records by which early stopping judges, and whether it should rise or fall.
+        own_draws: whether the loss is made of the density's own draws, and not of samples of the target.
     """
 
     watched: tuple[str, Literal["rises", "falls"]] = ("log_z_bound", "rises")
+    own_draws: bool = True
 
     def prepare(self, density: Density, target: System, *, fresh: bool, report: Report = silent) -> None:
         """Whatever takes time before the first step, e.g. training samples.

@@ -163,7 +163,7 @@ def of_simulation(run: Tempered, n: int, rng: np.random.Generator) -> xr.Dataset
         "energy_per_site": thermal.energy_per_site,
         "specific_heat": thermal.specific_heat,
         "log_z": log_z,
-        "log_z_integration": estimators.log_z_integration(energies, run.ladder, N),
+        "log_z_integration": run.integration,
     }
     finite = np.isfinite(T)
     columns: Columns = {}
@@ -188,7 +188,8 @@ def of_simulation(run: Tempered, n: int, rng: np.random.Generator) -> xr.Dataset
         "z_replicas": Estimate(check.z_replicas, np.nan),
         "energy_lowest": Estimate(float(energies.min()), np.nan),
     }
-    judged = estimators.verdict([Evidence(check.text, fails=not check.thermalised, independent=True)])
+    said = [Evidence(check.text, fails=not check.thermalised, independent=True)]
+    judged = estimators.verdict(said + ([Evidence(run.unknown)] if run.unknown else []))
     return data.merge(dataset_of(scalars)).assign_attrs(judged.attrs | {"thermalisation": check.text})
 
 

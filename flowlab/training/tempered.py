@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -57,8 +58,34 @@ class Tempered:
 
     @cached_property
     def bennett(self) -> estimators.Estimate:
-        """ln Z at every temperature of the ladder by Bennett's acceptance ratio, two (K,) arrays."""
-        return estimators.log_z_bennett(self.energies, self.ladder, self.system.n_sites)
+        """ln Z at every temperature of the ladder by Bennett's acceptance ratio, two (K,) arrays.
+
+        NaN where the ladder ends before infinity, where ln Z would be known: see :attr:`unknown`.
+        """
+        return (
+            self._unknown_log_z
+            if self.unknown
+            else estimators.log_z_bennett(self.energies, self.ladder, self.system.n_sites)
+        )
+
+    @property
+    def integration(self) -> estimators.Estimate:
+        """The same by integration over the inverse temperature."""
+        if self.unknown:
+            return self._unknown_log_z
+        return estimators.log_z_integration(self.energies, self.ladder, self.system.n_sites)
+
+    @property
+    def unknown(self) -> str:
+        """Why ln Z is not known; empty where it is."""
+        if math.isinf(self.ladder[-1]):
+            return ""
+        return f"ln Z is not known: it is summed up from infinity, and temperatures end at {self.ladder[-1]:g}"
+
+    @property
+    def _unknown_log_z(self) -> estimators.Estimate:
+        nothing = np.full(len(self.ladder), math.nan)
+        return estimators.Estimate(nothing, nothing)
 
     @cached_property
     def verdict(self) -> estimators.Thermalisation:

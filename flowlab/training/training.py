@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from flowlab.training.check import check_evidence
 from flowlab.training.devices import resolve_device
 from flowlab.training.diagnose import Part, diagnose
 from flowlab.training.dtypes import in_own_dtype
+from flowlab.training.glasses import Annealing, Auto, annealing_of, comparison_of
 from flowlab.training.objectives import Loss, Objective, together
 from flowlab.training.optimisation import Optimisation, has_plateaued
 from flowlab.training.physical import physical
@@ -31,8 +32,6 @@ from flowlab.training.registry import experiment, same_couplings
 from flowlab.training.stepping import cloned
 from flowlab.training.warm_start import warm_started
 from flowlab.training.whole import seed_of
-
-Annealing = Callable[[float], dict[str, float | Tensor]]
 
 
 class Training(Published):
@@ -46,9 +45,11 @@ class Training(Published):
         batch: configurations drawn a step; accumulate: in how many equal parts, of which memory holds one at a time.
         learning_rate: peak rate by role, e.g. ``{"base": 1e-3, "flow": 1e-3}``.
         annealing: progress (0 to 1) -> couplings to train at, empty for the target's own; None for these all the time.
+            By default beta rises over 0.7 of the run where the couplings are random and the loss is made of own draws.
         patience: stop when what the objective watches (the bound, or the loss on held-out samples) has not improved
             over this many steps; 0 never stops early.
-        comparison: configurations of the system at equilibrium to compare with, None for none.
+        comparison: configurations of the system at equilibrium to compare with, None for none; by default parallel
+            tempering of spins with random couplings, run by the first evaluation.
         seed, threads: see :class:`flowlab.training.Experiment`.
         device: where to compute, "cpu" or "cuda".
         optimiser: schedule, warmup, clip and more, see :class:`flowlab.training.optimisation.Optimisation`.
@@ -77,9 +78,9 @@ class Training(Published):
         batch: int,
         learning_rate: dict[str, float],
         accumulate: int = 1,
-        annealing: Annealing | None = None,
+        annealing: Annealing | Auto | None = "auto",
         patience: int = 0,
-        comparison: Reference | None = None,
+        comparison: Reference | Auto | None = "auto",
         seed: int = 0,
         threads: int = 0,
         device: torch.device | str = "cpu",
@@ -97,8 +98,9 @@ class Training(Published):
         self.target = self.target.to(self.device)
         self.density = density.to(self.device)
         self.objective = objective.to(self.device)
-        self.batch, self.accumulate, self.annealing, self.patience = int(batch), accumulate, annealing, int(patience)
-        self.comparison = comparison
+        self.batch, self.accumulate, self.patience = int(batch), accumulate, int(patience)
+        self.annealing = annealing_of(self.target, objective) if annealing == "auto" else annealing
+        self.comparison = comparison_of(target, seed) if comparison == "auto" else comparison
         self.optimisation = Optimisation(objective.parameter_groups(density), learning_rate, **optimiser)
         self.generator = named_generator(seed, "train", device=self.device)
         self._identity |= {
@@ -184,6 +186,8 @@ class Training(Published):
             batch=self.batch,
             accumulate=self.accumulate,
             learning_rate=self.optimisation.learning_rate,
+            annealing=None,
+            comparison=None,
             seed=named_seed(self.seed, "probe"),
             device=self.device,
         )

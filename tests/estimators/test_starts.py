@@ -63,6 +63,17 @@ def test_weights_that_miss_a_part_of_the_target_disagree_with_chains() -> None:
     assert shares(np.zeros(1000), log_w, side).seldom.any()
 
 
+def test_ln_z_from_draws_and_chains_needs_no_tails() -> None:
+    """q twice as wide as the target: <1/w>_p has no variance, and its logarithm is off by many errors."""
+    rng, z = np.random.default_rng(5), []
+    for _ in range(100):
+        x, y = rng.standard_normal((400, 4)), np.sqrt(0.5) * rng.standard_normal((40, 16, 4))
+        log_w, along = ((2 * np.log(2 * np.pi) - (v**2).sum(-1) / 2) for v in (x, y))
+        found = compared_weights(log_w, along, 8)["log_z"]
+        z.append((found.reference.value - 2 * np.log(np.pi)) / found.reference.error)
+    assert abs(np.mean(z)) < 0.5 and abs(np.std(z) - 1) < 0.3
+
+
 def test_good_draws_are_rarely_called_bad() -> None:
     rng = np.random.default_rng(4)
     z, differ = [], 0

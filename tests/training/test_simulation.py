@@ -230,3 +230,14 @@ def test_tempering_beside_a_run_has_keys():
     with pytest.raises(ValueError, match="sweeps between two measurements must be at least 1, got 0"):
         fl.experiment("sk-reverse", N=8, sweeps=0)
     assert simulation(ladder="0.8,4").chain.temperatures == (0.3, 0.5, 0.8, 1.0, 2.0, 4.0, math.inf)
+
+
+def test_a_ladder_that_ends_at_a_finite_temperature_gives_all_but_ln_z():
+    glass = fl.SpinGlass.sherrington_kirkpatrick(8, T=1.0, seed=0)
+    chain = fl.ParallelTempering(glass, [1.0, 2.0], replicas=3)
+    run = fl.Simulation(glass, chain, temperatures=(1.0,), steps=300, every=1, keep_every=10, seed=1)
+    run.run(progress=False)
+    found = run.evaluate()
+    assert np.isnan(found.log_z).all() and np.isnan(found.log_z_integration).all()
+    assert np.isfinite(found.energy_per_site).all() and np.isfinite(found.overlap_squared).all()
+    assert "ln Z is not known: it is summed up from infinity, and temperatures end at 2" in found.attrs["reasons"]

@@ -9,6 +9,7 @@ import pytest
 import torch
 import xarray as xr
 
+import flowlab as fl
 from tests.training.small_runs import by_hand, records, study
 
 
@@ -76,3 +77,21 @@ def test_bound_and_ess_refer_to_the_final_target_while_annealing():
     assert record["loss"] == pytest.approx(log_q + record["energy_mean"] / 30, rel=1e-5)
     assert record["log_z_bound"] == pytest.approx(-log_q - record["energy_mean"] / 2.4, rel=1e-5)
     assert record["ess"] < 0.9
+
+
+def test_hand_built_runs_on_random_couplings_anneal_and_are_compared_where_nothing_is_said():
+    glass = fl.SpinGlass.sherrington_kirkpatrick(6, T=0.5, seed=0)
+
+    def built(target, density, objective=None, **how):
+        rate = {"base": 1e-3, "flow": 1e-3}
+        return fl.Training(target, density, objective or fl.ReverseKL(), steps=10, batch=4, learning_rate=rate, **how)
+
+    run = built(glass, fl.MADE((6,)))
+    assert run.annealing(0.0)["T"] == pytest.approx(2.5) and run.annealing(0.8) == {}
+    assert run.comparison is not None and run.comparison.temperatures == (0.5,)
+    plain = built(glass, fl.MADE((6,)), annealing=None, comparison=None)
+    assert plain.annealing is None and plain.comparison is None
+    on_samples = built(glass, fl.MADE((6,)), fl.ForwardKL(torch.ones(20, 6)))
+    assert on_samples.annealing is None and on_samples.comparison is not None
+    ferromagnet = built(fl.Ising((4, 4), T=2.0), fl.MADE((4, 4)))
+    assert ferromagnet.annealing is None and ferromagnet.comparison is None
