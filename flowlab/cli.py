@@ -216,7 +216,7 @@ def _check(options: argparse.Namespace) -> int:
     names = [str(name) for name in found["quantity"].values] if lists else []
     if options.json:
         rows = {name: {key: values[row] for key, values in lists.items()} for row, name in enumerate(names)}
-        kept = {key: found.attrs[key] for key in ("verdict", "reasons", "step", "check_seed")}
+        kept = {key: found.attrs[key] for key in ("verdict", "reasons", "step", "seed")}
         print(json.dumps({"quantities": rows} | scalars(found) | kept))
         return _strict(options, [found.attrs["verdict"]])
     for row, name in enumerate(names):

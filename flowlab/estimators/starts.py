@@ -27,7 +27,7 @@ class Starts(NamedTuple):
         z: by how many errors the means of the two halves differ, as a normal deviate.
         r_hat: the potential scale reduction: 1 where chains have forgotten their start, large where each stays in a
             part of its own.
-        agree: whether z is below 4 and r_hat below 1.1.
+        agree: whether z is below 4, and r_hat below 1.1 or no further above 1 than few steps make it.
     """
 
     value: float
@@ -64,7 +64,13 @@ def starts(series: ArrayLike, hot: int) -> Starts:
     first, second = (_mean(half) for half in (means[:hot], means[hot:]))
     z = deviation(first, hot, second, len(means) - hot)
     scale = r_hat(values)
-    return Starts(*_mean(means), z, scale, abs(z) < SIGMAS and scale < R_HAT)
+    return Starts(*_mean(means), z, scale, abs(z) < SIGMAS and scale**2 < max(R_HAT**2, 1 + SIGMAS * _noise(values)))
+
+
+def _noise(series: FloatArray) -> float:
+    """The standard deviation of r_hat² for Gaussian values without memory, by the F distribution."""
+    half, parts = len(series) // 2, 2 * series.shape[1]
+    return math.sqrt(2 / (parts - 1) + 2 / (parts * (half - 1))) / half
 
 
 def r_hat(series: FloatArray) -> float:

@@ -90,7 +90,7 @@ def check(
     """
     if not seconds > 0:
         raise ValueError(f"seconds must be positive, got {seconds}")
-    attrs = {**(attrs or {}), "check_seed": seed, "thermalised": 0}
+    attrs = {**(attrs or {}), "seed": seed, "thermalised": 0}
     try:
         chains = opposite(system, generator=named_generator(seed, "check"))
     except (TypeError, ValueError) as error:
@@ -181,7 +181,7 @@ def disagreements(found: Found) -> list[str]:
     words = []
     for name in found.disagreeing:
         start = found.rows[name].reference
-        if start.r_hat >= R_HAT:
+        if abs(start.z) < SIGMAS:
             words.append(f"chains stay apart in {name} (r_hat {start.r_hat:.3g}, at most {R_HAT})")
         else:
             words.append(f"hot and cold starts differ in {name} by {abs(start.z):.1f} errors")

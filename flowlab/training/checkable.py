@@ -10,7 +10,6 @@ import torch
 import xarray as xr
 
 from flowlab.core import Density, System, named_generator
-from flowlab.core.generators import named_seed
 from flowlab.training.check import Drawn, check, of_density, verdict_attrs
 from flowlab.training.dtypes import in_own_dtype
 from flowlab.training.on_disk import OnDisk
@@ -52,7 +51,7 @@ class Checkable(OnDisk):
 
         Args:
             seconds: time for the chains, at most.
-            seed: of the draws and the chains; None for one that follows from the run's seed and step.
+            seed: of the draws and the chains, the run's own where not given.
             n: draws of the model.
 
         Returns:
@@ -69,10 +68,10 @@ class Checkable(OnDisk):
         """
         if not seconds > 0:
             raise ValueError(f"seconds must be positive, got {seconds}")
-        seed = named_seed(self.seed, "check", self.step) if seed is None else seed_of(seed)
+        seed = self.seed if seed is None else seed_of(seed)
         if (n := whole("the number of samples", n)) < 2:
             raise ValueError(f"a check needs at least 2 samples, got {n}")
-        about = self.describe() | {"step": self.step, "check_seed": seed, "thermalised": 0}
+        about = self.describe() | {"step": self.step, "seed": seed, "thermalised": 0}
         try:
             step, drawn = self._draws(n, seed)
         except TypeError as error:
@@ -99,7 +98,7 @@ class Checkable(OnDisk):
     def _draws(self, n: int, seed: int) -> tuple[int, Drawn]:
         """The step, and n independent draws of what the run samples with."""
         step, density = self.reading()
-        return step, of_density(density, self.target, n, named_generator(seed, "draws", device=self.device))
+        return step, of_density(density, self.target, n, named_generator(seed, "check", step, device=self.device))
 
     def _checked_configurations(self) -> torch.Tensor | None:
         """Samples of the target that the newest check left, (m, *shape); None where its chains had not thermalised."""

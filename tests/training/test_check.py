@@ -40,7 +40,7 @@ def test_the_exact_density_is_consistent() -> None:
     run = training(Potts((3, 3), T=1e6), IndependentPotts((3, 3), 3))
     found = run.check(2.0, n=2000, seed=3)
     assert found.attrs["verdict"].startswith("consistent: "), found.attrs
-    assert found.attrs["reasons"] == "" and found.attrs["check_seed"] == 3 and check_reasons(run) == []
+    assert found.attrs["reasons"] == "" and found.attrs["seed"] == 3 and check_reasons(run) == []
     assert abs(found.sel(quantity="log_z").reference - 9 * np.log(3)) < 0.01
 
 
