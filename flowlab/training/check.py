@@ -68,9 +68,13 @@ class Found(NamedTuple):
 
     @property
     def precise(self) -> bool:
-        """Whether the errors of the chains are comparable to the model's."""
-        pairs = [(row.reference.error, row.raw if math.isnan(row.z) else row.value) for row in self.rows.values()]
-        return all(error <= COMPARABLE * own.error or math.isnan(own.error) for error, own in pairs)
+        """Whether the errors of the chains are comparable to the model's, or what differs is far beyond them."""
+        for row in self.rows.values():
+            own, z = (row.raw, row.z_raw) if math.isnan(row.z) else (row.value, row.z)
+            rounding = 10 * comparison.ROUNDING * (1 + abs(row.reference.value))
+            if row.reference.error > max(COMPARABLE * own.error, rounding) and not abs(z) > 2 * SIGMAS:
+                return False
+        return True
 
 
 def check(

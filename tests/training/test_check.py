@@ -27,7 +27,7 @@ def check_reasons(run) -> list[str]:
 
 def test_a_state_that_is_never_drawn_is_found() -> None:
     run = training(Potts((3, 3), T=0.7), IndependentPotts((3, 3), 3, bias=6.0))
-    found = run.check(1.0, n=2000)
+    found = run.check(20.0, n=2000)
     assert found.attrs["verdict"].startswith("not to be trusted: "), found.attrs
     assert any("state or sector 1 in 0 % of the draws" in line for line in found.attrs["reasons"].splitlines())
     assert check_reasons(run) and all(line.startswith("check: ") for line in check_reasons(run))
@@ -38,7 +38,7 @@ def test_a_state_that_is_never_drawn_is_found() -> None:
 
 def test_the_exact_density_is_consistent() -> None:
     run = training(Potts((3, 3), T=1e6), IndependentPotts((3, 3), 3))
-    found = run.check(2.0, n=2000, seed=3)
+    found = run.check(20.0, n=2000, seed=3)
     assert found.attrs["verdict"].startswith("consistent: "), found.attrs
     assert found.attrs["reasons"] == "" and found.attrs["seed"] == 3 and check_reasons(run) == []
     assert abs(found.sel(quantity="log_z").reference - 9 * np.log(3)) < 0.01
@@ -62,7 +62,7 @@ def test_evaluations_take_up_the_references_and_other_steps_not_the_verdict(tmp_
     run = fl.experiment("phi4-free", L=4, steps=4, batch=8, out=tmp_path / "a")
     run.run(2, progress=False)
     assert run.checked is None and "forward_kl" not in run.evaluate(200)
-    run.check(1.0, n=500)
+    run.check(20.0, n=500)
     again = fl.load(tmp_path / "a")
     assert again.checked is not None and again.checked.attrs["verdict"] == run.checked.attrs["verdict"]
     assert again.checked.attrs["step"] == 2
@@ -81,7 +81,7 @@ def test_a_broken_symmetry_of_fields_is_found_and_both_signs_are_seen_by_the_cha
             x = super().draw(n, generator=generator).x + 1.0
             return fl.Draw(x, self.log_prob(x), torch.zeros(n))
 
-    found = training(Phi4((2, 2), kappa=0.5, lam=1.0), Shifted((2, 2))).check(2.0, n=1000)
+    found = training(Phi4((2, 2), kappa=0.5, lam=1.0), Shifted((2, 2))).check(20.0, n=1000)
     assert abs(found.sel(quantity="positive_fraction").reference - 0.5) < 0.1
     assert found.sel(quantity="positive_fraction").raw > 0.9
     assert found.attrs["verdict"].startswith("not to be trusted")
@@ -89,7 +89,7 @@ def test_a_broken_symmetry_of_fields_is_found_and_both_signs_are_seen_by_the_cha
 
 def test_the_command_line_checks_and_keeps(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
     fl.experiment("phi4-free", L=4, steps=2, batch=8, out=tmp_path / "a").run(1, progress=False)
-    assert main(["check", str(tmp_path / "a"), "--seconds", "0.5"]) == 0
+    assert main(["check", str(tmp_path / "a"), "--seconds", "2"]) == 0
     assert "magnetization" in capsys.readouterr().out
     assert main(["check", str(tmp_path / "a"), "--seconds", "0.2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -120,13 +120,13 @@ class Own(fl.System):
 
 def test_a_system_without_observables_is_looked_at_and_checked_by_density_and_by_chain() -> None:
     run = training(Own(), fl.Normal((4,)))
-    assert run.check(0.5, n=500).attrs["verdict"].startswith(("consistent", "not to be trusted"))
+    assert run.check(20.0, n=500).attrs["verdict"].startswith(("consistent", "not to be trusted"))
     found = run.evaluate(500)
     assert found.emdm.attrs["reference"] == "samples of the target" and 0 < float(found.emdm) <= 1
     chain = fl.ChainRun(Own(), fl.HMC(Own(), tuning=20), chains=16, steps=60, every=2)
     chain.run(progress=False)
     assert "acceptance" in repr(chain) and "<table>" in chain._repr_html_() and chain.data.sizes["step"] == 60
-    assert chain.check(0.5).attrs["verdict"].startswith("consistent"), chain.checked.attrs
+    assert chain.check(20.0).attrs["verdict"].startswith("consistent"), chain.checked.attrs
 
 
 def test_what_has_no_draws_is_not_checked() -> None:
