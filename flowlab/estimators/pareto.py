@@ -23,6 +23,10 @@ ERROR_WORTH = 10  # to have any error
 UNSEEN = 0.1  # chance that n more draws have a weight above the one that errors allow for
 
 
+ROUNDING = 1e-3
+"""A tail that spans less than this of the largest weight has no shape: single precision knows ln w no better."""
+
+
 class Smoothed(NamedTuple):
     """Log weights with a smoothed tail; see :func:`pareto_smoothed`.
 
@@ -38,7 +42,8 @@ class Smoothed(NamedTuple):
 class Tail(NamedTuple):
     """Weights above ``cutoff``: ``size`` of them, cutoff + x with x of a generalised Pareto distribution (k, sigma).
 
-    ``k`` is NaN where there is too little to fit, -inf where the tail ends at a weight that was drawn 3 times.
+    ``k`` is NaN where there is too little to fit, -inf where the tail ends at a weight that was drawn 3 times, or spans
+    no more than rounding.
     """
 
     k: float
@@ -61,7 +66,7 @@ def fitted_tail(w: FloatArray) -> Tail:
         return Tail(math.nan, math.nan, 1.0, 0)
     top = np.sort(np.partition(w, n - tail - 1)[n - tail - 1 :])
     x = top[top > top[0]] - top[0]
-    if not x.size or (x[-1] - x <= 1e-9).sum() >= SEEN:
+    if top[-1] - top[0] < ROUNDING or (x[-1] - x <= 1e-9).sum() >= SEEN:
         return Tail(-math.inf, math.nan, float(top[0]), x.size)
     if x.size < SMALLEST_TAIL:
         return Tail(math.nan, math.nan, float(top[0]), x.size)

@@ -87,6 +87,8 @@ def r_hat(series: FloatArray) -> float:
 def deviation(a: Estimate, n: int, b: Estimate, m: int) -> float:
     """a - b in errors, as a normal deviate: of few values the errors themselves are uncertain (B. L. Welch 1947).
 
+    NaN where a value or an error is not known.
+
     Args:
         a, b: means with their errors.
         n, m: of how many independent values the errors come.
@@ -100,6 +102,8 @@ def deviation(a: Estimate, n: int, b: Estimate, m: int) -> float:
     from scipy.stats import t
 
     difference, variance = a.value - b.value, a.error**2 + b.error**2
+    if math.isnan(difference) or math.isnan(variance):
+        return math.nan
     if not variance > 0:
         small = abs(difference) <= 1e-6 * max(abs(a.value), abs(b.value), 1e-6)
         return 0.0 if small else math.copysign(math.inf, difference)

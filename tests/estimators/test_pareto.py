@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from flowlab.estimators import ess, low_ess, pareto_k, pareto_smoothed, weights_problem
+from flowlab.estimators import ess, low_ess, pareto_k, pareto_smoothed, reweighted, weights_problem
 
 
 @pytest.mark.parametrize("k", [-0.3, 0.2, 0.5, 0.9, 1.5])
@@ -81,3 +81,10 @@ def test_few_heavy_weights_are_seen_beside_a_fine_ess():
 def test_the_rule_in_numbers():
     assert low_ess(0.0099, 10_000) and not low_ess(0.0101, 10_000)
     assert low_ess(0.49, 100) and not low_ess(0.51, 100)
+
+
+def test_weights_that_differ_by_the_rounding_of_single_precision_have_no_tail():
+    """Heavy-tailed rounding of equal weights: errors were NaN, and an exact density not to be trusted."""
+    log_w = 20 + 1e-6 * np.random.default_rng(0).standard_cauchy(2000).clip(-100, 100)
+    assert pareto_k(log_w) == -np.inf and weights_problem(log_w) == ""
+    assert reweighted(np.arange(2000.0), log_w=log_w).error > 0
