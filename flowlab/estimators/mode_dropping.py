@@ -167,8 +167,8 @@ def forward_check(log_weight_p: ArrayLike, log_q_p: ArrayLike) -> ForwardCheck:
     """q judged on samples of the target, where a missed mode cannot hide.
 
     With w = e^log_weight / q and means over x ~ p: ``log_z`` = -ln<1/w>; ``log_z_upper`` = <ln w> = ln Z + KL(p|q), an
-    upper bound of ln Z; ``kl`` = KL(p|q), the difference of the two, which within its error may come
-    out below 0; ``ess`` = 1 / (<w> <1/w>), which estimates
+    upper bound of ln Z; ``kl`` = KL(p|q), the difference of the two, by Jensen's inequality never below 0;
+    ``ess`` = 1 / (<w> <1/w>), which estimates
     1 / E_p[p/q] = 1 / E_q[(p/q)²] over the whole target. If this ESS is far below the one from draws of q, then q
     misses a mode. Errors assume independent samples of the target.
 

@@ -49,7 +49,7 @@ class Overlaps:
         n_blocks: the number of independent blocks that the errors come from.
         ess: effective sample size of the weights, a fraction; 1 without weights.
         replicas: (400, N + 1) bootstrap replicas of ``probability``.
-        factor: by how much weights widen errors, twice :func:`flowlab.estimators.pareto.error_factor` for a pair.
+        factor: by how much weights widen errors: :func:`flowlab.estimators.pareto.error_factor` of those of pairs.
         unseen: the error of a probability of which no pair was seen.
     """
 
@@ -228,7 +228,7 @@ def dip_depth(q: FloatArray, probability: FloatArray) -> Any:
 def _overlaps(histograms: FloatArray, c: Configurations, w: FloatArray | None, rng: np.random.Generator) -> Overlaps:
     """Overlaps from (blocks, 1 + N + 1): the number of pairs, then their weight by overlap."""
     n_sites, n = c.spins.shape[1], len(c.spins)
-    ess, factor = (1.0, 1.0) if w is None else (float(w.sum() ** 2 / (w**2).sum()) / n, error_factor(w) ** 2)
+    ess, factor = (1.0, 1.0) if w is None else (float(w.sum() ** 2 / (w**2).sum()) / n, _factor_of_pairs(w, rng))
     count, weight = int(histograms[:, 0].sum()), histograms[:, 1:]
     blocks = len(weight)
     chosen = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=REPLICAS) @ weight
@@ -273,6 +273,11 @@ def _bootstrapped(
     scale = factor * np.sqrt(blocks / (blocks - 1)) * student(blocks) if blocks > 1 else np.nan
     error = spread(np.asarray(f(replicas)), ddof=0) * scale
     return Estimate(value, error) if value.ndim else Estimate(float(value), float(error))
+
+
+def _factor_of_pairs(w: FloatArray, rng: np.random.Generator) -> float:
+    pairs = w * rng.permutation(w)
+    return error_factor(pairs / pairs.max()) if pairs.any() else np.nan
 
 
 def _histograms(

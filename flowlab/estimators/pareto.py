@@ -19,7 +19,7 @@ SMALLEST_TAIL = 5
 SEEN = 3  # draws of the very largest weight, as of few discrete states, after which a larger one is not expected
 TOLD = 200  # weights from which k̂ says something
 WORTH = 100  # equal draws that weights must be worth to be trusted
-ERROR_WORTH = 10  # to have any error
+ERROR_WORTH = 15  # to have any error
 UNSEEN = 0.1  # chance that n more draws have a weight above the one that errors allow for
 
 
@@ -187,7 +187,7 @@ def error_factor(w: FloatArray) -> float:
 
     w* is the :func:`unseen_weight`. A mean over weights has a variance var/(n·ESS), and one more weight w* would move
     it by w*/Σw of a standard deviation. 1 for equal weights; NaN where nothing is known: for weights worth fewer than
-    10 draws, or fewer than half of them where n < 20, and for a tail whose mean does not exist (k̂ > 1, n >= 200).
+    15 draws, or fewer than half of them where n < 30, and for a tail whose mean does not exist (k̂ > 1, n >= 200).
 
     Args:
         w: (n,) weights relative to the largest.

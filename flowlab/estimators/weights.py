@@ -39,7 +39,7 @@ def log_z(log_w: ArrayLike) -> Estimate:
         log_w: (n,) log_weight - log_q of independent draws from q, in nats; -inf allowed.
 
     Returns:
-        Estimate of ln Z in nats; the error is NaN where the weights are worth fewer than 10 draws.
+        Estimate of ln Z in nats; the error is NaN where the weights are worth fewer than 15 draws.
 
     Raises:
         ValueError: see :func:`checked_log_w`.
@@ -117,7 +117,7 @@ def reweighted(f: ArrayLike, *old_order: ArrayLike, log_w: ArrayLike | None = No
 
     Returns:
         Estimate of two floats, or of two (k,) arrays, in the units of f; the error is NaN where the weights are worth
-        fewer than 10 draws.
+        fewer than 15 draws.
 
     Raises:
         TypeError: for weights that are not given by name.

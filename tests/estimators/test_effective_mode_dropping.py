@@ -146,3 +146,14 @@ def test_target_samples_that_make_no_sense_are_refused(arguments, message):
 def test_a_threshold_above_all_samples_is_refused():
     with pytest.raises(ValueError, match="leaves 0 of 3 samples"):
         effective_mode_dropping(np.zeros(3), np.full(3, -1.0), log_z_exact=0.0, threshold=0.0)
+
+
+def test_the_divergence_of_an_excellent_q_is_not_biased():
+    """It needs no cut at 0: by Jensen's inequality no sample brings it below."""
+    log_q = np.log([0.1, 0.9])
+    exact, found = float(np.array([0.2, 0.8]) @ (np.log([0.2, 0.8]) - log_q)), []
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        x = rng.choice(2, 30, p=[0.2, 0.8])
+        found.append(forward_check(np.log([0.2, 0.8])[x], log_q[x]).kl.value)
+    assert abs(np.mean(found) - exact) < 4 * np.std(found) / np.sqrt(200) + 0.01

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flowlab.estimators.jackknife import block_sums, jackknife
+from flowlab.estimators.jackknife import block_sums, jackknife, spread
 
 
 def test_error_of_a_mean_is_its_standard_error_and_bias_is_removed():
@@ -23,3 +23,12 @@ def test_error_of_a_mean_is_its_standard_error_and_bias_is_removed():
 def test_one_sample_is_refused():
     with pytest.raises(ValueError, match="an error needs at least 2 samples, got 1"):
         block_sums([1.0])
+
+
+def test_one_replica_without_a_value_does_not_take_the_error_away():
+    replicas = np.random.default_rng(1).normal(size=(200, 2))
+    replicas[7] = np.nan
+    replicas[:50, 1] = np.nan
+    found = spread(replicas)
+    assert found[0] == pytest.approx(np.delete(replicas[:, 0], 7).std(ddof=1))
+    assert np.isnan(found[1])  # a fourth of them: the error is not known
