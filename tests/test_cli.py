@@ -69,6 +69,14 @@ def test_run_and_evaluate_agree_with_the_exact_value(trained, capsys):
     assert float(kept.log_z) == found["log_z"] and kept.attrs["step"] == 400
 
 
+def test_evaluate_takes_a_seed(trained, capsys):
+    found = []
+    for more in ([], [], ["--seed", "5"]):
+        main(["evaluate", str(trained), "-n", "500", "--json", *more])
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0] == found[1] and found[0]["log_z"] != found[2]["log_z"] and found[2]["seed"] == 5
+
+
 def test_json_is_flat_and_has_the_documented_names_with_errors(trained, capsys):
     main(["evaluate", str(trained), "-n", "500", "--json"])
     found = json.loads(capsys.readouterr().out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))

@@ -71,7 +71,7 @@ class Checkable(OnDisk):
         seed = self.seed if seed is None else seed_of(seed)
         if (n := whole("the number of samples", n)) < 2:
             raise ValueError(f"a check needs at least 2 samples, got {n}")
-        about = self.describe() | {"step": self.step, "seed": seed, "thermalised": 0}
+        about = self.describe() | {"step": self.step, "seed": seed, "run_seed": self.seed, "thermalised": 0}
         try:
             step, drawn = self._draws(n, seed)
         except TypeError as error:

@@ -34,7 +34,7 @@ def of_system(system: System) -> dict[str, Any]:
     {'T': 1.0, 'J': 1.0}
     """
     own = {name: value for name, value in vars(system).items() if not name.startswith("_") and name != "training"}
-    arrays = {name: value for name, value in own.items() if isinstance(value, Tensor | np.ndarray)}
+    arrays = {name: value for name, value in vars(system).items() if isinstance(value, Tensor | np.ndarray)}
     arrays |= dict(system.named_buffers()) | dict(system.named_parameters())
     return {
         "system": type(system).__qualname__,
@@ -46,7 +46,12 @@ def of_system(system: System) -> dict[str, Any]:
 
 
 def _checksum(value: Tensor | np.ndarray) -> str:
-    array = np.ascontiguousarray(value.detach().cpu().numpy() if isinstance(value, Tensor) else value)
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().to_dense() if value.is_sparse else value.detach().cpu()
+        value = np.asarray(value.tolist()) if value.dtype == torch.bfloat16 else value.numpy()
+    array = np.ascontiguousarray(value)
+    if array.dtype == object:  # whose bytes are addresses
+        return "objects"
     return hashlib.sha256(f"{array.dtype} {array.shape}".encode() + array.tobytes()).hexdigest()[:16]
 
 

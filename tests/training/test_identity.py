@@ -111,6 +111,22 @@ def test_couplings_of_a_glass_the_chain_and_its_ladder_are_compared(tmp_path):
     simulation([2.5, np.inf]).restore(tmp_path / "pt")
 
 
+class Own(fl.Ising):
+    """An Ising model that keeps what it likes in its attributes."""
+
+    def __init__(self, strength: float) -> None:
+        super().__init__((2, 2), T=2.0)
+        self._bonds = torch.eye(4).mul(strength).to_sparse()
+        self.half, self.words = torch.ones(2, dtype=torch.bfloat16), np.array([None, "a"])
+
+
+def test_the_tensors_of_ones_own_system_are_compared(tmp_path):
+    built(Own(1.0)).attach(tmp_path / "run")
+    built(Own(1.0)).restore(tmp_path / "run")
+    with pytest.raises(StoreError, match=r"another run \(tensors _bonds \w+, not \w+\)"):
+        built(Own(2.0)).restore(tmp_path / "run")
+
+
 def test_a_run_of_an_earlier_version_is_restored_by_what_it_says(tmp_path):
     run = built()
     run.attach(tmp_path / "run")
