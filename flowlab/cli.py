@@ -170,7 +170,8 @@ def _sweep(options: argparse.Namespace) -> int:
     for note in caught:
         print(f"flowlab: warning: {note.message}", file=sys.stderr)
     states = found.state.values.ravel().tolist()
-    columns = found[[name for name in _SWEPT if name in found and found[name].dims == found.state.dims]]
+    shown = [*_SWEPT, *(name for name in found if str(name).startswith("learned_"))]
+    columns = found[[name for name in shown if name in found and found[name].dims == found.state.dims]]
     table = columns.to_dataframe()[list(columns)]
     if "verdict" in table:  # the reasons are in sweep.nc
         table["verdict"] = table["verdict"].str.partition(":")[0]

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
-import flowlab as fl
 from flowlab.cli import main
 from flowlab.training import experiment, load
 
@@ -159,26 +159,28 @@ def test_beta_is_twice_kappa():
     assert by_beta.system.form == by_beta.density.coarse_system.form == "beta"
 
 
-def test_learned_couplings_come_with_errors(tmp_path, capsys):
-    """In evaluations, sweeps and on the command line; before training they are not known."""
-    keys = TINY | {"L": 4, "d": 1, "lam": 0.1, "learn": "kappa,lam", "kappa": 0.3}
-    for name, where in (("phi4-ir-matching", "coarse"), ("phi4-uv-matching", "fine")):
-        more = {"samples": 32} if where == "fine" else {}
-        run = experiment(name, **keys | more, out=tmp_path / name)
-        assert np.isnan(run.evaluate(40).learned_lam_error)
-        run.run(progress=False)
-        found = run.evaluate(40)
-        system = run.system if where == "fine" else run.density.coarse_system
-        for coupling in ("kappa", "lam"):
-            assert float(found[f"learned_{coupling}"]) == float(system.couplings[coupling].detach())
-            assert 0 < float(found[f"learned_{coupling}_error"]) < math.inf
-            assert where in found[f"learned_{coupling}"].attrs["long_name"]
-        assert f"the learned {where} lam = 0." in found.attrs["warnings"]  # three steps say little
-        capsys.readouterr()
-        assert main(["evaluate", str(tmp_path / name), "-n", "40", "--json"]) == 0
-        told = json.loads(capsys.readouterr().out)
-        assert told["learned_kappa"] == float(system.couplings["kappa"].detach()) and told["learned_kappa_error"] > 0
-    swept = fl.sweep("phi4-uv-matching", {"seed": [0, 1]}, evaluate=40, progress=False, **keys | {"samples": 32})
+LEARNING = TINY | {"L": 4, "d": 1, "lam": 0.1, "learn": "kappa,lam", "kappa": 0.3}
+
+
+def test_learned_coarse_couplings_come_with_errors(tmp_path, capsys):
+    run = experiment("phi4-ir-matching", **LEARNING, out=tmp_path / "run")
+    before = run.objective.learned(run.density, run.target, 0)
+    assert before.values == {"kappa": 0.3, "lam": pytest.approx(0.1)} and np.isnan(before.errors["lam"])
+    run.run(progress=False)
+    assert main(["evaluate", str(tmp_path / "run"), "-n", "40", "--json"]) == 0
+    told = capsys.readouterr()
+    found = json.loads(told.out)
+    for name, value in run.density.coarse_system.couplings.items():
+        if name in ("kappa", "lam"):
+            assert found[f"learned_{name}"] == float(value.detach()) and found[f"learned_{name}_error"] > 0
+    assert "the learned coarse lam = 0." in told.err  # three steps say little
+
+
+def test_learned_fine_couplings_come_with_errors(tmp_path, capsys):
+    keys = [f"{key}={value}" for key, value in (LEARNING | {"learn": "kappa", "samples": 32}).items()]
+    assert main(["sweep", "phi4-uv-matching", *keys, "seed=0,1", "--out", str(tmp_path), "-n", "40", "--quiet"]) == 0
+    assert "learned_kappa_error" in capsys.readouterr().out
+    swept = xr.open_dataset(tmp_path / "sweep.nc", engine="h5netcdf")
     assert swept.learned_kappa.dims == ("seed",) and (swept.learned_kappa_error > 0).all()
 
 
