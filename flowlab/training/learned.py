@@ -13,6 +13,7 @@ import xarray as xr
 from torch import Tensor
 
 from flowlab.core import System
+from flowlab.core.names import about
 
 DRAWS, STEP = 4000, 1e-4
 FLAT, TOGETHER = 0.1, 0.9
@@ -68,10 +69,8 @@ class Learned(NamedTuple):
     def add_to(self, evaluation: xr.Dataset) -> xr.Dataset:
         """The evaluation with ``learned_<name>`` and its error, and the notes among the ``warnings``."""
         for name, value in self.values.items():
-            words = f"learned coupling {name} of the {self.where} lattice"
-            evaluation[f"learned_{name}"] = ((), value, {"long_name": words, "units": "1"})
-            told = {"long_name": f"standard error of {words}", "units": "1"}
-            evaluation[f"learned_{name}_error"] = ((), self.errors[name], told)
+            for column, number in ((f"learned_{name}", value), (f"learned_{name}_error", self.errors[name])):
+                evaluation[column] = ((), number, about(column, lattice=self.where))
         notes = [evaluation.attrs.get("warnings", ""), *self.notes]
         return evaluation.assign_attrs(warnings="\n".join(filter(None, notes)))
 
