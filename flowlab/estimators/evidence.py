@@ -27,6 +27,8 @@ IDENTITY_SIGMAS = 5.0
 """Errors by which one of several identities may be off: there are more of them, and their tails are heavier."""
 UNEVEN = 0.05
 """A symmetric share below this fraction of its value is hardly drawn."""
+UNSURE = 0.6
+"""The error of an ESS, as a part of it, beyond which the largest weights alone decide."""
 
 
 class UntrustedWarning(UserWarning):
@@ -166,15 +168,20 @@ def of_exact(log_z: Estimate, bound: Estimate, exact: float, n: int, accuracy: f
 
 
 def of_weights(log_w: FloatArray) -> list[Evidence]:
-    """How many draws the weights are worth, and how heavy their tail is; see :func:`.weights_problem`.
+    """How many draws the weights are worth, how heavy their tail is, see :func:`.weights_problem`, and is either known?
+
+    Where the error of the ESS is a large part of it, a few of the weights decide: more of them may not be drawn yet.
 
     >>> of_weights(np.zeros(100))[0].sentence
     'the 100 weights are worth 100 equal ones'
     """
-    if problem := weights_problem(log_w):
+    problem, found = weights_problem(log_w), ess(log_w)
+    if not problem and found.error > UNSURE * found.value:
+        problem = f"the ESS is {found.value:.2g} ± {found.error:.1g}, so that a few of the {log_w.size} weights decide"
+    if problem:
         why = "importance-weighted estimates may miss modes and their errors are too small; rely on the bound, train"
         return [Evidence(f"{problem}: {why} longer or draw more samples", fails=True, warning=LowESSWarning)]
-    worth = log_w.size * ess(log_w).value
+    worth = log_w.size * found.value
     return [Evidence(f"the {log_w.size} weights are worth {worth:.4g} equal ones")]
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from flowlab.estimators import Estimate, Evidence, LowESSWarning, UntrustedWarning, verdict
-from flowlab.estimators.evidence import of_exact, of_identity, of_share, of_target_samples, of_vanishing
+from flowlab.estimators.evidence import of_exact, of_identity, of_share, of_target_samples, of_vanishing, of_weights
+from flowlab.estimators.pareto import weights_problem
 
 FOR, AGAINST = Evidence("this agrees", independent=True), Evidence("that differs", fails=True)
 
@@ -72,3 +73,17 @@ def test_samples_of_the_target_see_what_is_missing_unless_they_are_too_few():
     assert not of_target_samples(log_w, np.zeros(1000), np.zeros(1000))[0].fails
     heavy = np.random.default_rng(3).normal(scale=6, size=1000)
     assert not of_target_samples(log_w, heavy, np.zeros(1000))[0].independent
+
+
+def test_an_ess_that_a_few_weights_decide_is_told():
+    """Of weights with a tail k = 0.6, whose second moment does not exist, where k̂ alone lets them pass."""
+    rng, told, missed = np.random.default_rng(0), 0, 0
+    for _ in range(20):
+        log_w = rng.exponential(0.6, 5000)
+        if not weights_problem(log_w):
+            (found,) = of_weights(log_w)
+            told, missed = told + found.fails, missed + (not found.fails)
+            assert not found.fails or ("the ESS is 0." in found.sentence and found.warning is LowESSWarning)
+    assert told > 2 * missed > 0 or (told and not missed)
+    fair = [of_weights(rng.normal(0, 1.0, 5000))[0].fails for _ in range(20)]
+    assert not any(fair)
