@@ -147,7 +147,8 @@ class Shares(NamedTuple):
         variation: total variation of the weighted (without weights of the raw) shares to the reference's.
         floor: the part of it that noise alone makes.
         raw_variation: total variation of the raw shares.
-        differs: whether the share of a part differs by more than 5 errors; weights worth too few draws say nothing.
+        differs: whether the variation is above its floor and the share of a part off by more than 5 errors; weights
+            worth too few draws say nothing.
         seldom: (k,) parts that fewer than 20 draws visit, and ten times less often than they should.
     """
 
@@ -196,7 +197,8 @@ def shares(values: ArrayLike, log_w: ArrayLike | None, series: ArrayLike) -> Sha
     z = np.abs(own - reference) / spread
     missed = (raw < SELDOM * reference) & (reference - raw > SIGMAS * np.hypot(raw_error, error))
     seldom = missed & (raw * n < FEW_IN_PART)
-    differs = bool((z > PART_SIGMAS).any()) and (log_w is None or not np.isnan(weighted).any())
+    known = log_w is None or not np.isnan(weighted).any()
+    differs = known and variation > floor and bool((z > PART_SIGMAS).any())
     return Shares(edges, reference, raw, weighted, variation, floor, total_variation(raw, reference), differs, seldom)
 
 
