@@ -82,6 +82,11 @@ OTHERS: dict[str, Make] = {
     "sorting over potts made": lambda: fl.Pushforward(
         fl.PermutationCoupling(SHAPE, q=3), fl.PottsMADE(SHAPE, 3, width=8)
     ),
+    "permutations of potts made": lambda: fl.PermutationSymmetrized(fl.PottsMADE(SHAPE, 3, width=8)),
+    "shifts of independent potts": lambda: fl.PermutationSymmetrized(fl.IndependentPotts(SHAPE, 6, bias=0.5)),
+    "permutations of sorting over potts made": lambda: fl.PermutationSymmetrized(
+        fl.Pushforward(fl.PermutationCoupling(SHAPE, q=3), fl.PottsMADE(SHAPE, 3, width=8))
+    ),
     "hierarchical": lambda: fl.Hierarchical((4, 4), width=2),
     "block noise": lambda: fl.BlockNoise((4, 4), sigma=0.7),
     "fields of a chain": lambda: chain_fields(SHAPE),
