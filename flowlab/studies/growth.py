@@ -29,17 +29,6 @@ def coarsest_side(L: int) -> int:
     return odd if odd >= 3 else 2
 
 
-def no_effect(why: str, **keys: tuple[object, object]) -> None:
-    """Refuse keys that say nothing: name=(value, default) each.
-
-    Raises:
-        ValueError: for a value that is not the default, with the reason.
-    """
-    for name, (value, default) in keys.items():
-        if value != default:
-            raise ValueError(f"{name} has no effect {why}: leave it at {default}, got {value}")
-
-
 def halvings(L: int, side: int) -> int:
     """How often L is halved to give the side.
 

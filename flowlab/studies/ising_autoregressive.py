@@ -7,13 +7,18 @@ the spins around them (Białas, Korcyl and Stebel 2022, arXiv:2203.10989); prese
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from flowlab.core import named_generator
 from flowlab.densities import PixelCNN, Z2Symmetrized
 from flowlab.densities.hierarchical import Hierarchical
-from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, grown, no_effect
+from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, grown
+from flowlab.studies.refusals import NO_GROWTH, ONE_LEVEL, WARM
 from flowlab.systems import Ising
 from flowlab.training import ReverseKL, Training, study
 from flowlab.training.devices import resolve_device
+from flowlab.training.keys import Clip, Count, Fraction, Positive, Several, Threads, Window
 from flowlab.training.optimisation import beta_ramp
 from flowlab.training.registry import Scalar
 
@@ -23,20 +28,20 @@ VAN: dict[str, dict[str, Scalar]] = {
 HAN: dict[str, dict[str, Scalar]] = {"paper": {"batch": 1000, "lr": 1e-3, "steps": 100_000, "grow": False}}
 
 
-@study("ising-van", aliases=BETA_OR_T, presets=VAN)
+@study("ising-van", aliases=BETA_OR_T, presets=VAN, idle=lambda keys: {"anneal": WARM} if keys["warm"] else {})
 def ising_van(
     *,
-    L: int = 8,
-    T: float = 1 / BETA,
-    channels: int = 16,
-    layers: int = 3,
-    kernel: int = 13,
-    steps: int = 1000,
-    batch: int = 200,
-    lr: float = 5e-3,
-    clip: float = 1.0,
-    anneal: float = 0.5,
-    threads: int = 1,
+    L: Several = 8,
+    T: Positive = 1 / BETA,
+    channels: Count = 16,
+    layers: Count = 3,
+    kernel: Window = 13,
+    steps: Count = 1000,
+    batch: Several = 200,
+    lr: Positive = 5e-3,
+    clip: Clip = 1.0,
+    anneal: Fraction = 0.5,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,
@@ -68,20 +73,29 @@ def ising_van(
     )
 
 
-@study("ising-han", aliases=BETA_OR_T, presets=HAN)
+def _han_idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if keys["L"] <= 4:
+        found |= dict.fromkeys(("grow", "share"), ONE_LEVEL)
+    elif not keys["grow"]:
+        found["share"] = NO_GROWTH
+    return found | (dict.fromkeys(("anneal", "grow", "share"), WARM) if keys["warm"] else {})
+
+
+@study("ising-han", aliases=BETA_OR_T, presets=HAN, idle=_han_idle)
 def ising_han(
     *,
-    L: int = 16,
-    T: float = 1 / BETA,
-    width: int = 16,
+    L: Several = 16,
+    T: Positive = 1 / BETA,
+    width: Count = 16,
     grow: bool = True,
-    share: float = 0.5,
-    steps: int = 1500,
-    batch: int = 500,
-    lr: float = 1e-2,
-    clip: float = 1.0,
-    anneal: float = 0.3,
-    threads: int = 1,
+    share: Positive = 0.5,
+    steps: Count = 1500,
+    batch: Several = 500,
+    lr: Positive = 1e-2,
+    clip: Clip = 1.0,
+    anneal: Fraction = 0.3,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,
@@ -98,8 +112,8 @@ def ising_han(
         anneal: fraction of the first stage over which beta rises from beta/5; a warm start does not anneal.
         threads: of torch. device: "auto", "cpu" or "cuda".
     """
-    if not grow:
-        no_effect("on a run that does not grow", share=(share, 0.5))
+    if L & (L - 1):
+        raise ValueError(f"L must be 2, 4, 8, 16, ..., so that domains can be halved, got {L}")
     return grown(
         L, 2, lambda side: Ising((side, side), T),
         lambda side: Hierarchical((side, side), width=width, generator=named_generator(seed, "base")),

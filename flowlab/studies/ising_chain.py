@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Literal
 
 from flowlab.mcmc import AnnealedImportance, HeatBath, IsingChain, Metropolis, SwendsenWang, Wolff
+from flowlab.studies.refusals import even_side
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 from flowlab.training import AnnealedRun, ChainRun, study
+from flowlab.training.keys import Count, Discarded, Finite, Positive, Several
 
 MOVES: dict[str, Callable[[Ising], IsingChain]] = {
     "wolff": Wolff,
@@ -20,15 +22,15 @@ MOVES: dict[str, Callable[[Ising], IsingChain]] = {
 @study("ising-chain", aliases={"beta": ("T", lambda beta: 1.0 / beta)})
 def ising_chain(
     *,
-    L: int = 16,
-    T: float = CRITICAL_TEMPERATURE,
-    h: float = 0.0,
+    L: Several = 16,
+    T: Positive = CRITICAL_TEMPERATURE,
+    h: Finite = 0.0,
     moves: Literal["wolff", "swendsen_wang", "heat_bath", "metropolis"] = "wolff",
-    chains: int = 64,
-    every: int = 10,
-    samples: int = 10_000,
-    discard: float = 0.1,
-    steps: int = 300,
+    chains: Count = 64,
+    every: Count = 10,
+    samples: Count = 10_000,
+    discard: Discarded = 0.1,
+    steps: Count = 300,
     seed: int = 0,
     warm: bool = False,
 ) -> ChainRun:
@@ -44,8 +46,10 @@ def ising_chain(
         discard: fraction of the run that is left out as thermalisation.
         steps: horizon.
     """
-    if samples < 1:
-        raise ValueError(f"samples must be at least 1, got {samples}")
+    if moves in ("heat_bath", "metropolis"):
+        even_side(L, f"a checkerboard, which moves={moves} needs")
+    elif h != 0:
+        raise ValueError(f"h must be 0 for clusters (moves={moves}), got {h:g}: give moves=heat_bath or metropolis")
     system = Ising((L, L), T, h=h)
     return ChainRun(
         system,
@@ -62,14 +66,14 @@ def ising_chain(
 @study("ising-cluster-ais", aliases={"beta": ("T", lambda beta: 1.0 / beta)})
 def ising_cluster_ais(
     *,
-    L: int = 16,
-    T: float = CRITICAL_TEMPERATURE,
+    L: Several = 16,
+    T: Positive = CRITICAL_TEMPERATURE,
     moves: Literal["wolff", "swendsen_wang"] = "wolff",
-    sweeps: int | None = None,
+    sweeps: Count | None = None,
     schedule: Literal["uniform", "critical"] = "uniform",
-    chains: int = 100,
-    samples: int = 10_000,
-    steps: int = 100,
+    chains: Count = 100,
+    samples: Count = 10_000,
+    steps: Count = 100,
     seed: int = 0,
     warm: bool = False,
 ) -> AnnealedRun:
@@ -84,8 +88,6 @@ def ising_cluster_ais(
         samples: configurations kept, over all steps.
         steps: horizon.
     """
-    if samples < 1:
-        raise ValueError(f"samples must be at least 1, got {samples}")
     sweeps = 3 * L**2 if sweeps is None else sweeps
     annealing = AnnealedImportance(Ising((L, L), T), sweeps, moves=moves, schedule=schedule)
     return AnnealedRun(annealing, chains=chains, steps=steps, keep_every=max(1, steps * chains // samples), seed=seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,9 @@ from flowlab.exact.kaufman import kaufman
 from flowlab.exact.mean_field import mean_field
 from flowlab.flows.sorting import coarse_to_fine
 from flowlab.studies.ising_sweep import grid
+from flowlab.studies.rates import base_rate
+from flowlab.studies.refusals import even_side
+from flowlab.training.keys import Count, Positive, Several
 from flowlab.training.registry import find, sweep_study
 from flowlab.training.sweep import keep, sweep
 
@@ -21,30 +25,41 @@ RANGES = {"ising": (1.6, 3.2), "sk": (0.4, 2.0)}
 """Of temperatures, about T_c of either system."""
 
 
-@sweep_study("ising-depth")
+def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found = dict.fromkeys(("N", "instances") if keys["system"] == "ising" else ("L",), f"on system={keys['system']}")
+    if keys["construction"] == "sorting":
+        found |= dict.fromkeys(("start", "lr_flow"), "on sorting layers, which have no masks")
+    if not keys["adiabatic"] or keys["max_depth"] == 1:
+        found |= dict.fromkeys(("warm_steps", "warm_lr"), "where no flow starts from the one before it")
+    if keys["max_depth"] == 1:
+        found["adiabatic"] = "where there is one depth"
+    return found
+
+
+@sweep_study("ising-depth", idle=_idle)
 def ising_depth(
     *,
     system: Literal["ising", "sk"] = "ising",
-    L: int = 8,
-    N: int = 12,
-    instances: int = 3,
-    T_min: float | None = None,
-    T_max: float | None = None,
-    points: int = 9,
-    epsilon: float = 0.05,
-    max_depth: int = 4,
+    L: Several = 8,
+    N: Several = 12,
+    instances: Count = 3,
+    T_min: Positive | None = None,
+    T_max: Positive | None = None,
+    points: Count = 9,
+    epsilon: Positive = 0.05,
+    max_depth: Count = 4,
     base: str = "independent",
     construction: Literal["xor", "sorting"] = "xor",
     start: Literal["local_field", "identity", "random"] = "local_field",
     adiabatic: bool = True,
-    base_steps: int = 1500,
-    steps: int = 400,
-    warm_steps: int = 200,
-    batch: int = 500,
-    lr: float = 5e-2,
-    lr_flow: float = 5e-3,
-    warm_lr: float = 1e-2,
-    evaluate: int = 20_000,
+    base_steps: Count | None = None,
+    steps: Count = 400,
+    warm_steps: Count = 200,
+    batch: Several = 500,
+    lr: Positive | None = None,
+    lr_flow: Positive | None = None,
+    warm_lr: Positive | None = None,
+    evaluate: Several = 20_000,
     device: str = "auto",
     seed: int = 0,
     out: str | Path | None = None,
@@ -53,7 +68,7 @@ def ising_depth(
 ) -> xr.Dataset:
     """L*(T; ε), the smallest number of layers with |F_var - F| / N < ε over a fixed weak base.
 
-    At every temperature the base alone and one layer are trained from the start, the base to its end, so that no layer
+    At every temperature the base alone and one layer are trained from the start by the same schedule, so that no layer
     is credited with what its base had yet to learn. Each deeper flow starts from the one before it with a new layer: an
     XOR layer at the identity, which keeps what was learned, or a coarser sorting layer, for which the bits learn anew.
 
@@ -67,8 +82,9 @@ def ising_depth(
         construction: "xor", or for ising "sorting", see ising-xor.
         start: of XOR layers, as there.
         adiabatic: whether a deeper flow starts from the one before it; else every depth is trained from the start.
-        base_steps, steps, warm_steps: of the base alone, of the first layer, and for each added one.
-        batch, lr, lr_flow, device: as in ising-xor; warm_lr: rate of the base after a warm start.
+        steps, warm_steps: of the first layer, and for each added one; base_steps: of the base alone, none for as many
+            as of the first layer.
+        batch, lr, lr_flow, device: as in ising-xor; warm_lr: rate of the base after a warm start, none for a fifth.
         evaluate: samples of each evaluation.
 
     Returns:
@@ -80,37 +96,33 @@ def ising_depth(
         ValueError: for max_depth < 1 or more sorting layers than there are, an epsilon that is not positive, a
             construction that the system has not, or no exact F to compare with (N above 24).
     """
-    if max_depth < 1:
-        raise ValueError(f"max_depth must be at least 1, got {max_depth}")
     if construction == "sorting" and system == "sk":
         raise ValueError("sorting layers need a lattice: sk has construction=xor alone")
     if construction == "sorting" and max_depth > (most := len(coarse_to_fine((L, L)))):
         raise ValueError(f"max_depth must be at most {most} for sorting layers of side {L}, got {max_depth}")
-    if not epsilon > 0:
-        raise ValueError(f"epsilon must be positive, got {epsilon}")
     if system == "sk" and N > 24:
         raise ValueError(f"the exact free energy of sk needs N of at most 24, got {N}")
-    if system == "sk" and instances < 1:
-        raise ValueError(f"instances must be at least 1, got {instances}")
+    if system == "ising":
+        even_side(L, "a checkerboard")
     low, high = RANGES[system]
     over: dict[str, list[Any]] = {"T": grid(low if T_min is None else T_min, high if T_max is None else T_max, points)}
-    keys: dict[str, Any] = {"base": base, "batch": batch, "lr": lr, "lr_flow": lr_flow, "device": device, "seed": seed}
-    if construction == "xor":
-        keys["start"] = start
+    lr = base_rate(base, lr)
+    keys: dict[str, Any] = {"base": base, "batch": batch, "lr": lr, "device": device, "seed": seed}
+    masks = {"start": start, "lr_flow": lr_flow} if construction == "xor" else {"construction": construction}
     if system == "sk":
         name, n_sites, over["seed_J"], keys["N"] = "sk-xor", N, list(range(instances)), N
     else:
         name, n_sites = "ising-xor", L * L
-        keys |= {"L": L, "construction": construction}
+        keys["L"] = L
         if base == "independent":
             keys["anneal"] = 0.0  # on the way from high T they would forget that they were ordered
-    find(name).given({k: v for k, v in keys.items() if k != "seed"})
+    find(name).given({k: v for k, v in (keys | masks).items() if k != "seed"})
 
     how: dict[str, Any] = {"out": out, "workers": workers, "evaluate": evaluate, "progress": progress}
-    alone = sweep(name, over | {"layers": [0]}, **how, **keys, steps=base_steps)
+    alone = sweep(name, over | {"layers": [0]}, **how, **keys, steps=base_steps or steps)
     if adiabatic:
-        how |= {"chain": "layers", "warm": {"steps": warm_steps, "lr": warm_lr}}
-    flows = sweep(name, over | {"layers": list(range(1, max_depth + 1))}, **how, **keys, steps=steps)
+        how |= {"chain": "layers", "warm": {"steps": warm_steps, "lr": lr / 5 if warm_lr is None else warm_lr}}
+    flows = sweep(name, over | {"layers": list(range(1, max_depth + 1))}, **how, **keys, **masks, steps=steps)
     found = xr.concat([alone, flows], "layers", data_vars="all", coords="different", compat="equals", join="outer")
     found = found.assign(_gap(found, n_sites)).assign_attrs(
         study="ising-depth", epsilon=epsilon, errors=json.dumps(json.loads(alone.errors) | json.loads(flows.errors))

@@ -11,6 +11,7 @@ import xarray as xr
 from flowlab import exact
 from flowlab.core.names import about
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
+from flowlab.training.keys import Count, Positive, Several
 from flowlab.training.registry import sweep_study
 from flowlab.training.sweep import keep, sweep
 
@@ -20,16 +21,16 @@ MOST_SITES_ENUMERATED = 16
 @sweep_study("ising-sweep")
 def ising_sweep(
     *,
-    L: int = 8,
-    T_min: float = 1.8,
-    T_max: float = 3.0,
-    points: int = 13,
-    steps: int = 1000,
-    warm_steps: int = 200,
-    batch: int = 500,
-    lr: float = 1e-2,
-    warm_lr: float = 5e-3,
-    evaluate: int = 10_000,
+    L: Several = 8,
+    T_min: Positive = 1.8,
+    T_max: Positive = 3.0,
+    points: Count = 13,
+    steps: Count = 1000,
+    warm_steps: Count = 200,
+    batch: Several = 500,
+    lr: Positive = 1e-2,
+    warm_lr: Positive = 5e-3,
+    evaluate: Several = 10_000,
     device: str = "auto",
     seed: int = 0,
     out: str | Path | None = None,

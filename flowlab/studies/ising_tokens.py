@@ -6,7 +6,8 @@ statistical mechanics" (2026): spins, blocks, domain walls, scales, learned code
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 
@@ -22,39 +23,51 @@ from flowlab.flows.domain_walls import DomainWalls
 from flowlab.flows.multiscale import MultiscaleXor
 from flowlab.flows.partitions import Partition, partitions
 from flowlab.flows.sorting import SortingCoupling, coarse_to_fine
+from flowlab.studies.rates import base_rate, flow_rate
+from flowlab.studies.refusals import NO_LAYERS, WARM, even_side
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 from flowlab.systems.lattice import checkerboard
 from flowlab.training import ReverseKL, Training, study
 from flowlab.training.devices import resolve_device
+from flowlab.training.keys import Clip, Count, Fraction, Natural, Positive, Several, Threads
 from flowlab.training.optimisation import beta_ramp
 
 Ansatz = Literal[
     "made", "pixelcnn", "row_rnn", "local", "independent", "blocks", "vqvae", "walls", "walls_local", "walls_made",
     "multiscale", "multiscale_local", "multiscale_made", "sorted", "sorted_local", "coarse_to_fine",
 ]  # fmt: skip
-LEARNING_RATES = {"independent": 5e-2, "local": 1e-2, "made": 5e-3, "pixelcnn": 3e-3, "row_rnn": 5e-3}
-"""Of each base where none is given."""
 TOKENS = ("walls", "multiscale", "sorted", "coarse_to_fine")
 
 
-@study("ising-tokens", aliases={"beta": ("T", lambda beta: 1.0 / beta)})
+def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if keys["layers"] == 0:
+        found |= dict.fromkeys(("partition", "start", "lr_flow"), NO_LAYERS)
+    if keys["ansatz"] != "coarse_to_fine":
+        found["levels"] = f"on {keys['ansatz']}, it is of coarse_to_fine"
+    if keys["ansatz"] != "vqvae":
+        found["codes"] = f"on {keys['ansatz']}, it is of vqvae"
+    return found | ({"anneal": WARM} if keys["warm"] else {})
+
+
+@study("ising-tokens", aliases={"beta": ("T", lambda beta: 1.0 / beta)}, idle=_idle)
 def ising_tokens(
     *,
-    L: int = 8,
-    T: float = CRITICAL_TEMPERATURE,
+    L: Several = 8,
+    T: Positive = CRITICAL_TEMPERATURE,
     ansatz: Ansatz = "blocks",
-    layers: int = 0,
+    layers: Natural = 0,
     partition: Literal["checkerboard", "pairs", "blocks", "hierarchical"] = "checkerboard",
     start: Literal["identity", "local_field"] = "identity",
-    levels: int | None = None,
-    codes: int = 8,
-    steps: int = 1000,
-    batch: int = 500,
-    lr: float | None = None,
-    lr_flow: float = 1e-3,
-    clip: float = 10.0,
-    anneal: float | None = None,
-    threads: int = 1,
+    levels: Count | None = None,
+    codes: Several = 8,
+    steps: Count = 1000,
+    batch: Several = 500,
+    lr: Positive | None = None,
+    lr_flow: Positive | None = None,
+    clip: Clip = 10.0,
+    anneal: Fraction | None = None,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,
@@ -73,16 +86,20 @@ def ising_tokens(
         levels: of "coarse_to_fine", as many as halve the side where none.
         codes: number of codes of "vqvae".
         steps, batch: horizon, configurations a step.
-        lr, lr_flow: peak learning rates (Adam) of density and XOR layers, none one that suits the ansatz; clip: largest
-            gradient norm of each.
+        lr, lr_flow: peak learning rates (Adam) of density and XOR layers, none those of
+            :mod:`flowlab.studies.rates`; clip: largest gradient norm of each.
         anneal: fraction of the run over which beta rises from beta/5; none is 0 for independent bits, which forget on
             the way that they were ordered, and 0.5 for others. A warm start does not anneal.
         threads: of torch.
         device: "auto", "cpu" or "cuda".
     """
-    if layers < 0:
-        raise ValueError(f"layers must be 0 or more, got {layers}")
     tokens, base = _parts(ansatz)
+    if ansatz == "blocks":
+        even_side(L, "blocks of 2 x 2 spins")
+    if layers or tokens in ("sorted", "coarse_to_fine"):
+        even_side(L, "a checkerboard")
+    if tokens == "multiscale" and L & (L - 1):
+        raise ValueError(f"L must be a power of two for the multiscale transform, got {L}")
     density = _density(base, (L, L), codes, tokens, seed)
     flows = [*_flows(tokens, (L, L), levels), *_xor((L, L), layers, partition, start, seed)]
     flow = Composed(flows)
@@ -99,7 +116,7 @@ def ising_tokens(
         ReverseKL(),
         steps=steps,
         batch=batch,
-        learning_rate={"base": LEARNING_RATES.get(base, 5e-3) if lr is None else lr, "flow": lr_flow},
+        learning_rate={"base": base_rate(base, lr), "flow": flow_rate(base, lr_flow)},
         clip=clip,
         warmup=0.05 if warm else 0.0,
         annealing=None if warm else beta_ramp(T, anneal),

@@ -7,7 +7,8 @@ arXiv:1905.10347, for XOR layers).
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 
@@ -25,42 +26,70 @@ from flowlab.densities.autoregressive import Order
 from flowlab.flows import Composed, XorCoupling
 from flowlab.flows.sorting import coarse_to_fine
 from flowlab.flows.xor import Parity, Start
+from flowlab.studies.rates import base_rate, flow_rate
+from flowlab.studies.refusals import NO_LAYERS, WARM, even_side
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 from flowlab.training import ReverseKL, Training, study
 from flowlab.training.devices import resolve_device
+from flowlab.training.keys import Clip, Count, Finite, Fraction, Natural, Patience, Positive, Several, Threads, Window
 from flowlab.training.optimisation import beta_ramp
 
 Base = Literal["made", "independent", "local", "row_rnn", "pixelcnn"]
 
 
-@study("ising-xor", aliases={"beta": ("T", lambda beta: 1.0 / beta)})
+def _sorts(layers: int, construction: str, base: str, start: str, parity: str, h: float, **others: object) -> bool:
+    """Whether the layers sort: where that is asked for, or for independent bits where nothing is said of masks."""
+    fit = base == "independent" and start == parity == "auto" and h == 0
+    return layers > 0 and (construction == "sorting" or (construction == "auto" and fit))
+
+
+def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    masks = ("kernel", "mask_width", "mask_depth", "gradient", "lr_flow", "start", "parity")
+    found: dict[str, str] = {}
+    if keys["layers"] == 0:
+        found |= dict.fromkeys((*masks, "construction"), NO_LAYERS)
+    elif _sorts(**keys):
+        why = "on sorting layers, which have no masks"
+        if keys["construction"] == "auto":
+            why += " (independent bits have them unless construction=xor)"
+        found |= dict.fromkeys(masks, why)
+    if keys["base"] == "independent":
+        found |= dict.fromkeys(("width", "depth", "order"), "on independent bits, which have no network")
+    elif keys["base"] in ("local", "row_rnn"):
+        found["depth"] = f"on the base {keys['base']}, which has one hidden layer"
+    elif keys["base"] == "pixelcnn":
+        found["order"] = "on a PixelCNN, which has an order of its own"
+    return found | ({"anneal": WARM} if keys["warm"] else {})
+
+
+@study("ising-xor", aliases={"beta": ("T", lambda beta: 1.0 / beta)}, idle=_idle)
 def ising_xor(
     *,
-    L: int = 8,
-    T: float = CRITICAL_TEMPERATURE,
-    h: float = 0.0,
-    layers: int = 4,
+    L: Several = 8,
+    T: Positive = CRITICAL_TEMPERATURE,
+    h: Finite = 0.0,
+    layers: Natural = 4,
     construction: Literal["auto", "xor", "sorting"] = "auto",
     start: Literal["auto", "local_field", "identity", "random"] = "auto",
     parity: Literal["auto", "even", "odd", "none"] = "auto",
-    kernel: int = 5,
-    mask_width: int = 16,
-    mask_depth: int = 1,
+    kernel: Window = 5,
+    mask_width: Count = 16,
+    mask_depth: Count = 1,
     gradient: Literal["tanh", "clip", "identity", "gumbel"] = "tanh",
     base: Base = "made",
-    width: int = 4,
-    depth: int = 1,
+    width: Count = 4,
+    depth: Count = 1,
     order: Literal["auto", "raster", "checkerboard"] = "auto",
     z2: bool | None = None,
-    steps: int = 2000,
-    batch: int = 1000,
-    lr: float | None = None,
-    lr_flow: float = 1e-3,
-    clip: float = 10.0,
-    anneal: float | None = None,
+    steps: Count = 2000,
+    batch: Several = 1000,
+    lr: Positive | None = None,
+    lr_flow: Positive | None = None,
+    clip: Clip = 10.0,
+    anneal: Fraction | None = None,
     baseline: Literal["leave_one_out", "running", "learned"] = "leave_one_out",
-    patience: int = 0,
-    threads: int = 1,
+    patience: Patience = 0,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,
@@ -68,7 +97,7 @@ def ising_xor(
     """Coupling layers over an autoregressive or independent base, on the L x L Ising model.
 
     Keys:
-        L, T, h: side (even), temperature (or beta), field.
+        L, T, h: side (even where a checkerboard parts it), temperature (or beta), field.
         layers: number of coupling layers; 0 trains the base alone.
         construction: "xor", masks of alternating sublattices, or "sorting", the last ``layers`` of
             :func:`flowlab.flows.sorting.coarse_to_fine` (1 is the heat bath of one sublattice). "auto" is sorting for
@@ -86,8 +115,9 @@ def ising_xor(
             on all their neighbours.
         z2: whether to symmetrise the base so that q(-σ) = q(σ) exactly; "none" means wherever there is no field.
         steps, batch: horizon, configurations a step.
-        lr, lr_flow: peak learning rates (Adam) of base and flow, lr none 0.05 for independent bits that are sorted and
-            0.005 else; clip: largest gradient norm of each.
+        lr, lr_flow: peak learning rates (Adam) of base and masks, where none those of
+            :mod:`flowlab.studies.rates`, by base alone, so that a base without layers and one beneath them are trained
+            alike; clip: largest gradient norm of each.
         anneal: fraction of the run over which beta rises from beta/5, none 0 for bits that are sorted, which forget on
             the way that they were ordered, and 0.5 else; a warm start does not anneal.
         baseline: of the score-function gradient, see :class:`flowlab.training.ReverseKL`.
@@ -95,19 +125,14 @@ def ising_xor(
         threads: of torch; more than one pays on large lattices and an otherwise idle machine.
         device: "auto", "cpu" or "cuda".
     """
-    if layers < 0:
-        raise ValueError(f"layers must be 0 or more, got {layers}")
-    if width < 1 or depth < 1:
-        raise ValueError(f"width and depth must be at least 1, got {width} and {depth}")
-    if mask_width < 1 or mask_depth < 1:
-        raise ValueError(f"mask_width and mask_depth must be at least 1, got {mask_width} and {mask_depth}")
+    if layers or order == "checkerboard":
+        even_side(L, "a checkerboard")
+    if h != 0 and z2:
+        raise ValueError(f"z2 must be false or none in a field, which breaks that symmetry, got h = {h:g}")
+    if h != 0 and parity in ("even", "odd"):
+        raise ValueError(f"parity must be auto or none in a field, which breaks it, got {parity} and h = {h:g}")
     target = Ising((L, L), T, h=h)
-    unsaid = start == "auto" and parity == "auto"
-    if construction == "sorting" and not unsaid:
-        raise ValueError("start and parity are of XOR masks, sorting layers have none: leave them at auto")
-    sorts = layers > 0 and (
-        construction == "sorting" or (construction == "auto" and base == "independent" and unsaid and h == 0)
-    )
+    sorts = _sorts(layers, construction, base, start, parity, h)
     if order == "auto":
         order = "checkerboard" if layers and (sorts or start == "local_field") else "raster"
     symmetric = h == 0 if z2 is None else z2
@@ -134,8 +159,6 @@ def ising_xor(
     if symmetric:
         action = flow.pull_flip(-torch.ones(L, L))
         density = Z2Symmetrized(density, "all" if action is None else action)
-    if lr is None:
-        lr = 5e-2 if sorts and base == "independent" else 5e-3
     if anneal is None:
         anneal = 0.0 if sorts else 0.5
 
@@ -145,7 +168,7 @@ def ising_xor(
         ReverseKL(baseline, n_sites=L * L),
         steps=steps,
         batch=batch,
-        learning_rate={"base": lr, "flow": lr_flow, "baseline": 1e-2},
+        learning_rate={"base": base_rate(base, lr), "flow": flow_rate(base, lr_flow), "baseline": 1e-2},
         clip=clip,
         warmup=0.05 if warm else 0.0,
         annealing=None if warm else beta_ramp(T, anneal),

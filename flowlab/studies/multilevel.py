@@ -8,17 +8,20 @@ draw a few groups of sites a level. The other baselines are in :mod:`flowlab.stu
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from flowlab.core import Density, System, named_generator
 from flowlab.densities import MADE, PixelCNN, Z2Symmetrized
 from flowlab.densities.multilevel import Multilevel, MultilevelFields
 from flowlab.densities.multilevel.spin_levels import renormalised
-from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, coarsest_side, grown, halvings, no_effect
+from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, coarsest_side, grown, halvings
 from flowlab.studies.phi4 import kappa_ramp, phi4_system
+from flowlab.studies.refusals import NO_GROWTH, ONE_LEVEL, WARM, doubled_side
 from flowlab.systems import Ising
 from flowlab.training import PathGradient, ReverseKL, Training, study
 from flowlab.training.devices import resolve_device
+from flowlab.training.keys import Clip, Count, Finite, Fraction, NotNegative, Positive, Several, Threads
 from flowlab.training.registry import Scalar
 
 PAPER: dict[str, Scalar] = {"base": "pixelcnn", "coarsest": 2, "hidden": 12, "batch": 100, "lr": 1e-3, "anneal": 0.0}
@@ -40,13 +43,37 @@ TRANSFORMER: dict[str, Scalar] = PAPER | {
 """Its variant with transformers (appendix H.3). The steps at L = 16 and the channels of a head are not published."""
 
 
+def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if keys["kind"] != "coloured":
+        found |= dict.fromkeys(("colours", "window"), f"on the kind {keys['kind']}")
+    if keys["L"] == 2 * (keys["coarsest"] or coarsest_side(keys["L"])):
+        found |= dict.fromkeys(("grow", "share", "shares", "coupling"), ONE_LEVEL)
+    elif not keys["grow"]:
+        found |= dict.fromkeys(("share", "shares", "coupling"), NO_GROWTH)
+    elif keys["shares"] is not None:
+        found["share"] = "beside shares"
+    return found | (dict.fromkeys(("anneal", "grow", "share", "shares", "coupling"), WARM) if keys["warm"] else {})
+
+
+def _ising_idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found = _idle(keys)
+    if keys["network"] != "transformer":
+        found |= dict.fromkeys(("blocks", "heads"), "without a transformer")
+    if keys["kind"] == "heat_bath":
+        found |= dict.fromkeys(("hidden", "network", "base"), "on a heat bath, which has no networks")
+    return found
+
+
 @study(
     "ising-coloured",
+    idle=_ising_idle,
     aliases=BETA_OR_T,
     about="Multilevel sampler of the Ising model that draws a few groups of sites a level, grown from small lattices.",
 )
 @study(
     "ising-rigcs",
+    idle=_ising_idle,
     aliases=BETA_OR_T,
     defaults={"kind": "autoregressive", "batch": 100, "steps": 2000},
     presets=RIGCS | {"paper": RIGCS["paper-16"], "paper-transformer": TRANSFORMER},
@@ -54,33 +81,34 @@ TRANSFORMER: dict[str, Scalar] = PAPER | {
 )
 @study(
     "ising-mlmc-hb",
+    idle=_ising_idle,
     aliases=BETA_OR_T,
     defaults={"kind": "heat_bath", "grow": False, "lr": 1e-3, "steps": 300, "anneal": 0.0},
     about="Multilevel heat bath of the Ising model with renormalised couplings, which training may tune.",
 )
 def ising_multilevel(
     *,
-    L: int = 16,
-    T: float = 1 / BETA,
+    L: Several = 16,
+    T: Positive = 1 / BETA,
     kind: Literal["coloured", "autoregressive", "heat_bath"] = "coloured",
-    coarsest: int | None = None,
+    coarsest: Several | None = None,
     base: Literal["auto", "made", "pixelcnn"] = "auto",
-    colours: int = 4,
-    window: int = 32,
-    hidden: int | None = None,
+    colours: Count = 4,
+    window: Count = 32,
+    hidden: Count | None = None,
     network: Literal["convolution", "transformer"] = "convolution",
-    blocks: int = 1,
-    heads: int = 2,
+    blocks: Count = 1,
+    heads: Count = 2,
     grow: bool = True,
-    share: float = 1.0,
+    share: Positive = 1.0,
     shares: str | None = None,
     coupling: Literal["physical", "renormalised"] = "physical",
-    steps: int = 1500,
-    batch: int = 500,
-    lr: float = 1e-2,
-    clip: float = 1.0,
-    anneal: float = 0.2,
-    threads: int = 1,
+    steps: Count = 1500,
+    batch: Several = 500,
+    lr: Positive = 1e-2,
+    clip: Clip = 1.0,
+    anneal: Fraction = 0.2,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,
@@ -109,15 +137,8 @@ def ising_multilevel(
         anneal: fraction of the first stage over which beta rises from beta/5; a warm start does not anneal.
         threads: of torch. device: "auto", "cpu" or "cuda".
     """
-    if network != "transformer":
-        no_effect("without a transformer", blocks=(blocks, 1), heads=(heads, 2))
-    if kind == "heat_bath":
-        no_effect("on a heat bath, which has no networks", hidden=(hidden, None))
-    if kind != "coloured":
-        no_effect(f"on the kind {kind}", colours=(colours, 4), window=(window, 32))
-    if not grow:
-        no_effect("on a run that does not grow", share=(share, 1.0), shares=(shares, None))
     first = coarsest_side(L) if coarsest is None else coarsest
+    doubled_side(L, first)
 
     def target(side: int) -> System:
         system = Ising((side, side), T)
@@ -133,8 +154,6 @@ def ising_multilevel(
         elif base == "pixelcnn":
             pixels = PixelCNN((first, first), channels=12, layers=3, kernel=13, generator=generator)
             drawn_first = Z2Symmetrized(pixels, "all")
-        if blocks < 1:
-            raise ValueError(f"blocks must be at least 1, got {blocks}")
         widths = None if hidden is None else [hidden]
         if network == "transformer":
             widths = [32 if hidden is None else hidden] * blocks
@@ -152,29 +171,29 @@ def ising_multilevel(
     )  # fmt: skip
 
 
-@study("phi4-multilevel", one_of=(("beta", "kappa"),))
+@study("phi4-multilevel", one_of=(("beta", "kappa"),), idle=_idle)
 def phi4_multilevel(
     *,
-    L: int = 8,
-    beta: float | None = None,
-    kappa: float | None = None,
-    lam: float = 0.5,
+    L: Several = 8,
+    beta: Finite | None = None,
+    kappa: Finite | None = None,
+    lam: NotNegative = 0.5,
     kind: Literal["coloured", "autoregressive"] = "coloured",
     conditional: Literal["map", "mixture"] = "map",
     odd: bool = True,
-    coarsest: int | None = None,
-    colours: int = 4,
-    window: int = 32,
-    hidden: int = 32,
+    coarsest: Several | None = None,
+    colours: Count = 4,
+    window: Count = 32,
+    hidden: Count = 32,
     grow: bool = True,
-    share: float = 0.5,
+    share: Positive = 0.5,
     shares: str | None = None,
-    steps: int = 2000,
-    batch: int = 500,
-    lr: float = 3e-3,
-    clip: float = 5.0,
-    anneal: float = 0.3,
-    threads: int = 1,
+    steps: Count = 2000,
+    batch: Several = 500,
+    lr: Positive = 3e-3,
+    clip: Clip = 5.0,
+    anneal: Fraction = 0.3,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,
@@ -190,13 +209,10 @@ def phi4_multilevel(
         anneal: fraction of the first stage over which kappa rises from half its value; a warm start does not anneal.
         threads: of torch. device: "auto", "cpu" or "cuda".
     """
-    if kind != "coloured":
-        no_effect(f"on the kind {kind}", colours=(colours, 4), window=(window, 32))
-    if not grow:
-        no_effect("on a run that does not grow", share=(share, 0.5), shares=(shares, None))
     system = phi4_system((L, L), beta, kappa, lam)
     hopping = float(system.couplings["kappa"])
     first = coarsest_side(L) if coarsest is None else coarsest
+    doubled_side(L, first)
 
     def target(side: int) -> System:
         small = phi4_system((side, side), None if kappa is not None else 2 * hopping, kappa, lam)

@@ -7,8 +7,8 @@ integrated out exactly, a learned power spectrum, layers that keep the sign symm
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -17,9 +17,23 @@ from flowlab.densities import Normal, Pushforward, Z2Symmetrized
 from flowlab.flows import AdditiveCoupling, AffineCoupling, Composed, Rescaling, SpectralScaling, SplineCoupling
 from flowlab.flows.affine import checkerboard_masks
 from flowlab.flows.coupling import coupling_windows, lattice_coordinates, staggered_masks
+from flowlab.studies.refusals import WARM, even_side
 from flowlab.systems import FreeField, Phi4
 from flowlab.training import PathGradient, ReverseKL, Training, study
 from flowlab.training.devices import resolve_device
+from flowlab.training.keys import (
+    Clip,
+    Count,
+    Dimensions,
+    Finite,
+    Fraction,
+    Natural,
+    NotNegative,
+    Positive,
+    Several,
+    Threads,
+    Window,
+)
 
 BETA = {6: 0.537, 8: 0.576, 10: 0.601, 12: 0.616, 14: 0.626, 16: 0.634, 18: 0.641, 20: 0.645, 32: 0.662}
 """Side -> beta at which the correlation length is L / 4, for lam = 0.5 (arXiv:2105.12481, table I; not in it: 32)."""
@@ -48,10 +62,20 @@ PAPER = {
 }  # fmt: skip
 
 
+def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found = {}
+    if keys["net"] == "fc":
+        found["window"] = "on fully connected networks (net=fc), which read all sites"
+    if "rqs" not in keys["blocks"]:
+        found |= dict.fromkeys(("bins", "bound"), "where no block is a spline (rqs)")
+    return found | ({"anneal": WARM} if keys["warm"] else {})
+
+
 @study(
     "phi4-affine",
     one_of=(("beta", "kappa"),),
     earlier=BEFORE,
+    idle=_idle,
     defaults=PAPER | {"blocks": "aff,aff,aff,aff", "batch": 500, "steps": 2000, "lr": 1e-3},
     about="Affine coupling layers on lattice phi^4, the sites of a checkerboard in turns.",
 )
@@ -59,6 +83,7 @@ PAPER = {
     "phi4-spline",
     one_of=(("beta", "kappa"),),
     earlier=BEFORE,
+    idle=_idle,
     defaults=PAPER | {"blocks": "rqs,rqs", "batch": 500, "steps": 2000, "lr": 1e-3, "odd": "none"},
     presets=PUBLISHED,
     about="Rational quadratic spline layers on lattice phi^4, made even; preset=published without that.",
@@ -67,6 +92,7 @@ PAPER = {
     "phi4-hybrid",
     one_of=(("beta", "kappa"),),
     earlier=BEFORE,
+    idle=_idle,
     defaults=PAPER | {"blocks": "aff,aff,rqs", "batch": 500, "steps": 750, "lr": 0.01},
     presets=PUBLISHED | TABLE_III,
     about="Affine layers and one spline layer on lattice phi^4, the published recipe, made even; the presets are not.",
@@ -75,15 +101,16 @@ PAPER = {
     "phi4-flow",
     one_of=(("beta", "kappa"),),
     earlier=BEFORE,
+    idle=_idle,
     about="The flow that samples lattice phi^4 best: decimated, a learned spectrum, odd splines, path gradient.",
 )
 def phi4(
     *,
-    L: int = 8,
-    d: int = 2,
-    beta: float | None = None,
-    kappa: float | None = None,
-    lam: float = 0.5,
+    L: Several = 8,
+    d: Dimensions = 2,
+    beta: Finite | None = None,
+    kappa: Finite | None = None,
+    lam: NotNegative = 0.5,
     blocks: str = "rqs,rqs",
     decimated: bool = True,
     spectral: bool = True,
@@ -91,21 +118,21 @@ def phi4(
     odd: Literal["all", "affine", "none"] = "all",
     z2: bool | None = None,
     net: Literal["fc", "conv"] = "conv",
-    hidden: int | None = None,
-    depth: int = 1,
-    window: int = 7,
-    bins: int = 8,
-    bound: float = 2.5,
+    hidden: Count | None = None,
+    depth: Count = 1,
+    window: Window = 7,
+    bins: Several = 8,
+    bound: Positive = 2.5,
     gradient: Literal["path", "pathwise"] = "path",
-    steps: int = 1000,
-    batch: int = 256,
-    accumulate: int = 1,
-    lr: float = 6e-3,
-    restarts: int = 0,
-    weight_decay: float = 0.0,
-    clip: float = 5.0,
-    anneal: float = 0.0,
-    threads: int = 1,
+    steps: Count = 1000,
+    batch: Several = 256,
+    accumulate: Count = 1,
+    lr: Positive = 6e-3,
+    restarts: Natural = 0,
+    weight_decay: NotNegative = 0.0,
+    clip: Clip = 5.0,
+    anneal: Fraction = 0.0,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,
@@ -135,6 +162,7 @@ def phi4(
         anneal: fraction of the run over which kappa rises from half its value; a warm start does not anneal.
         threads: of torch. device: "auto", "cpu" or "cuda".
     """
+    even_side(L, "a checkerboard")
     system = phi4_system((L,) * d, beta, kappa, lam)
     target: System = system.decimate() if decimated else system
     flow = coupling_flow(
@@ -164,16 +192,16 @@ def phi4(
 @study("phi4-free")
 def phi4_free(
     *,
-    L: int = 14,
-    mass: float | None = None,
+    L: Several = 14,
+    mass: Positive | None = None,
     blocks: str = "add,add,add",
     spectral: bool = False,
-    hidden: int = 8,
+    hidden: Count = 8,
     gradient: Literal["path", "pathwise"] = "path",
-    steps: int = 600,
-    batch: int = 250,
-    lr: float = 1e-2,
-    threads: int = 1,
+    steps: Count = 600,
+    batch: Several = 250,
+    lr: Positive = 1e-2,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,
@@ -188,6 +216,7 @@ def phi4_free(
         steps, batch, lr: horizon, configurations a step, Adam's peak rate under a cosine.
         threads: of torch. device: "auto", "cpu" or "cuda".
     """
+    even_side(L, "a checkerboard")
     target = FreeField((L, L), 4 / L if mass is None else mass)
     flow = coupling_flow(
         (L, L), blocks.split(","), staggered=False, spectral=spectral, rescale=True, odd="all", net="fc", hidden=hidden,
@@ -253,11 +282,11 @@ def coupling_flow(
     rescale: bool,
     odd: str,
     net: Literal["fc", "conv"],
-    hidden: int | None = None,
-    depth: int = 1,
-    window: int = 7,
-    bins: int = 8,
-    bound: float = 2.5,
+    hidden: Count | None = None,
+    depth: Count = 1,
+    window: Window = 7,
+    bins: Several = 8,
+    bound: Positive = 2.5,
     seed: int = 0,
 ) -> Composed:
     """Coupling layers for each part of the lattice in every block, learned spectra around the blocks, a learned factor.

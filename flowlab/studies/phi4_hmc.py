@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from flowlab.mcmc.hmc import HMC
 from flowlab.studies.phi4 import phi4_system
 from flowlab.training import study
 from flowlab.training.chain_run import MIN_STEPS, ChainRun
+from flowlab.training.keys import (
+    Count,
+    Dimensions,
+    Discarded,
+    Finite,
+    Inside,
+    NotNegative,
+    Positive,
+    Several,
+    Threads,
+)
 
 
-@study("phi4-hmc", one_of=(("beta", "kappa"),))
+def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    return {} if keys["step_size"] is None else dict.fromkeys(("acceptance", "tuning"), "where step_size is given")
+
+
+@study("phi4-hmc", one_of=(("beta", "kappa"),), idle=_idle)
 def phi4_hmc(
     *,
-    L: int = 8,
-    d: int = 2,
-    beta: float | None = None,
-    kappa: float | None = None,
-    lam: float = 0.5,
-    chains: int = 64,
-    trajectory: int | None = None,
-    step_size: float | None = None,
-    acceptance: float = 0.8,
-    tuning: int = 200,
-    every: int = 10,
-    samples: int = 10_000,
-    discard: float = 0.1,
-    steps: int = 500,
-    threads: int = 1,
+    L: Several = 8,
+    d: Dimensions = 2,
+    beta: Finite | None = None,
+    kappa: Finite | None = None,
+    lam: NotNegative = 0.5,
+    chains: Count = 64,
+    trajectory: Count | None = None,
+    step_size: Positive | None = None,
+    acceptance: Inside = 0.8,
+    tuning: Count = 200,
+    every: Count = 10,
+    samples: Count = 10_000,
+    discard: Discarded = 0.1,
+    steps: Count = 500,
+    threads: Threads = 1,
     seed: int = 0,
     warm: bool = False,
 ) -> ChainRun:
@@ -43,8 +61,6 @@ def phi4_hmc(
         steps: horizon.
         threads: of torch.
     """
-    if samples < 1:
-        raise ValueError(f"samples must be at least 1, got {samples}")
     system = phi4_system((L,) * d, beta, kappa, lam)
     leapfrogs = max(6, 3 * L // 2) if trajectory is None else trajectory
     chain = HMC(system, steps=leapfrogs, step_size=step_size, target_acceptance=acceptance, tuning=tuning)

@@ -9,31 +9,34 @@ from __future__ import annotations
 from flowlab.core import named_generator
 from flowlab.densities import FieldPixelCNN
 from flowlab.studies.phi4 import kappa_ramp, phi4_system
+from flowlab.studies.refusals import WARM
 from flowlab.training import PathGradient, Training, study
 from flowlab.training.devices import resolve_device
+from flowlab.training.keys import Clip, Count, Finite, Fraction, NotNegative, Positive, Several, Threads, Window
 
 
 @study(
     "phi4-pixelcnn",
     one_of=(("beta", "kappa"),),
+    idle=lambda keys: {"anneal": WARM} if keys["warm"] else {},
     presets={"paper": {"channels": 32, "layers": 6, "kernel": 13, "batch": 100, "lr": 1e-3, "steps": 5000}},
 )
 def phi4_pixelcnn(
     *,
-    L: int = 8,
-    beta: float | None = None,
-    kappa: float | None = None,
-    lam: float = 0.5,
-    channels: int = 16,
-    layers: int = 3,
-    kernel: int = 7,
-    components: int = 3,
-    steps: int = 1000,
-    batch: int = 200,
-    lr: float = 3e-3,
-    clip: float = 5.0,
-    anneal: float = 0.3,
-    threads: int = 1,
+    L: Several = 8,
+    beta: Finite | None = None,
+    kappa: Finite | None = None,
+    lam: NotNegative = 0.5,
+    channels: Count = 16,
+    layers: Count = 3,
+    kernel: Window = 7,
+    components: Count = 3,
+    steps: Count = 1000,
+    batch: Several = 200,
+    lr: Positive = 3e-3,
+    clip: Clip = 5.0,
+    anneal: Fraction = 0.3,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,

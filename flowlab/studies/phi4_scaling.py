@@ -14,6 +14,7 @@ import xarray as xr
 from flowlab.core.names import labelled
 from flowlab.estimators.power_law import log_slope
 from flowlab.studies.phi4 import BETA
+from flowlab.training.keys import Positive, Several
 from flowlab.training.registry import find, sweep_study
 from flowlab.training.sweep import keep, sweep
 
@@ -29,8 +30,8 @@ def phi4_scaling(
     lengths: str = "250,500,1000,2000",
     acceptances: str = "0.3,0.4,0.5,0.6,0.7",
     blocks: str | None = None,
-    lr: float | None = None,
-    evaluate: int = 10_000,
+    lr: Positive | None = None,
+    evaluate: Several = 10_000,
     device: str = "auto",
     seed: int = 0,
     out: str | Path | None = None,

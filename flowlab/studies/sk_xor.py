@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 
@@ -10,33 +11,45 @@ from flowlab.core import Density, named_generator
 from flowlab.densities import MADE, IndependentSpins, Pushforward, Z2Symmetrized
 from flowlab.flows import Composed, XorCoupling
 from flowlab.flows.partitions import halves
+from flowlab.studies.rates import base_rate, flow_rate
+from flowlab.studies.refusals import NO_LAYERS, WARM
 from flowlab.systems import SpinGlass
 from flowlab.training import ReverseKL, Training, study
 from flowlab.training.devices import resolve_device
+from flowlab.training.keys import Clip, Count, Fraction, Natural, Patience, Positive, Several, Threads
 from flowlab.training.optimisation import beta_ramp
 
 
-@study("sk-xor", aliases={"beta": ("T", lambda beta: 1.0 / beta)})
+def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if keys["layers"] == 0:
+        found |= dict.fromkeys(("start", "partition", "mask_width", "gradient", "lr_flow"), NO_LAYERS)
+    if keys["base"] == "independent":
+        found["width"] = "on independent spins, which have no network"
+    return found | ({"anneal": WARM} if keys["warm"] else {})
+
+
+@study("sk-xor", aliases={"beta": ("T", lambda beta: 1.0 / beta)}, idle=_idle)
 def sk_xor(
     *,
-    N: int = 16,
-    T: float = 0.5,
-    seed_J: int = 0,
-    layers: int = 2,
+    N: Several = 16,
+    T: Positive = 0.5,
+    seed_J: Natural = 0,
+    layers: Natural = 2,
     start: Literal["local_field", "identity", "random"] = "local_field",
-    partition: int = 0,
-    mask_width: int = 32,
+    partition: Natural = 0,
+    mask_width: Count = 32,
     gradient: Literal["tanh", "clip", "identity", "gumbel"] = "tanh",
     base: Literal["independent", "made"] = "independent",
-    width: int = 4,
-    steps: int = 1000,
-    batch: int = 500,
-    lr: float = 5e-2,
-    lr_flow: float = 5e-3,
-    clip: float = 10.0,
-    anneal: float = 0.5,
-    patience: int = 0,
-    threads: int = 1,
+    width: Count = 4,
+    steps: Count = 1000,
+    batch: Several = 500,
+    lr: Positive | None = None,
+    lr_flow: Positive | None = None,
+    clip: Clip = 10.0,
+    anneal: Fraction = 0.5,
+    patience: Patience = 0,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,
@@ -82,7 +95,7 @@ def sk_xor(
         ReverseKL(),
         steps=steps,
         batch=batch,
-        learning_rate={"base": lr, "flow": lr_flow},
+        learning_rate={"base": base_rate(base, lr), "flow": flow_rate(base, lr_flow)},
         clip=clip,
         warmup=0.05 if warm else 0.0,
         annealing=None if warm else beta_ramp(T, anneal),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from flowlab.core import Density, Flow, named_generator
@@ -18,9 +19,22 @@ from flowlab.flows import AffineCoupling, Composed, Linear
 from flowlab.flows.affine import complementary_masks
 from flowlab.mcmc import ParallelTempering
 from flowlab.mcmc import ladder as spaced
+from flowlab.studies.refusals import WARM
 from flowlab.systems import ContinuousSpinGlass, SpinGlass
 from flowlab.training import ForwardKL, ReverseKL, Simulation, Training, study
 from flowlab.training.devices import resolve_device
+from flowlab.training.keys import (
+    Clip,
+    Count,
+    Discarded,
+    Fraction,
+    Inside,
+    Natural,
+    Patience,
+    Positive,
+    Several,
+    Threads,
+)
 from flowlab.training.optimisation import Schedule, beta_ramp
 from flowlab.training.reference import Reference
 
@@ -41,28 +55,28 @@ Whiten = Literal["eigenbasis", "covariance", "none"]
 )
 def sk_forward(
     *,
-    N: int = 64,
-    T: float = 0.5,
-    seed_J: int = 0,
-    epsilon: float = 0.01,
-    layers: int = 4,
-    hidden: int | None = None,
+    N: Several = 64,
+    T: Positive = 0.5,
+    seed_J: Natural = 0,
+    epsilon: Positive = 0.01,
+    layers: Count = 4,
+    hidden: Count | None = None,
     whiten: Whiten = "eigenbasis",
     z2: bool = True,
-    samples: int = 100_000,
+    samples: Count = 100_000,
     temperatures: str = TEMPERATURES,
     ladder: str = "auto",
-    replicas: int = 10,
-    sweeps: int = 4,
-    tempering_seed: int | None = None,
-    held_out: float = 0.1,
-    steps: int = 8000,
-    batch: int = 256,
-    lr: float = 4e-3,
+    replicas: Count = 10,
+    sweeps: Count = 4,
+    tempering_seed: Natural | None = None,
+    held_out: Inside = 0.1,
+    steps: Count = 8000,
+    batch: Several = 256,
+    lr: Positive = 4e-3,
     schedule: Schedule = "cosine",
-    clip: float = 5.0,
-    patience: int = 0,
-    threads: int = 1,
+    clip: Clip = 5.0,
+    patience: Patience = 0,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,
@@ -105,37 +119,42 @@ def sk_forward(
     )
 
 
+def _warm_idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    return {"anneal": WARM} if keys["warm"] else {}
+
+
 @study(
     "sk-reverse",
     aliases=BETA,
+    idle=_warm_idle,
     presets={
         "paper": dict(N=256, whiten="none", z2=True, batch=50, lr=1e-4, schedule="constant", steps=250_000, anneal=0.0)
     },
 )
 def sk_reverse(
     *,
-    N: int = 64,
-    T: float = 0.5,
-    seed_J: int = 0,
-    epsilon: float = 0.01,
-    layers: int = 4,
-    hidden: int | None = None,
+    N: Several = 64,
+    T: Positive = 0.5,
+    seed_J: Natural = 0,
+    epsilon: Positive = 0.01,
+    layers: Count = 4,
+    hidden: Count | None = None,
     whiten: Literal["eigenbasis", "none"] = "eigenbasis",
     z2: bool = True,
-    samples: int = 20_000,
+    samples: Count = 20_000,
     temperatures: str = TEMPERATURES,
     ladder: str = "auto",
-    replicas: int = 10,
-    sweeps: int = 4,
-    tempering_seed: int | None = None,
-    steps: int = 4000,
-    batch: int = 256,
-    lr: float = 1e-3,
+    replicas: Count = 10,
+    sweeps: Count = 4,
+    tempering_seed: Natural | None = None,
+    steps: Count = 4000,
+    batch: Several = 256,
+    lr: Positive = 1e-3,
     schedule: Schedule = "cosine",
-    clip: float = 10.0,
-    anneal: float = 0.0,
-    patience: int = 0,
-    threads: int = 1,
+    clip: Clip = 10.0,
+    anneal: Fraction = 0.0,
+    patience: Patience = 0,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,
@@ -171,29 +190,29 @@ def sk_reverse(
     )
 
 
-@study("sk-autoregressive", aliases=BETA)
+@study("sk-autoregressive", aliases=BETA, idle=_warm_idle)
 def sk_autoregressive(
     *,
-    N: int = 64,
-    T: float = 0.5,
-    seed_J: int = 0,
+    N: Several = 64,
+    T: Positive = 0.5,
+    seed_J: Natural = 0,
     network: Literal["coupled", "made"] = "coupled",
-    width: int = 4,
-    depth: int = 1,
-    samples: int = 20_000,
+    width: Count = 4,
+    depth: Count = 1,
+    samples: Count = 20_000,
     temperatures: str = TEMPERATURES,
     ladder: str = "auto",
-    replicas: int = 10,
-    sweeps: int = 4,
-    tempering_seed: int | None = None,
-    steps: int = 20_000,
-    batch: int = 500,
-    lr: float = 2e-3,
+    replicas: Count = 10,
+    sweeps: Count = 4,
+    tempering_seed: Natural | None = None,
+    steps: Count = 20_000,
+    batch: Several = 500,
+    lr: Positive = 2e-3,
     schedule: Schedule = "cosine",
-    clip: float = 10.0,
-    anneal: float = 0.7,
-    patience: int = 0,
-    threads: int = 1,
+    clip: Clip = 10.0,
+    anneal: Fraction = 0.7,
+    patience: Patience = 0,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,
@@ -239,17 +258,17 @@ def sk_autoregressive(
 @study("sk-pt")
 def sk_pt(
     *,
-    N: int = 64,
-    T: float = 0.5,
-    seed_J: int = 0,
+    N: Several = 64,
+    T: Positive = 0.5,
+    seed_J: Natural = 0,
     temperatures: str = TEMPERATURES,
     ladder: str = "auto",
-    replicas: int = 8,
-    sweeps: int = 10,
-    samples: int = 3000,
-    discard: float = 0.25,
-    steps: int = 8000,
-    threads: int = 1,
+    replicas: Count = 8,
+    sweeps: Count = 10,
+    samples: Count = 3000,
+    discard: Discarded = 0.25,
+    steps: Count = 8000,
+    threads: Threads = 1,
     seed: int = 0,
     warm: bool = False,
 ) -> Simulation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from flowlab.core import named_generator
@@ -11,11 +12,24 @@ from flowlab.densities import CoarseFields, Normal, Pushforward, Upscaled
 from flowlab.densities.coarse_chain import CoarseHMC, CoarseLangevin, enough_steps
 from flowlab.flows import ContinuousFlow
 from flowlab.studies.phi4 import phi4_system
+from flowlab.studies.refusals import WARM
 from flowlab.systems import Phi4
 from flowlab.training import study
 from flowlab.training.continuous import ContinuousTraining
 from flowlab.training.devices import resolve_device
 from flowlab.training.ir_matching import IRMatching
+from flowlab.training.keys import (
+    Count,
+    Dimensions,
+    Finite,
+    Inside,
+    NotNegative,
+    Odd,
+    Patience,
+    Positive,
+    Several,
+    Threads,
+)
 from flowlab.training.known_log_z import KnownLogZ
 from flowlab.training.uv_matching import UVMatching, UVTraining
 
@@ -23,31 +37,54 @@ SLICE = 4
 """Sites of a slice of the coarse lattice up to which its exact ln Z is computed along the way."""
 
 
-@study("phi4-ir-matching", one_of=(("beta", "kappa"),))
+def _idle(keys: Mapping[str, Any], stages: str) -> dict[str, str]:
+    """What has no effect on one refinement, on a warm start or where nothing is learned; ``stages`` is a key."""
+    found = {} if keys["learn"].strip(" ,") else {"lr_kappa": "where no coupling is learned"}
+    if keys["L"] <= 2 * keys["coarse"]:
+        found |= dict.fromkeys(("shared", stages), "where L is twice the coarse side, refined once")
+    return found
+
+
+def _ir_idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found = _idle(keys, "stage_steps")
+    if keys["gradient"] == "score":
+        found |= dict.fromkeys(("langevin_step", "langevin_steps"), "on gradient=score, they are of pathwise")
+    return found | ({"stage_steps": WARM} if keys["warm"] else {})
+
+
+def _uv_idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found = _idle(keys, "retrain")
+    if keys["warm"]:
+        found |= dict.fromkeys(("steps", "lr_kappa", "samples", "lowest_ess"), f"{WARM}, which is retrained")
+        found.pop("retrain", None)
+    return found
+
+
+@study("phi4-ir-matching", one_of=(("beta", "kappa"),), idle=_ir_idle)
 def ir_matching(
     *,
-    coarse: int = 4,
-    L: int = 8,
-    d: int = 2,
-    beta: float | None = None,
-    kappa: float | None = 0.26,
-    lam: float = 0.02,
+    coarse: Several = 4,
+    L: Several = 8,
+    d: Dimensions = 2,
+    beta: Finite | None = None,
+    kappa: Finite | None = 0.26,
+    lam: NotNegative = 0.02,
     learn: str = "kappa",
     gradient: Literal["score", "pathwise"] = "score",
-    langevin_step: float = 0.01,
-    langevin_steps: int | None = None,
-    kernel: int = 5,
+    langevin_step: Positive = 0.01,
+    langevin_steps: Count | None = None,
+    kernel: Odd = 5,
     shared: bool = False,
-    ode_steps: int = 8,
-    steps: int = 800,
-    stage_steps: int = 400,
-    batch: int = 128,
-    lr: float = 5e-3,
-    lr_sigma: float = 1e-2,
-    lr_kappa: float = 1e-3,
-    check_every: int = 50,
-    patience: int = 0,
-    threads: int = 1,
+    ode_steps: Count = 8,
+    steps: Count = 800,
+    stage_steps: Count = 400,
+    batch: Several = 128,
+    lr: Positive = 5e-3,
+    lr_sigma: Positive = 1e-2,
+    lr_kappa: Positive = 1e-3,
+    check_every: Count = 50,
+    patience: Patience = 0,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,
@@ -111,30 +148,30 @@ def ir_matching(
     return trained(L, steps, before=before)
 
 
-@study("phi4-uv-matching", one_of=(("beta", "kappa"),))
+@study("phi4-uv-matching", one_of=(("beta", "kappa"),), idle=_uv_idle)
 def uv_matching(
     *,
-    coarse: int = 8,
-    L: int = 16,
-    d: int = 1,
-    beta: float | None = None,
-    kappa: float | None = 0.4,
-    lam: float = 0.02,
+    coarse: Several = 8,
+    L: Several = 16,
+    d: Dimensions = 1,
+    beta: Finite | None = None,
+    kappa: Finite | None = 0.4,
+    lam: NotNegative = 0.02,
     learn: str = "kappa",
-    kernel: int = 7,
+    kernel: Odd = 7,
     shared: bool = False,
-    ode_steps: int = 8,
-    steps: int = 800,
-    retrain: int = 200,
-    batch: int = 128,
-    lr: float = 5e-3,
-    lr_sigma: float = 1e-2,
-    lr_kappa: float = 1e-3,
-    samples: int = 1024,
-    lowest_ess: float = 0.8,
-    check_every: int = 50,
-    patience: int = 0,
-    threads: int = 1,
+    ode_steps: Count = 8,
+    steps: Count = 800,
+    retrain: Count = 200,
+    batch: Several = 128,
+    lr: Positive = 5e-3,
+    lr_sigma: Positive = 1e-2,
+    lr_kappa: Positive = 1e-3,
+    samples: Several = 1024,
+    lowest_ess: Inside = 0.8,
+    check_every: Count = 50,
+    patience: Patience = 0,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,
@@ -188,20 +225,20 @@ def uv_matching(
 @study("phi4-cnf", one_of=(("beta", "kappa"),))
 def cnf(
     *,
-    L: int = 8,
-    d: int = 2,
-    beta: float | None = None,
-    kappa: float | None = 0.26,
-    lam: float = 0.02,
-    kernel: int | None = None,
-    frequencies: int = 9,
-    ode_steps: int = 8,
-    steps: int = 800,
-    batch: int = 128,
-    lr: float = 5e-3,
-    check_every: int = 50,
-    patience: int = 0,
-    threads: int = 1,
+    L: Several = 8,
+    d: Dimensions = 2,
+    beta: Finite | None = None,
+    kappa: Finite | None = 0.26,
+    lam: NotNegative = 0.02,
+    kernel: Odd | None = None,
+    frequencies: Count = 9,
+    ode_steps: Count = 8,
+    steps: Count = 800,
+    batch: Several = 128,
+    lr: Positive = 5e-3,
+    check_every: Count = 50,
+    patience: Patience = 0,
+    threads: Threads = 1,
     device: str = "auto",
     seed: int = 0,
     warm: bool = False,

@@ -26,10 +26,12 @@ from flowlab.core.symmetry import check_symmetry
 from flowlab.training.checkable import Checkable
 from flowlab.training.dtypes import default_dtype
 from flowlab.training.identity import of_system
+from flowlab.training.keys import MOST_THREADS
 from flowlab.training.on_disk import RunState
 from flowlab.training.process import interrupts_call, offer, progress_interval, torch_threads
 from flowlab.training.stepping import Stepping
 from flowlab.training.variables import DESCRIBE
+from flowlab.training.whole import seed_of, whole
 
 
 class Experiment(Checkable, Stepping):
@@ -55,15 +57,16 @@ class Experiment(Checkable, Stepping):
     """
 
     def __init__(self, system: System, target: System, *, steps: int, seed: int, threads: int = 0) -> None:
+        steps, seed, threads = whole("steps", steps), seed_of(seed), whole("threads", threads)
         if steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps}")
-        if threads < 0:
-            raise ValueError(f"threads must be 0 or more, got {threads}")
+        if not 0 <= threads <= MOST_THREADS:
+            raise ValueError(f"threads must be from 0 (what torch has) to {MOST_THREADS}, got {threads}")
         check_symmetry(target)
         super().__init__()
-        self.threads, self.dtype = int(threads), torch.get_default_dtype()
+        self.threads, self.dtype = threads, torch.get_default_dtype()
         self._identity = {"run": type(self).__qualname__, **of_system(system), "target": type(target).__qualname__}
-        self.system, self.target, self.steps, self.seed = system, target, int(steps), int(seed)
+        self.system, self.target, self.steps, self.seed = system, target, steps, seed
         self.state: RunState = "ready"
         self.activity = ""
         self.error: BaseException | None = None
@@ -119,9 +122,21 @@ class Experiment(Checkable, Stepping):
         Raises:
             FloatingPointError: where a number became NaN or infinite; names the step and the last good checkpoint.
             RuntimeError: where this run is streaming already, or a broken step could not be undone.
+            ValueError: for steps or seconds below 0.
+
+        Warns:
+            RuntimeWarning: where the run is finished already.
         """
+        steps = self.steps if steps is None else whole("steps", steps)
+        if steps < 0 or not seconds >= 0:
+            what, given = ("steps", steps) if steps < 0 else ("seconds", seconds)
+            raise ValueError(f"{what} must be 0 or more, got {given}")
+        self._warn_if_finished()
+        return self._streamed(min(self.steps, self.step + steps), seconds)
+
+    def _streamed(self, last: int, seconds: float) -> Iterator[dict[str, float]]:
         self._claim()
-        yield from self._claimed(self.steps if steps is None else min(self.steps, self.step + steps), seconds)
+        yield from self._claimed(last, seconds)
 
     def _claim(self) -> None:
         """Take the one right to advance this run; ``_claimed`` gives it back."""
@@ -190,6 +205,7 @@ class Experiment(Checkable, Stepping):
         """Drain ``stream`` with a progress bar; returns ``data``. An interrupt ends it after the step at hand."""
         from tqdm import tqdm
 
+        records = self.stream(steps, seconds=seconds)
         left = self.steps - self.step if steps is None else min(steps, self.steps - self.step)
         with (
             interrupts_call(self.stop),
@@ -197,7 +213,7 @@ class Experiment(Checkable, Stepping):
         ):
             self._bars.append(bar)
             try:
-                for _ in self.stream(steps, seconds=seconds):
+                for _ in records:
                     if progress and bar.update():
                         bar.set_postfix_str(self.headline(), refresh=False)
             finally:
@@ -228,6 +244,7 @@ class Experiment(Checkable, Stepping):
                 f"this run computes in {self.dtype}, torch's default is {torch.get_default_dtype()}: call "
                 f"torch.set_default_dtype({self.dtype}) first, or run() it, which does so for its own steps"
             )
+        self._warn_if_finished()
         self._claim()
         self.state = "running"
         self._thread = threading.Thread(target=self._drain, name="flowlab-training", daemon=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -69,7 +70,7 @@ class Optimisation:
 
     Args:
         groups: role -> parameters.
-        learning_rate: role -> peak learning rate.
+        learning_rate: role -> peak learning rate, or one for all roles.
         schedule: over the run, see :func:`learning_rate_factor`.
         warmup: fraction of the run over which the rates rise linearly.
         clip: largest gradient norm of a role; inf for none.
@@ -84,7 +85,7 @@ class Optimisation:
     def __init__(
         self,
         groups: dict[str, list[nn.Parameter]],
-        learning_rate: dict[str, float],
+        learning_rate: float | Mapping[str, float],
         *,
         schedule: Schedule = "cosine",
         warmup: float = 0.0,
@@ -93,23 +94,22 @@ class Optimisation:
         weight_decay: float = 0.0,
         restarts: int = 0,
     ) -> None:
-        if restarts < 0 or weight_decay < 0:
-            raise ValueError(f"restarts and weight_decay must be 0 or more, got {restarts} and {weight_decay}")
+        if restarts < 0:
+            raise ValueError(f"restarts must be 0 or more, got {restarts}")
+        if not 0 <= weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be 0 or more, got {weight_decay}")
+        if not 0 <= warmup <= 1:
+            raise ValueError(f"warmup must lie in [0, 1], a fraction of the run, got {warmup}")
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}")
         if not clip > 0:
             raise ValueError(f"clip must be positive, got {clip}")
         self.groups = {role: parameters for role, parameters in groups.items() if parameters}
-        missing = sorted(set(self.groups) - set(learning_rate))
-        if missing:
-            raise ValueError(f"no learning rate for {missing}: got rates for {sorted(learning_rate)}")
-        for role in self.groups:
-            if not learning_rate[role] > 0:
-                raise ValueError(f"the learning rate of {role} must be positive, got {learning_rate[role]}")
-        self.learning_rate, self.schedule, self.warmup, self.clip = learning_rate, schedule, warmup, clip
+        self.learning_rate = _rates(learning_rate, list(self.groups))
+        self.schedule, self.warmup, self.clip = schedule, warmup, clip
         self.restarts = int(restarts)
         self.adam = {
-            role: torch.optim.AdamW(p, lr=learning_rate[role], betas=betas, weight_decay=weight_decay, fused=True)
+            role: torch.optim.AdamW(p, lr=self.learning_rate[role], betas=betas, weight_decay=weight_decay, fused=True)
             for role, p in self.groups.items()
         }
 
@@ -119,6 +119,8 @@ class Optimisation:
         Returns:
             The norm of the gradient before clipping, and the learning rate of the base.
         """
+        if not self.groups:
+            raise ValueError("the density has no parameters: there is nothing to train")
         factor = learning_rate_factor(self.schedule, progress, self.warmup, self.restarts)
         for adam in self.adam.values():
             adam.zero_grad(set_to_none=True)
@@ -150,6 +152,19 @@ class Optimisation:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for role, adam in self.adam.items():
             adam.load_state_dict(state[role])
+
+
+def _rates(given: float | Mapping[str, float], roles: list[str]) -> dict[str, float]:
+    """The learning rate of each role."""
+    rates = given if isinstance(given, Mapping) else dict.fromkeys(roles, given)
+    missing = [role for role in roles if role not in rates]
+    if missing:
+        raise ValueError(f"learning_rate has none for {', '.join(missing)}, got rates for {', '.join(rates)}")
+    for role in roles:
+        rate = rates[role]
+        if not (isinstance(rate, Real) and 0 < float(rate) < math.inf):
+            raise ValueError(f"learning_rate must be positive, one or one for each role, got {rate!r} for {role}")
+    return {role: float(rates[role]) for role in roles}
 
 
 def has_plateaued(bound: ArrayLike, patience: int) -> bool:

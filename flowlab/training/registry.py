@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import inspect
-import types
+import re
 import typing
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ import xarray as xr
 from flowlab.core.generators import named_seed
 from flowlab.training.dtypes import default_dtype, dtype_of
 from flowlab.training.experiment import Experiment
+from flowlab.training.keys import converted, refuse_idle, suggested
 from flowlab.training.store import Store, StoreError
 from flowlab.training.whole import seed_of
 
 Scalar = bool | int | float | str | None
+Idle = Callable[[Mapping[str, Any]], Mapping[str, str]]
 NOT_KEYS = ("seed", "warm", "out", "workers", "progress")
 """Arguments of studies and of sweeps that are not keys."""
 LITTLE = 0.05
@@ -43,6 +46,8 @@ class Study:
         earlier: what runs were that were kept before a key existed, where that is not its default.
         own: defaults where several studies share a function; about: then, what this one is, in a line.
         sweep: whether it is many runs and returns a Dataset, see :func:`flowlab.sweep`.
+        idle: all keys, and ``warm``, whether the run starts from another's weights -> those that have no effect among
+            them, each with the reason, e.g. {"depth": "on independent bits"}; what is given nevertheless is refused.
     """
 
     name: str
@@ -54,6 +59,7 @@ class Study:
     about: str = ""
     sweep: bool = False
     earlier: Mapping[str, Any] = field(default_factory=dict)
+    idle: Idle = lambda keys: {}
 
     @property
     def defaults(self) -> dict[str, Scalar]:
@@ -77,17 +83,21 @@ class Study:
             ValueError: for a key that does not exist (with those that do), a value of the wrong type, or a key together
                 with its alias.
         """
-        hints = typing.get_type_hints(self.function)
+        hints = typing.get_type_hints(self.function, include_extras=True)
         keys = dict(keys)
         preset = keys.pop("preset", None) if self.presets else None
         if preset is not None:
             if preset not in self.presets:
-                raise ValueError(f"{self.name} has the presets {', '.join(self.presets)}, got {preset!r}")
+                raise ValueError(
+                    f"preset of {self.name} must be one of {', '.join(self.presets)}, got {preset!r}"
+                    f"{suggested(str(preset), self.presets)}"
+                )
             return {**self.presets[preset], **self.given(keys)}
         unknown = sorted(set(keys) - set(self.defaults) - set(self.aliases))
         if unknown:
-            known = ", ".join([*self.defaults, *self.aliases])
-            raise ValueError(f"{self.name} has no key {', '.join(unknown)}; it has {known}")
+            known = [*self.defaults, *self.aliases]
+            named = ", ".join(f"{name}{suggested(name, known)}" for name in unknown)
+            raise ValueError(f"{self.name} has no key {named}; it has {', '.join(known)}")
         chosen: dict[str, Scalar] = {}
         for name, value in keys.items():
             key, convert = self.aliases.get(name, (name, None))
@@ -95,10 +105,15 @@ class Study:
                 if key in keys:
                     raise ValueError(f"give {key} or {name}, not both")
                 try:
-                    value = convert(_converted(name, value, float))
+                    value = convert(converted(name, value, float))
                 except ArithmeticError:
                     raise ValueError(f"{name} gives no finite {key}, got {value!r}") from None
-            chosen[key] = _converted(key, value, hints[key])
+            try:
+                chosen[key] = converted(key, value, hints[key])
+            except ValueError as error:
+                if convert is None:
+                    raise
+                raise ValueError(f"{name} gives {key} = {value:g}: {error}") from None
         for group in self.one_of:
             said = [key for key in group if chosen.get(key) is not None]
             if len(said) > 1:
@@ -106,6 +121,31 @@ class Study:
             if said:
                 chosen |= {key: None for key in group if key not in said}
         return chosen
+
+    def refuse_idle(self, given: Mapping[str, Any], keys: Mapping[str, Any], *, warm: bool = False) -> None:
+        """Refuse what was ``given`` and has no effect among all ``keys``.
+
+        Raises:
+            ValueError: for a value that is not the default, with the reason.
+        """
+        refuse_idle(given, keys, self.defaults, self.idle(dict(keys) | {"warm": warm}))
+
+    def refuse_idle_everywhere(self, given: Sequence[Mapping[str, Any]], changes: Mapping[str, Any]) -> None:
+        """Refuse keys that have an effect in none of several runs, and ``changes`` that have none in warm starts.
+
+        Args:
+            given: of each run.
+            changes: keys that warm starts from them have instead.
+
+        Raises:
+            ValueError: as ``refuse_idle`` does.
+        """
+        for warm, more in ((False, {}), (True, dict(changes))):
+            runs = [self.defaults | dict(keys) | more for keys in given]
+            idle = [self.idle(keys | {"warm": warm}) for keys in runs]
+            never = {key: why for key, why in idle[0].items() if all(key in each for each in idle)}
+            for said, keys in zip(given, runs, strict=True):
+                refuse_idle(more if warm else said, keys, self.defaults, never)
 
 
 _studies: dict[str, Study] = {}
@@ -120,28 +160,46 @@ def study(
     defaults: Mapping[str, Any] | None = None,
     about: str = "",
     earlier: Mapping[str, Any] | None = None,
+    idle: Idle = lambda keys: {},
 ) -> Callable[[Callable[..., Experiment]], Callable[..., Experiment]]:
-    """Register a function of keyword arguments with defaults (JSON scalars) as a study; see :class:`Study`."""
+    """Register a function of keyword arguments with defaults (JSON scalars) as a study; see :class:`Study`.
+
+    The types of :mod:`flowlab.training.keys` say the range of a key: ``steps: Count = 100``.
+    """
 
     def register(function: Callable[..., Experiment]) -> Callable[..., Experiment]:
+        made = inspect.unwrap(function)
         own = dict(defaults or {})
-        before = dict(earlier or {})
         _studies[name] = Study(
-            name, function, dict(aliases or {}), dict(presets or {}), one_of, own, about, earlier=before
-        )
-        return function
+            name, made, dict(aliases or {}), dict(presets or {}), one_of, own, about,
+            earlier=dict(earlier or {}), idle=idle,
+        )  # fmt: skip
+        return _checked(Study(name, made, {}))
 
     return register
 
 
-def sweep_study(name: str) -> Callable[[Callable[..., xr.Dataset]], Callable[..., xr.Dataset]]:
+def sweep_study(
+    name: str, *, idle: Idle = lambda keys: {}
+) -> Callable[[Callable[..., xr.Dataset]], Callable[..., xr.Dataset]]:
     """Register a function that makes many runs and returns one Dataset; see :class:`Study`."""
 
     def register(function: Callable[..., xr.Dataset]) -> Callable[..., xr.Dataset]:
-        _studies[name] = Study(name, function, {}, sweep=True)
-        return function
+        _studies[name] = Study(name, function, {}, sweep=True, idle=idle)
+        return _checked(_studies[name])
 
     return register
+
+
+def _checked(study: Study) -> Callable[..., Any]:
+    """The function of a study, for who calls it itself: its keys are checked first."""
+
+    @functools.wraps(study.function)
+    def call(**keys: Any) -> Any:
+        given = study.given({key: value for key, value in keys.items() if key not in NOT_KEYS})
+        return study.function(**keys | given)
+
+    return call
 
 
 def studies() -> dict[str, Study]:
@@ -160,13 +218,18 @@ def experiment(name: str, /, *, seed: int = 0, out: str | Path | None = None, **
         keys: of the study, e.g. ``L=8, T=2.3``; what is not given has the study's default.
 
     Raises:
-        ValueError: for a study or a key that does not exist, naming those that do, or a seed that is not whole.
+        ValueError: for a study or a key that does not exist, naming those that do, a value out of its range, a key
+            that has no effect among the others, or a seed that is not whole.
 
     >>> run = experiment("ising-xor", L=4, T=2.3, steps=10, batch=50)
     >>> run.keys["L"], run.step
     (4, 0)
     """
-    built = _build(name, find(name).normalise(keys), seed_of(seed))
+    found = find(name)
+    given = found.given(keys)
+    found.refuse_idle(given, found.defaults | given)
+    with _named(found, keys):
+        built = _build(name, found.defaults | given, seed_of(seed))
     if out is not None:
         built.attach(out)
     return built
@@ -180,10 +243,13 @@ def neighbour(run: Experiment, changes: Mapping[str, Any], *, copied: float | No
     """
     if run.study is None:
         raise ValueError("this run was built by hand: build the other one by hand and density.warm_start(this one's)")
-    keys = run.keys | find(run.study).given(changes)
+    found = find(run.study)
+    given = found.given(changes)
+    keys = run.keys | given
+    found.refuse_idle(given, keys, warm=copied is None or copied >= LITTLE)
     seed = named_seed(run.seed, run.study, *(f"{key}={value}" for key, value in sorted(keys.items()))) % 2**31
     parent = {"study": run.study, "keys": run.keys, "seed": run.seed, "step": run.step}
-    with default_dtype(run.dtype):
+    with default_dtype(run.dtype), _named(found, changes):
         return _build(run.study, keys, seed, parent if copied is None else parent | {"copied": copied})
 
 
@@ -243,9 +309,33 @@ def _dtype(store: Store) -> torch.dtype:
 
 def find(name: str) -> Study:
     """The study of that name; ValueError with the names that exist where there is none."""
-    if name not in studies():
-        raise ValueError(f"there is no study {name!r}; there are {', '.join(studies())}")
+    if str(name) not in studies():
+        close = suggested(str(name), studies())
+        raise ValueError(f"there is no study {name!r}{close}; there are {', '.join(studies())}")
     return studies()[name]
+
+
+@contextlib.contextmanager
+def _named(study: Study, keys: Mapping[str, Any]) -> Iterator[None]:
+    """Within it, what is refused names the keys that were given, and the preset that would fit."""
+    try:
+        yield
+    except ValueError as error:
+        said = [*keys, *study.defaults]
+        named = any(re.search(rf"\b{re.escape(key)}\b", str(error)) for key in said)
+        given = "" if named or not keys else f"{study.name} with {', '.join(f'{k}={v}' for k, v in keys.items())}: "
+        raise ValueError(f"{given}{error}{_other_preset(study, keys)}") from error
+
+
+def _other_preset(study: Study, keys: Mapping[str, Any]) -> str:
+    """Advice where a preset was given with a key that another preset is for."""
+    values = study.presets.get(str(keys.get("preset")), {})
+    changed = {key: value for key, value in keys.items() if key in values and str(value) != str(values[key])}
+    for key, value in changed.items():
+        fits = [name for name, other in study.presets.items() if str(other.get(key)) == str(value)]
+        wanted = f", preset={fits[0]} for {key} = {value}" if fits else ""
+        return f" (preset={keys['preset']} is for {key} = {values[key]}{wanted})"
+    return ""
 
 
 def _build(name: str, keys: dict[str, Scalar], seed: int, parent: dict[str, Any] | None = None) -> Experiment:
@@ -256,36 +346,3 @@ def _build(name: str, keys: dict[str, Scalar], seed: int, parent: dict[str, Any]
     built: Experiment = found.function(**keys, seed=seed, warm=warm)
     built.study, built.keys, built.parent = name, keys, parent
     return built
-
-
-def _converted(key: str, value: Any, hint: Any) -> Any:
-    """``value``, perhaps text from a command line, as the type ``hint``."""
-    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if type(None) in kinds and value in (None, "none", "None"):
-        return None
-    for kind in kinds:
-        if kind is type(None):
-            continue
-        if kind is bool:
-            words = {"true": True, "false": False, "1": True, "0": False}
-            if isinstance(value, bool) or str(value).lower() in words:
-                return value if isinstance(value, bool) else words[str(value).lower()]
-        elif typing.get_origin(kind) is typing.Literal:
-            if value in typing.get_args(kind):
-                return value
-        elif kind is str:
-            return str(value)
-        elif not isinstance(value, bool):
-            with contextlib.suppress(TypeError, ValueError, OverflowError):
-                number = float(value)
-                if kind is float or number == int(number):
-                    return kind(number)
-    raise ValueError(f"{key} must be {_spelled(hint)}, got {value!r}")
-
-
-def _spelled(hint: Any) -> str:
-    if typing.get_origin(hint) is typing.Literal:
-        return "one of " + ", ".join(map(str, typing.get_args(hint)))
-    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "none"}
-    return " or ".join(names.get(kind) or _spelled(kind) for kind in kinds)

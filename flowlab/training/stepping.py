@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+import warnings
 from abc import abstractmethod
 from typing import Any
 
@@ -39,6 +40,19 @@ class Stepping(OnDisk):
     @abstractmethod
     def advance(self) -> dict[str, float]:
         """One step; returns its record."""
+
+    @abstractmethod
+    def _ended(self) -> bool:
+        """Whether the run has done all its steps."""
+
+    def _warn_if_finished(self) -> None:
+        if self._whole and not self._streaming.locked() and self._ended():
+            warnings.warn(
+                f"this run is finished at step {self.step} of {self.steps} and does nothing more: for more steps build "
+                "another one (where a study made it, at(steps=...) starts from its weights)",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
     def _mark(self) -> Any:
         """What the next step changes, a copy; by default all of ``state_dict``."""

@@ -104,9 +104,10 @@ def sweep(
         if over or chain or warm:
             raise ValueError(f"{study} is a sweep itself: give its keys, {', '.join(named.defaults)}, and no over")
         seed = seed_of(keys.pop("seed", 0))
-        keys |= {} if evaluate is None else {"evaluate": evaluate}
+        given = named.given(keys | ({} if evaluate is None else {"evaluate": evaluate}))
+        named.refuse_idle(given, named.defaults | given)
         result: xr.Dataset = named.function(
-            **named.normalise(keys), seed=seed, out=out, workers=workers, progress=progress
+            **named.defaults | given, seed=seed, out=out, workers=workers, progress=progress
         )
         return result
     evaluate = 10_000 if evaluate is None else whole("evaluate", evaluate)
@@ -123,8 +124,8 @@ def sweep(
         for point, job in jobs.items():
             refuse_other(job, [jobs[before] for before in lineage(parents, point)])
         _try_out(named, list(jobs.values()))
-        given = json.dumps(named.given({k: v for k, v in keys.items() if k != "seed"}))
-        attrs = {"study": study, "keys": given, "n": evaluate}
+        same = json.dumps(named.given({k: v for k, v in keys.items() if k != "seed"}))
+        attrs = {"study": study, "keys": same, "n": evaluate}
         return _Sweep(axes, jobs, folder, attrs | {"chain": along or ""}).run(parents, workers, progress)
 
 
@@ -268,14 +269,15 @@ def _plan(
     parents = {point: _parent(point, axes, chain) for point in points}
     values = {p: {key: axes[key][i] for key, i in zip(axes, p, strict=True)} for p in points}
     paths = {p: str(folder / ",".join(f"{k}={quote(str(v), safe='')}" for k, v in values[p].items())) for p in points}
-    study.given(warm)
+    changes = study.given(warm)
+    asked = {point: {key: v for key, v in {**keys, **values[point]}.items() if key != "seed"} for point in points}
+    study.refuse_idle_everywhere(list(map(study.given, asked.values())), changes)
     jobs = {}
     for point in points:
-        asked = {**keys, **values[point]}
-        seed = seed_of(asked.pop("seed", 0))
+        seed = seed_of(values[point].get("seed", keys.get("seed", 0)))
         jobs[point] = Job(
             study.name,
-            study.normalise(asked),
+            study.normalise(asked[point]),
             seed,
             paths[point],
             None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from flowlab.training.reference import Reference
 from flowlab.training.registry import experiment, same_couplings
 from flowlab.training.stepping import cloned
 from flowlab.training.warm_start import warm_started
-from flowlab.training.whole import seed_of
+from flowlab.training.whole import seed_of, whole
 
 
 class Training(Published):
@@ -43,7 +43,7 @@ class Training(Published):
         objective: the loss, e.g. ``ReverseKL()``.
         steps: the horizon of the schedules.
         batch: configurations drawn a step; accumulate: in how many equal parts, of which memory holds one at a time.
-        learning_rate: peak rate by role, e.g. ``{"base": 1e-3, "flow": 1e-3}``.
+        learning_rate: peak rate by role, e.g. ``{"base": 1e-3, "flow": 1e-3}``, or one for all roles.
         annealing: progress (0 to 1) -> couplings to train at, empty for the target's own; None for these all the time.
             By default beta rises over 0.7 of the run where the couplings are random and the loss is made of own draws.
         patience: stop when what the objective watches (the bound, or the loss on held-out samples) has not improved
@@ -76,7 +76,7 @@ class Training(Published):
         *,
         steps: int,
         batch: int,
-        learning_rate: dict[str, float],
+        learning_rate: float | Mapping[str, float],
         accumulate: int = 1,
         annealing: Annealing | Auto | None = "auto",
         patience: int = 0,
@@ -87,6 +87,7 @@ class Training(Published):
         **optimiser: Any,
     ) -> None:
         super().__init__(physical(target), target, steps=steps, seed=seed, threads=threads)
+        batch, accumulate, patience = map(whole, ("batch", "accumulate", "patience"), (batch, accumulate, patience))
         if batch < 2:
             raise ValueError(f"batch must be at least 2, got {batch}")
         if accumulate < 1 or batch % accumulate or batch < 2 * accumulate:
@@ -98,7 +99,7 @@ class Training(Published):
         self.target = self.target.to(self.device)
         self.density = density.to(self.device)
         self.objective = objective.to(self.device)
-        self.batch, self.accumulate, self.patience = int(batch), accumulate, int(patience)
+        self.batch, self.accumulate, self.patience = batch, accumulate, patience
         self.annealing = annealing_of(self.target, objective) if annealing == "auto" else annealing
         self.comparison = comparison_of(target, seed) if comparison == "auto" else comparison
         self.optimisation = Optimisation(objective.parameter_groups(density), learning_rate, **optimiser)

@@ -61,7 +61,7 @@ def test_annealed_clusters_go_on_where_they_were(tmp_path):
 
 
 def test_annealed_clusters_refuse():
-    for keys, message in (({"chains": 1}, "chains must be at least 2"), ({"sweeps": 0}, "steps must be a whole")):
+    for keys, message in (({"chains": 1}, "chains must be at least 2"), ({"sweeps": 0}, "sweeps must be at least 1")):
         with pytest.raises(ValueError, match=message):
             fl.experiment("ising-cluster-ais", **keys)
     with pytest.raises(ValueError, match="run a step first"):

@@ -36,5 +36,5 @@ def test_bad_input():
         experiment("ising-tokens", layers=-1, **SMALL)
     with pytest.raises(ValueError, match="layers must be 0 for vqvae"):
         experiment("ising-tokens", ansatz="vqvae", layers=2, **SMALL)
-    with pytest.raises(ValueError, match="powers of two"):
+    with pytest.raises(ValueError, match="L must be a power of two"):
         experiment("ising-tokens", ansatz="multiscale", **SMALL | {"L": 6})

@@ -159,7 +159,7 @@ def test_growth_keeps_a_coupling_that_the_study_chose():
         ("ising-coloured", {"kind": "painted"}, "kind must be one of coloured, autoregressive, heat_bath"),
         ("phi4-multilevel", {"kind": "heat_bath", "beta": 0.5}, "kind must be one of coloured, autoregressive"),
         ("ising-rigcs", {"network": "cnn"}, "network must be one of convolution, transformer"),
-        ("ising-mlmc-hb", {"network": "transformer"}, "a heat bath has no networks"),
+        ("ising-mlmc-hb", {"network": "transformer"}, "network has no effect on a heat bath, which has no networks"),
         ("phi4-pixelcnn", {"components": 0}, "components must be at least 1"),
         ("ising-coloured", {"share": 0.0}, "share must be positive"),
         ("ising-coloured", {"L": 16, "shares": "1,2"}, "shares must be 3 positive numbers, for L = 4, 8, 16"),

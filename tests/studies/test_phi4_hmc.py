@@ -55,8 +55,8 @@ def test_keys():
         ({"L": 5}, "give beta or kappa"),
         ({"beta": 0.5, "lam": -0.1}, "lam must be"),
         ({"samples": 0}, "samples must be"),
-        ({"chains": 0}, "number of chains"),
-        ({"trajectory": 0}, "steps must be"),
+        ({"chains": 0}, "chains must be at least 1"),
+        ({"trajectory": 0}, "trajectory must be"),
         ({"beta": 0.5, "steps": 5}, "steps must be at least 24: 20 tune or are discarded, got 5"),
     ],
 )

@@ -1,0 +1,151 @@
+"""Keys of studies: the values that one may have, from Python or as text from a command line."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+MOST_THREADS = 1024
+"""Threads that torch is asked for at most: thousands of them end the interpreter."""
+
+TRUTH = {"true": True, "false": False, "1": True, "0": False}
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that a key may be.
+
+    Attributes:
+        words: finish the sentence "the key must ...".
+        holds: whether a number is among them.
+        infinite: whether it may be infinite.
+    """
+
+    words: str
+    holds: Callable[[float], bool]
+    infinite: bool = False
+
+
+Finite = Annotated[float, Range("be a finite number", lambda value: True)]
+Positive = Annotated[float, Range("be positive", lambda value: value > 0)]
+NotNegative = Annotated[float, Range("be 0 or more", lambda value: value >= 0)]
+Fraction = Annotated[float, Range("lie in [0, 1], a fraction of the run", lambda value: 0 <= value <= 1)]
+Discarded = Annotated[float, Range("lie in [0, 1), a fraction of the run", lambda value: 0 <= value < 1)]
+Inside = Annotated[float, Range("lie between 0 and 1", lambda value: 0 < value < 1)]
+Clip = Annotated[float, Range("be positive", lambda value: value > 0, infinite=True)]
+"""A largest norm, infinite for none."""
+Natural = Annotated[int, Range("be 0 or more", lambda value: value >= 0)]
+Count = Annotated[int, Range("be at least 1", lambda value: value >= 1)]
+Several = Annotated[int, Range("be at least 2", lambda value: value >= 2)]
+Dimensions = Annotated[int, Range("be 1, 2 or 3", lambda value: 1 <= value <= 3)]
+Odd = Annotated[int, Range("be odd, at least 1", lambda value: value >= 1 and value % 2 == 1)]
+Window = Annotated[int, Range("be odd, at least 3", lambda value: value >= 3 and value % 2 == 1)]
+Patience = Annotated[int, Range("be 0 (never stop early) or at least 2 steps", lambda value: value == 0 or value >= 2)]
+Threads = Annotated[
+    int, Range(f"be from 0 (what torch has) to {MOST_THREADS}", lambda value: 0 <= value <= MOST_THREADS)
+]
+
+
+def converted(key: str, value: Any, hint: Any) -> Any:
+    """``value``, perhaps text from a command line, as the type ``hint`` and within its range.
+
+    Raises:
+        ValueError: where it is of another type or out of range; names the key.
+
+    >>> converted("steps", "1e3", Count), converted("lr", "none", Positive | None)
+    (1000, None)
+    """
+    kinds = kinds_of(hint)
+    if type(None) in kinds and value in (None, "none", "None"):
+        return None
+    for kind in kinds:
+        allowed, kind = range_of(kind), bare(kind)
+        if kind is type(None):
+            continue
+        if kind is bool:
+            if isinstance(value, bool) or str(value).lower() in TRUTH:
+                return value if isinstance(value, bool) else TRUTH[str(value).lower()]
+        elif typing.get_origin(kind) is typing.Literal:
+            if value in typing.get_args(kind):
+                return value
+        elif kind is str:
+            return str(value)
+        elif not isinstance(value, bool):
+            number = _number(value, kind)
+            if number is None:
+                continue
+            if allowed is None or ((allowed.infinite or math.isfinite(number)) and allowed.holds(number)):
+                return number
+            words = allowed.words if math.isfinite(number) or allowed.infinite else "be a finite number"
+            raise ValueError(f"{key} must {words}{', or none' if type(None) in kinds else ''}, got {value}")
+    raise ValueError(f"{key} must be {_spelled(hint)}, got {value!r}{_suggested(value, _choices(hint))}")
+
+
+def kinds_of(hint: Any) -> tuple[Any, ...]:
+    """The types of which ``hint`` allows one."""
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+
+
+def bare(kind: Any) -> Any:
+    """A type without its range."""
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind
+
+
+def range_of(kind: Any) -> Range | None:
+    """The range of a type, None where it has none."""
+    notes = typing.get_args(kind)[1:] if typing.get_origin(kind) is Annotated else ()
+    return next((note for note in notes if isinstance(note, Range)), None)
+
+
+def suggested(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'ising-xor'?)`` where a known name is close, else nothing.
+
+    >>> suggested("ising_xor", ["ising-xor", "sk-xor"])
+    " (did you mean 'ising-xor'?)"
+    """
+    spelled = {each.lower().replace("_", "-"): each for each in reversed(list(known))}
+    close = difflib.get_close_matches(name.lower().replace("_", "-"), spelled, n=1, cutoff=0.7)
+    return f" (did you mean {spelled[close[0]]!r}?)" if close else ""
+
+
+def refuse_idle(
+    given: Mapping[str, Any], keys: Mapping[str, Any], defaults: Mapping[str, Any], idle: Mapping[str, str]
+) -> None:
+    """Refuse what was ``given`` and has no effect among all ``keys``; ``idle`` says of a key why.
+
+    Raises:
+        ValueError: for a value that is not the default, with the reason.
+    """
+    for name in given:
+        if name in idle and keys[name] != defaults[name]:
+            raise ValueError(f"{name} has no effect {idle[name]}: leave it at {defaults[name]}, got {keys[name]}")
+
+
+def _number(value: Any, kind: type) -> Any:
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        number = float(value)
+        if kind is float or number == int(number):
+            return kind(value) if kind is int and isinstance(value, int) else kind(number)
+    return None
+
+
+def _spelled(hint: Any) -> str:
+    kinds = [bare(kind) for kind in kinds_of(hint)]
+    if len(kinds) == 1 and typing.get_origin(kinds[0]) is typing.Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(kinds[0])))
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "none"}
+    return " or ".join(names.get(kind) or _spelled(kind) for kind in kinds)
+
+
+def _choices(hint: Any) -> list[str]:
+    return [str(word) for kind in kinds_of(hint) for word in typing.get_args(bare(kind))]
+
+
+def _suggested(value: Any, known: list[str]) -> str:
+    return suggested(value, known) if isinstance(value, str) and known else ""
