@@ -165,11 +165,11 @@ def test_seconds_choose_a_horizon_that_is_kept(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["ising"], "there is no study 'ising'; there are ising-chain"),
+        (["ising"], "there is no study 'ising' (did you mean 'ising-xor'?); there are ising-chain"),
         (["ising-xor", "kappa=1"], "ising-xor has no key kappa; it has L, T, h, layers"),
         (["ising-xor", "L=6.5"], "L must be a whole number, got '6.5'"),
-        (["ising-xor", "L=7"], "shape must be two even sides for a checkerboard, got (7, 7)"),
-        (["ising-xor", "T=-1"], "T must be positive, got -1.0"),
+        (["ising-xor", "L=7"], "L must be even for a checkerboard, got 7"),
+        (["ising-xor", "T=-1"], "T must be positive, got -1"),
         (["ising-xor", "T=2", "beta=0.5"], "give T or beta, not both"),
         (["ising-xor", "beta=0"], "beta gives no finite T"),
         (["ising-xor", "z2=perhaps"], "z2 must be true or false or none, got 'perhaps'"),

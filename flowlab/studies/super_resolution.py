@@ -55,8 +55,7 @@ def _ir_idle(keys: Mapping[str, Any]) -> dict[str, str]:
 def _uv_idle(keys: Mapping[str, Any]) -> dict[str, str]:
     found = _idle(keys, "retrain")
     if keys["warm"]:
-        found |= dict.fromkeys(("steps", "lr_kappa", "samples", "lowest_ess"), f"{WARM}, which is retrained")
-        found.pop("retrain", None)
+        found |= dict.fromkeys(("retrain", "lr_kappa", "samples", "lowest_ess"), f"{WARM}: it scans for the couplings")
     return found
 
 
@@ -186,12 +185,14 @@ def uv_matching(
             phi4-ir-matching.
         beta, kappa, lam: couplings of the coarse lattice; the fine ones start there.
         learn: fine couplings to learn, "kappa", "lam" or "kappa,lam".
-        steps: horizon of the first refinement; retrain: steps after each iteration.
+        steps: horizon of the first refinement; retrain: steps after each iteration; a warm start takes ``steps``.
         samples, lowest_ess: fine fields kept for the gradient of the couplings, and the ESS of their weights below
             which they are drawn anew.
         patience: steps without a better ESS after which a refinement, first or iterated, ends; 0 for none.
     """
     names = _names(learn)
+    if not names:
+        raise ValueError(f"learn must name a coupling of the fine lattice, kappa or lam, got {learn!r}")
     sides = _sides(coarse, L)
     start = phi4_system((coarse,) * d, beta, kappa, lam)
     log_z = KnownLogZ([]) if coarse ** (d - 1) <= SLICE else None
@@ -207,7 +208,7 @@ def uv_matching(
             UVMatching(
                 fine, names, method="gradient" if first else "scan", samples=samples, lowest_ess=lowest_ess,
             ),
-            steps=steps if first else retrain,
+            steps=steps if first or warm else retrain,
             batch=batch,
             learning_rate={"base": rate * lr_sigma, "flow": rate * lr, "couplings": lr_kappa},
             check_every=check_every,

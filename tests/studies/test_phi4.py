@@ -158,7 +158,7 @@ def test_training_at_another_beta_starts_from_the_weights():
         ({"lam": 0.4}, "give beta or kappa"),
         ({"blocks": "rqs,nvp"}, "blocks must be add, aff, rqs, separated by commas, got 'nvp'"),
         ({"blocks": ""}, "blocks must be add, aff, rqs"),
-        ({"beta": 0.5, "lam": -0.1}, "lam must be 0 or positive, got -0.1"),
+        ({"beta": 0.5, "lam": -0.1}, "lam must be 0 or more, got -0.1"),
         ({"kappa": 0.3, "lam": 0.0}, r"needs \|kappa\| < 1/4"),
         ({"beta": 0.5, "kappa": 0.25}, "give beta or kappa, not both"),
         ({"anneal": 2.0}, "anneal must lie in"),

@@ -134,10 +134,10 @@ class Elsewhere(Executor):
 
 
 def test_dims_are_the_keys_as_they_were_spelled_and_an_executor_gets_plain_values(tmp_path):
-    over = {"beta": [0.4], "base": ["independent"], "seed": np.array([3])}
+    over = {"beta": [0.4], "base": ["local"], "seed": np.array([3])}
     found = sweep("ising-xor", over, out=tmp_path, workers=Elsewhere(), **SMALL | {"steps": 2})
-    assert dict(found.sizes) == {"beta": 1, "base": 1, "seed": 1} and found.base.values.tolist() == ["independent"]
-    run = fl.load(tmp_path / "beta=0.4,base=independent,seed=3")
+    assert dict(found.sizes) == {"beta": 1, "base": 1, "seed": 1} and found.base.values.tolist() == ["local"]
+    run = fl.load(tmp_path / "beta=0.4,base=local,seed=3")
     assert (run.keys["T"], run.seed) == (2.5, 3)
 
 
@@ -157,8 +157,8 @@ def test_dims_are_the_keys_as_they_were_spelled_and_an_executor_gets_plain_value
         ({"warm": {"steps": 3}}, "say along which key with chain"),
         ({"warm": {"step": 3}, "chain": "T"}, "has no key step"),
         ({"evaluate": 1}, "evaluate must be at least 2 samples, got 1"),
-        ({"over": {"T": [2.3, -1.0]}}, "T=-1.0: T must be positive, got -1.0"),
-        ({"over": {"kernel": [3, 4]}}, "kernel=4: kernel must be an odd number"),
+        ({"over": {"T": [2.3, -1.0]}}, "T must be positive, got -1.0"),
+        ({"over": {"kernel": [3, 4]}}, "kernel must be odd, at least 3, got 4"),
         ({"over": {"T": 2.3}}, r"over\['T'\] must be a list of values, got 2.3"),
         ({"evaluate": 20.5}, "evaluate must be a whole number, got 20.5"),
         ({"seed": 2**64}, "seed must fit into 64 bits"),

@@ -49,7 +49,7 @@ def test_a_warm_started_run_resumes_bit_for_bit(tmp_path):
 
 
 def test_a_start_from_some_weights_says_how_many_and_one_from_next_to_none_anneals(tmp_path):
-    few = study(base="independent", construction="xor", layers=2, anneal=0.5).at(layers=6)
+    few = study(base="independent", width=4, construction="xor", layers=2, anneal=0.5).at(layers=6)
     assert few.annealing is None and 0.3 < few.parent["copied"] < 0.4 and " % of the weights" in few._repr_html_()
     with pytest.warns(RuntimeWarning, match=r"only 1.9 % of the weights with L=8 are taken over"):
         larger = study(anneal=0.5).at(L=8)
