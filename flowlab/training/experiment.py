@@ -129,8 +129,7 @@ class Experiment(Checkable, Stepping):
         """
         steps = self.steps if steps is None else whole("steps", steps)
         if steps < 0 or not seconds >= 0:
-            what, given = ("steps", steps) if steps < 0 else ("seconds", seconds)
-            raise ValueError(f"{what} must be 0 or more, got {given}")
+            raise ValueError(f"steps and seconds must be 0 or more, got {steps} and {seconds}")
         self._warn_if_finished()
         return self._streamed(min(self.steps, self.step + steps), seconds)
 

@@ -36,6 +36,7 @@ OWN: dict[str, dict[str, object]] = {
     "sk-pt": {"steps": 60, "sweeps": 1},
 }
 BAD: dict[type, list[float]] = {int: [-(10**9), -1, 0, 1, 4], float: [-math.inf, -1.0, 0.0, 1.0, math.inf, math.nan]}
+WITHIN: dict[object, list[object]] = {int: [1, 3], float: [1e-9, 1.0], str: ["", "x"], "d": [1]}
 NAMES = list(studies())
 RUNS = [name for name, study in studies().items() if not study.sweep]
 
@@ -77,17 +78,7 @@ def test_what_cannot_be_built_names_the_key_that_was_given(name):
     """Every number at some values within its range, every text as nonsense."""
     for key in studies()[name].defaults:
         kinds = [bare(kind) for kind in kinds_of(hints(name)[key])]
-        values = (
-            [1]
-            if key == "d"
-            else [1, 3]
-            if int in kinds
-            else [1e-9, 1.0]
-            if float in kinds
-            else ["", "x"]
-            if str in kinds
-            else []
-        )
+        values = WITHIN.get(key) or next((WITHIN[kind] for kind in (int, float, str) if kind in kinds), [])
         for value in values:
             refusal = ""
             try:
@@ -139,8 +130,8 @@ OTHERS: dict[str, list[object]] = {
     "shares": ["1", "1,2"], "beta": [0.33], "kappa": [0.17], "mass": [0.7], "coarsest": [2, 4], "hidden": [3],
     "levels": [1], "sweeps": [7], "trajectory": [5], "step_size": [0.07], "z2": [True, False], "lr": [0.0123],
     "anneal": [0.123], "lr_flow": [0.0321], "kernel": [5, 3, 7], "d": [1, 2], "samples": [100, 20],
-    "L": [4, 6, 8, 12], "window": [3, 5, 9, 12], "colours": [1, 2], "patience": [7], "coarse": [2, 4], "tempering_seed": [5],
-    "device": [],
+    "L": [4, 6, 8, 12], "window": [3, 5, 9, 12], "colours": [1, 2], "patience": [7], "coarse": [2, 4],
+    "tempering_seed": [5], "device": [],
 }  # fmt: skip
 """Values of keys that are none of a list and where other numbers would not do."""
 
