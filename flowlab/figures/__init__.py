@@ -5,6 +5,7 @@ from plotly.graph_objects import Figure
 from flowlab.figures.chains import chain_overview
 from flowlab.figures.defects import defect_overview, defect_strip, measure_defect
 from flowlab.figures.entropy import conditional_entropy
+from flowlab.figures.explained import GIVEN_BY, explained
 from flowlab.figures.fields import acceptance_and_tau, field_strip, measure_proposals, rejection_runs, sign_histogram
 from flowlab.figures.latent import latent_flip, latent_information, latent_overview
 from flowlab.figures.layers import (
@@ -24,6 +25,8 @@ from flowlab.figures.tempering import tempering_overview
 from flowlab.figures.training import ess_curve, training_curve, training_overview
 from flowlab.figures.triangles import measure_triangles, triangle, triangle_cloud
 from flowlab.figures.work import delta_free_energy
+
+globals().update({name: explained(globals()[name]) for name in GIVEN_BY})
 
 __all__ = [
     "Figure",

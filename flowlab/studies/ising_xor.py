@@ -162,7 +162,7 @@ def ising_xor(
     if anneal is None:
         anneal = 0.0 if sorts else 0.5
 
-    return Training(
+    run = Training(
         target,
         Pushforward(flow, density) if layers else density,
         ReverseKL(baseline, n_sites=L * L),
@@ -177,6 +177,8 @@ def ising_xor(
         threads=threads,
         device=resolve_device(device),
     )
+    run.note = "sorting layers" if sorts else ""
+    return run
 
 
 def _sorting(shape: tuple[int, int], layers: int) -> list[Flow]:

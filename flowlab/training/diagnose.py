@@ -129,6 +129,8 @@ def _wanted(density: Density, target: System, parts: Sequence[Part] | None) -> l
         if not some:
             raise TypeError(f"nothing of a diagnosis fits: {'; '.join(map(str, refusals.values()))}")
         return some
+    if isinstance(parts, str):
+        raise ValueError(f"parts must be a list of {', '.join(PARTS)}, got {parts!r}: give [{parts!r}]")
     unknown = [part for part in parts if part not in PARTS]
     if unknown or not parts:
         raise ValueError(f"parts must be among {', '.join(PARTS)}, got {', '.join(unknown) or 'none'}")

@@ -52,7 +52,7 @@ class Experiment(Checkable, Stepping):
         step: number of steps done.
         state: "ready", "running", "paused", "stopped" (by a person or a time limit), "finished" or "failed".
         activity: what it does before the first step, in words; empty once it steps.
-        path, study, keys, parent: see :class:`flowlab.training.on_disk.OnDisk`.
+        path, study, keys, parent, note: see :class:`flowlab.training.on_disk.OnDisk`.
         error: what made it fail, else None.
     """
 
@@ -122,10 +122,7 @@ class Experiment(Checkable, Stepping):
         Raises:
             FloatingPointError: where a number became NaN or infinite; names the step and the last good checkpoint.
             RuntimeError: where this run is streaming already, or a broken step could not be undone.
-            ValueError: for steps or seconds below 0.
-
-        Warns:
-            RuntimeWarning: where the run is finished already.
+            ValueError: for steps or seconds below 0. A finished run warns and does nothing.
         """
         steps = self.steps if steps is None else whole("steps", steps)
         if steps < 0 or not seconds >= 0:

@@ -27,6 +27,7 @@ class OnDisk(ABC):
     Attributes:
         path: the directory, or None for a run in memory only.
         study, keys: the name and keys that rebuild this run; None and {} for one built by hand.
+        note: what a study chose by itself and its title says.
         dtype: torch's default where it was built, in which it computes wherever it goes on.
         parent: study, keys, seed and step of the run that this one was warm-started from, and the fraction of the
             parameters that were copied; None for a cold start.
@@ -42,6 +43,7 @@ class OnDisk(ABC):
         self.path: Path | None = None
         self.study: str | None = None
         self.keys: dict[str, Any] = {}
+        self.note = ""
         self.parent: dict[str, Any] | None = None
         self._store: Store | None = None
         self._records = Records()

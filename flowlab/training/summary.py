@@ -43,7 +43,7 @@ def facts(run: Experiment) -> dict[str, str]:
     if run.study is not None:
         defaults = find(run.study).defaults
         keys = {key: value for key, value in run.keys.items() if value != defaults[key] and key != "steps"} | keys
-        name = run.study
+        name = f"{run.study} ({run.note})" if run.note else run.study
     found = {
         "run": name,
         "keys": " ".join(

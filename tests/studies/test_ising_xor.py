@@ -147,3 +147,23 @@ def test_masks_learn(gradient):
     )  # fmt: skip
     bound = run.run(progress=False).log_z_bound.values
     assert bound[-20:].mean() > bound[:20].mean() + 0.2
+
+
+def test_the_title_says_that_bits_are_sorted():
+    assert repr(study(base="independent", layers=2)).startswith("<ising-xor (sorting layers) L=4 layers=2")
+    assert "sorting" not in repr(study(base="independent", layers=2, start="local_field"))
+
+
+def test_a_base_is_trained_alike_with_and_without_layers_and_alone_reaches_the_mean_field():
+    for base in ("independent", "local", "made", "pixelcnn", "row_rnn"):
+        alone, beneath = (study(base=base, layers=layers, construction=c) for layers, c in ((0, "auto"), (2, "xor")))
+        assert alone.optimisation.learning_rate["base"] == beneath.optimisation.learning_rate["base"]
+        assert alone.annealing(0.1) == beneath.annealing(0.1)
+    T = fl.CRITICAL_TEMPERATURE
+    run = study(L=4, T=T, base="independent", layers=0, steps=300, batch=200)
+    run.run(progress=False)
+    drawn = run.sample(10_000, seed=0)
+    bound = T / 16 * (drawn.log_q - drawn.log_weight)
+    assert (
+        abs(float(bound.mean()) - mean_field((4, 4), 1 / T).free_energy_per_site) < 0.003 + 4 * float(bound.std()) / 100
+    )

@@ -161,6 +161,20 @@ def test_breaking_out_of_a_stream_saves_and_lets_it_go_on(tmp_path):
     assert run.run(progress=False).step[-1] == 6
 
 
+def test_a_finished_run_says_so_and_what_makes_no_sense_is_refused():
+    run = study(steps=2)
+    for keys in ({"steps": -1}, {"steps": 2.5}, {"seconds": math.nan}, {"seconds": -1.0}):
+        with pytest.raises(ValueError, match=next(iter(keys))):
+            run.run(**keys, progress=False)
+    run.run(progress=False)
+    for again in (lambda: run.run(100, progress=False), lambda: run.run(progress=False), run.start):
+        with pytest.warns(RuntimeWarning, match="this run is finished at step 2 of 2 and does nothing more"):
+            again()
+        run.wait()
+    with pytest.raises(ValueError, match="threads must be from 0"):
+        study(threads=3000)
+
+
 def test_threads_hold_while_it_trains_only():
     before = torch.get_num_threads()
     run = study(steps=2, threads=before + 1)
