@@ -65,7 +65,7 @@ def test_the_papers_recipe_is_a_preset():
     keys = study.normalise({"preset": "paper", "N": 16})
     assert (keys["N"], keys["batch"], keys["lr"], keys["steps"]) == (16, 50, 1e-4, 250_000)
     assert keys["whiten"] == "none" and keys["schedule"] == "constant" and "preset" not in keys
-    with pytest.raises(ValueError, match="has the presets paper, got 'other'"):
+    with pytest.raises(ValueError, match="preset of sk-forward must be one of paper, got 'other'"):
         study.normalise({"preset": "other"})
 
 
