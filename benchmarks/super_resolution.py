@@ -78,7 +78,7 @@ def trained(study: str, L: int, kappa: float, scale: float, seed: int, threads: 
         study, keys["learn"] = "phi4-ir-matching", ""
     run = fl.experiment(study, **keys)
     if scale != 1:
-        stages = ["stage_steps"] if L > 2 * run.keys.get("coarse", L) else []
+        stages = ["stage_steps"] if 2 * run.keys.get("coarse", L) < L else []
         own = {name: max(2, round(scale * run.keys[name])) for name in ["steps", *stages]}
         run = fl.experiment(study, **keys, **own)
     assert isinstance(run, fl.Training)

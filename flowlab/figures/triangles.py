@@ -113,6 +113,9 @@ def triangle(corners: xr.DataArray, convention: Convention = "signed") -> go.Fig
         corners: (corner, *dims) three configurations of ±1 spins, a, b and c.
         convention: how distances are measured, see :func:`triangle_cloud`.
     """
+    if not isinstance(corners, xr.DataArray):
+        needs = "the three configurations of a triangle, as run.layers(n).configuration has them"
+        raise TypeError(f"figures.triangle takes a DataArray of {needs}, got {type(corners).__name__}")
     sites = sites_of(corners.rename({corners.dims[0]: "sample"}))
     a, b, c = s = np.asarray(corners, dtype=float).reshape(3, -1)
     q = {"ab": float(np.mean(a * b)), "ac": float(np.mean(a * c)), "bc": float(np.mean(b * c))}

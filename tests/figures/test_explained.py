@@ -35,3 +35,8 @@ def test_a_mistake_of_a_picture_itself_is_not_hidden():
     run = fl.experiment("ising-xor", L=4, steps=1, batch=10, device="cpu")
     with pytest.raises(IndexError):
         fl.figures.configuration(run.layers(2), layer=99)
+
+
+def test_a_triangle_is_of_an_array():
+    with pytest.raises(TypeError, match=r"figures\.triangle takes a DataArray of the three configurations"):
+        fl.figures.triangle(OTHER)
