@@ -145,7 +145,7 @@ def of_exact(log_z: Estimate, bound: Estimate, exact: float, n: int, accuracy: f
     >>> of_exact(Estimate(80.450, 0.053), Estimate(79.1, 0.1), 86.387, 10_000)[0].sentence
     'ln Z is 80.450 ± 0.053 and 86.387 exactly: 112 errors too low'
     """
-    floor = accuracy + 1 / n + 8 * float(np.finfo(np.float32).eps) * abs(exact)
+    floor = accuracy + _unseen(exact, n)
     if not math.isfinite(log_z.error):
         sentence = f"ln Z is {log_z.value:.4f}, its error not known, and {exact:.4f} exactly"
         return [Evidence(sentence, fails=not abs(log_z.value - exact) < 1, independent=False)]
@@ -165,6 +165,30 @@ def of_exact(log_z: Estimate, bound: Estimate, exact: float, n: int, accuracy: f
         sentence = f"the lower bound of ln Z is {above:.3g} errors above the exact value: ln q is not that of the draws"
         found.append(Evidence(sentence, fails=True, independent=True))
     return found
+
+
+def of_reference(log_z: Estimate, reference: Estimate, n: int) -> list[Evidence]:
+    """ln Z from weights beside that of a Markov chain, both with errors; nothing where the former has none.
+
+    Args:
+        log_z: importance-weighted estimate from n draws, in nats.
+        reference: of the chain, in nats.
+        n: number of draws.
+
+    >>> of_reference(Estimate(8.0, 0.1), Estimate(10.0, 0.1), 1000)[0].sentence
+    'ln Z is 8.00 ± 0.1 and 10.00 ± 0.1 by the reference: 14.1 errors too low'
+    """
+    error = math.hypot(log_z.error, reference.error, _unseen(reference.value, n))
+    off = (log_z.value - reference.value) / error
+    if math.isnan(off):
+        return []
+    if abs(off) <= SIGMAS:
+        return [Evidence(f"ln Z is {abs(off):.2g} errors from that of the reference", independent=True)]
+    digits = _digits(error)
+    own, other = (f"{one.value:.{digits}f} ± {one.error:.2g}" for one in (log_z, reference))
+    side = "low" if off < 0 else "high"
+    sentence = f"ln Z is {own} and {other} by the reference: {abs(off):.3g} errors too {side}"
+    return [Evidence(sentence, fails=True, independent=True)]
 
 
 def of_weights(log_w: FloatArray) -> list[Evidence]:
@@ -334,6 +358,11 @@ def of_vanishing(name: str, values: FloatArray, log_w: FloatArray, *, stretch: f
     if z.max() <= IDENTITY_SIGMAS:
         return Evidence(f"{name} kept, within {z.max():.2g} errors")
     return Evidence(f"{name} broken by {z.max():.3g} errors, and the weights do not make up for it", fails=True)
+
+
+def _unseen(log_z: float, n: int) -> float:
+    """The least error in nats: what n draws cannot see, a share of about 1/n, and rounding."""
+    return 1 / n + 8 * float(np.finfo(np.float32).eps) * abs(log_z)
 
 
 def _digits(error: float) -> int:

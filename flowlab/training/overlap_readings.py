@@ -12,6 +12,7 @@ from flowlab import estimators
 from flowlab.core import Density, System
 from flowlab.core.names import labelled
 from flowlab.estimators import Estimate, Evidence
+from flowlab.estimators.evidence import of_reference
 from flowlab.estimators.mode_collapse import ModeCollapse
 from flowlab.estimators.overlaps import Overlaps
 from flowlab.estimators.triangles import KINDS, Convention
@@ -81,8 +82,9 @@ def of_model(
     offset = log_z_offset(target)
     seen = seen.to(device=like(density).device, dtype=torch.get_default_dtype())
     log_weight, log_q = readings.on_samples_of_the_target(density, target, seen, generator)
+    log_w = drawn["log_weight"].values - drawn["log_q"].values
     values = estimators.divergences(
-        log_w_model=drawn["log_weight"].values - drawn["log_q"].values - offset,
+        log_w_model=log_w - offset,
         log_w_target=log_weight - offset - log_q,
         log_weight_target=log_weight - offset,
         log_z=float(reference["log_z"]) - offset,
@@ -100,6 +102,7 @@ def of_model(
     }
     if reference.attrs["thermalised"]:
         evidence = [Evidence(found.text, fails=found.collapsed or found.other_states, independent=True)]
+        evidence += of_reference(estimators.log_z(log_w), renamed["log_z_reference"], n)
     else:
         evidence = [Evidence(f"reference {reference.attrs['thermalisation']}"), Evidence(f"beside it: {found.text}")]
     return numbers.merge(dataset_of(renamed)), evidence
