@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -12,13 +13,14 @@ from torch import Tensor
 from flowlab.core import Density, System
 from flowlab.core.names import about
 from flowlab.estimators.evidence import Evidence
+from flowlab.estimators.pareto import low_ess
 from flowlab.estimators.weights import Estimate
 
 LARGEST = 1 << 20
 """Configurations of a system that is enumerated, at most: those of 20 spins."""
-AT_ONCE = 1 << 13
-UNTRUSTED = 100
-"""Draws that the weights must be worth."""
+AT_ONCE = 1 << 11
+SECONDS = 10.0
+"""Time for it."""
 
 
 class Enumerated(NamedTuple):
@@ -47,28 +49,43 @@ class Enumerated(NamedTuple):
         return {f"{name}_exact": ((), value, about(f"{name}_exact")) for name, value in names.items()}
 
 
-def can_enumerate(density: Density, target: System) -> bool:
-    """Whether the target has few enough configurations, and the density a normalised ln q."""
-    states = target.variables.count
-    return density.log_norm == 0.0 and states is not None and states**target.n_sites <= LARGEST
+def enumerated(density: Density, target: System, seconds: float = SECONDS) -> Enumerated | None:
+    """Exact numbers of q on the target's own variables.
 
+    Where q and the target have the sign symmetry of spins by construction, half of the configurations say everything.
 
-def enumerated(density: Density, target: System) -> Enumerated:
-    """Exact numbers of q on the target's own variables; see :func:`can_enumerate`."""
-    log_weight, log_q = [], []
+    Returns:
+        Enumerated; None where the target has too many configurations, the density no normalised ln q, or its ln q of
+        all of them would take longer than ``seconds``.
+    """
+    count = target.variables.count
+    if density.log_norm != 0.0 or count is None or count**target.n_sites > LARGEST:
+        return None
+    total, copies = count**target.n_sites, 1
+    if _even(density) and target.variables.signed and target.flip_symmetric:
+        total, copies = total // 2, 2
+    log_weight, log_q, started = [], [], time.perf_counter()
     with torch.no_grad():
-        for x in _configurations(target):
+        for x in _configurations(target, total):
             log_weight.append(target.log_weight(x.double()).double())
             log_q.append(density.log_prob(x).double())
+            if (time.perf_counter() - started) * total > seconds * len(log_q) * AT_ONCE:
+                return None
     lw, lq = torch.cat(log_weight), torch.cat(log_q)
-    log_z = float(lw.logsumexp(0))
-    log_p, q, p = lw - log_z, lq.exp(), (lw - log_z).exp()
-    total = float(q.sum())
+    log_z = float(lw.logsumexp(0)) + math.log(copies)
+    log_p, q, p = lw - log_z, copies * lq.exp(), copies * (lw - log_z).exp()
+    normalisation = float(q.sum())
     drawn, there = q > 0, p > 0
-    bound = float((q[drawn] * (lw - lq)[drawn]).sum()) / total
+    bound = float((q[drawn] * (lw - lq)[drawn]).sum()) / normalisation
     forward = float((p[there] * (log_p - lq)[there]).sum())
-    ess = math.exp(-float((2 * log_p - lq)[there].logsumexp(0)))
-    return Enumerated(log_z, bound, log_z - bound, forward, ess, total)
+    ess = math.exp(-float((2 * log_p - lq)[there].logsumexp(0))) / copies
+    return Enumerated(log_z, bound, log_z - bound, forward, ess, normalisation)
+
+
+def _even(density: Density) -> bool:
+    """Whether q(-x) = q(x) for every value of the parameters."""
+    action = density.flip_action()
+    return action is not None and bool((action == -1).all())
 
 
 def of_enumeration(found: Enumerated, ess: Estimate, n: int) -> list[Evidence]:
@@ -80,7 +97,7 @@ def of_enumeration(found: Enumerated, ess: Estimate, n: int) -> list[Evidence]:
     if abs(found.total - 1) > 1e-3:
         sentence = f"q sums to {found.total:.4g} over all configurations: ln q is not normalised"
         return [Evidence(sentence, fails=True, independent=True)]
-    if n * found.ess < UNTRUSTED:
+    if low_ess(found.ess, n):
         sentence = (
             f"the ESS is {found.ess:.2g} by enumeration of all configurations and {ess.value:.2g} from the draws: "
             "they hardly reach a part of the target"
@@ -89,11 +106,10 @@ def of_enumeration(found: Enumerated, ess: Estimate, n: int) -> list[Evidence]:
     return [Evidence(f"the ESS is {found.ess:.3g} by enumeration of all configurations", independent=True)]
 
 
-def _configurations(target: System) -> Iterator[Tensor]:
-    """All configurations of the target, some at once."""
+def _configurations(target: System, total: int) -> Iterator[Tensor]:
+    """The first ``total`` configurations of the target, some at once; of spins the first half are those of one sign."""
     count = target.variables.count
     assert count is not None
-    total = count**target.n_sites
     places = count ** torch.arange(target.n_sites)
     for first in range(0, total, AT_ONCE):
         number = torch.arange(first, min(first + AT_ONCE, total))

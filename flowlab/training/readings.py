@@ -18,7 +18,7 @@ from flowlab.densities.autoregressive import Autoregressive
 from flowlab.estimators import Evidence
 from flowlab.mcmc.measured import measured
 from flowlab.training.arrays import to_array
-from flowlab.training.enumerated import can_enumerate, enumerated, of_enumeration
+from flowlab.training.enumerated import enumerated, of_enumeration
 from flowlab.training.integration import precise, shortfall
 from flowlab.training.physical import log_z_offset, physical, reduced, restored, weighed
 from flowlab.training.whole import whole
@@ -201,7 +201,7 @@ def evaluate(
             glasses += [to_array(s.flatten(1))] if parent.disordered and parent.variables.discrete else []
             part = {"log_weight": log_weight, "log_q": log_q - (log_norm or 0.0)} | observables
             parts.append({name: to_array(value) for name, value in part.items()})
-        whole_q = enumerated(density, target) if can_enumerate(density, target) else None
+        whole_q = enumerated(density, target)
         checked = None if reference is None else on_samples_of_the_target(density, target, reference, generator)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     log_z_exact = attrs.get("log_z_exact", np.nan)

@@ -13,6 +13,7 @@ from flowlab.core import named_generator
 from flowlab.core.variables import Angles
 from flowlab.exact.enumeration import configurations, distribution
 from flowlab.training import readings
+from flowlab.training.enumerated import enumerated
 from flowlab.training.witness import Witness
 
 
@@ -96,12 +97,25 @@ def test_the_target_itself_is_consistent():
 )
 def test_what_is_missing_of_the_target_is_seen_without_an_exact_value(keep, reason, monkeypatch):
     """p itself on a part of the configurations: ESS 1, no variance, and everything else fine."""
-    monkeypatch.setattr(readings, "can_enumerate", lambda density, target: False)
+    monkeypatch.setattr(readings, "enumerated", lambda density, target: None)
     density = Among(ISING, ALL, torch.where(keep(ALL), LOG_P, -torch.inf))
     verdict, reasons, found = evaluate(ISING, density)
     assert float(found.ess) > 0.999
     assert verdict.startswith("not to be trusted"), reasons
     assert any(reason in line for line in found.attrs["warnings"].splitlines()), reasons
+
+
+def test_half_of_the_configurations_say_all_of_what_is_even():
+    """And nothing is enumerated that would take too long."""
+    density = fl.Z2Symmetrized(fl.MADE((4, 4), seed=3))
+    half, other = (
+        enumerated(density, ISING),
+        enumerated(Among(ISING, ALL, density.log_prob(ALL.float()).double()), ISING),
+    )
+    assert half is not None and other is not None
+    assert half == pytest.approx(tuple(other), rel=1e-5) and half.total == pytest.approx(1, abs=1e-5)
+    assert enumerated(density, ISING, seconds=1e-9) is None
+    assert enumerated(fl.MADE((6, 6)), fl.Ising((6, 6), T=2.0)) is None
 
 
 def test_enumeration_sees_what_the_draws_do_not():
