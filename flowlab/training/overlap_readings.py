@@ -20,6 +20,7 @@ from flowlab.training import readings
 from flowlab.training.objectives import Objective
 from flowlab.training.physical import like, log_z_offset, physical
 from flowlab.training.tempered import Tempered
+from flowlab.training.whole import whole
 
 CONVENTIONS: tuple[Convention, ...] = ("folded", "signed")
 TOLERANCE = 0.05
@@ -76,7 +77,7 @@ def of_model(
     whose difference is the former, ``gibbs_free_energy_x`` and ``helmholtz_free_energy_x`` are in the variables of the
     density, with ln Z from the reference (Hartnett and Mohseni 2020, arXiv:2001.00585, eq. 16, 20 and 21).
     """
-    n = min(n, N_SAMPLES)
+    n = min(whole("the number of samples", n), N_SAMPLES)
     drawn = readings.sample(density, target, n, generator, {})
     numbers, found = verdict(drawn["configuration"].values.reshape(n, -1), reference, _rng(generator))
     offset = log_z_offset(target)

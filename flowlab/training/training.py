@@ -278,7 +278,7 @@ class Training(Published):
             return diagnose(density, self.target, n, own, attrs, parts=parts, untrained=untrained)
         if parts is not None:
             raise TypeError(f"parts {', '.join(parts)} need spins on a lattice in the plane, got {self.system.title}")
-        layers = self.layers(min(n, 5000), seed=own)
+        layers = self.layers(min(whole("the number of samples", n), 5000), seed=own)
         found = overlap_readings.of_layers(layers, self.reference(), np.random.default_rng(own))
         if readings.has_conditionals(density):
             profile = readings.diagnose(density, n, self._spawn("diagnose", step, seed), attrs, dim="place")
