@@ -18,6 +18,10 @@ from flowlab.core.system import System
 from flowlab.core.variables import Variables
 
 
+class NoLikelihood(TypeError):
+    """Raised by ``log_prob`` of a density whose ln q is no sum that can be done, such as one with hidden codes."""
+
+
 class Density(nn.Module, ABC):
     """A distribution q over configurations with exact ln q.
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from flowlab.core import Density, Draw, Spins, named_generator
+from flowlab.core.density import NoLikelihood
 from flowlab.densities.potts_made import PottsMADE
 from flowlab.nn.mlp import MLP
 from flowlab.systems.lattice import window
@@ -134,9 +135,9 @@ class VQVAE(Density):
         """Refuses: ln q(σ) is a sum over all codes.
 
         Raises:
-            TypeError: always.
+            NoLikelihood: always, a TypeError.
         """
-        raise TypeError("a VQVAE has no exact ln q(x): see log_joint, and log_prob_estimate, which is no bound")
+        raise NoLikelihood("a VQVAE has no exact ln q(x): see log_joint, and log_prob_estimate, which is no bound")
 
     def log_joint(self, z: Tensor, x: Tensor) -> Tensor:
         """(n, *cells) codes and (n, *shape) spins -> (n,) ln p(z) + ln p(σ|z), exact."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Density, System
+from flowlab.core.density import NoLikelihood
 from flowlab.core.names import about
 from flowlab.estimators.evidence import Evidence
 from flowlab.estimators.pareto import low_ess
@@ -65,12 +66,15 @@ def enumerated(density: Density, target: System, seconds: float = SECONDS) -> En
     if _even(density) and target.variables.signed and target.flip_symmetric:
         total, copies = total // 2, 2
     log_weight, log_q, started = [], [], time.perf_counter()
-    with torch.no_grad():
-        for x in _configurations(target, total):
-            log_weight.append(target.log_weight(x.double()).double())
-            log_q.append(density.log_prob(x).double())
-            if (time.perf_counter() - started) * total > seconds * len(log_q) * AT_ONCE:
-                return None
+    try:
+        with torch.no_grad():
+            for x in _configurations(target, total):
+                log_weight.append(target.log_weight(x.double()).double())
+                log_q.append(density.log_prob(x).double())
+                if (time.perf_counter() - started) * total > seconds * len(log_q) * AT_ONCE:
+                    return None
+    except NoLikelihood:
+        return None
     lw, lq = torch.cat(log_weight), torch.cat(log_q)
     log_z = float(lw.logsumexp(0)) + math.log(copies)
     log_p, q, p = lw - log_z, copies * lq.exp(), copies * (lw - log_z).exp()

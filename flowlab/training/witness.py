@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Density, System
+from flowlab.core.density import NoLikelihood
 from flowlab.estimators.evidence import Evidence, of_share, of_vanishing
 from flowlab.training.arrays import to_array
 
@@ -123,8 +124,11 @@ def waves(fields: Tensor, axis: int) -> Tensor:
 
 def of_log_q(density: Density, x: Tensor, log_q: Tensor) -> list[Evidence]:
     """Whether ln q of draws (n, *shape) is what log_prob says of the same configurations."""
-    with torch.no_grad():
-        again = density.log_prob(x[:COMPARED])
+    try:
+        with torch.no_grad():
+            again = density.log_prob(x[:COMPARED])
+    except NoLikelihood:
+        return [Evidence("ln q is only bounded, so that the weights are those of a joint density with hidden codes")]
     apart = float((again - log_q[:COMPARED]).abs().max())
     if apart <= AGREE + 1e-4 * float(log_q[:COMPARED].abs().max()):
         return []
