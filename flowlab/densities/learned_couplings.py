@@ -27,12 +27,12 @@ class LearnedCouplings(nn.Module):
 
     >>> from flowlab.systems.phi4 import Phi4
     >>> learned = LearnedCouplings(Phi4((4,), 0.3, 0.02), ["kappa", "lam"])
-    >>> list(learned), round(float(learned["lam"]), 6)
+    >>> list(learned), round(float(learned["lam"].detach()), 6)
     (['kappa', 'lam'], 0.02)
     >>> with torch.no_grad():
     ...     for parameter in learned.parameters():
     ...         _ = parameter.sub_(0.1)
-    >>> round(float(learned["kappa"]), 6), round(float(learned["lam"]), 6)
+    >>> round(float(learned["kappa"].detach()), 6), round(float(learned["lam"].detach()), 6)
     (0.2, 0.000135)
     """
 

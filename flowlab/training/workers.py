@@ -72,7 +72,7 @@ def carry_out(job: Job) -> Outcome:
         with _busy, torch_threads(1), shown():  # the sweep tells of all its runs
             run = _taken_up(job)
             with interrupts_call(run.stop):
-                for _ in run.stream():
+                for _ in () if run.state == "finished" else run.stream():
                     if _told_to_stop():
                         run.stop()
             if run.state != "finished":

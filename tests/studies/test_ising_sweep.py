@@ -48,5 +48,8 @@ def test_temperatures_ascend_and_were_trained_from_the_critical_one(found):
 
 @pytest.mark.parametrize("keys", [{"T_min": 0.0}, {"T_min": 4.0}, {"points": 0}, {"points": 1}, {"T_max": 1.8}])
 def test_a_range_that_is_none_is_refused(keys):
-    with pytest.raises(ValueError, match="temperatures must run from T_min > 0 up to T_max in at least two points"):
+    with pytest.raises(
+        ValueError,
+        match=r"T_min must be positive|points must be at least 1|temperatures must run from T_min",
+    ):
         sweep("ising-sweep", **SMALL | keys)

@@ -34,6 +34,9 @@ def test_agrees_with_the_reference(case):
     run.run(progress=False)
     found = run.evaluate()
     for there, here in NAMES.items():
+        if here == "correlation_length" and case[there] > case["L"]:
+            assert "ordered" in found[here].reason
+            continue
         error = math.hypot(float(found[f"{here}_error"]), case[f"{there}_err"])
         assert abs(float(found[here]) - case[there]) < 4 * error, here
         assert float(found[f"{here}_error"]) < 12 * case[f"{there}_err"], here

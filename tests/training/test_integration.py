@@ -42,7 +42,7 @@ def test_the_forward_check_and_samples_are_as_fine(monkeypatch):
     monkeypatch.setattr(q, "log_prob", lambda x: (seen.append(q.flow.steps), Upscaled.log_prob(q, x))[1])
     x, _ = q.sample(10, generator=generator())
     found = evaluate(q, TARGET, 50, generator(), {}, reference=x)
-    assert seen == [int(found.integration_steps)] and seen[0] > 4
+    assert set(seen) == {int(found.integration_steps)} and seen[0] > 4
     drawn = sample(q, TARGET, 5, generator(), {})
     with refined(q, 16), torch.no_grad():
         log_q = q.log_prob(torch.tensor(drawn.configuration.values, dtype=torch.float32)).numpy()

