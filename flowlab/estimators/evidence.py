@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flowlab.estimators.pareto import weights_problem
+from flowlab.estimators.pareto import pareto_k, weights_problem
 from flowlab.estimators.weights import Estimate, FloatArray, ess, log_z, reweighted
 
 SIGMAS = 4.0
@@ -205,8 +205,9 @@ def of_weights(log_w: FloatArray) -> list[Evidence]:
     if problem:
         why = "importance-weighted estimates may miss modes and their errors are too small; rely on the bound, train"
         return [Evidence(f"{problem}: {why} longer or draw more samples", fails=True, warning=LowESSWarning)]
-    worth = log_w.size * found.value
-    return [Evidence(f"the {log_w.size} weights are worth {worth:.4g} equal ones")]
+    worth, k = log_w.size * found.value, pareto_k(log_w)
+    tail = f", Pareto k̂ = {k:.2f}" if math.isfinite(k) else ""
+    return [Evidence(f"the {log_w.size} weights are worth {worth:.4g} equal ones{tail}")]
 
 
 def of_target_samples(log_w: FloatArray, log_weight_p: ArrayLike, log_q_p: ArrayLike) -> list[Evidence]:

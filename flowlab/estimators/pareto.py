@@ -20,6 +20,7 @@ SEEN = 3  # draws of the very largest weight, as of few discrete states, after w
 TOLD = 200  # weights from which k̂ says something
 WORTH = 100  # equal draws that weights must be worth to be trusted
 ERROR_WORTH = 15  # to have any error
+HARMLESS = 1.5  # widening of errors below which a heavy tail decides nothing
 UNSEEN = 0.1  # chance that n more draws have a weight above the one that errors allow for
 
 
@@ -145,7 +146,9 @@ def weights_problem(log_w: ArrayLike) -> str:
     """Why means over these weights and their errors are not to be trusted, in one sentence; empty where they may be.
 
     Two signs: the weights are worth too few equal ones (:func:`low_ess`), or their tail is too heavy
-    (:func:`pareto_k` above :func:`k_threshold`). Neither sees what q never draws.
+    (:func:`pareto_k` above :func:`k_threshold`) and a weight that was not drawn yet would move means by more than their
+    errors (:func:`error_factor`), which it does not where all weights are nearly equal. Neither sees what q never
+    draws.
 
     Args:
         log_w: (n,) log_weight - log_q of independent draws from q, in nats; -inf allowed.
@@ -164,7 +167,7 @@ def weights_problem(log_w: ArrayLike) -> str:
     found = []
     if low_ess(fraction, n):
         found.append(f"the {n} weights are worth {n * fraction:.3g} equal ones (ESS {100 * fraction:.2g} %)")
-    if k > k_threshold(n):
+    if k > k_threshold(n) and not error_factor(w) < HARMLESS:
         found.append(f"the tail of the {n} weights is heavy (Pareto k̂ = {k:.2f}, above {k_threshold(n):.2f})")
     return " and ".join(found)
 
