@@ -194,7 +194,7 @@ def evaluation(
         found += [Evidence("both signs of M are drawn alike")] if share is None else [share]
     if ess.value * log_w.size >= WORTH_JUDGING:
         for name, (known, what, category) in IDENTITIES.items():
-            if name in values:
+            if name in values and not math.isnan(float(variables[f"{name}_error"])):
                 found.append(of_identity(what, _estimate(variables, name), known, warning=category))
     found += of_no_variance(log_w, seen, known=any(one.independent for one in found))
     judged = verdict(found)
