@@ -19,7 +19,6 @@ Scale = Literal["diverging", "categorical", "cyclic"]
 
 SIGNED = (torch.int8, torch.int16, torch.int32, torch.int64)
 UNSIGNED = (torch.uint8, torch.uint16, torch.uint32, torch.uint64)
-SIGNS = ("M < 0", "M > 0")
 NARROW = (torch.float16, torch.bfloat16)
 WIDE = (torch.float32, torch.float64)
 
@@ -52,7 +51,7 @@ class Variables(ABC):
     two_point: ClassVar[str]
     scale: ClassVar[Scale]
     discrete: ClassVar[bool]
-    signed: ClassVar[bool] = True
+    signed: ClassVar[bool] = False
     equation_of_motion: ClassVar[bool] = False
     symmetry: ClassVar[str]
     _numbers: ClassVar[tuple[torch.dtype, ...]] = WIDE + NARROW + SIGNED + UNSIGNED
@@ -135,7 +134,27 @@ class Variables(ABC):
         return tensor.to(torch.promote_types(precision, torch.float32))
 
 
-class Spins(Variables):
+class Signed(Variables):
+    """Numbers whose symmetry is the sign of all of them together."""
+
+    signed, scale = True, "diverging"
+
+    def components(self, x: Tensor) -> Tensor:
+        return x[None]
+
+    def images(self, x: Tensor) -> list[Tensor]:
+        return [-x]
+
+    def sectors(self, x: Tensor) -> Tensor:
+        above = 0.5 * (self.magnetization(x).sign() + 1)
+        return torch.stack([1 - above, above], -1)
+
+    @property
+    def sector_names(self) -> tuple[str, ...]:
+        return ("M < 0", "M > 0")
+
+
+class Spins(Signed):
     """Spins ±1.
 
     >>> x = torch.tensor([[1.0, 1.0, -1.0, 1.0]])
@@ -146,25 +165,12 @@ class Spins(Variables):
     domain, name, value, symbol = "spin", "spins", "spin", "s"
     order, symmetry = "Σs/N", "the sign of all spins"
     two_point = "⟨s(0) s(r)⟩"
-    scale, discrete = "diverging", True
+    discrete = True
     _numbers = WIDE + NARROW + SIGNED
     _wanted = "floats or signed integers of -1 and +1"
 
-    def components(self, x: Tensor) -> Tensor:
-        return x[None]
-
     def check(self, x: Tensor) -> None:
         _check(x.abs() == 1, x, "spins must be -1 or +1")
-
-    def images(self, x: Tensor) -> list[Tensor]:
-        return [-x]
-
-    def sectors(self, x: Tensor) -> Tensor:
-        return _signs(self.magnetization(x))
-
-    @property
-    def sector_names(self) -> tuple[str, ...]:
-        return SIGNS
 
     def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
         return self.numbered(torch.randint(2, shape, generator=generator, device=generator.device))
@@ -197,7 +203,7 @@ class States(Variables):
     domain, name, value, symbol = "potts", "states", "state", "s"
     order, symmetry = "(q max_k ρ_k - 1)/(q - 1), ρ_k the share of state k", "permutations of the q states"
     two_point = "⟨(q δ(s(0), s(r)) − 1)/(q − 1)⟩"
-    scale, discrete, signed = "categorical", True, False
+    scale, discrete = "categorical", True
 
     def components(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (q, n, *shape): √(q/(q-1)) (δ(s, k) - 1/q), whose products sum to (q δ(s, s') - 1)/(q - 1)."""
@@ -248,7 +254,7 @@ class States(Variables):
         return count / count.sum(-1, keepdim=True)
 
 
-class Reals(Variables):
+class Reals(Signed):
     """Real fields φ.
 
     >>> x = torch.tensor([[0.5, 1.5]])
@@ -259,23 +265,10 @@ class Reals(Variables):
     domain, name, value, symbol = "real", "real fields", "field φ", "φ"
     order, symmetry = "Σφ/N", "the sign of the field"
     two_point = "⟨φ(0) φ(r)⟩"
-    scale, discrete, equation_of_motion = "diverging", False, True
-
-    def components(self, x: Tensor) -> Tensor:
-        return x[None]
+    discrete, equation_of_motion = False, True
 
     def check(self, x: Tensor) -> None:
         _check(x.isfinite(), x, "fields must be finite")
-
-    def images(self, x: Tensor) -> list[Tensor]:
-        return [-x]
-
-    def sectors(self, x: Tensor) -> Tensor:
-        return _signs(self.magnetization(x))
-
-    @property
-    def sector_names(self) -> tuple[str, ...]:
-        return SIGNS
 
     def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
         return torch.randn(shape, generator=generator, device=generator.device)
@@ -298,7 +291,7 @@ class Angles(Variables):
     domain, name, value, symbol = "angle", "angles", "angle θ", "θ"
     order, symmetry = "|Σ exp(iθ)|/N", "rotations of all angles"
     two_point = "⟨cos(θ(0) − θ(r))⟩"
-    scale, discrete, signed = "cyclic", False, False
+    scale, discrete = "cyclic", False
 
     def components(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (2, n, *shape): cos θ and sin θ, whose products sum to cos(θ - θ')."""
@@ -363,9 +356,3 @@ def variables_of(domain: str, q: int | None = None) -> Variables:
 def _check(right: Tensor, x: Tensor, what: str) -> None:
     if not bool(right.all()):
         raise ValueError(f"{what}, got {x.detach()[~right][0].item()}")
-
-
-def _signs(m: Tensor) -> Tensor:
-    """(n,) -> (n, 2): below and above 0."""
-    above = 0.5 * (m.sign() + 1)
-    return torch.stack([1 - above, above], -1)
