@@ -27,9 +27,15 @@ def flips_measured(system: System) -> bool:
     return system.variables.signed and asymmetry(system, torch.neg) == 0.0
 
 
-def states_measured(system: System) -> bool:
-    """Whether log_weight stays the same when the states are permuted, or angles turned, all sites alike."""
-    return all(asymmetry(system, lambda x, i=i: system.variables.images(x)[i]) == 0.0 for i in range(2))  # type: ignore[misc]
+def symmetry_measured(system: System) -> bool:
+    """Whether log_weight keeps the global symmetry of its variables: signs flipped, states permuted, angles turned."""
+    count = len(system.variables.images(probes(system)))
+    return all(keeps(system, lambda x, i=i: system.variables.images(x)[i]) for i in range(count))  # type: ignore[misc]
+
+
+def keeps(system: System, image: Callable[[Tensor], Tensor]) -> bool:
+    """Whether log_weight(image(x)) = log_weight(x) on random configurations, to rounding."""
+    return asymmetry(system, image) == 0.0
 
 
 def asymmetry(system: System, image: Callable[[Tensor], Tensor]) -> float:

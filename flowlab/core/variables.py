@@ -85,10 +85,6 @@ class Variables(ABC):
         """What each of the ``sectors`` is called."""
 
     @abstractmethod
-    def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
-        """Values (*shape) drawn one by one, whatever the system: any of the discrete ones or angles, Gaussian reals."""
-
-    @abstractmethod
     def move(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
         """Other values (*shape) in place of x, proposed as often as x would be in place of them."""
 
@@ -172,9 +168,6 @@ class Spins(Signed):
     def check(self, x: Tensor) -> None:
         _check(x.abs() == 1, x, "spins must be -1 or +1")
 
-    def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
-        return self.numbered(torch.randint(2, shape, generator=generator, device=generator.device))
-
     def move(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
         return -x
 
@@ -235,9 +228,6 @@ class States(Variables):
     def sector_names(self) -> tuple[str, ...]:
         return tuple(f"state {k} at most sites" for k in range(self.q))
 
-    def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
-        return self.numbered(torch.randint(self.q, shape, generator=generator, device=generator.device))
-
     def move(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
         return (x + torch.randint(1, self.q, x.shape, generator=generator, device=x.device)) % self.q
 
@@ -269,9 +259,6 @@ class Reals(Signed):
 
     def check(self, x: Tensor) -> None:
         _check(x.isfinite(), x, "fields must be finite")
-
-    def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
-        return torch.randn(shape, generator=generator, device=generator.device)
 
     def move(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
         """x with a Gaussian of standard deviation 1/2 added."""
@@ -323,11 +310,8 @@ class Angles(Variables):
         edges = ("-π", "-π/2", "0", "π/2", "π")
         return tuple(f"the mean direction between {a} and {b}" for a, b in itertools.pairwise(edges))
 
-    def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
-        return (2 * torch.rand(shape, generator=generator, device=generator.device) - 1) * math.pi
-
     def move(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
-        return self.random(tuple(x.shape), generator=generator).to(x.dtype)
+        return (2 * torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) - 1) * math.pi
 
 
 def variables_of(domain: str, q: int | None = None) -> Variables:

@@ -16,11 +16,10 @@ from torch import Tensor
 
 from flowlab.core import Density, System
 from flowlab.core.density import NoLikelihood
+from flowlab.core.symmetry import keeps, symmetry_measured
 from flowlab.estimators.evidence import Evidence, of_share, of_vanishing
 from flowlab.training.arrays import to_array
 
-CONFIGURATIONS = 8
-"""Random configurations on which a symmetry of a target is measured."""
 COMPARED = 64
 """Draws whose ln q is compared with log_prob."""
 AGREE = 0.05
@@ -32,7 +31,7 @@ class Witness:
 
     Args:
         system: the physical system.
-        generator: draws the configurations on which symmetries are measured, and the moves of ``balance``.
+        generator: draws the moves of ``balance``.
 
     Attributes:
         symmetric: whether the target keeps the global symmetry of its variables, no field breaking it.
@@ -40,14 +39,13 @@ class Witness:
 
     def __init__(self, system: System, generator: torch.Generator) -> None:
         self.system, self.generator = system, generator
-        x = system.variables.random((CONFIGURATIONS, *system.shape), generator=generator).double()
-        self.symmetric = all(_same_weight(system, x, image) for image in system.variables.images(x))
+        self.symmetric = symmetry_measured(system)
         sides = list(enumerate(system.shape))
-        self.axes = [axis for axis, side in sides if side > 2 and _same_weight(system, x, x.roll(1, axis + 1))]
+        self.axes = [i for i, side in sides if side > 2 and keeps(system, lambda x, i=i: x.roll(1, i + 1))]  # type: ignore[misc]
         self.turns = [
             (a, b)
             for (a, side), (b, other) in itertools.pairwise(sides)
-            if side == other and _same_weight(system, x, x.transpose(a + 1, b + 1))
+            if side == other and keeps(system, lambda x, a=a, b=b: x.transpose(a + 1, b + 1))  # type: ignore[misc]
         ]
         self._sectors: list[np.ndarray] = []
         self._zeros: list[dict[str, np.ndarray]] = []
@@ -134,11 +132,3 @@ def of_log_q(density: Density, x: Tensor, log_q: Tensor) -> list[Evidence]:
         return []
     sentence = f"ln q of the draws and log_prob of the same configurations differ by up to {apart:.2g} nats"
     return [Evidence(sentence, fails=True, independent=True)]
-
-
-def _same_weight(system: System, x: Tensor, image: Tensor) -> bool:
-    """Whether both have the same weight, to rounding."""
-    with torch.no_grad():
-        one, other = system.log_weight(x), system.log_weight(image)
-    eps = torch.finfo(one.dtype).eps
-    return bool(((one - other).abs() <= 100 * eps * (1 + one.abs()) * math.sqrt(system.n_sites)).all())

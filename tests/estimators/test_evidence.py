@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flowlab.estimators import Estimate, Evidence, LowESSWarning, UntrustedWarning, verdict
+from flowlab.estimators import Estimate, Evidence, LowESSWarning, UntrustedWarning, verdict, weights_problem
 from flowlab.estimators.evidence import of_exact, of_identity, of_share, of_target_samples, of_vanishing, of_weights
-from flowlab.estimators.pareto import weights_problem
 
 FOR, AGAINST = Evidence("this agrees", independent=True), Evidence("that differs", fails=True)
 
@@ -87,3 +86,14 @@ def test_an_ess_that_a_few_weights_decide_is_told():
     assert told > 2 * missed > 0 or (told and not missed)
     fair = [of_weights(rng.normal(0, 1.0, 5000))[0].fails for _ in range(20)]
     assert not any(fair)
+
+
+def test_sets_of_draws_that_happen_to_look_good_are_not_believed():
+    """Log-normal weights of width 1.8 have an ESS of .04: what misses the largest of them looks twice as good."""
+    rng = np.random.default_rng(4)
+    sets = [1.8 * rng.normal(size=1000) for _ in range(100)]
+    assert all(of_weights(log_w)[0].fails for log_w in sets)
+    assert sum(weights_problem(log_w) == "" for log_w in sets) > 5  # which have no other sign
+    assert not any(of_weights(0.8 * rng.normal(size=1000))[0].fails for _ in range(100))
+    left = -np.abs(3 * rng.normal(size=1000))  # weights that are hardly needed
+    assert not of_weights(np.where(rng.random(1000) < 0.3, left, 0.0))[0].fails

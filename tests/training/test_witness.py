@@ -163,5 +163,29 @@ def test_draws_of_a_field_that_come_again_are_counted():
             return fl.Draw(*(part.repeat_interleave(4, 0)[:n] for part in super().draw(n, generator=generator)))
 
     field = fl.systems.FreeField((4,), mass=1.0)
-    verdict, _, _ = evaluate(field, Again((4,)), n=400)
-    assert verdict.startswith("not to be trusted") and "only 100 of 400 draws differ" in verdict
+    verdict, reasons, _ = evaluate(field, Again((4,)), n=400)
+    assert verdict.startswith("not to be trusted") and "only 100 of 400 draws differ" in reasons
+
+
+def test_a_system_of_single_precision_is_looked_at_too():
+    class Quadratic(fl.System):
+        variables, shape, dims = fl.Reals(), (3,), ("x",)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.couplings = {"mass": torch.tensor(1.0)}
+            self.register_buffer("K", 2 * torch.eye(3))
+
+        def log_weight(self, x: Tensor) -> Tensor:
+            return -0.5 * ((x @ self.K) * x).sum(-1)
+
+        def observables(self, x: Tensor) -> dict[str, Tensor]:
+            return {"magnetization": x.mean(-1)}
+
+    assert Witness(Quadratic(), named_generator(0, "witness")).symmetric
+    verdict, reasons, _ = evaluate(Quadratic(), fl.Normal((3,)))
+    assert verdict.startswith("not checked: ") and "translations along x" in reasons
+
+
+def test_two_states_have_one_exchange():
+    assert Witness(fl.Potts((4, 4), q=2, T=1.0), named_generator(0, "witness")).symmetric
