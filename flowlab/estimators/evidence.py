@@ -25,7 +25,7 @@ SIGMAS = 4.0
 """Errors by which an estimate of ln Z may lie off an exact value, or a symmetric share off its value."""
 IDENTITY_SIGMAS = 5.0
 """Errors by which one of several identities may be off: there are more of them, and their tails are heavier."""
-UNEVEN = 0.05
+UNEVEN = 0.1
 """A symmetric share below this fraction of its value is hardly drawn."""
 UNSURE = 0.6
 """The error of an ESS, as a part of it, beyond which the largest weights alone decide."""
@@ -307,13 +307,13 @@ def of_share(
     n = values.size
     smoothed = (values.sum() + 2 * fair) / (n + 2)
     raw = Estimate(float(values.mean()), stretch * math.sqrt(smoothed * (1 - smoothed) / (n + 2)))
-    if abs(raw.value - fair) <= SIGMAS * raw.error:
+    if not abs(raw.value - fair) > SIGMAS * raw.error:  # nor where the error is not known
         return None
     text = f"{name} in {100 * raw.value:.4g} ± {100 * raw.error:.2g} % of the samples and not in {100 * fair:.4g} %: "
     rarer = min(raw.value / fair, (1 - raw.value) / (1 - fair))
     weighted = reweighted(values, log_w=log_w)
     cure = f"; {cure}" * bool(cure)
-    if rarer < 2 * UNEVEN:
+    if rarer < UNEVEN:
         return Evidence(f"{text}the rest is missing from every estimate{cure}", fails=True, warning=LostSignWarning)
     unsure = not math.isfinite(weighted.error)
     if unsure or abs(weighted.value - fair) > SIGMAS * max(stretch * weighted.error, 1 / n):

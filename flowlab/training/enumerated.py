@@ -16,6 +16,7 @@ from flowlab.core.names import about
 from flowlab.estimators.evidence import Evidence
 from flowlab.estimators.pareto import low_ess
 from flowlab.estimators.weights import Estimate
+from flowlab.training.physical import like
 
 LARGEST = 1 << 20
 """Configurations of a system that is enumerated, at most: those of 20 spins."""
@@ -68,7 +69,7 @@ def enumerated(density: Density, target: System, seconds: float = SECONDS) -> En
     log_weight, log_q, started = [], [], time.perf_counter()
     try:
         with torch.no_grad():
-            for x in _configurations(target, total):
+            for x in _configurations(target, total, like(density).device):
                 log_weight.append(target.log_weight(x.double()).double())
                 log_q.append(density.log_prob(x).double())
                 if (time.perf_counter() - started) * total > seconds * len(log_q) * AT_ONCE:
@@ -110,12 +111,12 @@ def of_enumeration(found: Enumerated, ess: Estimate, n: int) -> list[Evidence]:
     return [Evidence(f"the ESS is {found.ess:.3g} by enumeration of all configurations", independent=True)]
 
 
-def _configurations(target: System, total: int) -> Iterator[Tensor]:
+def _configurations(target: System, total: int, device: torch.device) -> Iterator[Tensor]:
     """The first ``total`` configurations of the target, some at once; of spins the first half are those of one sign."""
     count = target.variables.count
     assert count is not None
-    places = count ** torch.arange(target.n_sites)
+    places = count ** torch.arange(target.n_sites, device=device)
     for first in range(0, total, AT_ONCE):
-        number = torch.arange(first, min(first + AT_ONCE, total))
+        number = torch.arange(first, min(first + AT_ONCE, total), device=device)
         digits = (number[:, None] // places) % count
         yield target.variables.numbered(digits).reshape(-1, *target.shape)

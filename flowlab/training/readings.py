@@ -175,10 +175,9 @@ def evaluate(
     else is known of the density. The attributes ``verdict`` and ``reasons`` say whether the numbers may be believed:
     from the exact ln Z, samples of the target, the weights, the symmetries that the target has and the draws may break,
     identities that hold for every target, and, of at most 20 spins, every configuration (``kl_exact``, ``ess_exact``,
-    ``log_z_bound_exact``). Continuous flows are
-    integrated until they close (:func:`.precise`), with what is left in ``round_trip_error`` and ``log_det_closure``.
-    Draws that are not independent come from many chains, and the errors allow for their memory; there are then up to
-    a few more than n.
+    ``log_z_bound_exact``). Continuous flows are integrated until they close (:func:`.precise`), with what is left in
+    ``round_trip_error`` and ``log_det_closure``. Draws that are not independent come from many chains, and the errors
+    allow for their memory; there are then up to a few more than n.
     """
     if (n := whole("the number of samples", n)) < 2:
         raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
