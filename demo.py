@@ -18,7 +18,7 @@ import xarray as xr
 
 import flowlab as fl
 from flowlab import figures
-from flowlab.estimators.evidence import shown
+from flowlab.estimators.weights.evidence import shown
 
 OUT = Path("demo")
 

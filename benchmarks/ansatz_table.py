@@ -16,12 +16,13 @@ import _machine as machine
 import numpy as np
 import torch
 
+from flowlab.analysis.vqvae_bounds import latent_bounds
 from flowlab.core import named_generator
-from flowlab.densities.vqvae import VQVAE
+from flowlab.densities.tokens.vqvae import VQVAE
 from flowlab.estimators import UntrustedWarning
+from flowlab.runs import Experiment, experiment
 from flowlab.systems import CRITICAL_TEMPERATURE
-from flowlab.training import Experiment, Training, experiment
-from flowlab.training.elbo import latent_bounds
+from flowlab.training import Training
 
 LOCAL_FIELD = {"layers": 1, "start": "local_field"}
 ROWS: dict[str, dict[str, Any]] = {

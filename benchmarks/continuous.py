@@ -22,11 +22,11 @@ from torch import Tensor
 
 from flowlab.core import Density, named_generator
 from flowlab.densities.normal import Normal
-from flowlab.densities.upscaled import Upscaled
-from flowlab.flows.continuous import ContinuousFlow, refined
+from flowlab.densities.refined.upscaled import Upscaled
+from flowlab.flows.continuous.continuous import ContinuousFlow, refined
+from flowlab.runs import experiment
 from flowlab.systems.phi4 import Phi4
-from flowlab.training import experiment
-from flowlab.training.ir_matching import IRMatching
+from flowlab.training.objectives.ir_matching import IRMatching
 
 GOALS = {8: 65.0, 16: 250.0, 32: 1000.0}
 """Milliseconds of a training step from 4 x 4, by the side of the fine lattice, at batch 128."""

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 import flowlab as fl
-from flowlab.estimators.evidence import shown
+from flowlab.estimators.weights.evidence import shown
 from flowlab.exact.enumeration import enumerate_spins
 
 sys.modules["coverage"] = None  # type: ignore[assignment]  # numba looks for a package of that name, not for this file

@@ -18,9 +18,9 @@ from flowlab.core import named_generator
 from flowlab.densities.normal import Normal
 from flowlab.densities.pushforward import Pushforward
 from flowlab.densities.z2 import Z2Symmetrized
-from flowlab.flows.affine import AffineCoupling, complementary_masks
 from flowlab.flows.composed import Composed
-from flowlab.flows.linear import Linear
+from flowlab.flows.real.affine import AffineCoupling, complementary_masks
+from flowlab.flows.real.linear import Linear
 
 GOALS = {(256, 256): 100.0, (256, 50): 25.0}
 """Milliseconds a step on two threads, by N and batch, at four layers."""

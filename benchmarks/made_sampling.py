@@ -14,8 +14,8 @@ import _machine as machine
 import torch
 
 from flowlab.core import named_generator
-from flowlab.densities.autoregressive import Autoregressive
-from flowlab.densities.made import MADE
+from flowlab.densities.autoregressive.autoregressive import Autoregressive
+from flowlab.densities.autoregressive.made import MADE
 
 GOALS = {8: 60_000, 16: 12_000, 32: 2_000}
 """Samples per second to reach on two threads at batch 1000."""

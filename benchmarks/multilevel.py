@@ -24,10 +24,12 @@ import numpy as np
 import torch
 
 from flowlab.core import named_generator
-from flowlab.estimators import UntrustedWarning, weights
+from flowlab.estimators import UntrustedWarning
+from flowlab.estimators.weights import weights
 from flowlab.exact import kaufman
-from flowlab.studies.phi4 import BETA
-from flowlab.training import Training, experiment
+from flowlab.runs import experiment
+from flowlab.studies.phi4.flows import BETA
+from flowlab.training import Training
 
 CRITICAL_BETA = 0.44
 

@@ -20,7 +20,7 @@ import _reference as reference
 import torch
 
 import flowlab as fl
-from flowlab.studies.phi4 import BETA
+from flowlab.studies.phi4.flows import BETA
 
 LAM = 0.5
 XI = {6: 1.50, 8: 1.99, 10: 2.52, 12: 3.01, 14: 3.49, 16: 3.97, 18: 4.56, 20: 4.96}

@@ -17,8 +17,8 @@ import _machine as machine
 import torch
 
 from flowlab.core import named_generator
-from flowlab.densities.autoregressive import Autoregressive
-from flowlab.densities.pixelcnn import PixelCNN
+from flowlab.densities.autoregressive.autoregressive import Autoregressive
+from flowlab.densities.autoregressive.pixelcnn import PixelCNN
 
 GOALS = {16: 20.0, 32: 100.0}
 """How many times faster than the naive sampler, by side."""

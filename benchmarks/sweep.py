@@ -18,7 +18,7 @@ import _machine as machine
 import xarray as xr
 
 import flowlab as fl
-from flowlab.training.sweep import sweep
+from flowlab.runs.sweeps import sweep
 
 COLUMNS = [("T", 4, ".1f"), ("steps", 6, "d"), ("ESS", 6, ".3f"), ("F/N", 9, ".5f"), ("error", 8, ".1e")]
 COLUMNS += [("(F - exact)/error", 17, "+.2f"), ("bound gap/N", 11, ".1e"), ("Wolff", 6, ".1f")]

@@ -17,7 +17,7 @@ import _machine as machine
 import numpy as np
 
 from flowlab.core import named_generator
-from flowlab.estimators.tempering import log_z_bennett, log_z_integration, thermalisation, thermodynamics
+from flowlab.estimators.series.tempering import log_z_bennett, log_z_integration, thermalisation, thermodynamics
 from flowlab.mcmc import ParallelTempering, TemperingState, ladder
 from flowlab.systems import Ising, SpinGlass
 

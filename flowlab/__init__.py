@@ -14,6 +14,7 @@ import importlib
 from typing import Any
 
 from flowlab import estimators, exact
+from flowlab.analysis.vqvae_bounds import latent_bounds
 from flowlab.core import (
     Angles,
     Density,
@@ -77,6 +78,9 @@ from flowlab.mcmc import (
     SwendsenWang,
     Wolff,
 )
+from flowlab.runs import AnnealedRun, ChainRun, Experiment, Simulation, experiment, load, study, sweep
+from flowlab.runs.registry import provide
+from flowlab.runs.run import above
 from flowlab.systems import (
     CRITICAL_TEMPERATURE,
     ContinuousSpinGlass,
@@ -88,27 +92,15 @@ from flowlab.systems import (
     SpinGlass,
     TriangularIsing,
 )
-from flowlab.training import (
-    AnnealedRun,
-    ChainRun,
-    Experiment,
-    ForwardKL,
-    Grown,
-    Objective,
-    PathGradient,
-    ReverseKL,
-    Simulation,
-    Training,
-    experiment,
-    latent_bounds,
-    load,
-    study,
-    sweep,
-)
+from flowlab.training import ForwardKL, Grown, Objective, PathGradient, ReverseKL, Training
 
 __version__ = "0.1.0"
 
 _ON_FIRST_ACCESS = ("figures", "widgets")
+
+provide("flowlab.studies")
+above["lab"] = lambda run: importlib.import_module("flowlab.widgets").Lab(run)
+above["load"] = load
 
 
 def __getattr__(name: str) -> Any:

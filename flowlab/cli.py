@@ -14,14 +14,14 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from flowlab.analysis.integration import IntegrationWarning
 from flowlab.estimators import columns, scalars
-from flowlab.estimators.evidence import shown
-from flowlab.training import Experiment, experiment, studies
-from flowlab.training.integration import IntegrationWarning
-from flowlab.training.registry import find
-from flowlab.training.store import StoreError
-from flowlab.training.sweep import sweep
-from flowlab.training.workers import SweepError
+from flowlab.estimators.weights.evidence import shown
+from flowlab.runs import Experiment, experiment, studies
+from flowlab.runs.registry import find
+from flowlab.runs.sweeps import sweep
+from flowlab.runs.workers import SweepError
+from flowlab.storage.store import StoreError
 
 _STRICT = "exit with 3 where the verdict is that the numbers are not to be trusted"
 _SWEPT = ("state", "steps", "log_z", "log_z_error", "log_z_bound", "log_z_exact", "ess", "gap", "verdict")

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import import_graph
+
 PACKAGE = Path(__file__).parents[1] / "flowlab"
-MAX_LINES = 600
+MAX_LINES, MAX_CLASS, MAX_FUNCTION = 600, 300, 80
+MOST_FILES, LARGEST_SHARE = 16, 0.15
+# Longer than that for now, to become shorter.
+OWED = {
+    "evaluation", "Experiment", "sweep", "ising_depth", "ising_multilevel", "ising_xor", "phi4", "ir_matching",
+    "Training",
+}  # fmt: skip
 
 # What each folder (or file) at the top of flowlab may import besides itself and core.
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "systems": set(),
     "nn": set(),
+    "storage": set(),
     "estimators": set(),
     "exact": {"systems"},
     "flows": {"nn", "systems.lattice"},
     "mcmc": {"systems", "estimators"},
     "densities": {"flows", "nn", "mcmc", "systems"},
-    "training": {"densities", "flows", "mcmc", "systems", "exact", "estimators"},
-    "studies": {"training", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
+    "analysis": {"densities", "flows", "mcmc", "systems", "exact", "estimators"},
+    "runs": {"analysis", "storage", "mcmc", "systems", "exact", "estimators"},
+    "training": {"runs", "analysis", "storage", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
+    "studies": {"training", "runs", "analysis", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
     "figures": {"estimators"},
-    "widgets": {"figures", "studies", "training"},
-    "cli": {"studies", "training", "estimators"},
+    "widgets": {"figures", "runs", "analysis"},
+    "cli": {"studies", "runs", "analysis", "storage", "estimators"},
     "__main__": {"cli"},
 }
-# Against that order, and so only inside a function of the file: Experiment.lab, and the lookup of a study by name.
-AT_CALL_TIME = {"training.experiment": {"widgets"}, "training.registry": {"studies"}}
 # The public names: these folders load on first access, inside flowlab's __getattr__.
 ON_FIRST_ACCESS = {"figures", "widgets"}
 
@@ -40,10 +50,10 @@ BELONGS_TO = {
     "anywidget": {"widgets"},
     "pyerrors": {"estimators"},
     "numba": {"mcmc", "exact"},
-    "dask": {"training.sweep"},
-    "distributed": {"training.sweep"},
-    "dask_jobqueue": {"training.sweep"},
-    "zuko": {"flows.spline"},
+    "dask": {"runs.sweeps"},
+    "distributed": {"runs.sweeps"},
+    "dask_jobqueue": {"runs.sweeps"},
+    "zuko": {"flows.real.spline"},
     "torchdiffeq": {"flows.continuous"},
     "matplotlib": set(),
     "random": set(),
@@ -69,6 +79,11 @@ def violations(path: str, source: str) -> list[str]:
     found = [*bad_imports(path, tree), *bad_calls(tree), *undocumented(tree)]
     if lines > MAX_LINES:
         found.append((lines, f"a file has at most {MAX_LINES} lines"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.end_lineno is not None:
+            most = MAX_CLASS if isinstance(node, ast.ClassDef) else MAX_FUNCTION
+            if node.end_lineno - node.lineno >= most and node.name not in OWED:
+                found.append((node.lineno, f"{node.name} has more than {most} lines"))
     return [f"{line}: {problem}" for line, problem in sorted(found)]
 
 
@@ -88,9 +103,6 @@ def bad_imports(path: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
             if home == "":
                 if within(inner, ON_FIRST_ACCESS) and not in_function:
                     yield node.lineno, f"flowlab.{inner} loads on first access only"
-            elif within(inner, AT_CALL_TIME.get(module, set())):
-                if not in_function:
-                    yield node.lineno, f"flowlab.{inner} may be imported here inside a function only"
             elif not within(inner, MAY_IMPORT[home] | {home, "core"}):
                 yield node.lineno, f"{home} may not import {name}"
 
@@ -180,6 +192,39 @@ def test_a_file_keeps_the_rules(path: str) -> None:
     assert violations(path, (PACKAGE / path).read_text(encoding="utf-8")) == []
 
 
+def test_there_is_no_circle_and_no_way_up() -> None:
+    graph = import_graph.imports(import_graph.modules())
+    assert import_graph.circles(graph) == []
+    assert import_graph.upward(graph) == []
+
+
+def test_a_circle_and_a_way_up_are_found() -> None:
+    sources = {"core.a": "from flowlab.core import b", "core.b": "from flowlab.core import a", "core": "", "flows": "",
+               "flows.x": "def f():\n    from flowlab.densities.y import z", "densities.y": "z = 1"}  # fmt: skip
+    graph = import_graph.imports({name: ast.parse(source) for name, source in sources.items()})
+    assert import_graph.circles(graph) == [["core.a", "core.b"]]
+    assert import_graph.upward(graph) == [("flows.x", "densities.y")]
+
+
+def test_no_folder_is_crowded() -> None:
+    sizes = import_graph.folders()
+    total = sizes.pop(".")[1]
+    assert {name: files for name, (files, _) in sizes.items() if files > MOST_FILES} == {}
+    assert {name: lines for name, (_, lines) in sizes.items() if lines > LARGEST_SHARE * total} == {}
+
+
+def test_no_module_hides_behind_a_name_of_its_folder() -> None:
+    hidden = []
+    for path in FILES:
+        folder, _, name = path.removesuffix(".py").rpartition("/")
+        if name != "__init__":
+            package = importlib.import_module(".".join(["flowlab", *filter(None, folder.split("/"))]))
+            module = importlib.import_module(".".join(["flowlab", *path.removesuffix(".py").split("/")]))
+            if getattr(package, name) is not module:
+                hidden.append(path)
+    assert hidden == []
+
+
 def test_every_folder_has_its_row() -> None:
     assert {path.split("/")[0].removesuffix(".py") for path in FILES} <= {*MAY_IMPORT, "__init__"}
 
@@ -194,22 +239,22 @@ def test_every_folder_has_its_row() -> None:
         ("flows/new.py", "from flowlab.systems import Ising"),
         ("flows/new.py", "from ..densities import MADE"),
         ("flows/__init__.py", "from ..densities.made import MADE"),
-        ("flows/new.py", "def _f():\n    from flowlab.training import Experiment"),
+        ("flows/new.py", "def _f():\n    from flowlab.runs import Experiment"),
         ("flows/new.py", "import importlib\nimportlib.import_module('flowlab.training')"),
         ("flows/new.py", "if TYPE_CHECKING:\n    import flowlab.training"),
         ("cli.py", "from flowlab.widgets import Lab"),
         ("__init__.py", "from flowlab.figures import training_curve"),
-        ("training/experiment.py", "from flowlab.widgets import Lab"),
-        ("training/store.py", "def _f():\n    from flowlab.widgets import Lab"),
-        ("training/registry.py", "import flowlab.studies"),
-        ("estimators/weights.py", "import torch"),
+        ("runs/run.py", "from flowlab.widgets import Lab"),
+        ("runs/run.py", "def _f():\n    from flowlab.widgets import Lab"),
+        ("runs/registry.py", "import flowlab.studies"),
+        ("estimators/weights/weights.py", "import torch"),
         ("figures/layers.py", "from torch import Tensor"),
         ("widgets/lab.py", "import plotly.graph_objects as go"),
-        ("training/store.py", "import dask"),
-        ("training/store.py", "import pickle"),
-        ("training/store.py", "import torch\ntorch.load('x')"),
-        ("training/store.py", "from torch import load as read\nread('x', weights_only=False)"),
-        ("training/store.py", "import numpy as np\nnp.load('x', allow_pickle=True)"),
+        ("storage/store.py", "import dask"),
+        ("storage/store.py", "import pickle"),
+        ("storage/store.py", "import torch\ntorch.load('x')"),
+        ("storage/store.py", "from torch import load as read\nread('x', weights_only=False)"),
+        ("storage/store.py", "import numpy as np\nnp.load('x', allow_pickle=True)"),
         ("nn/mlp.py", "import torch\ntorch.manual_seed(0)"),
         ("nn/mlp.py", "import torch\nwith torch.random.fork_rng(): pass"),
         ("nn/mlp.py", "import torch\ntorch.randn(3)"),
@@ -222,6 +267,8 @@ def test_every_folder_has_its_row() -> None:
         ("exact/new.py", "def public(): pass"),
         ("exact/new.py", "class Public: pass"),
         ("exact/new.py", "#\n" * (MAX_LINES + 1)),
+        ("exact/new.py", "def _long():\n" + "    pass\n" * MAX_FUNCTION),
+        ("exact/new.py", "class _Long:\n" + "    x = 1\n" * MAX_CLASS),
     ],
 )
 def test_a_broken_rule_is_found(path: str, source: str) -> None:
@@ -236,9 +283,8 @@ def test_a_broken_rule_is_found(path: str, source: str) -> None:
         ("flows/new.py", "from flowlab.systems import lattice\nfrom flowlab.systems.lattice import window"),
         ("flows/new.py", "from flowlab.core import Flow\nfrom flowlab import core, nn\nfrom . import xor"),
         ("flows/__init__.py", "from .xor import XorCoupling\nfrom ..nn import MLP"),
-        ("flows/spline.py", "import zuko"),
-        ("training/experiment.py", "class _E:\n    def lab(self):\n        from flowlab.widgets import Lab"),
-        ("training/store.py", "import torch\ntorch.load('x', weights_only=True)"),
+        ("flows/real/spline.py", "import zuko"),
+        ("storage/store.py", "import torch\ntorch.load('x', weights_only=True)"),
         ("nn/mlp.py", "import torch\ntorch.randn(3, generator=g)\ntorch.Generator().manual_seed(0)"),
         ("exact/new.py", "import numpy as np\nrng = np.random.default_rng(0)\nrng.normal()\nx: np.random.Generator"),
         ("exact/new.py", "def _private(): pass\ndef public():\n    'What it is.'"),

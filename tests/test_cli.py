@@ -21,7 +21,7 @@ import pytest
 
 import flowlab as fl
 from flowlab.cli import main
-from flowlab.training.store import Store
+from flowlab.storage.store import Store
 
 SMALL = ["L=4", "T=2.4", "layers=1", "width=1", "batch=20", "device=cpu"]
 SCALARS = {
@@ -50,7 +50,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_list_shows_every_study_with_its_keys(capsys):
     assert main(["list"]) == 0
     said = capsys.readouterr().out
-    for study in fl.training.studies().values():
+    for study in fl.runs.studies().values():
         assert study.name in said and study.summary in said
         assert all(f"{key}=" in said for key in study.defaults)
     assert "beta for T" in said and "z2=none" in said

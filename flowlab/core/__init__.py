@@ -1,13 +1,11 @@
 """The nouns every other folder speaks of: System, its Variables, Representation, Density, Draw, Flow, MarkovChain."""
 
 from flowlab.core.density import Density
-from flowlab.core.draw import Draw
 from flowlab.core.flow import Flow
 from flowlab.core.generators import named_generator
-from flowlab.core.layer_state import LayerState
-from flowlab.core.markov_chain import MarkovChain
 from flowlab.core.representation import Representation
 from flowlab.core.system import System
+from flowlab.core.types import Draw, LayerState, MarkovChain
 from flowlab.core.variables import Angles, Reals, Spins, States, Variables
 
 __all__ = [

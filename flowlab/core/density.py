@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flowlab.core.draw import Draw
-from flowlab.core.layer_state import LayerState
 from flowlab.core.system import System
+from flowlab.core.types import Draw, LayerState
 from flowlab.core.variables import Variables
 
 

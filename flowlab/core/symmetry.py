@@ -4,22 +4,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from flowlab.core.generators import named_generator
-
-if TYPE_CHECKING:
-    from flowlab.core.system import System
+from flowlab.core.variables import Variables
 
 DRAWS = 8
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 """Of ln weight, as a fraction of its size: rounding leaves far less."""
 
 
-def flips_measured(system: System) -> bool:
+class Weighted(Protocol):
+    """What a symmetry is measured on: a :class:`flowlab.core.System`."""
+
+    @property
+    def couplings(self) -> dict[str, Tensor]:
+        """Couplings by name, 0-d."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one configuration."""
+
+    @property
+    def variables(self) -> Variables:
+        """What stands at a site."""
+
+    @property
+    def domain(self) -> str:
+        """The kind of variables, in a word."""
+
+    @property
+    def flip_symmetric(self) -> bool:
+        """What the system says of its own symmetry."""
+
+    def log_weight(self, x: Tensor) -> Tensor:
+        """(n, *shape) -> (n,)."""
+
+
+def flips_measured(system: Weighted) -> bool:
     """Whether log_weight(-x) = log_weight(x) on a few random configurations, the same ones at every call.
 
     False for variables without a sign, and where no weight of them is a number.
@@ -27,18 +52,18 @@ def flips_measured(system: System) -> bool:
     return system.variables.signed and asymmetry(system, torch.neg) == 0.0
 
 
-def symmetry_measured(system: System) -> bool:
+def symmetry_measured(system: Weighted) -> bool:
     """Whether log_weight keeps the global symmetry of its variables: signs flipped, states permuted, angles turned."""
     count = len(system.variables.images(probes(system)))
     return all(keeps(system, lambda x, i=i: system.variables.images(x)[i]) for i in range(count))  # type: ignore[misc]
 
 
-def keeps(system: System, image: Callable[[Tensor], Tensor]) -> bool:
+def keeps(system: Weighted, image: Callable[[Tensor], Tensor]) -> bool:
     """Whether log_weight(image(x)) = log_weight(x) on random configurations, to rounding."""
     return asymmetry(system, image) == 0.0
 
 
-def asymmetry(system: System, image: Callable[[Tensor], Tensor]) -> float:
+def asymmetry(system: Weighted, image: Callable[[Tensor], Tensor]) -> float:
     """The largest \\|log_weight(image(x)) - log_weight(x)\\| on random configurations, 0 where it is rounding.
 
     NaN where no weight of them is a number.
@@ -62,7 +87,7 @@ def asymmetry(system: System, image: Callable[[Tensor], Tensor]) -> float:
     return math.nan
 
 
-def probes(system: System) -> Tensor:
+def probes(system: Weighted) -> Tensor:
     """(8, *shape) random spins, states or angles, or Gaussian fields of sizes from 1/4 to 2, float64."""
     device = next((value.device for value in system.couplings.values()), torch.device("cpu"))
     shape, generator = (DRAWS, *system.shape), named_generator(0, "probes")
@@ -75,7 +100,7 @@ def probes(system: System) -> Tensor:
     return (noise * sizes.reshape(-1, *[1] * len(system.shape))).to(device)
 
 
-def check_symmetry(system: System) -> None:
+def check_symmetry(system: Weighted) -> None:
     """Raise ValueError where a system says that it is ``flip_symmetric`` and its weight is not."""
     if system.flip_symmetric and asymmetry(system, torch.neg) > 0:
         raise ValueError(
@@ -84,7 +109,7 @@ def check_symmetry(system: System) -> None:
         )
 
 
-def cannot_fit(system: System) -> str:
+def cannot_fit(system: Weighted) -> str:
     """Why a density that is even in x does not suit a target that is not ``flip_symmetric``, in words."""
     if flips_measured(system):
         return (

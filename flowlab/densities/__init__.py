@@ -1,26 +1,25 @@
 """What can be drawn together with its exact ln q."""
 
-from flowlab.densities.block_noise import BlockNoise
-from flowlab.densities.block_spin import BlockSpins
-from flowlab.densities.coarse_chain import CoarseHMC, CoarseLangevin
-from flowlab.densities.coarse_fields import CoarseFields
-from flowlab.densities.coupled import CoupledMADE
-from flowlab.densities.field_pixelcnn import FieldPixelCNN
-from flowlab.densities.hierarchical import Hierarchical
-from flowlab.densities.independent import IndependentSpins
-from flowlab.densities.independent_potts import IndependentPotts
-from flowlab.densities.local import LocalAutoregressive
-from flowlab.densities.made import MADE
+from flowlab.densities.autoregressive.coupled import CoupledMADE
+from flowlab.densities.autoregressive.field_pixelcnn import FieldPixelCNN
+from flowlab.densities.autoregressive.independent import IndependentPotts, IndependentSpins
+from flowlab.densities.autoregressive.local import LocalAutoregressive
+from flowlab.densities.autoregressive.made import MADE
+from flowlab.densities.autoregressive.pixelcnn import PixelCNN
+from flowlab.densities.autoregressive.potts_autoregressive import PottsAutoregressive
+from flowlab.densities.autoregressive.potts_made import PottsMADE
+from flowlab.densities.autoregressive.row_rnn import RowRNN
 from flowlab.densities.multilevel import Multilevel, MultilevelFields
+from flowlab.densities.multilevel.hierarchical import Hierarchical
 from flowlab.densities.normal import Normal
 from flowlab.densities.permutation_symmetrized import PermutationSymmetrized
-from flowlab.densities.pixelcnn import PixelCNN
-from flowlab.densities.potts_autoregressive import PottsAutoregressive
-from flowlab.densities.potts_made import PottsMADE
 from flowlab.densities.pushforward import Pushforward
-from flowlab.densities.row_rnn import RowRNN
-from flowlab.densities.upscaled import Upscaled
-from flowlab.densities.vqvae import VQVAE
+from flowlab.densities.refined.block_noise import BlockNoise
+from flowlab.densities.refined.coarse_chain import CoarseHMC, CoarseLangevin
+from flowlab.densities.refined.coarse_fields import CoarseFields
+from flowlab.densities.refined.upscaled import Upscaled
+from flowlab.densities.tokens.block_spin import BlockSpins
+from flowlab.densities.tokens.vqvae import VQVAE
 from flowlab.densities.z2 import Z2Symmetrized
 
 __all__ = [

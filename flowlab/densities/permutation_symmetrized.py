@@ -12,7 +12,7 @@ from flowlab.core import Density, Draw, LayerState, System
 from flowlab.core.one_hot import one_hot, states
 from flowlab.core.symmetry import asymmetry
 from flowlab.densities.pushforward import Pushforward
-from flowlab.flows.permutation import MAX_ALL, Group, group_of_permutations
+from flowlab.flows.discrete.permutation import MAX_ALL, Group, group_of_permutations
 
 
 class PermutationSymmetrized(Density):

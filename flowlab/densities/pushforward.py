@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, Flow, LayerState, System
 from flowlab.core.density import one_of
-from flowlab.core.layer_state import LayerKind
 from flowlab.core.symmetry import cannot_fit
+from flowlab.core.types import LayerKind
 from flowlab.flows.composed import Composed
-from flowlab.flows.continuous import ContinuousFlow
-from flowlab.flows.linear import Linear
+from flowlab.flows.continuous.continuous import ContinuousFlow
+from flowlab.flows.real.linear import Linear
 
 
 class Pushforward(Density):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from flowlab.core import Density, Draw, LayerState, System
 from flowlab.core.symmetry import cannot_fit
-from flowlab.densities.autoregressive import Autoregressive
+from flowlab.densities.autoregressive.autoregressive import Autoregressive
 from flowlab.densities.pushforward import Pushforward
 from flowlab.systems.lattice import checkerboard
 

@@ -1,44 +1,7 @@
 """Numbers with errors, from plain arrays: importance weights, mode dropping, the independence chain, observables."""
 
-from flowlab.estimators.blocked import majority, overlap
-from flowlab.estimators.chains import ChainEstimate, chain_agreement, chain_mean, chain_observables
-from flowlab.estimators.correlation import correlation_function
-from flowlab.estimators.correlation_length import CorrelationLength, correlation_length
-from flowlab.estimators.defects import TopologyDistance, defects, placements, topology_distance
-from flowlab.estimators.divergences import divergences
-from flowlab.estimators.domain_walls import WallOverlap, domain_walls, spins_from_walls, wall_overlap
-from flowlab.estimators.entropy import conditional_entropy
-from flowlab.estimators.evaluation import columns, evaluation, scalars
-from flowlab.estimators.evidence import (
-    EquationOfMotionWarning,
-    Evidence,
-    LostSignWarning,
-    LowESSWarning,
-    UntrustedWarning,
-    Verdict,
-    verdict,
-)
-from flowlab.estimators.fields import (
-    equation_of_motion,
-    field_observables,
-    function_of_means,
-    momentum_two_point,
-    time_slices,
-    two_point,
-)
-from flowlab.estimators.gamma import mean, tau_int
-from flowlab.estimators.glasses import glass_observables
-from flowlab.estimators.independence import (
-    Chain,
-    acceptance,
-    independence_chain,
-    longest_rejection_run,
-    rejection_run_distribution,
-    rejection_runs,
-    tau_int_bound,
-    tau_int_rejections,
-)
-from flowlab.estimators.information import (
+from flowlab.estimators.information.entropy import conditional_entropy
+from flowlab.estimators.information.information import (
     binary_information,
     conditional_kurtosis,
     explained_variance,
@@ -46,17 +9,24 @@ from flowlab.estimators.information import (
     predictability,
     quantile_bins,
 )
-from flowlab.estimators.jackknife import block_sums, jackknife
-from flowlab.estimators.mode_collapse import ModeCollapse, mode_collapse
-from flowlab.estimators.mode_dropping import (
-    ForwardCheck,
-    ModeDropping,
-    effective_mode_dropping,
-    forward_check,
-    log_z_from_target,
-    support_threshold,
+from flowlab.estimators.information.power_law import PowerLaw, log_slope, power_law
+from flowlab.estimators.information.response import Response, response
+from flowlab.estimators.information.self_similarity import Agreement, kernel_alignment, mask_agreement
+from flowlab.estimators.information.work import Work, work, work_distribution
+from flowlab.estimators.observables.correlation import correlation_function
+from flowlab.estimators.observables.correlation_length import CorrelationLength, correlation_length
+from flowlab.estimators.observables.defects import TopologyDistance, defects, placements, topology_distance
+from flowlab.estimators.observables.domain_walls import WallOverlap, domain_walls, spins_from_walls, wall_overlap
+from flowlab.estimators.observables.fields import (
+    equation_of_motion,
+    field_observables,
+    function_of_means,
+    momentum_two_point,
+    time_slices,
+    two_point,
 )
-from flowlab.estimators.overlaps import (
+from flowlab.estimators.observables.glasses import glass_observables
+from flowlab.estimators.observables.overlaps import (
     Overlaps,
     dip_depth,
     folded_histogram,
@@ -66,13 +36,14 @@ from flowlab.estimators.overlaps import (
     total_variation,
     total_variation_floor,
 )
-from flowlab.estimators.pareto import k_threshold, low_ess, pareto_k, pareto_smoothed, weights_problem
-from flowlab.estimators.power_law import PowerLaw, log_slope, power_law
-from flowlab.estimators.response import Response, response
-from flowlab.estimators.self_similarity import Agreement, kernel_alignment, mask_agreement
-from flowlab.estimators.spins import magnetization_observables, spin_observables
-from flowlab.estimators.symmetry import positive_fraction, sign_lost, sign_note, site_magnetizations, symmetry_breaking
-from flowlab.estimators.tempering import (
+from flowlab.estimators.observables.spins import magnetization_observables, spin_observables
+from flowlab.estimators.observables.triangles import Triangles, triangle_fractions, triangles
+from flowlab.estimators.observables.walls import box_sizes, wall_bonds, wall_clusters, wall_dimension, wall_length
+from flowlab.estimators.series.blocks import majority, overlap
+from flowlab.estimators.series.chains import ChainEstimate, chain_agreement, chain_mean, chain_observables
+from flowlab.estimators.series.gamma import mean, tau_int
+from flowlab.estimators.series.jackknife import block_sums, jackknife
+from flowlab.estimators.series.tempering import (
     Thermalisation,
     Thermodynamics,
     log_z_bennett,
@@ -82,10 +53,45 @@ from flowlab.estimators.tempering import (
     thermalisation,
     thermodynamics,
 )
-from flowlab.estimators.triangles import Triangles, triangle_fractions, triangles
-from flowlab.estimators.walls import box_sizes, wall_bonds, wall_clusters, wall_dimension, wall_length
-from flowlab.estimators.weights import Estimate, ess, log_z, log_z_bound, reweighted
-from flowlab.estimators.work import Work, work, work_distribution
+from flowlab.estimators.weights.divergences import divergences
+from flowlab.estimators.weights.evaluation import columns, evaluation, scalars
+from flowlab.estimators.weights.evidence import (
+    EquationOfMotionWarning,
+    Evidence,
+    LostSignWarning,
+    LowESSWarning,
+    UntrustedWarning,
+    Verdict,
+    verdict,
+)
+from flowlab.estimators.weights.independence import (
+    Chain,
+    acceptance,
+    independence_chain,
+    longest_rejection_run,
+    rejection_run_distribution,
+    rejection_runs,
+    tau_int_bound,
+    tau_int_rejections,
+)
+from flowlab.estimators.weights.mode_collapse import ModeCollapse, mode_collapse
+from flowlab.estimators.weights.mode_dropping import (
+    ForwardCheck,
+    ModeDropping,
+    effective_mode_dropping,
+    forward_check,
+    log_z_from_target,
+    support_threshold,
+)
+from flowlab.estimators.weights.pareto import k_threshold, low_ess, pareto_k, pareto_smoothed, weights_problem
+from flowlab.estimators.weights.symmetry import (
+    positive_fraction,
+    sign_lost,
+    sign_note,
+    site_magnetizations,
+    symmetry_breaking,
+)
+from flowlab.estimators.weights.weights import Estimate, ess, log_z, log_z_bound, reweighted
 
 __all__ = [
     "Agreement",

@@ -1,14 +1,13 @@
 """Exact answers: Kaufman's torus, Onsager's infinite lattice, enumeration of small spin systems."""
 
 from flowlab.exact.enumeration import SpinMoments, configurations, distribution, enumerate_log_z, enumerate_spins
-from flowlab.exact.kaufman import IsingExact, kaufman
-from flowlab.exact.mean_field import MeanField, mean_field
-from flowlab.exact.onsager import OnsagerExact, critical_temperature, onsager
+from flowlab.exact.finite_ising import IsingExact, kaufman
+from flowlab.exact.infinite_ising import OnsagerExact, critical_temperature, onsager
+from flowlab.exact.mean_field_theory import MeanField, mean_field, replica_symmetric_free_energy
 from flowlab.exact.overlaps import overlap_distribution
 from flowlab.exact.partition_function import log_z
 from flowlab.exact.phi4 import TransferLogZ, phi4_log_z
 from flowlab.exact.potts import PottsMoments, enumerate_potts, enumerate_potts_log_z, potts_configurations
-from flowlab.exact.sherrington_kirkpatrick import replica_symmetric_free_energy
 from flowlab.exact.transfer_matrix import transfer_log_z
 
 __all__ = [

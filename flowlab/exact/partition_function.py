@@ -6,8 +6,8 @@ from functools import singledispatch
 
 from flowlab.core import Representation, Spins, System
 from flowlab.exact.enumeration import MAX_SITES, enumerate_log_z
+from flowlab.exact.finite_ising import kaufman
 from flowlab.exact.free_field import free_field_log_z
-from flowlab.exact.kaufman import kaufman
 from flowlab.exact.phi4 import phi4_log_z
 from flowlab.exact.potts import MAX_CONFIGURATIONS, enumerate_potts_log_z
 from flowlab.exact.transfer_matrix import MAX_ROW_STATES, transfer_log_z

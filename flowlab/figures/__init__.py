@@ -4,10 +4,8 @@ from plotly.graph_objects import Figure
 
 from flowlab.figures.chains import chain_overview
 from flowlab.figures.defects import defect_overview, defect_strip, measure_defect
-from flowlab.figures.entropy import conditional_entropy
-from flowlab.figures.explained import GIVEN_BY, explained
 from flowlab.figures.fields import acceptance_and_tau, field_strip, measure_proposals, rejection_runs, sign_histogram
-from flowlab.figures.latent import latent_flip, latent_information, latent_overview
+from flowlab.figures.latent import conditional_entropy, latent_flip, latent_information, latent_overview
 from flowlab.figures.layers import (
     bound_by_layer,
     configuration,
@@ -21,6 +19,7 @@ from flowlab.figures.live_figure import LiveFigure
 from flowlab.figures.overlaps import measure_overlaps, overlap_distribution
 from flowlab.figures.refinement import learned_couplings, refinement_strip
 from flowlab.figures.report import write_report
+from flowlab.figures.shared.explaining import GIVEN_BY, explained
 from flowlab.figures.tempering import tempering_overview
 from flowlab.figures.training import ess_curve, training_curve, training_overview
 from flowlab.figures.triangles import measure_triangles, triangle, triangle_cloud

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
-from flowlab.figures.style import COLORS, INK, styled
+from flowlab.figures.shared.style import COLORS, INK, styled
 from flowlab.figures.training import decimate
 
 CURVES = {  # variable -> (axis, color)

@@ -10,10 +10,10 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowlab.core.names import labelled
-from flowlab.estimators.walls import wall_length
+from flowlab.estimators.observables.walls import wall_length
 from flowlab.figures.layers import layer_names
-from flowlab.figures.sites import sites_of, without_nan
-from flowlab.figures.style import COLORS, INK, SPIN_SCALE, gaps, styled
+from flowlab.figures.shared.sites import sites_of, without_nan
+from flowlab.figures.shared.style import COLORS, INK, SPIN_SCALE, gaps, styled
 
 ACROSS = 6
 

@@ -12,10 +12,10 @@ from plotly.subplots import make_subplots
 
 from flowlab import estimators
 from flowlab.core.names import labelled
-from flowlab.figures.kinds import kind_of
 from flowlab.figures.layers import layer_names
-from flowlab.figures.sites import site_dims
-from flowlab.figures.style import COLORS, FIELD_SCALE, INK, MINUS, PLUS, rounded_up, styled
+from flowlab.figures.shared.kinds import kind_of
+from flowlab.figures.shared.sites import site_dims
+from flowlab.figures.shared.style import COLORS, FIELD_SCALE, INK, MINUS, PLUS, rounded_up, styled
 
 Array = NDArray[np.float64]
 

@@ -11,11 +11,11 @@ import xarray as xr
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from flowlab.figures.bound import bound_per_site
-from flowlab.figures.kinds import kind_of, site_colors
 from flowlab.figures.multilevel import draws_in_levels, relabelled, sites_drawn
-from flowlab.figures.sites import axis_titles, nearest_known, sites_of, without_nan
-from flowlab.figures.style import COLORS, INK, SPIN_SCALE, gaps, number, rounded_up, styled
+from flowlab.figures.shared.bound import bound_per_site
+from flowlab.figures.shared.kinds import kind_of, site_colors
+from flowlab.figures.shared.sites import axis_titles, nearest_known, sites_of, without_nan
+from flowlab.figures.shared.style import COLORS, INK, SPIN_SCALE, gaps, number, rounded_up, styled
 
 Array = NDArray[np.float64]
 

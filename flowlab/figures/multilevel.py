@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from flowlab.core.variables import Spins
-from flowlab.figures.kinds import kind_of
-from flowlab.figures.style import COLORS, INK, QUIET, styled
+from flowlab.figures.shared.kinds import kind_of
+from flowlab.figures.shared.style import COLORS, INK, QUIET, styled
 
 
 def draws_in_levels(layers: xr.Dataset) -> bool:

@@ -12,9 +12,9 @@ from plotly.subplots import make_subplots
 
 from flowlab import estimators
 from flowlab.core.names import about, labelled
-from flowlab.figures.bound import as_float
 from flowlab.figures.layers import layer_names
-from flowlab.figures.style import COLORS, GRID, band_color, number, styled
+from flowlab.figures.shared.bound import as_float
+from flowlab.figures.shared.style import COLORS, GRID, band_color, number, styled
 
 Array = NDArray[np.float64]
 

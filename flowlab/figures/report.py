@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.offline import get_plotlyjs
 
-from flowlab.figures.style import FONT, INK, QUIET, RULE, number
+from flowlab.figures.shared.style import FONT, INK, QUIET, RULE, number
 
 Table = Sequence[Mapping[str, object]] | xr.Dataset | Sequence[xr.Dataset]
 

@@ -8,7 +8,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowlab import estimators
-from flowlab.figures.style import COLORS, INK, styled
+from flowlab.figures.shared.style import COLORS, INK, styled
 
 FEWEST_STEPS = 40
 WAITING = f"fewer than {FEWEST_STEPS} measured steps: the curves appear with more"

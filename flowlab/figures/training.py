@@ -11,8 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from flowlab.figures.bound import BoundPerSite, bound_per_site, run_label
-from flowlab.figures.style import COLORS, QUIET, RULE, message, number, styled
+from flowlab.figures.shared.bound import BoundPerSite, bound_per_site, run_label
+from flowlab.figures.shared.style import COLORS, QUIET, RULE, message, number, styled
 
 Array = NDArray[np.float64]
 MAX_POINTS = 2000

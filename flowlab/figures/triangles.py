@@ -14,8 +14,8 @@ from flowlab import estimators
 from flowlab.core.names import labelled
 from flowlab.figures.layers import layer_names
 from flowlab.figures.overlaps import flat_spins
-from flowlab.figures.sites import sites_of, without_nan
-from flowlab.figures.style import COLORS, DENSITY_SCALE, INK, QUIET, SPIN_SCALE, gaps, number, styled
+from flowlab.figures.shared.sites import sites_of, without_nan
+from flowlab.figures.shared.style import COLORS, DENSITY_SCALE, INK, QUIET, SPIN_SCALE, gaps, number, styled
 
 Array = NDArray[np.float64]
 Convention = Literal["signed", "folded"]

@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 import xarray as xr
 from numpy.typing import NDArray
 
-from flowlab.figures.bound import as_float
 from flowlab.figures.layers import layer_names
-from flowlab.figures.style import COLORS, INK, QUIET, number, styled
+from flowlab.figures.shared.bound import as_float
+from flowlab.figures.shared.style import COLORS, INK, QUIET, number, styled
 
 Array = NDArray[np.float64]
 WITH_NUMBERS = 6  # layers whose names and numbers have room beside each other

@@ -5,11 +5,11 @@ from flowlab.mcmc.exchange import Exchange, ExchangeInfo, ExchangeState
 from flowlab.mcmc.heat_bath import HeatBath, IsingChain, IsingInfo, IsingState, Metropolis
 from flowlab.mcmc.hmc import HMC, HMCInfo, HMCState
 from flowlab.mcmc.independence import IndependenceInfo, IndependenceMetropolis, IndependenceState
+from flowlab.mcmc.kernels.graphs import SpinGraph, spin_graph
 from flowlab.mcmc.langevin import Langevin, LangevinInfo, LangevinState
 from flowlab.mcmc.mixed import Mixed, MixedInfo, MixedState
 from flowlab.mcmc.parallel_tempering import ParallelTempering, TemperingInfo, TemperingState, ladder
 from flowlab.mcmc.potts_clusters import PottsClusters, PottsInfo, PottsState
-from flowlab.mcmc.spin_graph import SpinGraph, spin_graph
 from flowlab.mcmc.swendsen_wang import SwendsenWang
 from flowlab.mcmc.wolff import Wolff
 

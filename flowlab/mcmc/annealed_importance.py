@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from flowlab.core.names import labelled
-from flowlab.estimators import weights
+from flowlab.estimators.weights import weights
 from flowlab.mcmc.heat_bath import FloatArray, HeatBath, IntArray, in_parts, numbers
 from flowlab.mcmc.swendsen_wang import SwendsenWang
 from flowlab.mcmc.wolff import Wolff, clusters_per_sweep
@@ -31,7 +31,7 @@ WIDTH = 0.3
 class Annealed(NamedTuple):
     """Independent weighted configurations: the mean of exp(log_w) estimates Z without bias.
 
-    With ``log_w``, ``energy_per_site`` and ``magnetization``, :func:`flowlab.estimators.spins.spin_observables` gives
+    With ``log_w``, ``energy_per_site`` and ``magnetization``, :func:`spin_observables` gives
     every observable with its error, as for the draws of a density.
 
     Attributes:
@@ -145,7 +145,7 @@ class AnnealedImportance:
         """
         if n < 2:
             raise ValueError(f"the number of chains must be at least 2 for an error of ln Z, got {n}")
-        from flowlab.mcmc._ising_kernels import anneal
+        from flowlab.mcmc.kernels.ising import anneal
 
         J, h, _ = numbers(self.system)
         N = self.system.n_sites

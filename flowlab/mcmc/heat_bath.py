@@ -134,7 +134,7 @@ class IsingChain(MarkovChain[IsingState, IsingInfo]):
     def _advance(self, state: IsingState, sweeps: int) -> tuple[IsingState, IsingInfo]:
         if sweeps < 0:
             raise ValueError(f"the number of sweeps must not be negative, got {sweeps}")
-        from flowlab.mcmc._ising_kernels import advance
+        from flowlab.mcmc.kernels.ising import advance
 
         J, h, beta = numbers(self.system)
         self._checked_state(state)

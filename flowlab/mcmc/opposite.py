@@ -15,9 +15,9 @@ from torch import Tensor
 from flowlab.core import System
 from flowlab.mcmc.exchange import Exchange, powers, random_configurations, width_at_infinity
 from flowlab.mcmc.hmc import HMC
+from flowlab.mcmc.kernels.graphs import spin_graph
 from flowlab.mcmc.parallel_tempering import ParallelTempering, ladder
 from flowlab.mcmc.potts_clusters import PottsClusters
-from flowlab.mcmc.spin_graph import spin_graph
 from flowlab.mcmc.swendsen_wang import SwendsenWang
 
 CHAINS = 64

@@ -1,19 +1,19 @@
 """The papers' experiments by name: importing this folder registers them all."""
 
-from flowlab.studies.ising_autoregressive import ising_han, ising_van
-from flowlab.studies.ising_chain import ising_chain, ising_cluster_ais
-from flowlab.studies.ising_depth import ising_depth
-from flowlab.studies.ising_sweep import ising_sweep
-from flowlab.studies.ising_tokens import ising_tokens
-from flowlab.studies.ising_xor import ising_xor
-from flowlab.studies.multilevel import ising_multilevel, phi4_multilevel
-from flowlab.studies.phi4 import phi4, phi4_free
-from flowlab.studies.phi4_hmc import phi4_hmc
-from flowlab.studies.phi4_pixelcnn import phi4_pixelcnn
-from flowlab.studies.phi4_scaling import phi4_scaling
-from flowlab.studies.sk_xor import sk_xor
-from flowlab.studies.spin_glass import sk_autoregressive, sk_forward, sk_pt, sk_reverse
-from flowlab.studies.super_resolution import cnf, ir_matching, uv_matching
+from flowlab.studies.glass.sherrington_kirkpatrick import sk_autoregressive, sk_forward, sk_pt, sk_reverse
+from flowlab.studies.glass.xor import sk_xor
+from flowlab.studies.ising.autoregressive import ising_han, ising_van
+from flowlab.studies.ising.chain import ising_chain, ising_cluster_ais
+from flowlab.studies.ising.depth import ising_depth
+from flowlab.studies.ising.multilevel import ising_multilevel, phi4_multilevel
+from flowlab.studies.ising.sweep import ising_sweep
+from flowlab.studies.ising.tokens import ising_tokens
+from flowlab.studies.ising.xor import ising_xor
+from flowlab.studies.phi4.flows import phi4, phi4_free
+from flowlab.studies.phi4.hmc import phi4_hmc
+from flowlab.studies.phi4.pixelcnn import phi4_pixelcnn
+from flowlab.studies.phi4.scaling import phi4_scaling
+from flowlab.studies.phi4.super_resolution import cnf, ir_matching, uv_matching
 
 __all__ = [
     "cnf",

@@ -10,8 +10,7 @@ from torch import Tensor
 from flowlab.core.system import as_coupling
 from flowlab.core.variables import Reals
 from flowlab.systems.decimated import NearestNeighbour
-from flowlab.systems.lattice import DIMS, check_sides
-from flowlab.systems.momentum import lattice_momentum_squared, structure_factor_1
+from flowlab.systems.lattice import DIMS, check_sides, lattice_momentum_squared, structure_factor_1
 
 
 class FreeField(NearestNeighbour):

@@ -11,8 +11,7 @@ from torch import Tensor
 from flowlab.core.system import as_coupling
 from flowlab.core.variables import Reals
 from flowlab.systems.decimated import NearestNeighbour
-from flowlab.systems.lattice import DIMS, check_sides
-from flowlab.systems.momentum import structure_factor_1
+from flowlab.systems.lattice import DIMS, check_sides, structure_factor_1
 from flowlab.systems.site_table import site_table
 
 

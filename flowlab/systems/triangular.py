@@ -19,7 +19,7 @@ class TriangularIsing(System):
 
     The lattice is an n x m torus of squares with one diagonal each, along (1, 1); the sum runs over its 3N bonds. With
     J < 0 no triangle can satisfy all three, and there is no order at any T > 0 (Wannier 1950). The three sublattices
-    need both sides divisible by 3: :func:`flowlab.flows.partitions.sublattices`.
+    need both sides divisible by 3: :func:`flowlab.flows.discrete.partitions.sublattices`.
 
     Args:
         shape: (n, m), both sides at least 2.

@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import Tensor
 
+from flowlab.analysis.integration import continuous_flows, integration_error
 from flowlab.core import Density, System, named_generator
-from flowlab.densities.coarse_chain import ChainFields
-from flowlab.training.grown import Grown
-from flowlab.training.integration import continuous_flows, integration_error
-from flowlab.training.objectives import Objective
+from flowlab.densities.refined.coarse_chain import ChainFields
+from flowlab.training.objectives.reverse_kl import Objective
+from flowlab.training.staged import Grown
 from flowlab.training.training import Training
 
 

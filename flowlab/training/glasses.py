@@ -11,11 +11,11 @@ from typing import Literal
 
 from torch import Tensor
 
+from flowlab.analysis.reference import Reference
+from flowlab.analysis.representations import physical
 from flowlab.core import System
-from flowlab.training.objectives import Objective
+from flowlab.training.objectives.reverse_kl import Objective
 from flowlab.training.optimisation import beta_ramp
-from flowlab.training.physical import physical
-from flowlab.training.reference import Reference
 
 Auto = Literal["auto"]
 Annealing = Callable[[float], dict[str, float | Tensor]]

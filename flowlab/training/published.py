@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from flowlab.core import Density
-from flowlab.training.experiment import Experiment
+from flowlab.runs.run import Experiment
 
 
 class Published(Experiment):

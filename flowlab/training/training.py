@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,25 +14,24 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from flowlab.analysis import evaluation, overlaps
+from flowlab.analysis.checks.check import check_evidence
+from flowlab.analysis.diagnosis import Part, diagnose
+from flowlab.analysis.reference import Reference
+from flowlab.analysis.representations import physical
 from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
-from flowlab.training import overlap_readings, readings
-from flowlab.training.batch import of_loss, trained_at
-from flowlab.training.check import check_evidence
-from flowlab.training.devices import resolve_device
-from flowlab.training.diagnose import Part, diagnose
-from flowlab.training.dtypes import in_own_dtype
+from flowlab.core.numbers import seed_of, whole
+from flowlab.runs.precision import in_own_dtype
+from flowlab.runs.process import resolve_device, torch_threads
+from flowlab.runs.registry import LITTLE, experiment, neighbour, same_couplings
+from flowlab.runs.run import Experiment
+from flowlab.runs.stepping import cloned
 from flowlab.training.glasses import Annealing, Auto, annealing_of, comparison_of
-from flowlab.training.objectives import Loss, Objective, together
+from flowlab.training.metrics import of_loss, trained_at
+from flowlab.training.objectives.reverse_kl import Loss, Objective, together
 from flowlab.training.optimisation import Optimisation, has_plateaued
-from flowlab.training.physical import physical
-from flowlab.training.process import torch_threads
 from flowlab.training.published import Published
-from flowlab.training.reference import Reference
-from flowlab.training.registry import experiment, same_couplings
-from flowlab.training.stepping import cloned
-from flowlab.training.warm_start import warm_started
-from flowlab.training.whole import seed_of, whole
 
 
 class Training(Published):
@@ -50,7 +50,7 @@ class Training(Published):
             over this many steps; 0 never stops early.
         comparison: configurations of the system at equilibrium to compare with, None for none; by default parallel
             tempering of spins with random couplings, run by the first evaluation.
-        seed, threads: see :class:`flowlab.training.Experiment`.
+        seed, threads: see :class:`flowlab.Experiment`.
         device: where to compute, "cpu" or "cuda".
         optimiser: schedule, warmup, clip and more, see :class:`flowlab.training.optimisation.Optimisation`.
 
@@ -59,7 +59,7 @@ class Training(Published):
 
     >>> from flowlab.densities import MADE
     >>> from flowlab.systems import Ising
-    >>> from flowlab.training.objectives import ReverseKL
+    >>> from flowlab.training.objectives.reverse_kl import ReverseKL
     >>> training = Training(Ising((4, 4), T=3.0), MADE((4, 4)), ReverseKL(), steps=3, batch=100,
     ...                     learning_rate={"base": 1e-3})
     >>> [record["step"] for record in training.stream()]
@@ -206,24 +206,24 @@ class Training(Published):
 
     @in_own_dtype
     def sample(self, n: int, *, seed: int | None = None) -> xr.Dataset:
-        """n configurations with ln q and the log weight; see :func:`flowlab.training.readings.sample`.
+        """n configurations with ln q and the log weight; see :func:`flowlab.analysis.evaluation.sample`.
 
         Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same configurations again.
         """
         step, density = self.reading()
         seed = self._fresh_seed(step) if seed is None else seed_of(seed)
-        return readings.sample(density, self.target, n, self._spawn("sample", step, seed), self._attrs(step, seed))
+        return evaluation.sample(density, self.target, n, self._spawn("sample", step, seed), self._attrs(step, seed))
 
     @in_own_dtype
     def layers(self, n: int | None = None, *, x: Any = None, z: Any = None, seed: int = 0) -> xr.Dataset:
-        """Configurations after each layer; see :func:`flowlab.training.readings.layers`.
+        """Configurations after each layer; see :func:`flowlab.analysis.evaluation.layers`.
 
         Give ``n`` for fresh latents (the same ones for the same ``seed``, while the weights change), ``z`` for given
         latents, ``x`` to run backwards from given configurations; 16 fresh ones where nothing is given.
         """
         step, density = self.reading()
         n = 16 if n is None and x is None and z is None else n
-        return readings.layers(
+        return evaluation.layers(
             density,
             self.target,
             self._spawn("layers", seed),
@@ -240,7 +240,7 @@ class Training(Published):
 
         ``reference``, independent configurations of the system, adds the forward check: it sees the modes that the
         density drops. Without it they are those of the run's comparison, which overlaps, triangles and divergences are
-        then compared with too (:func:`flowlab.training.overlap_readings.of_model`), or those that :meth:`check` left.
+        then compared with too (:func:`flowlab.analysis.overlaps.of_model`), or those that :meth:`check` left.
         The numbers of a step are the same in every call; another ``seed`` than the run's gives independent ones.
         """
         step, density = self.reading()
@@ -250,23 +250,23 @@ class Training(Published):
         if compared is None:
             seen = self._checked_configurations() if reference is None else reference
         else:
-            unseen, spawned = overlap_readings.unseen(compared, self.objective), self._spawn("compare", step, seed)
-            told, said = overlap_readings.of_model(density, self.target, compared, unseen, n, spawned)
+            unseen, spawned = overlaps.unseen(compared, self.objective.unseen), self._spawn("compare", step, seed)
+            told, said = overlaps.of_model(density, self.target, compared, unseen, n, spawned)
             seen, evidence = unseen if reference is None else reference, evidence + said
         generator, attrs = self._spawn("evaluate", step, seed), self._attrs(step, seed)
-        found = readings.evaluate(density, self.target, n, generator, attrs, self._own(seen), evidence)
+        found = evaluation.evaluate(density, self.target, n, generator, attrs, self._own(seen), evidence)
         learned = self.objective.learned(density, self.target, self.drawn, generator=generator)
         found = found if learned is None else learned.add_to(found)
-        return found if compared is None else overlap_readings.merged(found, told)
+        return found if compared is None else overlaps.merged(found, told)
 
     @in_own_dtype
     def diagnose(self, n: int = 10_000, *, parts: Sequence[Part] | None = None, seed: int | None = None) -> xr.Dataset:
         """What the layers and the latents say about the physics, from n samples, in one Dataset.
 
-        On a lattice of spins, what :func:`flowlab.training.diagnose.diagnose` lists, or the ``parts`` that are named;
+        On a lattice of spins, what :func:`flowlab.analysis.diagnosis.diagnose` lists, or the ``parts`` that are named;
         those that need a flow are left out where there is none, and refused where they are asked for. On a spin glass,
         what every layer does to the overlaps, see
-        :func:`flowlab.training.overlap_readings.of_layers`, and the entropies by ``place``. ``seed`` is as in
+        :func:`flowlab.analysis.overlaps.of_layers`, and the entropies by ``place``. ``seed`` is as in
         :meth:`evaluate`.
         """
         step, density = self.reading()
@@ -279,9 +279,9 @@ class Training(Published):
         if parts is not None:
             raise TypeError(f"parts {', '.join(parts)} need spins on a lattice in the plane, got {self.system.title}")
         layers = self.layers(min(whole("the number of samples", n), 5000), seed=own)
-        found = overlap_readings.of_layers(layers, self.reference(), np.random.default_rng(own))
-        if readings.has_conditionals(density):
-            profile = readings.diagnose(density, n, self._spawn("diagnose", step, seed), attrs, dim="place")
+        found = overlaps.of_layers(layers, self.reference(), np.random.default_rng(own))
+        if evaluation.has_conditionals(density):
+            profile = evaluation.diagnose(density, n, self._spawn("diagnose", step, seed), attrs, dim="place")
             found = found.merge(profile)
         return found.assign_attrs(seed=seed)
 
@@ -326,7 +326,7 @@ class Training(Published):
         Warns:
             RuntimeWarning: where less than 5 % of the weights are taken over; the other run then anneals as a cold one.
 
-        >>> from flowlab.training import experiment
+        >>> from flowlab.runs import experiment
         >>> run = experiment("ising-xor", L=4, T=2.5, steps=10, batch=50)
         >>> run.at(T=2.3).keys["T"], run.at(T=2.3).parent["keys"]["T"]
         (2.3, 2.5)
@@ -359,3 +359,35 @@ class Training(Published):
 
     def _return_to(self, mark: Any) -> None:
         Training.load_state_dict(self, *mark)
+
+
+def warm_started(run: Experiment, weights: Density, changes: Mapping[str, Any]) -> Any:
+    """The training of the study of ``run`` with some keys changed, from its ``weights``; see :meth:`.Training.at`."""
+    other: Any = neighbour(run, changes, copied=1.0)
+    copied = take_over(other.density, weights)
+    keys = ", ".join(f"{key}={value}" for key, value in changes.items())
+    if not copied:
+        raise ValueError(f"no weights of this run fit one with {keys}: begin that one anew, it cannot start from these")
+    if copied < 1:
+        other = neighbour(run, changes, copied=copied)
+        take_over(other.density, weights)
+    if copied < LITTLE:
+        warnings.warn(
+            f"only {100 * copied:.2g} % of the weights with {keys} are taken over: the run begins as from the start",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return other
+
+
+def take_over(density: Density, weights: Density) -> float:
+    """Warm-start ``density`` from ``weights``; returns the fraction of its parameters copied, 1 where it has none.
+
+    >>> from flowlab.densities import MADE
+    >>> take_over(MADE((4, 4)), MADE((4, 4))), take_over(MADE((4, 4)), MADE((2, 2)))
+    (1.0, 0.0)
+    """
+    names = set(density.warm_start(weights))
+    found = {id(p): p.numel() for name, p in density.named_parameters(remove_duplicate=False) if name in names}
+    total = sum(p.numel() for p in density.parameters())
+    return sum(found.values()) / total if total else 1.0

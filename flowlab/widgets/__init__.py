@@ -1,14 +1,14 @@
 """Panels for JupyterLab: views of an Experiment that stay alive while it trains."""
 
-from flowlab.widgets.defects import DefectsPanel
 from flowlab.widgets.lab import Lab
-from flowlab.widgets.latent import LatentPanel
-from flowlab.widgets.layers import LayersPanel
-from flowlab.widgets.overlaps import OverlapsPanel
-from flowlab.widgets.refinement import RefinementPanel
-from flowlab.widgets.retrain import RetrainPanel
-from flowlab.widgets.train import TrainPanel
-from flowlab.widgets.triangles import TrianglesPanel
+from flowlab.widgets.panels.defects import DefectsPanel
+from flowlab.widgets.panels.latent import LatentPanel
+from flowlab.widgets.panels.layers import LayersPanel
+from flowlab.widgets.panels.overlaps import OverlapsPanel
+from flowlab.widgets.panels.refinement import RefinementPanel
+from flowlab.widgets.panels.retrain import RetrainPanel
+from flowlab.widgets.panels.train import TrainPanel
+from flowlab.widgets.panels.triangles import TrianglesPanel
 
 __all__ = [
     "DefectsPanel",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import ipywidgets
 import numpy as np
 
-from flowlab.figures.bound import bound_per_site
-from flowlab.figures.style import number
+from flowlab.figures.shared.bound import bound_per_site
+from flowlab.figures.shared.style import number
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import ipywidgets
 import xarray as xr
 
-from flowlab.training.diagnose import Part, refusal
+from flowlab.analysis.diagnosis import Part, refusal
 from flowlab.widgets.background import Background
 
 if TYPE_CHECKING:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import ipywidgets
 
 from flowlab.figures import Figure
-from flowlab.widgets.defects import DefectsPanel
 from flowlab.widgets.diagnosis import lacks
-from flowlab.widgets.latent import LatentPanel
-from flowlab.widgets.layers import LayersPanel
-from flowlab.widgets.overlaps import OverlapsPanel
 from flowlab.widgets.panel import Panel
-from flowlab.widgets.refinement import RefinementPanel, refines
-from flowlab.widgets.retrain import RetrainPanel
-from flowlab.widgets.train import TrainPanel
-from flowlab.widgets.triangles import TrianglesPanel
+from flowlab.widgets.panels.defects import DefectsPanel
+from flowlab.widgets.panels.latent import LatentPanel
+from flowlab.widgets.panels.layers import LayersPanel
+from flowlab.widgets.panels.overlaps import OverlapsPanel
+from flowlab.widgets.panels.refinement import RefinementPanel, refines
+from flowlab.widgets.panels.retrain import RetrainPanel
+from flowlab.widgets.panels.train import TrainPanel
+from flowlab.widgets.panels.triangles import TrianglesPanel
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import xarray as xr
 
 if TYPE_CHECKING:
-    from flowlab.training.diagnose import Part
+    from flowlab.analysis.diagnosis import Part
 
 
 class Run(Protocol):
-    """An Experiment as a panel sees it; see :class:`flowlab.training.experiment.Experiment`.
+    """An Experiment as a panel sees it; see :class:`flowlab.Experiment`.
 
     One that trains has ``density`` and ``target`` too; a spin glass has ``temperatures`` and ``reference(T)``; a
     simulation has these, and neither ``layers`` nor ``diagnose``.

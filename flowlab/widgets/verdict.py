@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from flowlab.training.summary import judged
+from flowlab.runs.summary import judged
 from flowlab.widgets.background import Background
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Draw, named_generator
-from flowlab.densities.independent import IndependentSpins
+from flowlab.densities.autoregressive.independent import IndependentSpins
 from flowlab.densities.normal import Normal
 from flowlab.densities.pushforward import Pushforward
 from flowlab.densities.z2 import Z2Symmetrized
-from flowlab.flows.affine import AffineCoupling, complementary_masks
 from flowlab.flows.composed import Composed
-from flowlab.flows.linear import Linear
-from flowlab.flows.xor import XorCoupling
+from flowlab.flows.discrete.xor import XorCoupling
+from flowlab.flows.real.affine import AffineCoupling, complementary_masks
+from flowlab.flows.real.linear import Linear
 from tests.laws.registry import shaken
 
 

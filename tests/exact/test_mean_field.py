@@ -11,7 +11,7 @@ import torch
 from flowlab.core import named_generator
 from flowlab.densities import IndependentSpins, Z2Symmetrized
 from flowlab.exact import configurations, kaufman
-from flowlab.exact.mean_field import mean_field
+from flowlab.exact.mean_field_theory import mean_field
 from flowlab.systems import Ising
 
 

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import flowlab as fl
-from flowlab.figures.explained import GIVEN_BY
+from flowlab.figures.shared.explaining import GIVEN_BY
 
 OTHER = xr.Dataset({"price": ("day", [1.0, 2.0])})
 NOT_OF_A_DATASET = {"Figure", "LiveFigure", "write_report", "triangle"}

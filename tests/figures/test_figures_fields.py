@@ -6,7 +6,7 @@ import xarray as xr
 
 from flowlab import estimators, figures
 from flowlab.figures.fields import LAW
-from flowlab.figures.style import rounded_up
+from flowlab.figures.shared.style import rounded_up
 
 
 def make_samples(n: int = 400, spread: float = 0.0, seed: int = 0) -> xr.Dataset:

@@ -6,7 +6,7 @@ import xarray as xr
 
 from flowlab import figures
 from flowlab.figures.layers import magnetization_bins
-from flowlab.figures.style import FIELD_SCALE, MINUS, PLUS
+from flowlab.figures.shared.style import FIELD_SCALE, MINUS, PLUS
 
 
 def test_configuration_marks_what_the_layer_flipped(layers: xr.Dataset) -> None:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 import flowlab as fl
 from flowlab.core import named_generator
-from flowlab.flows import checkerboard_masks, coarse_to_fine, partitions, row_masks
-from flowlab.flows.affine import complementary_masks
+from flowlab.flows import checkerboard_masks, coarse_to_fine, row_masks
+from flowlab.flows.discrete import partitions
+from flowlab.flows.real.affine import complementary_masks
 from flowlab.systems.lattice import checkerboard
 
 SHAPE = (4, 2)

@@ -10,7 +10,7 @@ import xarray as xr
 import flowlab as fl
 from tests.laws.named import assert_named
 from tests.laws.registry import EXPERIMENTS
-from tests.training.small_runs import broken_off_everywhere
+from tests.runs.small_runs import broken_off_everywhere
 
 
 @pytest.fixture(params=EXPERIMENTS)

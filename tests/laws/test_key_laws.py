@@ -9,8 +9,8 @@ import typing
 import pytest
 
 import flowlab as fl
-from flowlab.training import studies
-from flowlab.training.keys import bare, kinds_of, range_of
+from flowlab.runs import studies
+from flowlab.runs.keys import bare, kinds_of, range_of
 from tests.laws.fingerprint import fingerprint
 
 SMALL = {

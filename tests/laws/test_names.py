@@ -12,7 +12,7 @@ import xarray as xr
 import flowlab as fl
 from flowlab.core.names import COORDINATES, NAMES, about, known, labelled
 from flowlab.mcmc.measured import measured
-from flowlab.studies.ising_sweep import exact_values
+from flowlab.studies.ising.sweep import exact_values
 from tests.laws.named import assert_named
 from tests.laws.registry import SYSTEMS
 
@@ -26,7 +26,7 @@ CHAINS = {
 
 @pytest.mark.parametrize("study", CHAINS)
 def test_chains_name_what_they_measure_as_the_table_does(study):
-    keys = {key: value for key, value in CHAINS[study].items() if key in fl.training.registry.find(study).defaults}
+    keys = {key: value for key, value in CHAINS[study].items() if key in fl.runs.registry.find(study).defaults}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run = fl.experiment(study, **keys)

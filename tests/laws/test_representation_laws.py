@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import flowlab as fl
-from flowlab.training import readings
+from flowlab.analysis import evaluation
 from tests.laws.registry import SHAPE, couplings, shaken
 
 HALF = (4, 2)
@@ -64,7 +64,7 @@ def pair(request):
 def test_weights_recomputed_from_the_configurations_are_those_of_the_evaluation(pair):
     target, density = pair
     n, attrs = 400, {name: float(value) for name, value in target.couplings.items()}
-    drawn = readings.sample(density, target, n, generator(), {})
+    drawn = evaluation.sample(density, target, n, generator(), {})
     configurations = torch.from_numpy(drawn.configuration.values)
     assert tuple(configurations.shape[1:]) == target.parent.shape
     log_weight = target.parent.log_weight(configurations).numpy()
@@ -75,14 +75,14 @@ def test_weights_recomputed_from_the_configurations_are_those_of_the_evaluation(
     with torch.no_grad():
         own = (target.log_weight(x) - log_q).double().numpy() + float(target.log_z_offset)
     np.testing.assert_allclose(by_hand, own, atol=1e-4)
-    evaluated = readings.evaluate(density, target, n, generator(), attrs)
+    evaluated = evaluation.evaluate(density, target, n, generator(), attrs)
     assert float(evaluated.log_z) == pytest.approx(float(fl.estimators.log_z(by_hand).value), abs=1e-4)
     assert float(evaluated.log_z_bound) == pytest.approx(by_hand.mean(), abs=1e-4)
 
 
 def test_ln_q_of_a_whole_lattice_is_that_of_both_halves():
     target, density = CASES["ising"]()
-    drawn = readings.sample(density, target, 50, generator(), {})
+    drawn = evaluation.sample(density, target, 50, generator(), {})
     x = torch.from_numpy(drawn.configuration.values)
     even = target.reduce(x)
     odd = (target.parent.log_weight(x) - target.log_weight(even)).numpy()
@@ -92,8 +92,8 @@ def test_ln_q_of_a_whole_lattice_is_that_of_both_halves():
 
 def test_layers_say_whose_likelihood_they_have():
     target, density = CASES["ising"]()
-    own = readings.layers(density, target, generator(), {}, n=4)
-    whole = readings.layers(fl.MADE((4, 4)), target.parent, generator(), {}, n=4)
+    own = evaluation.layers(density, target, generator(), {}, n=4)
+    whole = evaluation.layers(fl.MADE((4, 4)), target.parent, generator(), {}, n=4)
     for name in ("log_q", "log_weight"):
         assert own[name].attrs["of"] == "field"
         assert whole[name].attrs["of"] == "configuration"

@@ -9,7 +9,7 @@ import torch
 import flowlab as fl
 from flowlab.core import named_generator
 from flowlab.densities.multilevel.coarse import SpinTable
-from flowlab.flows.affine import complementary_masks
+from flowlab.flows.real.affine import complementary_masks
 from tests.laws.registry import REAL_DENSITIES, SHAPE, SPIN_DENSITIES, Scaled, couplings
 
 Make = Callable[[], fl.Density]

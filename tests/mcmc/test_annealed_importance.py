@@ -13,8 +13,8 @@ import torch
 
 from flowlab import exact
 from flowlab.core import named_generator
-from flowlab.estimators import weights
-from flowlab.estimators.spins import spin_observables
+from flowlab.estimators.observables.spins import spin_observables
+from flowlab.estimators.weights import weights
 from flowlab.mcmc.annealed_importance import MOVES, Annealed, AnnealedImportance
 from flowlab.systems import Ising
 

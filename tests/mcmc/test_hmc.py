@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flowlab.core import System, named_generator
-from flowlab.estimators.chains import chain_mean, chain_observables
+from flowlab.estimators.series.chains import chain_mean, chain_observables
 from flowlab.mcmc.hmc import HMC
 from flowlab.mcmc.measured import force_of, measured
 from flowlab.systems import ContinuousSpinGlass, Ising, Phi4, SpinGlass

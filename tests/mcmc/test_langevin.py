@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flowlab.core import named_generator
-from flowlab.estimators.chains import chain_mean
+from flowlab.estimators.series.chains import chain_mean
 from flowlab.mcmc.langevin import Langevin
 from flowlab.systems import Ising, Phi4
 from tests.mcmc.test_hmc import Oscillators

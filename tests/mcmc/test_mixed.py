@@ -10,7 +10,7 @@ import torch
 
 from flowlab.core import MarkovChain, named_generator
 from flowlab.densities import IndependentSpins, Normal
-from flowlab.estimators.chains import chain_mean, chain_observables
+from flowlab.estimators.series.chains import chain_mean, chain_observables
 from flowlab.mcmc.hmc import HMC
 from flowlab.mcmc.independence import IndependenceMetropolis
 from flowlab.mcmc.mixed import Mixed

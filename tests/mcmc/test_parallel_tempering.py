@@ -16,7 +16,7 @@ from scipy.stats import chi2
 import flowlab as fl
 from flowlab import exact
 from flowlab.core import named_generator
-from flowlab.estimators.tempering import (
+from flowlab.estimators.series.tempering import (
     log_z_bennett,
     log_z_integration,
     swap_acceptance,
@@ -24,7 +24,7 @@ from flowlab.estimators.tempering import (
     thermodynamics,
 )
 from flowlab.mcmc import ParallelTempering, TemperingState, ladder, spin_graph
-from flowlab.mcmc.spin_graph import spread
+from flowlab.mcmc.kernels.graphs import spread
 from flowlab.systems import SpinGlass
 
 CASES = json.loads((Path(__file__).parents[1] / "data" / "public_sk_exact.json").read_text())["cases"]
@@ -120,7 +120,7 @@ def test_energies_are_those_of_the_spins(system):
 
 def test_a_swap_of_two_levels():
     """Cold on the lower level: exp[(β_0 - β_1)(E_0 - E_1)] = e^-2 of the tries; cold on the upper one: all."""
-    from flowlab.mcmc._tempering_kernels import _swap
+    from flowlab.mcmc.kernels.tempering import _swap
 
     betas, words = np.array([2.0, 1.0]), np.random.default_rng(0).integers(0, 2**64, (2, 4), dtype=np.uint64)
     accepted, tries = np.zeros(1, dtype=np.int64), 4000

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flowlab.core import named_generator
-from flowlab.estimators.gamma import tau_int
+from flowlab.estimators.series.gamma import tau_int
 from flowlab.mcmc.heat_bath import HeatBath
 from flowlab.mcmc.wolff import Wolff, clusters_per_sweep
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising

@@ -10,7 +10,7 @@ import torch
 from flowlab import exact
 from flowlab.core import named_generator
 from flowlab.systems.free_field import FreeField
-from flowlab.systems.momentum import structure_factor_1
+from flowlab.systems.lattice import structure_factor_1
 
 SHAPES = [(5,), (2,), (4, 4), (2, 3), (3, 2, 4)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from flowlab.densities.made import MADE
+from flowlab.densities.autoregressive.made import MADE
 from flowlab.systems.orders import hierarchical, hilbert, site_order
 
 NAMES = ["raster", "checkerboard", "hierarchical", "hilbert"]

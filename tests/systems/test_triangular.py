@@ -9,8 +9,8 @@ import flowlab as fl
 from flowlab.core import named_generator
 from flowlab.exact import enumerate_spins
 from flowlab.exact.enumeration import configurations
-from flowlab.flows.partitions import sublattices
-from flowlab.mcmc.spin_graph import spin_graph
+from flowlab.flows.discrete.partitions import sublattices
+from flowlab.mcmc.kernels.graphs import spin_graph
 from flowlab.systems.triangular import TriangularIsing
 
 

@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 import flowlab as fl
-from tests.training.small_runs import by_hand, records, study
+from tests.runs.small_runs import by_hand, records, study
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

@@ -11,8 +11,8 @@ import torch
 import xarray as xr
 
 import flowlab as fl
-from flowlab.training.store import StoreError
-from tests.training.small_runs import by_hand, records, study
+from flowlab.storage.store import StoreError
+from tests.runs.small_runs import by_hand, records, study
 
 
 def test_at_is_a_warm_start_at_other_couplings(tmp_path):

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from flowlab.estimators.walls import wall_length
-from flowlab.training import Training, experiment
+from flowlab.estimators.observables.walls import wall_length
+from flowlab.runs import experiment
+from flowlab.training import Training
 from flowlab.widgets import DefectsPanel
 
 

@@ -7,11 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from flowlab.studies.phi4 import phi4
-from flowlab.training import experiment
+from flowlab.runs import experiment
+from flowlab.studies.phi4.flows import phi4
 from flowlab.widgets import Lab
-from flowlab.widgets.layers import most_changed
-from flowlab.widgets.sampled import blank_layers
+from flowlab.widgets.panels.layers import most_changed
+from flowlab.widgets.panels.sampled import blank_layers
 
 KEYS = dict(L=4, beta=0.8, steps=3, batch=16, device="cpu")
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from flowlab.training import Training, experiment
+from flowlab.runs import experiment
+from flowlab.training import Training
 from flowlab.widgets import Lab, LatentPanel, LayersPanel
 
 

@@ -6,9 +6,9 @@ import pytest
 from flowlab.densities import CoarseFields, Normal, Upscaled
 from flowlab.systems import Phi4
 from flowlab.training import Training
-from flowlab.training.ir_matching import IRMatching
+from flowlab.training.objectives.ir_matching import IRMatching
 from flowlab.widgets import Lab
-from flowlab.widgets.refinement import RefinementPanel, refines
+from flowlab.widgets.panels.refinement import RefinementPanel, refines
 
 
 def gaussian(system, n, generator):

@@ -11,7 +11,7 @@ from plotly.basedatatypes import Undefined
 from flowlab.core import Spins
 from flowlab.figures.triangles import cloud_of
 from flowlab.widgets import TrianglesPanel
-from flowlab.widgets.triangles import Region, within
+from flowlab.widgets.panels.triangles import Region, within
 
 N = 16
 

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from flowlab.densities.multilevel.chunks import on_windows
 from flowlab.densities.multilevel.maps import HIGHEST, LOWEST, Bends, _asinh, log_normal
+from flowlab.nn.windows import on_windows
 
 
 class OddEvenNetwork(nn.Module):

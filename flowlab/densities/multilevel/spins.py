@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import pad
 
-from flowlab.densities.multilevel.chunks import gather, on_windows
 from flowlab.nn.window_transformer import WindowTransformer
+from flowlab.nn.windows import gather, on_windows
 
 WINDOWS = 256
 """How many windows a transformer works on together: one token for each of their sites has to fit into the cache."""

@@ -8,7 +8,7 @@ import torch
 import flowlab as fl
 from flowlab.densities.multilevel import Multilevel
 from flowlab.densities.multilevel.spin_levels import renormalised
-from flowlab.estimators.weights import ess
+from flowlab.estimators.weights.weights import ess
 from flowlab.exact.enumeration import configurations
 from flowlab.systems.ising import Ising
 from tests.laws.registry import shaken

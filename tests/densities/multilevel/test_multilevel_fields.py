@@ -9,9 +9,9 @@ import flowlab as fl
 from flowlab.densities.multilevel import MultilevelFields
 from flowlab.densities.multilevel.maps import Bends, _asinh
 from flowlab.densities.multilevel.reals import Maps, Mixtures
-from flowlab.estimators.weights import ess
+from flowlab.estimators.weights.weights import ess
 from flowlab.systems.phi4 import Phi4
-from flowlab.training.objectives import PathGradient
+from flowlab.training.objectives.reverse_kl import PathGradient
 from tests.laws.registry import shaken
 
 KINDS = {

@@ -1,0 +1,1 @@
+"""What is read out of a density or a chain, as Datasets with names and units."""

@@ -1,0 +1,1 @@
+"""Whether a number may be believed: evidence, independent chains, enumeration."""

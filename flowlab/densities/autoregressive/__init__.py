@@ -1,0 +1,1 @@
+"""Densities that draw one site after another."""

@@ -1,0 +1,1 @@
+"""Densities that refine a coarse field level by level."""

@@ -1,0 +1,1 @@
+"""Densities over blocks and tokens."""

@@ -1,0 +1,1 @@
+"""Information, entropy and work."""

@@ -1,0 +1,1 @@
+"""From configurations: magnetisation, correlations, overlaps, walls."""

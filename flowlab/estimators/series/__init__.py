@@ -1,0 +1,1 @@
+"""From correlated series: errors, autocorrelation, starts."""

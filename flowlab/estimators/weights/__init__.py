@@ -1,0 +1,1 @@
+"""From log weights: free energies, ESS, evidence."""

@@ -1,0 +1,1 @@
+"""What every figure shares: style, colours of a kind of variable, sites on the page, bounds."""

@@ -1,0 +1,1 @@
+"""Flows of real fields that follow a vector field in time."""

@@ -1,0 +1,1 @@
+"""Flows of spins and Potts states: bijections of a finite set."""

@@ -1,0 +1,1 @@
+"""Flows of real fields in closed form."""

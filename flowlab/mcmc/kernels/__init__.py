@@ -1,0 +1,1 @@
+"""Compiled sweeps over spins, and the graph of couplings that they run on."""

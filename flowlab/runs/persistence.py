@@ -1,0 +1,246 @@
+"""A run and its directory: attached, checkpointed while it goes, taken up again."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal, NoReturn, SupportsIndex
+
+import torch
+import xarray as xr
+from torch import Tensor
+
+from flowlab.storage.checkpoint import step_of
+from flowlab.runs.precision import name_of
+from flowlab.storage.identity import plain, refuse_other
+from flowlab.runs.process import Cadence
+from flowlab.storage.records import Records
+from flowlab.storage.store import Store, StoreError
+
+RunState = Literal["ready", "running", "paused", "stopped", "finished", "failed"]
+
+
+class OnDisk(ABC):
+    """The part of an Experiment that reads and writes its directory.
+
+    Attributes:
+        path: the directory, or None for a run in memory only.
+        study, keys: the name and keys that rebuild this run; None and {} for one built by hand.
+        chosen: those of the keys that are not the study's defaults.
+        note: what a study chose by itself and its title says.
+        dtype: torch's default where it was built, in which it computes wherever it goes on.
+        parent: study, keys, seed and step of the run that this one was warm-started from, and the fraction of the
+            parameters that were copied; None for a cold start.
+    """
+
+    step: int
+    steps: int
+    seed: int
+    state: RunState
+    dtype: torch.dtype
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self.study: str | None = None
+        self.keys: dict[str, Any] = {}
+        self.chosen: dict[str, Any] = {}
+        self.note = ""
+        self.parent: dict[str, Any] | None = None
+        self._store: Store | None = None
+        self._records = Records()
+        self._spent = 0.0
+        self._streaming = Lock()
+        self._identity: dict[str, Any] = {}
+        self._described: dict[str, Any] = {}
+        self._resumes = False
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(
+            f"a run cannot be copied: {self._read_again()}, and run.at(T=...) begins another from the weights of a "
+            "study's run"
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NoReturn:
+        self.__copy__()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(f"a run cannot be pickled: {self._read_again()}, in another process too")
+
+    def _read_again(self) -> str:
+        again = "fl.load(path)" if self.study else "restore(path) of a run built in the same way"
+        keep = "run.attach('runs/name') keeps it" if self.path is None else f"run.save() keeps it in {self.path}"
+        return f"{keep} and {again} reads it"
+
+    @property
+    @abstractmethod
+    def data(self) -> xr.Dataset:
+        """All records so far, dim ``step``; valid at any moment, while running too."""
+
+    @abstractmethod
+    def _ended(self) -> bool:
+        """Whether there is nothing left to do."""
+
+    @abstractmethod
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Weights by name, and whatever else the next step depends on (generators, optimisers)."""
+
+    @abstractmethod
+    def load_state_dict(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Go back to where ``state_dict`` was taken."""
+
+    def meta(self) -> dict[str, Any]:
+        """What rebuilds this run, as JSON."""
+        asked = {
+            "study": self.study,
+            "keys": self.keys,
+            "seed": self.seed,
+            "steps": self.steps,
+            "parent": self.parent,
+            "dtype": name_of(self.dtype),
+        }
+        return asked if self.study is not None else asked | {"built": plain(self._identity)}
+
+    def attach(self, path: str | Path) -> None:
+        """Keep this run, with the records it has so far, in a new directory ``path``.
+
+        Raises:
+            ValueError: where ``path`` is empty.
+            StoreError: where a run is there already, or nothing can be written.
+            RuntimeError: while the run is going.
+        """
+        if not str(path):
+            raise ValueError("the directory of a run must have a name, got ''")
+        if self._streaming.locked():
+            raise RuntimeError("this run is training: stop() it first")
+        with Store.create(path, self.meta()) as store:
+            columns = {name: self._records.column(name).tolist() for name in self._records.names}
+            for row in zip(*columns.values(), strict=True):
+                store.append(dict(zip(columns, row, strict=True)))
+            self._described = store.meta
+        self.path = store.path
+        self.save()
+
+    def keep(self, dataset: xr.Dataset, name: str) -> None:
+        """Write a Dataset, e.g. an evaluation, into the run's directory as ``name``.
+
+        Raises:
+            ValueError: for a run that has no directory.
+            StoreError: where the directory holds another run by now.
+            StoreLocked: while another process is training this run.
+        """
+        if self.path is None:
+            raise ValueError("this run has no directory: attach('runs/name') one first")
+        with Store.open(self.path) as store:
+            self._refuse_another_in(store)
+            store.write_dataset(name, dataset)
+
+    def save(self) -> None:
+        """Write a checkpoint and ``data.nc`` now; a run that is going saves by itself.
+
+        Raises:
+            ValueError: for a run that has no directory.
+            RuntimeError: while the run is going.
+        """
+        if self.path is None:
+            raise ValueError("this run has no directory: attach('runs/name') one first")
+        if not self._streaming.acquire(blocking=False):
+            raise RuntimeError("this run is training and saves by itself: stop() it first")
+        try:
+            self._open_store()
+            self._close_store()
+        finally:
+            self._streaming.release()
+
+    def _open_store(self) -> None:
+        if self.path is not None:
+            self._store = Store.open(self.path)
+            self._refuse_another()
+            if self._resumes:
+                self._store.note_resumed(self.step)
+                self._resumes = False
+            self._store.cut(self.step)
+            if self._store.newest_checkpoint() is None:
+                self._save_checkpoint()
+            self._checkpoint_cadence, self._snapshot_cadence = Cadence(1.0), Cadence(10.0)
+
+    def _refuse_another_in(self, store: Store) -> None:
+        own = {name: value for name, value in self._described.items() if name != "resumed"}
+        refuse_other(store.path, store.meta, own)
+
+    def _refuse_another(self) -> None:
+        """Another run may lie there by now, or another object of this one may have taken it further than this is."""
+        assert self._store is not None and self.path is not None
+        try:
+            self._refuse_another_in(self._store)
+            newest = self._store.newest_checkpoint()
+            if newest is not None and step_of(newest) > self.step:
+                raise StoreError(
+                    f"the run in {self.path} has gone on to step {step_of(newest)}, this one is at step {self.step}: "
+                    "load it again"
+                )
+        except StoreError:
+            self._store.close()
+            self._store = None
+            raise
+
+    def _close_store(self, checkpoint: bool = True) -> None:
+        if self._store is None:
+            return
+        try:
+            if checkpoint:
+                self._save_checkpoint()
+            self._save_snapshot()
+        finally:
+            self._store.close()
+            self._store = None
+
+    def _save_checkpoint(self) -> None:
+        assert self._store is not None
+        self._store.save_checkpoint(self.step, *self.state_dict())
+
+    def _save_snapshot(self) -> None:
+        assert self._store is not None
+        self._store.snapshot(self.data)
+
+    def restore(self, path: str | Path) -> None:
+        """Take up the run in directory ``path`` at its newest good checkpoint; the disk is left alone until it goes on.
+
+        For a run built by hand, built again in the same way; a study's run is simply loaded.
+
+        Raises:
+            StoreError: where there is no run, none of its checkpoints can be read, or they are of another run: other
+                system, couplings, seed, optimiser or dtype, say; where its weights or records are missing.
+            RuntimeError: while the run is going.
+        """
+        if self._streaming.locked():
+            raise RuntimeError("this run is training: stop() it first")
+        store = Store.open(path, write=False)
+        described = store.meta
+        refuse_other(store.path, described, {name: own for name, own in self.meta().items() if name != "steps"})
+        if described.get("steps") != self.steps:
+            raise StoreError(f"{path} has a horizon of {described.get('steps')} steps, this run of {self.steps}")
+        checkpoint = store.load_checkpoint()
+        step = 0 if checkpoint is None else checkpoint.step
+        found = store.read_journal()
+        records = [record for record in found if record["step"] <= step]
+        if checkpoint is None and (found or self.parent is not None):
+            what = f"{len(found)} records" if found else "a parent"
+            raise StoreError(f"the weights of the run in {path} are missing: it has {what} and no checkpoint")
+        if [record["step"] for record in records] != list(range(1, step + 1)):
+            raise StoreError(
+                f"records of the run in {path} are missing: journal.jsonl has {len(records)} of the {step} steps that "
+                "its checkpoint has done"
+            )
+        if checkpoint is not None:
+            try:
+                self.load_state_dict(checkpoint.tensors, checkpoint.state)
+            except (RuntimeError, KeyError, ValueError) as error:
+                why = " ".join(str(error).split())  # torch lists every weight on a line of its own
+                raise StoreError(f"checkpoint {checkpoint.path} is not of a run like this one: {why}") from error
+        self.step, self.path, self._records = step, store.path, Records()
+        self._described, self._resumes = described, True
+        for record in records:
+            self._records.append(record)
+            self._spent = record["wall_time"]
+        self.state = "finished" if self._ended() else "stopped" if self.step else "ready"

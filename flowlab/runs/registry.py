@@ -1,0 +1,356 @@
+"""Studies by name: typed keys in, an Experiment out."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import inspect
+import re
+import typing
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import xarray as xr
+
+from flowlab.core.generators import named_seed
+from flowlab.runs.precision import default_dtype, dtype_of
+from flowlab.runs.run import Experiment
+from flowlab.runs.keys import converted, refuse_idle, suggested
+from flowlab.storage.store import Store, StoreError
+from flowlab.core.numbers import seed_of
+
+Scalar = bool | int | float | str | None
+Idle = Callable[[Mapping[str, Any]], Mapping[str, str]]
+NOT_KEYS = ("seed", "warm", "out", "workers", "progress")
+"""Arguments of studies and of sweeps that are not keys."""
+LITTLE = 0.05
+"""Of its parameters: a run that took over less than this from another is no warm start."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A function from keys to an Experiment, or to the Dataset of many, under the name by which a person asks for it.
+
+    Attributes:
+        name: e.g. "ising-xor".
+        function: its keyword arguments are the keys, with types and defaults; besides, it takes ``seed`` and ``warm``,
+            a sweep ``seed, out, workers`` and ``progress``.
+        aliases: other spelling -> (key, conversion), e.g. beta -> (T, 1/beta).
+        presets: name -> values of some keys, chosen together by ``preset=name``; what is given besides overrides them.
+        one_of: groups of keys that say the same in other words, e.g. ("beta", "kappa"): to give one unsets the others.
+        earlier: what runs were that were kept before a key existed, where that is not its default.
+        own: defaults where several studies share a function; about: then, what this one is, in a line.
+        sweep: whether it is many runs and returns a Dataset, see :func:`flowlab.sweep`.
+        idle: all keys, and ``warm``, whether the run starts from another's weights -> those that have no effect among
+            them, each with the reason, e.g. {"depth": "on independent bits"}; what is given nevertheless is refused.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    aliases: Mapping[str, tuple[str, Callable[[float], float]]]
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    one_of: tuple[tuple[str, ...], ...] = ()
+    own: Mapping[str, Any] = field(default_factory=dict)
+    about: str = ""
+    sweep: bool = False
+    earlier: Mapping[str, Any] = field(default_factory=dict)
+    idle: Idle = lambda keys: {}
+
+    @property
+    def defaults(self) -> dict[str, Scalar]:
+        """Every key with its default."""
+        parameters = inspect.signature(self.function).parameters
+        return {name: p.default for name, p in parameters.items() if name not in NOT_KEYS} | dict(self.own)
+
+    @property
+    def summary(self) -> str:
+        """What it is, in a line."""
+        return self.about or (inspect.getdoc(self.function) or "").split("\n")[0]
+
+    def normalise(self, keys: Mapping[str, Any]) -> dict[str, Scalar]:
+        """All keys of the study, the given ones as by ``given``, the others with their defaults."""
+        return self.defaults | self.given(keys)
+
+    def given(self, keys: Mapping[str, Any]) -> dict[str, Scalar]:
+        """``keys`` checked and converted, with aliases and a preset resolved.
+
+        Raises:
+            ValueError: for a key that does not exist (with those that do), a value of the wrong type, or a key together
+                with its alias.
+        """
+        hints = typing.get_type_hints(self.function, include_extras=True)
+        keys = dict(keys)
+        preset = keys.pop("preset", None) if self.presets else None
+        if preset is not None:
+            if preset not in self.presets:
+                raise ValueError(
+                    f"preset of {self.name} must be one of {', '.join(self.presets)}, got {preset!r}"
+                    f"{suggested(str(preset), self.presets)}"
+                )
+            return {**self.presets[preset], **self.given(keys)}
+        unknown = sorted(set(keys) - set(self.defaults) - set(self.aliases))
+        if unknown:
+            known = [*self.defaults, *self.aliases]
+            named = ", ".join(f"{name}{suggested(name, known)}" for name in unknown)
+            raise ValueError(f"{self.name} has no key {named}; it has {', '.join(known)}")
+        chosen: dict[str, Scalar] = {}
+        for name, value in keys.items():
+            key, convert = self.aliases.get(name, (name, None))
+            if convert is not None:
+                if key in keys:
+                    raise ValueError(f"give {key} or {name}, not both")
+                try:
+                    value = convert(converted(name, value, float))
+                except ArithmeticError:
+                    raise ValueError(f"{name} gives no finite {key}, got {value!r}") from None
+            try:
+                chosen[key] = converted(key, value, hints[key])
+            except ValueError as error:
+                if convert is None:
+                    raise
+                raise ValueError(f"{name} gives {key} = {value:g}: {error}") from None
+        for group in self.one_of:
+            said = [key for key in group if chosen.get(key) is not None]
+            if len(said) > 1:
+                raise ValueError(f"give {' or '.join(said)}, not both")
+            if said:
+                chosen |= {key: None for key in group if key not in said}
+        return chosen
+
+    def refuse_idle(self, given: Mapping[str, Any], keys: Mapping[str, Any], *, warm: bool = False) -> None:
+        """Refuse what was ``given`` and has no effect among all ``keys``.
+
+        Raises:
+            ValueError: for a value that is not the default, with the reason.
+        """
+        refuse_idle(given, keys, self.defaults, self.idle(dict(keys) | {"warm": warm}))
+
+    def refuse_idle_everywhere(self, given: Sequence[Mapping[str, Any]], changes: Mapping[str, Any]) -> None:
+        """Refuse keys that have an effect in none of several runs, and ``changes`` that have none in warm starts.
+
+        Args:
+            given: of each run.
+            changes: keys that warm starts from them have instead.
+
+        Raises:
+            ValueError: as ``refuse_idle`` does.
+        """
+        for warm, more in ((False, {}), (True, dict(changes))):
+            runs = [self.defaults | dict(keys) | more for keys in given]
+            idle = [self.idle(keys | {"warm": warm}) for keys in runs]
+            never = {key: why for key, why in idle[0].items() if all(key in each for each in idle)}
+            for said, keys in zip(given, runs, strict=True):
+                refuse_idle(more if warm else said, keys, self.defaults, never)
+
+
+_studies: dict[str, Study] = {}
+_providers: list[str] = []
+
+
+def provide(module: str) -> None:
+    """Name a module that registers studies when it is imported, which the first lookup does."""
+    _providers.append(module)
+
+
+def study(
+    name: str,
+    *,
+    aliases: Mapping[str, tuple[str, Callable[[float], float]]] | None = None,
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
+    one_of: tuple[tuple[str, ...], ...] = (),
+    defaults: Mapping[str, Any] | None = None,
+    about: str = "",
+    earlier: Mapping[str, Any] | None = None,
+    idle: Idle = lambda keys: {},
+) -> Callable[[Callable[..., Experiment]], Callable[..., Experiment]]:
+    """Register a function of keyword arguments with defaults (JSON scalars) as a study; see :class:`Study`.
+
+    The types of :mod:`flowlab.runs.keys` say the range of a key: ``steps: Count = 100``.
+    """
+
+    def register(function: Callable[..., Experiment]) -> Callable[..., Experiment]:
+        made = inspect.unwrap(function)
+        own = dict(defaults or {})
+        _studies[name] = Study(
+            name, made, dict(aliases or {}), dict(presets or {}), one_of, own, about,
+            earlier=dict(earlier or {}), idle=idle,
+        )  # fmt: skip
+        return _checked(Study(name, made, {}))
+
+    return register
+
+
+def sweep_study(
+    name: str, *, idle: Idle = lambda keys: {}
+) -> Callable[[Callable[..., xr.Dataset]], Callable[..., xr.Dataset]]:
+    """Register a function that makes many runs and returns one Dataset; see :class:`Study`."""
+
+    def register(function: Callable[..., xr.Dataset]) -> Callable[..., xr.Dataset]:
+        _studies[name] = Study(name, function, {}, sweep=True, idle=idle)
+        return _checked(_studies[name])
+
+    return register
+
+
+def _checked(study: Study) -> Callable[..., Any]:
+    """The function of a study, for who calls it itself: its keys are checked first."""
+
+    @functools.wraps(study.function)
+    def call(**keys: Any) -> Any:
+        given = study.given({key: value for key, value in keys.items() if key not in NOT_KEYS})
+        return study.function(**keys | given)
+
+    return call
+
+
+def studies() -> dict[str, Study]:
+    """All studies by name."""
+    for module in list(_providers):
+        importlib.import_module(module)
+    return dict(sorted(_studies.items()))
+
+
+def experiment(name: str, /, *, seed: int = 0, out: str | Path | None = None, **keys: Any) -> Experiment:
+    """The Experiment of a study.
+
+    Args:
+        name: of the study; ``flowlab list`` shows them all, :func:`flowlab.runs.studies` returns them.
+        seed: of every random number of the run.
+        out: directory to keep the run in; None for a run in memory only.
+        keys: of the study, e.g. ``L=8, T=2.3``; what is not given has the study's default.
+
+    Raises:
+        ValueError: for a study or a key that does not exist, naming those that do, a value out of its range, a key
+            that has no effect among the others, or a seed that is not whole.
+
+    >>> run = experiment("ising-xor", L=4, T=2.3, steps=10, batch=50)
+    >>> run.keys["L"], run.step
+    (4, 0)
+    """
+    found = find(name)
+    given = found.given(keys)
+    found.refuse_idle(given, found.defaults | given)
+    with _named(found, keys):
+        built = _build(name, found.defaults | given, seed_of(seed))
+    if out is not None:
+        built.attach(out)
+    return built
+
+
+def neighbour(run: Experiment, changes: Mapping[str, Any], *, copied: float | None = None) -> Experiment:
+    """The study of ``run`` again with some keys changed, which has ``run`` as its parent.
+
+    Built as a warm start, unless the fraction of its parameters that are ``copied`` is less than 5 %. Its seed follows
+    from the seed of ``run`` and the new keys, however they were spelled.
+    """
+    if run.study is None:
+        raise ValueError("this run was built by hand: build the other one by hand and density.warm_start(this one's)")
+    found = find(run.study)
+    given = found.given(changes)
+    keys = run.keys | given
+    found.refuse_idle(given, keys, warm=copied is None or copied >= LITTLE)
+    seed = named_seed(run.seed, run.study, *(f"{key}={value}" for key, value in sorted(keys.items()))) % 2**31
+    parent = {"study": run.study, "keys": run.keys, "seed": run.seed, "step": run.step}
+    with default_dtype(run.dtype), _named(found, changes):
+        return _build(run.study, keys, seed, parent if copied is None else parent | {"copied": copied})
+
+
+def same_couplings(run: Experiment, changes: Mapping[str, Any]) -> dict[str, float]:
+    """The couplings that the study of ``run`` found itself, as keys that were not given and that ``changes`` lacks.
+
+    >>> run = experiment("phi4-multilevel", L=8)
+    >>> same_couplings(run, {}), same_couplings(run, {"kappa": 0.3})
+    ({'beta': 0.576}, {})
+    """
+    groups = () if run.study is None else find(run.study).one_of
+    unsaid = [group[0] for group in groups if all(run.keys[key] is None and changes.get(key) is None for key in group)]
+    return {name: float(getattr(run.system, name)) for name in unsaid}
+
+
+def load(path: str | Path) -> Experiment:
+    """The run of a study in directory ``path``, at its newest good checkpoint; the disk is left alone until it goes on.
+
+    Raises:
+        StoreError: where there is no run, or none of its checkpoints can be read.
+        ValueError: for a run that was built by hand.
+    """
+    store = Store.open(path, write=False)
+    meta = store.meta
+    if meta.get("study") is None:
+        raise ValueError(f"{path} was built by hand, not by a study: build it again and restore({str(path)!r})")
+    if not isinstance(meta.get("keys"), dict) or type(meta.get("seed")) is not int:
+        raise StoreError(
+            f"experiment.json of {path} must have keys and a whole seed: it was changed after it was written"
+        )
+    parent = meta.get("parent")
+    if parent is not None and not (isinstance(parent, dict) and {"study", "seed", "step"} <= parent.keys()):
+        raise StoreError(f"parent in experiment.json of {path} must be null or describe a run, got {parent!r}")
+    found = find(meta["study"])
+    keys = found.normalise({**found.earlier, **meta["keys"]})
+    with default_dtype(_dtype(store)):
+        run = _build(meta["study"], keys, meta["seed"], parent)
+        run.restore(path)
+    return run
+
+
+def _dtype(store: Store) -> torch.dtype:
+    """In which a run computes; earlier versions did not note it, and left it to be seen in the weights."""
+    noted = store.meta.get("dtype")
+    if noted is not None:
+        try:
+            return dtype_of(noted)
+        except ValueError as error:
+            raise StoreError(f"{error} in experiment.json of {store.path}") from None
+    kept = store.load_checkpoint()
+    weights = [] if kept is None else [w for name, w in kept.tensors.items() if name.startswith("density.")]
+    sizes = Counter[torch.dtype]()
+    for tensor in weights:
+        sizes[tensor.dtype] += tensor.numel() if tensor.is_floating_point() else 0
+    return sizes.most_common(1)[0][0] if sizes.total() else torch.get_default_dtype()
+
+
+def find(name: str) -> Study:
+    """The study of that name; ValueError with the names that exist where there is none."""
+    if str(name) not in studies():
+        close = suggested(str(name), studies())
+        raise ValueError(f"there is no study {name!r}{close}; there are {', '.join(studies())}")
+    return studies()[name]
+
+
+@contextlib.contextmanager
+def _named(study: Study, keys: Mapping[str, Any]) -> Iterator[None]:
+    """Within it, what is refused names the keys that were given, and the preset that would fit."""
+    try:
+        yield
+    except ValueError as error:
+        said = [*keys, *study.defaults]
+        named = any(re.search(rf"\b{re.escape(key)}\b", str(error)) for key in said)
+        given = "" if named or not keys else f"{study.name} with {', '.join(f'{k}={v}' for k, v in keys.items())}: "
+        raise ValueError(f"{given}{error}{_other_preset(study, keys)}") from error
+
+
+def _other_preset(study: Study, keys: Mapping[str, Any]) -> str:
+    """Advice where a preset was given with a key that another preset is for."""
+    values = study.presets.get(str(keys.get("preset")), {})
+    changed = {key: value for key, value in keys.items() if key in values and str(value) != str(values[key])}
+    for key, value in changed.items():
+        fits = [name for name, other in study.presets.items() if str(other.get(key)) == str(value)]
+        wanted = f", preset={fits[0]} for {key} = {value}" if fits else ""
+        return f" (preset={keys['preset']} is for {key} = {values[key]}{wanted})"
+    return ""
+
+
+def _build(name: str, keys: dict[str, Scalar], seed: int, parent: dict[str, Any] | None = None) -> Experiment:
+    found = find(name)
+    if found.sweep:
+        raise ValueError(f"{name} is not one run but many: use flowlab.sweep({name!r}), or flowlab sweep {name}")
+    warm = parent is not None and parent.get("copied", 1.0) >= LITTLE
+    built: Experiment = found.function(**keys, seed=seed, warm=warm)
+    built.study, built.keys, built.parent = name, keys, parent
+    built.chosen = {key: value for key, value in keys.items() if value != found.defaults[key]}
+    return built

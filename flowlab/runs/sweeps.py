@@ -1,0 +1,337 @@
+"""One study over the values of some keys: many runs, one Dataset."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import torch
+import xarray as xr
+
+from flowlab.core.names import labelled
+from flowlab.estimators import UntrustedWarning, scalars
+from flowlab.storage.files import WriterLock, saving, write_atomic
+from flowlab.runs.precision import name_of
+from flowlab.storage.identity import absolute
+from flowlab.storage.netcdf import to_netcdf
+from flowlab.runs.process import progress_interval
+from flowlab.runs.registry import Study, find
+from flowlab.core.numbers import seed_of, whole
+from flowlab.runs.workers import (
+    Job,
+    Outcome,
+    SweepError,
+    asked_for,
+    carry_out_all,
+    evaluation,
+    lineage,
+    progress_of,
+    refuse_other,
+)
+
+Point = tuple[int, ...]
+"""Which value of every key, by number."""
+
+
+def sweep(
+    study: str,
+    over: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    out: str | Path | None = None,
+    workers: int | Executor = 1,
+    chain: str | bool = False,
+    warm: Mapping[str, Any] | None = None,
+    evaluate: int | None = None,
+    progress: bool = True,
+    **keys: Any,
+) -> xr.Dataset:
+    """Train and evaluate a study at every combination of some keys' values.
+
+    Called again with the same ``out``, it goes on where it was: finished runs are read, half-done ones are taken up at
+    their checkpoint, and the numbers are those of a sweep that was never interrupted. Every run trains on one thread
+    (unless its key ``threads`` says more) and gives the same numbers by whichever worker.
+
+    Args:
+        study: its name. One that is a sweep itself (``ising-sweep``) takes its own keys and no ``over``.
+        over: key -> values, e.g. ``{"T": [2.0, 2.3], "seed": [0, 1, 2]}``; all combinations are run.
+        out: directory; each run is kept in one of its own there (``T=2.0,seed=1``, for ``flowlab.load``), and
+            ``sweep.nc`` is what this function returns, written after every run. None keeps no runs.
+        workers: processes side by side, each on one thread; 1 is this process. Or a ``concurrent.futures.Executor``
+            that sees the same files, e.g. ``dask.distributed.Client(...).get_executor()`` for a cluster.
+        chain: a key along which runs are warm-started, in the order of its values: each from the run at the nearest
+            earlier value (of text: the one just before). Separate chains, and branches of one, run side by side. True
+            is the first key of ``over``.
+        warm: keys that warm-started runs have instead, e.g. ``{"steps": 300}``.
+        evaluate: samples of each evaluation, at least 2; 10,000 where None, or what a sweep has for itself.
+        progress: show one line.
+        keys: of the study, the same for all; ``seed`` too, 0 where neither here nor in ``over``.
+
+    Returns:
+        Dataset with the keys of ``over`` as dims and coordinates: every scalar of ``evaluate()`` with its error, and
+        ``steps``, ``seconds`` (of training), ``state`` ("finished", "failed", and in a ``sweep.nc`` of a sweep that is
+        not done "stopped" or "ready") and ``run``, the directory of each in ``out``: for the run at T = 2.0,
+        ``flowlab.load(out / found.run.sel(T=2.0).item())``; and ``verdict``, whether each may be
+        believed. What failed is NaN and named with its reason in the attribute ``errors``, JSON text as the attribute
+        ``keys`` is: ``json.loads(found.errors)``.
+
+    Raises:
+        ValueError: for a study or keys that do not exist or values that do not fit, before anything is run.
+        StoreError: where ``out`` cannot be written, or holds other runs.
+        SweepError: where every run failed, with the first reason, or a worker was killed.
+        KeyboardInterrupt: when interrupted, after everything has been saved.
+
+    Warns:
+        RuntimeWarning: where some runs failed. UntrustedWarning: where the verdict on some is "not to be trusted".
+
+    >>> found = sweep("ising-xor", {"T": [3.0, 2.5]}, L=4, steps=3, batch=20, evaluate=100, progress=False)
+    >>> dict(found.sizes), found.state.values.tolist(), found.steps.values.tolist()
+    ({'T': 2}, ['finished', 'finished'], [3, 3])
+    """
+    named = find(study)
+    _check_workers(workers)
+    out = absolute(out) if out is not None and str(out) else out
+    if named.sweep:
+        if over or chain or warm:
+            raise ValueError(f"{study} is a sweep itself: give its keys, {', '.join(named.defaults)}, and no over")
+        seed = seed_of(keys.pop("seed", 0))
+        given = named.given(keys | ({} if evaluate is None else {"evaluate": evaluate}))
+        named.refuse_idle(given, named.defaults | given)
+        result: xr.Dataset = named.function(
+            **named.defaults | given, seed=seed, out=out, workers=workers, progress=progress
+        )
+        return result
+    evaluate = 10_000 if evaluate is None else whole("evaluate", evaluate)
+    if evaluate < 2:
+        raise ValueError(f"evaluate must be at least 2 samples, got {evaluate}")
+    axes = _axes(named, over, keys)
+    along = next(iter(axes)) if chain is True else chain or None
+    if along is not None and (along not in axes or along == "seed"):
+        raise ValueError(f"chain must be one of the keys in over ({', '.join(axes)}) other than seed, got {along!r}")
+    if warm and along is None:
+        raise ValueError("warm gives keys to warm-started runs: say along which key with chain")
+    with _directory(out) as folder:
+        jobs, parents = _plan(named, axes, keys, along, dict(warm or {}), evaluate, folder)
+        for point, job in jobs.items():
+            refuse_other(job, [jobs[before] for before in lineage(parents, point)])
+        _try_out(named, list(jobs.values()))
+        same = json.dumps(named.given({k: v for k, v in keys.items() if k != "seed"}))
+        attrs = {"study": study, "keys": same, "n": evaluate}
+        return _Sweep(axes, jobs, folder, attrs | {"chain": along or ""}).run(parents, workers, progress)
+
+
+def keep(dataset: xr.Dataset, out: str | Path | None) -> None:
+    """Write ``sweep.nc`` in directory ``out``, whole or not at all; nothing where that is None."""
+    if out is not None:
+        with saving("sweep.nc", absolute(out)):
+            write_atomic(absolute(out) / "sweep.nc", to_netcdf(dataset))
+
+
+class _Sweep:
+    """The runs of a sweep and what is known of them so far."""
+
+    def __init__(self, axes: dict[str, list[Any]], jobs: dict[Point, Job], folder: Path, attrs: dict[str, Any]) -> None:
+        self.axes, self.jobs, self.folder, self.attrs = axes, jobs, folder, attrs
+        self.errors: dict[str, str] = {}
+        found = {point: evaluation(job.path) for point, job in jobs.items()}
+        self.evaluations = {p: e for p, e in found.items() if e is not None and asked_for(e) == jobs[p].evaluate}
+        self.states = {point: "finished" if point in self.evaluations else "ready" for point in jobs}
+
+    def run(self, parents: dict[Point, Point | None], workers: int | Executor, progress: bool) -> xr.Dataset:
+        from tqdm import tqdm
+
+        interval = progress_interval()
+        with tqdm(total=len(self.jobs), disable=not progress, mininterval=interval, unit="run") as bar:
+
+            def done(point: Point, outcome: Outcome) -> None:
+                self._take(point, outcome)
+                bar.set_postfix_str(f"{self._name(point)} {outcome.state}", refresh=False)
+                bar.update()
+                if "ready" in self.states.values():  # the last one is written below
+                    keep(self.dataset(), self.folder)
+
+            bar.update(len(self.evaluations))
+            try:
+                carry_out_all(self.jobs, parents, self.evaluations.keys(), workers, done)
+            finally:
+                for point, state in self.states.items():
+                    if state == "ready" and progress_of(self.jobs[point].path)[0]:
+                        self.states[point] = "stopped"
+                keep(self.dataset(), self.folder)
+        self._warn()
+        return self.dataset()
+
+    def _take(self, point: Point, outcome: Outcome) -> None:
+        self.states[point] = outcome.state
+        if outcome.state == "failed":
+            self.errors[self._name(point)] = outcome.error
+        kept = evaluation(self.jobs[point].path) if outcome.state == "finished" else None
+        if kept is not None:
+            self.evaluations[point] = kept
+
+    def _name(self, point: Point) -> str:
+        return Path(self.jobs[point].path).name
+
+    def _warn(self) -> None:
+        failed, runs = len(self.errors), len(self.jobs)
+        if failed:
+            name, why = next(iter(self.errors.items()))
+            first = f"{name}: {why}"
+            if failed == runs:
+                raise SweepError(f"all {runs} runs failed; {first}")
+            warnings.warn(f"{failed} of {runs} runs failed; {first}", RuntimeWarning, stacklevel=4)
+        against = [point for point in self.evaluations if self._verdict(point).startswith("not to be trusted")]
+        if against:
+            first = f"{self._name(against[0])}: {self._verdict(against[0]).partition(': ')[2]}"
+            text = f"{len(against)} of {runs} runs are not to be trusted (see the variable verdict); {first}"
+            warnings.warn(text, UntrustedWarning, stacklevel=4)
+
+    def _verdict(self, point: Point) -> str:
+        """The verdict on a run's evaluation, empty where there is none."""
+        found = self.evaluations.get(point)
+        return "" if found is None else str(found.attrs.get("verdict", ""))
+
+    def dataset(self) -> xr.Dataset:
+        """All that is known so far, NaN where nothing is."""
+        dims, shape = list(self.axes), tuple(len(values) for values in self.axes.values())
+        numbers = {point: scalars(found) for point, found in self.evaluations.items()}
+        done = {point: self._done(point) for point in self.jobs}
+        variables: dict[str, Any] = {}
+        for point, row in numbers.items():
+            for name, value in row.items():
+                if name not in variables:
+                    variables[name] = (dims, np.full(shape, math.nan))
+                variables[name][1][point] = math.nan if value is None else value
+        steps, seconds = np.zeros(shape, dtype=np.int64), np.zeros(shape)
+        states, names = np.full(shape, "", dtype=object), np.full(shape, "", dtype=object)
+        for point in self.jobs:
+            steps[point], seconds[point] = done[point]
+            states[point], names[point] = self.states[point], self._name(point)
+        verdicts = np.full(shape, "", dtype=object)
+        for point in self.jobs:
+            verdicts[point] = self._verdict(point)
+        variables |= {"steps": (dims, steps), "seconds": (dims, seconds), "state": (dims, states)}
+        variables |= {"verdict": (dims, verdicts), "run": (dims, names)}
+        attrs = self.attrs | {"errors": json.dumps(self.errors)}
+        return labelled(xr.Dataset(variables, coords=dict(self.axes), attrs=attrs))
+
+    def _done(self, point: Point) -> tuple[int, float]:
+        found = self.evaluations.get(point)
+        if found is not None:
+            return int(found.attrs["step"]), float(found.attrs["seconds"])
+        return (0, 0.0) if self.states[point] == "ready" else progress_of(self.jobs[point].path)
+
+
+def _axes(study: Study, over: Mapping[str, Sequence[Any]] | None, keys: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Key -> its values, converted and checked."""
+    if not over:
+        raise ValueError("over must name at least one key and its values, e.g. {'T': [2.0, 2.3]}")
+    axes = {}
+    for key, values in over.items():
+        if key in keys:
+            raise ValueError(f"{key} is in over and given besides: give it once")
+        if isinstance(values, str) or not hasattr(values, "__len__") or not len(values):
+            raise ValueError(f"over[{key!r}] must be a list of values, got {values!r}")
+        axes[key] = [_value(study, key, value) for value in values]
+        if len(set(axes[key])) < len(axes[key]):
+            raise ValueError(f"over[{key!r}] names a value twice: {values}")
+    return axes
+
+
+def _value(study: Study, key: str, value: Any) -> Any:
+    if key == "seed":
+        return seed_of(value)
+    value = value.item() if isinstance(value, np.generic) else value
+    given = study.given({key: value})
+    return given[key] if key in given else value if key == "preset" else float(value)
+
+
+def _plan(
+    study: Study,
+    axes: dict[str, list[Any]],
+    keys: Mapping[str, Any],
+    chain: str | None,
+    warm: dict[str, Any],
+    evaluate: int,
+    folder: Path,
+) -> tuple[dict[Point, Job], dict[Point, Point | None]]:
+    """The job of every point, and the point that it starts from."""
+    points = list(itertools.product(*(range(len(values)) for values in axes.values())))
+    parents = {point: _parent(point, axes, chain) for point in points}
+    values = {p: {key: axes[key][i] for key, i in zip(axes, p, strict=True)} for p in points}
+    paths = {p: str(folder / ",".join(f"{k}={quote(str(v), safe='')}" for k, v in values[p].items())) for p in points}
+    changes = study.given(warm)
+    asked = {point: {key: v for key, v in {**keys, **values[point]}.items() if key != "seed"} for point in points}
+    study.refuse_idle_everywhere(list(map(study.given, asked.values())), changes)
+    jobs = {}
+    for point in points:
+        seed = seed_of(values[point].get("seed", keys.get("seed", 0)))
+        jobs[point] = Job(
+            study.name,
+            study.normalise(asked[point]),
+            seed,
+            paths[point],
+            None,
+            {**warm, chain: values[point][chain]} if chain is not None else {},
+            evaluate,
+            study.function.__module__,
+            name_of(torch.get_default_dtype()),
+        )
+    return jobs, parents
+
+
+def _try_out(study: Study, jobs: Sequence[Job]) -> None:
+    """Build what is not on disk yet, to find values that do not fit before anything is run."""
+    fresh = [job for job in jobs if not Path(job.path).exists()]
+    for job in {json.dumps(job.keys): job for job in fresh}.values():  # whatever their seeds
+        try:
+            study.function(**job.keys, seed=job.seed, warm=False)
+        except ValueError as error:
+            raise ValueError(f"{Path(job.path).name}: {error}") from None
+
+
+def _parent(point: Point, axes: dict[str, list[Any]], chain: str | None) -> Point | None:
+    """The point with the nearest earlier value of the key ``chain``, None for the first."""
+    if chain is None:
+        return None
+    place = list(axes).index(chain)
+    i, values = point[place], axes[chain]
+    if i == 0:
+        return None
+    before = i - 1
+    if all(isinstance(value, int | float) for value in values):
+        before = min(reversed(range(i)), key=lambda j: abs(values[j] - values[i]))
+    return (*point[:place], before, *point[place + 1 :])
+
+
+def _check_workers(workers: int | Executor) -> None:
+    if not isinstance(workers, Executor) and workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+
+
+@contextlib.contextmanager
+def _directory(out: str | Path | None) -> Iterator[Path]:
+    """The directory of the runs, for one sweep at a time."""
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="flowlab-") as temporary:
+            yield Path(temporary)
+        return
+    if not str(out):
+        raise ValueError("the directory of a sweep must have a name, got ''")
+    folder = Path(out)
+    with saving("a sweep", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = WriterLock(folder / "lock")
+    try:
+        yield folder
+    finally:
+        lock.release()

@@ -1,0 +1,281 @@
+"""One run of a sweep, wherever it is carried out: in this process, in a spawned one, by an executor of the user's."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import xarray as xr
+
+from flowlab.estimators.weights.evidence import shown
+from flowlab.runs.run import Experiment
+from flowlab.runs.process import interrupts_call, torch_threads
+from flowlab.runs.registry import Scalar, experiment, find, load, studies
+from flowlab.storage.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+EVALUATION = "evaluation.nc"
+
+
+class SweepError(RuntimeError):
+    """A sweep came to nothing, or to an early end; the message says why."""
+
+
+class Job(NamedTuple):
+    """What a worker is told about a run: plain values only.
+
+    Attributes:
+        study, keys, seed: of the run where it starts cold.
+        path: its directory.
+        start: directory of the run to start from; None for a cold start.
+        changes: keys that differ from that run's.
+        evaluate: number of samples.
+        module: where the study is registered, if not by flowlab.
+        dtype: in which a run computes that starts cold.
+    """
+
+    study: str
+    keys: dict[str, Scalar]
+    seed: int
+    path: str
+    start: str | None
+    changes: dict[str, Any]
+    evaluate: int
+    module: str
+    dtype: str = "float32"
+
+
+class Outcome(NamedTuple):
+    """How a run ended, and why where it failed."""
+
+    state: Literal["finished", "stopped", "failed"]
+    error: str = ""
+
+
+def carry_out(job: Job) -> Outcome:
+    """Start or take up the run, train it to its end, and keep its evaluation in its directory."""
+    try:
+        if job.study not in studies():
+            importlib.import_module(job.module)
+        with _busy, torch_threads(1), shown():  # the sweep tells of all its runs
+            run = _taken_up(job)
+            with interrupts_call(run.stop):
+                for _ in () if run.state == "finished" else run.stream():
+                    if _told_to_stop():
+                        run.stop()
+            if run.state != "finished":
+                return Outcome("stopped")
+            seconds = float(run.data.wall_time[-1]) if run.step else 0.0
+            run.keep(
+                run.evaluate(job.evaluate).assign_attrs(state=run.state, seconds=seconds, asked=job.evaluate),
+                EVALUATION,
+            )
+        return Outcome("finished")
+    except Exception as error:
+        return Outcome("failed", f"{type(error).__name__}: {error}")
+
+
+def evaluation(path: str | Path) -> xr.Dataset | None:
+    """The evaluation of a run that a sweep has finished, None where it has not."""
+    try:
+        kept = Store.open(path, write=False).read_dataset(EVALUATION)
+    except StoreError:
+        return None
+    return kept if kept is not None and kept.attrs.get("state") == "finished" else None
+
+
+def asked_for(evaluation: xr.Dataset) -> int:
+    """The number of samples that a sweep asked for; chains measure as many as they are long."""
+    return int(evaluation.attrs.get("asked", evaluation.attrs["n"]))
+
+
+def progress_of(path: str | Path) -> tuple[int, float]:
+    """Steps done by the run in a directory, and the seconds they took; zeros where there is no run."""
+    with contextlib.suppress(StoreError):
+        records = Store.open(path, write=False).read_journal()
+        if records:
+            return int(records[-1]["step"]), float(records[-1]["wall_time"])
+    return 0, 0.0
+
+
+def refuse_other(job: Job, before: Sequence[Job]) -> None:
+    """StoreError where the job's directory holds a run of another study, other keys or another seed.
+
+    Also where that started from none of the jobs ``before`` in its chain, though one of them has finished.
+    """
+    if not (Path(job.path) / "experiment.json").exists():
+        return
+    meta = Store.open(job.path, write=False).meta
+    parent = meta.get("parent")
+    warm = parent is not None
+    wanted = job.keys | (find(job.study).given(job.changes) if warm else {})
+    asked = (job.study, wanted, job.dtype)
+    if (meta.get("study"), meta.get("keys"), meta.get("dtype", job.dtype)) != asked or not (
+        warm or meta.get("seed") == job.seed
+    ):
+        kept = meta.get("keys") or {}
+        other = [f"{key}={kept.get(key)}, not {value}" for key, value in wanted.items() if kept.get(key) != value]
+        why = ", ".join(other) or f"{meta.get('study')} with seed {meta.get('seed')} in {meta.get('dtype', 'float32')}"
+        raise StoreError(f"{job.path} holds another run ({why}): choose another directory for this sweep")
+    known = [other for other in before if (Path(other.path) / "experiment.json").exists()]
+    if parent is not None:
+        chained = parent.get("keys") in [Store.open(other.path, write=False).meta.get("keys") for other in known]
+    else:
+        chained = all(evaluation(other.path) is None for other in known)
+    if not chained:
+        raise StoreError(f"{job.path} holds a run of another chain: choose another directory for this sweep")
+
+
+def _taken_up(job: Job) -> Experiment:
+    if (Path(job.path) / "experiment.json").exists():
+        store = Store.open(job.path, write=False)
+        if store.newest_checkpoint() is not None or store.read_journal():
+            return load(job.path)
+        shutil.rmtree(job.path)  # killed before its first checkpoint, in which alone a warm start's weights are kept
+    if job.start is None:
+        return experiment(job.study, seed=job.seed, out=job.path, **job.keys)
+    parent: Any = load(job.start)
+    run: Experiment = parent.at(**job.changes)
+    run.attach(job.path)
+    return run
+
+
+# where it runs
+
+
+def carry_out_all(
+    jobs: Mapping[Any, Job],
+    parents: Mapping[Any, Any],
+    finished: Set[Any],
+    workers: int | Executor,
+    done: Callable[[Any, Outcome], None],
+) -> None:
+    """Carry out the jobs that are not finished, each once its parent (None: nobody's) has ended.
+
+    A job starts from the nearest of its parent, its parent's parent and so on that has finished. ``done`` hears of
+    every end.
+
+    Raises:
+        KeyboardInterrupt: after an interrupt, when every run that was going has been saved.
+        SweepError: where a worker process was killed.
+    """
+    finished, waiting = set(finished), [name for name in jobs if name not in finished]
+    ended = {None, *finished}
+    if not waiting:
+        return
+    with _executor(workers) as (executor, at_once):
+        running: dict[Future[Outcome], Any] = {}
+        while waiting or running:
+            for name in [name for name in waiting if parents[name] in ended][: at_once - len(running)]:
+                waiting.remove(name)
+                start = next((jobs[p].path for p in lineage(parents, name) if p in finished), None)
+                running[executor.submit(carry_out, jobs[name]._replace(start=start))] = name
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                name = running.pop(future)
+                try:
+                    outcome = future.result()
+                except BrokenExecutor as error:
+                    raise SweepError(
+                        "a worker was killed, for want of memory perhaps, or could not start: a script that uses "
+                        "workers calls sweep() under if __name__ == '__main__'. What was finished is kept: call "
+                        "sweep() again to go on"
+                    ) from error
+                if outcome.state == "finished" and evaluation(jobs[name].path) is None:
+                    outcome = Outcome(
+                        "failed", f"it left no evaluation in {jobs[name].path}: do workers see that folder?"
+                    )
+                ended.add(name)
+                if outcome.state == "finished":
+                    finished.add(name)
+                done(name, outcome)
+                if outcome.state == "stopped":
+                    raise KeyboardInterrupt
+
+
+def lineage(parents: Mapping[Any, Any], name: Any) -> Iterator[Any]:
+    """The parent of a job, its parent's parent, and so on."""
+    while (name := parents[name]) is not None:
+        yield name
+
+
+@contextlib.contextmanager
+def _executor(workers: int | Executor) -> Iterator[tuple[Executor, int]]:
+    """Something to submit jobs to, and how many it takes at once."""
+    if isinstance(workers, Executor):
+        yield workers, 10_000
+    elif workers == 1:
+        yield _Here(), 1
+    else:
+        from concurrent.futures import ProcessPoolExecutor
+
+        with _environment(ONE_THREAD):
+            context = get_context("spawn")
+            stop = context.Event()
+            pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(stop,))
+            try:
+                yield pool, workers
+            finally:
+                stop.set()  # on an error or an interrupt, what still runs is saved after the step at hand
+                pool.shutdown(cancel_futures=True)
+
+
+class _Here(Executor):
+    """Carries out at once what is submitted, in this thread."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+_stop: Event | None = None
+_orphaned, _busy = threading.Event(), threading.Lock()
+
+
+def _begin(stop: Event) -> None:
+    """First thing in a worker process: the sweep alone decides when it stops."""
+    global _stop
+    _stop = stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    """End this process when the sweep was killed, once the run at hand is saved."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    _orphaned.set()
+    with _busy:
+        os._exit(1)
+
+
+def _told_to_stop() -> bool:
+    return _orphaned.is_set() or (_stop is not None and _stop.is_set())
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Within it, spawned processes find these environment variables, before they import anything."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,1 @@
+"""A run directory: files, lock, store, records, checkpoints; no density and no system."""

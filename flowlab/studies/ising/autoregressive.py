@@ -1,0 +1,124 @@
+"""Autoregressive samplers of the Ising model at criticality, against which multilevel ones are measured.
+
+``ising-van`` is a PixelCNN (Wu, Wang and Zhang 2019, arXiv:1809.10606), ``ising-han`` draws ever smaller domains given
+the spins around them (Białas, Korcyl and Stebel 2022, arXiv:2203.10989); presets after Singha et al. 2025
+(arXiv:2503.08918, appendix G).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flowlab.core import named_generator
+from flowlab.densities import PixelCNN, Z2Symmetrized
+from flowlab.densities.multilevel.hierarchical import Hierarchical
+from flowlab.runs import study
+from flowlab.runs.keys import Clip, Count, Fraction, Positive, Several, Threads, Window
+from flowlab.runs.process import resolve_device
+from flowlab.runs.registry import Scalar
+from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, grown
+from flowlab.studies.refusals import NO_GROWTH, ONE_LEVEL, WARM
+from flowlab.systems import Ising
+from flowlab.training import ReverseKL, Training
+from flowlab.training.optimisation import beta_ramp
+
+VAN: dict[str, dict[str, Scalar]] = {
+    "paper": {"channels": 32, "layers": 6, "kernel": 13, "batch": 100, "lr": 1e-3, "steps": 50_000}
+}
+HAN: dict[str, dict[str, Scalar]] = {"paper": {"batch": 1000, "lr": 1e-3, "steps": 100_000, "grow": False}}
+
+
+@study("ising-van", aliases=BETA_OR_T, presets=VAN, idle=lambda keys: {"anneal": WARM} if keys["warm"] else {})
+def ising_van(
+    *,
+    L: Several = 8,
+    T: Positive = 1 / BETA,
+    channels: Count = 16,
+    layers: Count = 3,
+    kernel: Window = 13,
+    steps: Count = 1000,
+    batch: Several = 200,
+    lr: Positive = 5e-3,
+    clip: Clip = 1.0,
+    anneal: Fraction = 0.5,
+    threads: Threads = 1,
+    device: str = "auto",
+    seed: int = 0,
+    warm: bool = False,
+) -> Training:
+    """A variational autoregressive network: a PixelCNN with the sign symmetry, on the L x L Ising model.
+
+    Keys:
+        L, T: side and temperature (or beta).
+        channels, layers, kernel: of the network, see :class:`flowlab.densities.PixelCNN`.
+        steps, batch, lr, clip: horizon, configurations a step, Adam's peak rate under a cosine, the largest gradient
+            norm.
+        anneal: fraction of the run over which beta rises from beta/5; a warm start does not anneal.
+        threads: of torch. device: "auto", "cpu" or "cuda".
+    """
+    network = PixelCNN((L, L), channels=channels, layers=layers, kernel=kernel, generator=named_generator(seed, "base"))
+    return Training(
+        Ising((L, L), T),
+        Z2Symmetrized(network, "all"),
+        ReverseKL(),
+        steps=steps,
+        batch=batch,
+        learning_rate={"base": lr},
+        clip=clip,
+        warmup=0.05 if warm else 0.0,
+        annealing=None if warm else beta_ramp(T, anneal),
+        seed=seed,
+        threads=threads,
+        device=resolve_device(device),
+    )
+
+
+def _han_idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if keys["L"] <= 4:
+        found |= dict.fromkeys(("grow", "share"), ONE_LEVEL)
+    elif not keys["grow"]:
+        found["share"] = NO_GROWTH
+    return found | (dict.fromkeys(("anneal", "grow", "share"), WARM) if keys["warm"] else {})
+
+
+@study("ising-han", aliases=BETA_OR_T, presets=HAN, idle=_han_idle)
+def ising_han(
+    *,
+    L: Several = 16,
+    T: Positive = 1 / BETA,
+    width: Count = 16,
+    grow: bool = True,
+    share: Positive = 0.5,
+    steps: Count = 1500,
+    batch: Several = 500,
+    lr: Positive = 1e-2,
+    clip: Clip = 1.0,
+    anneal: Fraction = 0.3,
+    threads: Threads = 1,
+    device: str = "auto",
+    seed: int = 0,
+    warm: bool = False,
+) -> Training:
+    """A hierarchical autoregressive network, which draws ever smaller domains, on the L x L Ising model.
+
+    Keys:
+        L, T: side 4, 8, 16, ... and temperature (or beta).
+        width: hidden units a site, see :class:`flowlab.densities.multilevel.hierarchical.Hierarchical`.
+        grow: whether to train on 4 x 4, 8 x 8, ... before L, handing the networks of their domains on; a warm start
+            does not.
+        share: steps on each smaller lattice for one on L; steps: all together.
+        batch, lr, clip: configurations a step, Adam's peak rate under a cosine, the largest gradient norm.
+        anneal: fraction of the first stage over which beta rises from beta/5; a warm start does not anneal.
+        threads: of torch. device: "auto", "cpu" or "cuda".
+    """
+    if L & (L - 1):
+        raise ValueError(f"L must be 2, 4, 8, 16, ..., so that domains can be halved, got {L}")
+    return grown(
+        L, 2, lambda side: Ising((side, side), T),
+        lambda side: Hierarchical((side, side), width=width, generator=named_generator(seed, "base")),
+        ReverseKL, grow=grow and not warm, share=share, steps=steps, ramp=beta_rises(warm, anneal),
+        batch=batch, learning_rate={"base": lr}, clip=clip, warmup=0.05 if warm else 0.02, seed=seed, threads=threads,
+        device=resolve_device(device),
+    )  # fmt: skip

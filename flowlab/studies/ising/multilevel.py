@@ -1,0 +1,233 @@
+"""Multilevel samplers for criticality, which draw coarse lattices first: of the Ising model and of lattice phi^4.
+
+RiGCS and one of its baselines after Singha et al. 2025 (arXiv:2503.08918): ``ising-rigcs`` draws site after site,
+``ising-mlmc-hb`` by heat bath with renormalised couplings (Schmidt 1983). ``ising-coloured`` and ``phi4-multilevel``
+draw a few groups of sites a level. The other baselines are in :mod:`flowlab.studies.ising.autoregressive` and
+:mod:`flowlab.studies.phi4_pixelcnn`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from flowlab.core import Density, System, named_generator
+from flowlab.densities import MADE, PixelCNN, Z2Symmetrized
+from flowlab.densities.multilevel import Multilevel, MultilevelFields
+from flowlab.densities.multilevel.spin_levels import renormalised
+from flowlab.runs import study
+from flowlab.runs.keys import Clip, Count, Finite, Fraction, NotNegative, Positive, Several, Threads
+from flowlab.runs.process import resolve_device
+from flowlab.runs.registry import Scalar
+from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, coarsest_side, grown, halvings
+from flowlab.studies.phi4.flows import kappa_ramp, phi4_system
+from flowlab.studies.refusals import NO_GROWTH, ONE_LEVEL, WARM, doubled_side
+from flowlab.systems import Ising
+from flowlab.training import PathGradient, ReverseKL, Training
+
+PAPER: dict[str, Scalar] = {"base": "pixelcnn", "coarsest": 2, "hidden": 12, "batch": 100, "lr": 1e-3, "anneal": 0.0}
+RIGCS: dict[str, dict[str, Scalar]] = {
+    f"paper-{L}": PAPER | {"L": L, "steps": sum(shares), "shares": ",".join(map(str, shares))}
+    for L, shares in (
+        (8, (2500, 3000)),
+        (16, (2000, 2000, 3000)),
+        (32, (1500, 1500, 2000, 3000)),
+        (64, (1500, 1000, 1500, 2000, 3000)),
+        (128, (1500, 1000, 1000, 1500, 2000, 3000)),
+    )
+}
+"""As published (arXiv:2503.08918, appendix G), the 500 steps of the 2 x 2 lattice alone spent on the one after it."""
+
+TRANSFORMER: dict[str, Scalar] = PAPER | {
+    "L": 16, "network": "transformer", "hidden": 1024, "blocks": 5, "heads": 8, "steps": 31000, "shares": "11,10,10",
+}  # fmt: skip
+"""Its variant with transformers (appendix H.3). The steps at L = 16 and the channels of a head are not published."""
+
+
+def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if keys["kind"] != "coloured":
+        found |= dict.fromkeys(("colours", "window"), f"on the kind {keys['kind']}")
+    if keys["L"] == 2 * (keys["coarsest"] or coarsest_side(keys["L"])):
+        found |= dict.fromkeys(("grow", "share", "shares", "coupling"), ONE_LEVEL)
+    elif not keys["grow"]:
+        found |= dict.fromkeys(("share", "shares", "coupling"), NO_GROWTH)
+    elif keys["shares"] is not None:
+        found["share"] = "beside shares"
+    return found | (dict.fromkeys(("anneal", "grow", "share", "shares", "coupling"), WARM) if keys["warm"] else {})
+
+
+def _ising_idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found = _idle(keys)
+    if keys["network"] != "transformer":
+        found |= dict.fromkeys(("blocks", "heads"), "without a transformer")
+    if keys["kind"] == "heat_bath":
+        found |= dict.fromkeys(("hidden", "network", "base"), "on a heat bath, which has no networks")
+    return found
+
+
+@study(
+    "ising-coloured",
+    idle=_ising_idle,
+    aliases=BETA_OR_T,
+    about="Multilevel sampler of the Ising model that draws a few groups of sites a level, grown from small lattices.",
+)
+@study(
+    "ising-rigcs",
+    idle=_ising_idle,
+    aliases=BETA_OR_T,
+    defaults={"kind": "autoregressive", "batch": 100, "steps": 2000},
+    presets=RIGCS | {"paper": RIGCS["paper-16"], "paper-transformer": TRANSFORMER},
+    about="RiGCS: a multilevel sampler of the Ising model that draws site after site, grown from small lattices.",
+)
+@study(
+    "ising-mlmc-hb",
+    idle=_ising_idle,
+    aliases=BETA_OR_T,
+    defaults={"kind": "heat_bath", "grow": False, "lr": 1e-3, "steps": 300, "anneal": 0.0},
+    about="Multilevel heat bath of the Ising model with renormalised couplings, which training may tune.",
+)
+def ising_multilevel(
+    *,
+    L: Several = 16,
+    T: Positive = 1 / BETA,
+    kind: Literal["coloured", "autoregressive", "heat_bath"] = "coloured",
+    coarsest: Several | None = None,
+    base: Literal["auto", "made", "pixelcnn"] = "auto",
+    colours: Count = 4,
+    window: Count = 32,
+    hidden: Count | None = None,
+    network: Literal["convolution", "transformer"] = "convolution",
+    blocks: Count = 1,
+    heads: Count = 2,
+    grow: bool = True,
+    share: Positive = 1.0,
+    shares: str | None = None,
+    coupling: Literal["physical", "renormalised"] = "physical",
+    steps: Count = 1500,
+    batch: Several = 500,
+    lr: Positive = 1e-2,
+    clip: Clip = 1.0,
+    anneal: Fraction = 0.2,
+    threads: Threads = 1,
+    device: str = "auto",
+    seed: int = 0,
+    warm: bool = False,
+) -> Training:
+    """A multilevel density on the L x L Ising model, every other site integrated out exactly.
+
+    A heat bath has its couplings from the start: a run that was not trained evaluates MLMC-HB as it was published,
+    training tunes one factor for each level.
+
+    Keys:
+        L, T: side coarsest · 2^k and temperature (or beta).
+        kind, colours, window: see :class:`flowlab.densities.multilevel.Multilevel`; hidden: units of its networks, by
+            default 64, site by site 12 channels, 32 in a transformer.
+        network: "convolution" or "transformer", a small one with ``blocks`` blocks of ``heads`` heads over the known
+            spins around each site.
+        coarsest: side of the lattice that is drawn first; where none is given, the odd part of L, or 2.
+        base: what draws it, "made", "pixelcnn" (3 layers, 12 channels, 13 x 13), both made flip-symmetric, or "auto", a
+            table where it is small.
+        grow: whether to train on coarsest · 2, · 4, ... before L, handing the networks on; a warm start does not.
+        share: steps on each smaller lattice for one on L; shares: instead, the parts of all lattices, the smallest
+            first and with commas between; steps: all together.
+        coupling: of the smaller lattices, "physical" (that of L) or "renormalised" (by K <- (3/8) ln cosh 4K twice for
+            each halving). So a level is trained at its own coupling, and keeps its networks as finer ones are added;
+            at the physical one it is the finest level that keeps them.
+        batch, lr, clip: configurations a step, Adam's peak rate under a cosine, the largest gradient norm.
+        anneal: fraction of the first stage over which beta rises from beta/5; a warm start does not anneal.
+        threads: of torch. device: "auto", "cpu" or "cuda".
+    """
+    first = coarsest_side(L) if coarsest is None else coarsest
+    doubled_side(L, first)
+
+    def target(side: int) -> System:
+        system = Ising((side, side), T)
+        if coupling == "renormalised":
+            system = system.at(T=1 / renormalised(1 / T, 2 * halvings(L, side)))
+        return system.decimate()
+
+    def density(side: int) -> Density:
+        drawn_first: Density | None = None
+        generator = named_generator(seed, "base", "coarsest")
+        if base == "made":
+            drawn_first = Z2Symmetrized(MADE((first, first), generator=generator), "all")
+        elif base == "pixelcnn":
+            pixels = PixelCNN((first, first), channels=12, layers=3, kernel=13, generator=generator)
+            drawn_first = Z2Symmetrized(pixels, "all")
+        widths = None if hidden is None else [hidden]
+        if network == "transformer":
+            widths = [32 if hidden is None else hidden] * blocks
+        return Multilevel(
+            (side, side // 2), kind, coarsest=first, base=drawn_first, colours=colours, window=window, hidden=widths,
+            network=network, heads=heads, generator=named_generator(seed, "base"),
+        )  # fmt: skip
+
+    aligned = "coarsest" if coupling == "renormalised" else "finest"
+    return grown(
+        L, first, target, density, ReverseKL, grow=grow and not warm, share=share, shares=shares, steps=steps,
+        ramp=beta_rises(warm, anneal), hand_on=lambda larger, before: larger.warm_start(before, aligned=aligned),
+        batch=batch, learning_rate={"base": lr}, clip=clip,
+        warmup=0.05 if warm else 0.02, seed=seed, threads=threads, device=resolve_device(device),
+    )  # fmt: skip
+
+
+@study("phi4-multilevel", one_of=(("beta", "kappa"),), idle=_idle)
+def phi4_multilevel(
+    *,
+    L: Several = 8,
+    beta: Finite | None = None,
+    kappa: Finite | None = None,
+    lam: NotNegative = 0.5,
+    kind: Literal["coloured", "autoregressive"] = "coloured",
+    conditional: Literal["map", "mixture"] = "map",
+    odd: bool = True,
+    coarsest: Several | None = None,
+    colours: Count = 4,
+    window: Count = 32,
+    hidden: Count = 32,
+    grow: bool = True,
+    share: Positive = 0.5,
+    shares: str | None = None,
+    steps: Count = 2000,
+    batch: Several = 500,
+    lr: Positive = 3e-3,
+    clip: Clip = 5.0,
+    anneal: Fraction = 0.3,
+    threads: Threads = 1,
+    device: str = "auto",
+    seed: int = 0,
+    warm: bool = False,
+) -> Training:
+    """A multilevel density on lattice phi^4, every other site integrated out exactly.
+
+    Keys:
+        L: side, coarsest · 2^k; beta, kappa, lam: couplings as in phi4-flow.
+        kind, conditional, odd, colours, window: see :class:`flowlab.densities.multilevel.MultilevelFields`; hidden:
+            units in each of the two layers of its networks.
+        coarsest, grow, share, shares, steps: as in ising-coloured.
+        batch, lr, clip: configurations a step, Adam's peak rate under a cosine, the largest gradient norm.
+        anneal: fraction of the first stage over which kappa rises from half its value; a warm start does not anneal.
+        threads: of torch. device: "auto", "cpu" or "cuda".
+    """
+    system = phi4_system((L, L), beta, kappa, lam)
+    hopping = float(system.couplings["kappa"])
+    first = coarsest_side(L) if coarsest is None else coarsest
+    doubled_side(L, first)
+
+    def target(side: int) -> System:
+        small = phi4_system((side, side), None if kappa is not None else 2 * hopping, kappa, lam)
+        return small.decimate()
+
+    def density(side: int) -> Density:
+        return MultilevelFields(
+            (side, side // 2), kind, conditional=conditional, odd=odd, coarsest=first, colours=colours,
+            window=window, hidden=(hidden, hidden), generator=named_generator(seed, "base"),
+        )  # fmt: skip
+
+    return grown(
+        L, first, target, density, PathGradient, grow=grow and not warm, share=share, shares=shares, steps=steps,
+        ramp=lambda _: None if warm else kappa_ramp(hopping, anneal), batch=batch, learning_rate={"base": lr},
+        clip=clip, betas=(0.9, 0.99), warmup=0.05 if warm else 0.02, seed=seed, threads=threads,
+        device=resolve_device(device),
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Studies of lattice phi^4."""

@@ -1,0 +1,319 @@
+"""Coupling flows on lattice phi^4 and on the free field.
+
+After Del Debbio, Marsh Rossney and Wilson 2021 (arXiv:2105.12481), whose recipe is ``phi4-hybrid``, and Albergo, Kanwar
+and Shanahan 2019 (arXiv:1904.12072), whose is ``phi4-affine``. ``phi4-flow`` is what samples best here: the odd sites
+integrated out exactly, a learned power spectrum, layers that keep the sign symmetry, and the path gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from torch import Tensor
+
+from flowlab.core import Density, Flow, System, named_generator
+from flowlab.densities import Normal, Pushforward, Z2Symmetrized
+from flowlab.flows import AdditiveCoupling, AffineCoupling, Composed, Rescaling, SpectralScaling, SplineCoupling
+from flowlab.flows.real.affine import checkerboard_masks
+from flowlab.flows.real.coupling import coupling_windows, lattice_coordinates, staggered_masks
+from flowlab.runs import study
+from flowlab.runs.keys import (
+    Clip,
+    Count,
+    Dimensions,
+    Finite,
+    Fraction,
+    Natural,
+    NotNegative,
+    Positive,
+    Several,
+    Threads,
+    Window,
+)
+from flowlab.runs.process import resolve_device
+from flowlab.studies.refusals import WARM, even_side
+from flowlab.systems import FreeField, Phi4
+from flowlab.training import PathGradient, ReverseKL, Training
+
+BETA = {6: 0.537, 8: 0.576, 10: 0.601, 12: 0.616, 14: 0.626, 16: 0.634, 18: 0.641, 20: 0.645, 32: 0.662}
+"""Side -> beta at which the correlation length is L / 4, for lam = 0.5 (arXiv:2105.12481, table I; not in it: 32)."""
+
+TABLE_III = {
+    f"table3-{L}": {"L": L, "blocks": blocks, "z2": False, "batch": batch, "steps": steps, "lr": lr}
+    for L, blocks, batch, steps, lr in (
+        (6, "aff,aff,rqs", 300, 350, 0.02),
+        (8, "aff,aff,rqs", 500, 750, 0.01),
+        (10, "aff,aff,aff,rqs", 1250, 2000, 0.005),
+        (12, "aff,aff,aff,rqs", 4000, 5000, 0.003),
+        (14, "aff,aff,aff,rqs", 7000, 14000, 0.001),
+    )
+}
+
+PUBLISHED: dict[str, dict[str, object]] = {"published": {"z2": False}}
+"""Splines that are not odd, alone: at beta >= 0.7 they lose one sign of the field in most runs."""
+BEFORE = {"z2": False}
+"""Of runs that were kept before there was a choice."""
+
+COUPLINGS: dict[str, Callable[..., Flow]] = {"add": AdditiveCoupling, "aff": AffineCoupling, "rqs": SplineCoupling}
+
+PAPER = {
+    "decimated": False, "spectral": False, "rescale": True, "odd": "affine", "net": "fc", "gradient": "pathwise",
+    "anneal": 0.0, "clip": 1e9, "bound": 5.0,
+}  # fmt: skip
+
+
+def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found = {}
+    if keys["net"] == "fc":
+        found["window"] = "on fully connected networks (net=fc), which read all sites"
+    if "rqs" not in keys["blocks"]:
+        found |= dict.fromkeys(("bins", "bound"), "where no block is a spline (rqs)")
+    return found | ({"anneal": WARM} if keys["warm"] else {})
+
+
+@study(
+    "phi4-affine",
+    one_of=(("beta", "kappa"),),
+    earlier=BEFORE,
+    idle=_idle,
+    defaults=PAPER | {"blocks": "aff,aff,aff,aff", "batch": 500, "steps": 2000, "lr": 1e-3},
+    about="Affine coupling layers on lattice phi^4, the sites of a checkerboard in turns.",
+)
+@study(
+    "phi4-spline",
+    one_of=(("beta", "kappa"),),
+    earlier=BEFORE,
+    idle=_idle,
+    defaults=PAPER | {"blocks": "rqs,rqs", "batch": 500, "steps": 2000, "lr": 1e-3, "odd": "none"},
+    presets=PUBLISHED,
+    about="Rational quadratic spline layers on lattice phi^4, made even; preset=published without that.",
+)
+@study(
+    "phi4-hybrid",
+    one_of=(("beta", "kappa"),),
+    earlier=BEFORE,
+    idle=_idle,
+    defaults=PAPER | {"blocks": "aff,aff,rqs", "batch": 500, "steps": 750, "lr": 0.01},
+    presets=PUBLISHED | TABLE_III,
+    about="Affine layers and one spline layer on lattice phi^4, the published recipe, made even; the presets are not.",
+)
+@study(
+    "phi4-flow",
+    one_of=(("beta", "kappa"),),
+    earlier=BEFORE,
+    idle=_idle,
+    about="The flow that samples lattice phi^4 best: decimated, a learned spectrum, odd splines, path gradient.",
+)
+def phi4(
+    *,
+    L: Several = 8,
+    d: Dimensions = 2,
+    beta: Finite | None = None,
+    kappa: Finite | None = None,
+    lam: NotNegative = 0.5,
+    blocks: str = "rqs,rqs",
+    decimated: bool = True,
+    spectral: bool = True,
+    rescale: bool = False,
+    odd: Literal["all", "affine", "none"] = "all",
+    z2: bool | None = None,
+    net: Literal["fc", "conv"] = "conv",
+    hidden: Count | None = None,
+    depth: Count = 1,
+    window: Window = 7,
+    bins: Several = 8,
+    bound: Positive = 2.5,
+    gradient: Literal["path", "pathwise"] = "path",
+    steps: Count = 1000,
+    batch: Several = 256,
+    accumulate: Count = 1,
+    lr: Positive = 6e-3,
+    restarts: Natural = 0,
+    weight_decay: NotNegative = 0.0,
+    clip: Clip = 5.0,
+    anneal: Fraction = 0.0,
+    threads: Threads = 1,
+    device: str = "auto",
+    seed: int = 0,
+    warm: bool = False,
+) -> Training:
+    """Coupling layers over unit normal latents, on lattice phi^4 with L sites a side.
+
+    Keys:
+        L, d: side (even) and number of dimensions, 1 to 3.
+        beta, kappa, lam: couplings, one of beta and kappa = beta / 2 (the form of beta has the constant lam a site in
+            its action, see :class:`flowlab.systems.Phi4`); without either, the beta at which the correlation length is
+            L / 4 for lam = 0.5, known for even L from 6 to 20, and 32; ``grow`` keeps that of the smaller lattice.
+        blocks: "add", "aff" and "rqs" in any order, latent side first; a block has a layer for each of the two
+            sublattices, decimated for each part in :func:`flowlab.flows.real.coupling.staggered_masks`.
+        decimated: whether the odd sites are integrated out exactly.
+        spectral: whether a learned power spectrum comes before every block and after the last, the first one starting
+            at the free field of mass 4 / L; rescale: a learned factor after them all.
+        odd: which layers keep the symmetry φ -> -φ exactly: "all", all but splines ("affine"), or "none".
+        z2: whether to make the density even, (q(φ) + q(-φ)) / 2, at twice the cost; by default where a layer is
+            not odd. Without it, at beta >= 0.7, one sign of the field is lost in most runs, and half of Z with it.
+        net: "fc" (reads all sites) or "conv" (a window of side ``window`` around the site, the same function
+            everywhere); hidden: width, by default that of the lattice or 32; depth: number of hidden layers.
+        bins, bound: of the splines, on [-bound, bound].
+        gradient: "path", see :class:`flowlab.training.PathGradient`, or "pathwise", that of the loss itself.
+        steps, batch, accumulate: horizon, configurations a step, and in how many parts.
+        lr, restarts, weight_decay, clip: Adam's peak rate under a cosine, how often that starts again, its decay of
+            weights, the largest gradient norm.
+        anneal: fraction of the run over which kappa rises from half its value; a warm start does not anneal.
+        threads: of torch. device: "auto", "cpu" or "cuda".
+    """
+    even_side(L, "a checkerboard")
+    system = phi4_system((L,) * d, beta, kappa, lam)
+    target: System = system.decimate() if decimated else system
+    flow = coupling_flow(
+        target.shape, blocks.split(","), staggered=decimated, spectral=spectral, rescale=rescale, odd=odd, net=net,
+        hidden=hidden, depth=depth, window=window, bins=bins, bound=bound, seed=seed,
+    )  # fmt: skip
+    density = made_even(Pushforward(flow, Normal(target.shape)), z2)
+    return Training(
+        target,
+        density,
+        PathGradient() if gradient == "path" else ReverseKL(),
+        steps=steps,
+        batch=batch,
+        accumulate=accumulate,
+        learning_rate={"base": lr, "flow": lr},
+        restarts=restarts,
+        weight_decay=weight_decay,
+        clip=clip,
+        warmup=0.05 if warm else 0.02,
+        annealing=None if warm else kappa_ramp(float(system.couplings["kappa"]), anneal),
+        seed=seed,
+        threads=threads,
+        device=resolve_device(device),
+    )
+
+
+@study("phi4-free")
+def phi4_free(
+    *,
+    L: Several = 14,
+    mass: Positive | None = None,
+    blocks: str = "add,add,add",
+    spectral: bool = False,
+    hidden: Count = 8,
+    gradient: Literal["path", "pathwise"] = "path",
+    steps: Count = 600,
+    batch: Several = 250,
+    lr: Positive = 1e-2,
+    threads: Threads = 1,
+    device: str = "auto",
+    seed: int = 0,
+    warm: bool = False,
+) -> Training:
+    """Coupling layers on the free field, where the best map is known: a Fourier transform.
+
+    Keys:
+        L, mass: side (even) of the square lattice, and mass in inverse lattice spacings, 4 / L where none is given.
+        blocks: as in phi4-flow; spectral: whether learned power spectra, which can be exact, come around them.
+        hidden: width of the fully connected networks, beside the linear map of each, which is all that it takes.
+        gradient: as in phi4-flow; that along the path loses its noise as the density becomes exact.
+        steps, batch, lr: horizon, configurations a step, Adam's peak rate under a cosine.
+        threads: of torch. device: "auto", "cpu" or "cuda".
+    """
+    even_side(L, "a checkerboard")
+    target = FreeField((L, L), 4 / L if mass is None else mass)
+    flow = coupling_flow(
+        (L, L), blocks.split(","), staggered=False, spectral=spectral, rescale=True, odd="all", net="fc", hidden=hidden,
+        seed=seed,
+    )  # fmt: skip
+    return Training(
+        target,
+        Pushforward(flow, Normal((L, L))),
+        PathGradient() if gradient == "path" else ReverseKL(),
+        steps=steps,
+        batch=batch,
+        learning_rate={"base": lr, "flow": lr},
+        clip=10.0,
+        warmup=0.05 if warm else 0.0,
+        seed=seed,
+        threads=threads,
+        device=resolve_device(device),
+    )
+
+
+def made_even(density: Density, z2: bool | None) -> Density:
+    """The density, symmetrised where that is asked for, or by default (None) where it is not even already.
+
+    Raises:
+        ValueError: where it is asked for and has no effect.
+    """
+    even = density.flip_action() is not None
+    if z2 and even:
+        raise ValueError("z2=True has no effect where every layer is odd: the density is even already")
+    return density if even or z2 is False else Z2Symmetrized(density)
+
+
+def phi4_system(shape: tuple[int, ...], beta: float | None, kappa: float | None, lam: float) -> Phi4:
+    """The system at one of its two spellings of the same coupling."""
+    if kappa is not None:
+        return Phi4(shape, kappa, lam)
+    beta = BETA.get(shape[0]) if beta is None and len(shape) == 2 and lam == 0.5 else beta
+    if beta is None:
+        raise ValueError(f"give beta or kappa: none is known for a shape {shape} at lam = {lam}")
+    return Phi4.from_beta(shape, beta, lam)
+
+
+def kappa_ramp(kappa: float, anneal: float) -> Callable[[float], dict[str, float | Tensor]] | None:
+    """Progress -> the coupling to train at: kappa rises from half its value over the first ``anneal`` of the run.
+
+    >>> ramp = kappa_ramp(0.3, 0.5)
+    >>> round(ramp(0.0)["kappa"], 9), ramp(0.5)
+    (0.15, {})
+    """
+    if not 0 <= anneal <= 1:
+        raise ValueError(f"anneal must lie in [0, 1], a fraction of the run, got {anneal}")
+    if anneal == 0:
+        return None
+    return lambda progress: {"kappa": kappa * (0.5 + 0.5 * progress / anneal)} if progress < anneal else {}
+
+
+def coupling_flow(
+    shape: tuple[int, ...],
+    blocks: list[str],
+    *,
+    staggered: bool,
+    spectral: bool,
+    rescale: bool,
+    odd: str,
+    net: Literal["fc", "conv"],
+    hidden: Count | None = None,
+    depth: Count = 1,
+    window: Window = 7,
+    bins: Several = 8,
+    bound: Positive = 2.5,
+    seed: int = 0,
+) -> Composed:
+    """Coupling layers for each part of the lattice in every block, learned spectra around the blocks, a learned factor.
+
+    The first spectrum starts at that of the free field whose correlation length is a quarter of the side, the others
+    at the identity.
+    """
+    masks = staggered_masks(shape) if staggered else checkerboard_masks(shape, 2)
+    side = lattice_coordinates(shape, staggered=staggered)[0][0]
+    layers: list[Flow] = []
+    for i, block in enumerate(block.strip() for block in blocks):
+        if block not in COUPLINGS:
+            raise ValueError(f"blocks must be {', '.join(COUPLINGS)}, separated by commas, got {block!r}")
+        if spectral:
+            layers.append(SpectralScaling(shape, None if i else 4 / side, staggered=staggered))
+        for j, mask in enumerate(masks):
+            how = {
+                "odd": odd == "all" or (odd == "affine" and block != "rqs"),
+                "network": "mlp" if net == "fc" else "conv",
+                "windows": coupling_windows(mask, window, staggered=staggered) if net == "conv" else None,
+                "hidden": hidden if hidden is not None or net == "fc" else 32,
+                "layers": depth,
+                "activation": "tanh",
+                "generator": named_generator(seed, "flow", i, j),
+            }
+            layers.append(COUPLINGS[block](mask, **how | ({"bins": bins, "bound": bound} if block == "rqs" else {})))
+    if spectral:
+        layers.append(SpectralScaling(shape, None, staggered=staggered))
+    return Composed([*layers, *([Rescaling(shape)] if rescale else [])])

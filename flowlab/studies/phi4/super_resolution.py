@@ -1,0 +1,304 @@
+"""Super-resolving flows: coarse Monte Carlo, learned refinement, learned couplings (arXiv:2412.12842)."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from flowlab.core import named_generator
+from flowlab.densities import CoarseFields, Normal, Pushforward, Upscaled
+from flowlab.densities.refined.coarse_chain import CoarseHMC, CoarseLangevin, enough_steps
+from flowlab.exact.interpolated import KnownLogZ
+from flowlab.flows import ContinuousFlow
+from flowlab.runs import study
+from flowlab.runs.keys import (
+    Count,
+    Dimensions,
+    Finite,
+    Inside,
+    NotNegative,
+    Odd,
+    Patience,
+    Positive,
+    Several,
+    Threads,
+)
+from flowlab.runs.process import resolve_device
+from flowlab.studies.phi4.flows import phi4_system
+from flowlab.studies.refusals import WARM
+from flowlab.systems import Phi4
+from flowlab.training.continuous import ContinuousTraining
+from flowlab.training.objectives.ir_matching import IRMatching
+from flowlab.training.objectives.uv_matching import UVMatching, UVTraining
+
+SLICE = 4
+"""Sites of a slice of the coarse lattice up to which its exact ln Z is computed along the way."""
+
+
+def _idle(keys: Mapping[str, Any], stages: str) -> dict[str, str]:
+    """What has no effect on one refinement, on a warm start or where nothing is learned; ``stages`` is a key."""
+    found = {} if keys["learn"].strip(" ,") else {"lr_kappa": "where no coupling is learned"}
+    if keys["L"] <= 2 * keys["coarse"]:
+        found |= dict.fromkeys(("shared", stages), "where L is twice the coarse side, refined once")
+    return found
+
+
+def _ir_idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found = _idle(keys, "stage_steps")
+    if keys["gradient"] == "score":
+        found |= dict.fromkeys(("langevin_step", "langevin_steps"), "on gradient=score, they are of pathwise")
+    return found | ({"stage_steps": WARM} if keys["warm"] else {})
+
+
+def _uv_idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found = _idle(keys, "retrain")
+    if keys["warm"]:
+        found |= dict.fromkeys(("retrain", "lr_kappa", "samples", "lowest_ess"), f"{WARM}: it scans for the couplings")
+    return found
+
+
+@study("phi4-ir-matching", one_of=(("beta", "kappa"),), idle=_ir_idle)
+def ir_matching(
+    *,
+    coarse: Several = 4,
+    L: Several = 8,
+    d: Dimensions = 2,
+    beta: Finite | None = None,
+    kappa: Finite | None = 0.26,
+    lam: NotNegative = 0.02,
+    learn: str = "kappa",
+    gradient: Literal["score", "pathwise"] = "score",
+    langevin_step: Positive = 0.01,
+    langevin_steps: Count | None = None,
+    kernel: Odd = 5,
+    shared: bool = False,
+    ode_steps: Count = 8,
+    steps: Count = 800,
+    stage_steps: Count = 400,
+    batch: Several = 128,
+    lr: Positive = 5e-3,
+    lr_sigma: Positive = 1e-2,
+    lr_kappa: Positive = 1e-3,
+    check_every: Count = 50,
+    patience: Patience = 0,
+    threads: Threads = 1,
+    device: str = "auto",
+    seed: int = 0,
+    warm: bool = False,
+) -> ContinuousTraining:
+    """Fields of a coarse lattice, refined by a flow: fine couplings given, coarse couplings learned.
+
+    Keys:
+        coarse, L: sides of the coarse lattice, which Hybrid Monte Carlo samples, and of the fine one: 2, 4, 8, ...
+            times as many, refined by 2 in each level. Levels are trained one after the other (4 to 8, then 4 to 8
+            to 16), each starting from the weights and couplings of the last.
+        d: number of dimensions.
+        beta, kappa, lam: couplings of the fine lattice, one of beta and kappa, see phi4-flow; coarse ones start there.
+        learn: coarse couplings to learn, "kappa", "lam" or "kappa,lam"; "" for none.
+        gradient: of these, "score", which is exact, or "pathwise" through langevin_steps steps of Langevin dynamics of
+            size langevin_step, by default as many as keep 90 % of it (slow), see
+            :class:`flowlab.training.objectives.ir_matching.IRMatching`.
+        kernel: sites along a side of the flow's kernel, odd; shared: whether all levels have the same weights.
+        ode_steps: steps of the integration in training.
+        steps, stage_steps: horizon of the last level, and of each before it; batch: draws a step.
+        lr, lr_sigma, lr_kappa: Adam's peak rates under a cosine, of the flow, the noise and the coarse couplings.
+        check_every: steps between two checks of the integration, see
+            :class:`flowlab.training.continuous.ContinuousTraining`.
+        patience: steps without a better ESS after which a level ends; 0 for none.
+        threads: of torch. device: "auto", "cpu" or "cuda"; coarse chains run on the CPU wherever that is.
+    """
+    names = _names(learn)
+    sides = _sides(coarse, L)
+    start = phi4_system((coarse,) * d, beta, kappa, lam)
+    log_z = KnownLogZ(names) if coarse ** (d - 1) <= SLICE else None
+
+    @functools.cache
+    def langevin() -> int:
+        return enough_steps(start, names, langevin_step) if langevin_steps is None else langevin_steps
+
+    def density(side: int) -> Upscaled:
+        sampler: CoarseHMC | CoarseLangevin = CoarseHMC(start, chains=batch)
+        if gradient == "pathwise":
+            sampler = CoarseLangevin(start, chains=batch, step_size=langevin_step, steps=langevin())
+        return _stack(
+            CoarseFields(start, sampler, learned=names, log_z=log_z), coarse, side, d, kernel, ode_steps, shared, seed
+        )
+
+    def trained(side: int, horizon: int, **more: Any) -> ContinuousTraining:
+        return ContinuousTraining(
+            phi4_system((side,) * d, beta, kappa, lam),
+            density(side),
+            IRMatching(gradient),
+            steps=horizon,
+            batch=batch,
+            learning_rate={"base": lr_sigma, "flow": lr, "couplings": lr_kappa},
+            warmup=0.05 if warm or side > sides[0] else 0.0,
+            check_every=check_every,
+            seed=seed,
+            threads=threads,
+            device=resolve_device(device),
+            patience=patience,
+            **more,
+        )
+
+    before = [] if warm else [trained(side, stage_steps) for side in sides[:-1]]
+    return trained(L, steps, before=before)
+
+
+@study("phi4-uv-matching", one_of=(("beta", "kappa"),), idle=_uv_idle)
+def uv_matching(
+    *,
+    coarse: Several = 8,
+    L: Several = 16,
+    d: Dimensions = 1,
+    beta: Finite | None = None,
+    kappa: Finite | None = 0.4,
+    lam: NotNegative = 0.02,
+    learn: str = "kappa",
+    kernel: Odd = 7,
+    shared: bool = False,
+    ode_steps: Count = 8,
+    steps: Count = 800,
+    retrain: Count = 200,
+    batch: Several = 128,
+    lr: Positive = 5e-3,
+    lr_sigma: Positive = 1e-2,
+    lr_kappa: Positive = 1e-3,
+    samples: Several = 1024,
+    lowest_ess: Inside = 0.8,
+    check_every: Count = 50,
+    patience: Patience = 0,
+    threads: Threads = 1,
+    device: str = "auto",
+    seed: int = 0,
+    warm: bool = False,
+) -> UVTraining:
+    """Fields of a coarse lattice, refined again and again: coarse couplings given, fine couplings learned.
+
+    The flow from ``coarse`` to twice the side is trained with its fine couplings. For a finer lattice it is iterated:
+    the couplings there are those of the largest ESS, and a short retraining at a fifth of the rate follows at each.
+
+    Keys:
+        coarse, L, d, kernel, shared, ode_steps, batch, lr, lr_sigma, lr_kappa, check_every, threads, device: as of
+            phi4-ir-matching.
+        beta, kappa, lam: couplings of the coarse lattice; the fine ones start there.
+        learn: fine couplings to learn, "kappa", "lam" or "kappa,lam".
+        steps: horizon of the first refinement; retrain: steps after each iteration; a warm start takes ``steps``.
+        samples, lowest_ess: fine fields kept for the gradient of the couplings, and the ESS of their weights below
+            which they are drawn anew.
+        patience: steps without a better ESS after which a refinement, first or iterated, ends; 0 for none.
+    """
+    names = _names(learn)
+    if not names:
+        raise ValueError(f"learn must name a coupling of the fine lattice, kappa or lam, got {learn!r}")
+    sides = _sides(coarse, L)
+    start = phi4_system((coarse,) * d, beta, kappa, lam)
+    log_z = KnownLogZ([]) if coarse ** (d - 1) <= SLICE else None
+
+    def trained(side: int, **more: Any) -> UVTraining:
+        first = side == sides[0] and not warm
+        fine = phi4_system((side,) * d, beta, kappa, lam)
+        fields = CoarseFields(start, CoarseHMC(start, chains=batch), log_z=log_z)
+        rate = 1.0 if first else 0.2
+        return UVTraining(
+            fine,
+            _stack(fields, coarse, side, d, kernel, ode_steps, shared, seed),
+            UVMatching(
+                fine, names, method="gradient" if first else "scan", samples=samples, lowest_ess=lowest_ess,
+            ),
+            steps=steps if first or warm else retrain,
+            batch=batch,
+            learning_rate={"base": rate * lr_sigma, "flow": rate * lr, "couplings": lr_kappa},
+            check_every=check_every,
+            seed=seed,
+            threads=threads,
+            device=resolve_device(device),
+            patience=patience,
+            **more,
+        )  # fmt: skip
+
+    before = [] if warm else [trained(side) for side in sides[:-1]]
+    return trained(L, before=before)
+
+
+@study("phi4-cnf", one_of=(("beta", "kappa"),))
+def cnf(
+    *,
+    L: Several = 8,
+    d: Dimensions = 2,
+    beta: Finite | None = None,
+    kappa: Finite | None = 0.26,
+    lam: NotNegative = 0.02,
+    kernel: Odd | None = None,
+    frequencies: Count = 9,
+    ode_steps: Count = 8,
+    steps: Count = 800,
+    batch: Several = 128,
+    lr: Positive = 5e-3,
+    check_every: Count = 50,
+    patience: Patience = 0,
+    threads: Threads = 1,
+    device: str = "auto",
+    seed: int = 0,
+    warm: bool = False,
+) -> ContinuousTraining:
+    """A continuous flow over unit normal latents with all translations of the lattice, for comparison.
+
+    Keys:
+        L, d: side and number of dimensions. beta, kappa, lam: couplings, one of beta and kappa, see phi4-flow.
+        kernel: sites along a side of the kernel, odd; none for the whole lattice.
+        frequencies: number of sines in the vector field.
+        ode_steps, steps, batch, lr, check_every, patience, threads, device: as of phi4-ir-matching.
+    """
+    shape = (L,) * d
+    flow = ContinuousFlow(
+        shape, block=1, kernel=kernel, frequencies=frequencies, steps=ode_steps, generator=named_generator(seed, "flow")
+    )
+    return ContinuousTraining(
+        phi4_system(shape, beta, kappa, lam),
+        Pushforward(flow, Normal(shape)),
+        IRMatching(),
+        steps=steps,
+        batch=batch,
+        learning_rate={"base": lr, "flow": lr},
+        warmup=0.05 if warm else 0.0,
+        check_every=check_every,
+        patience=patience,
+        seed=seed,
+        threads=threads,
+        device=resolve_device(device),
+    )
+
+
+def _stack(
+    density: CoarseFields, coarse: int, side: int, d: int, kernel: int, ode_steps: int, shared: bool, seed: int
+) -> Upscaled:
+    """Levels of refinement by 2 from the coarse fields up to ``side``."""
+    stacked: CoarseFields | Upscaled = density
+    flow: ContinuousFlow | None = None
+    for fine in _sides(coarse, side):
+        shape = (fine,) * d
+        if flow is None or not shared:
+            flow = ContinuousFlow(shape, kernel=kernel, steps=ode_steps, generator=named_generator(seed, "flow", fine))
+        else:
+            flow = flow.on(shape)
+        stacked = Upscaled(stacked, shape, flow, generator=named_generator(seed, "noise", fine))
+    assert isinstance(stacked, Upscaled)
+    return stacked
+
+
+def _sides(coarse: int, L: int) -> list[int]:
+    """coarse · 2, coarse · 4, ..., L."""
+    levels = round(math.log2(L / coarse)) if coarse > 0 and L > 0 else 0
+    if levels < 1 or coarse * 2**levels != L:
+        raise ValueError(f"L must be 2, 4, 8, ... times the coarse side, got L = {L} and coarse = {coarse}")
+    return [coarse * 2 ** (k + 1) for k in range(levels)]
+
+
+def _names(learn: str) -> list[str]:
+    names = [name.strip() for name in learn.split(",") if name.strip()]
+    if not set(names) <= set(Phi4((2,), 0.1, 0.1).couplings):
+        raise ValueError(f"learn must be kappa, lam, both with a comma, or nothing, got {learn!r}")
+    return names

@@ -1,0 +1,73 @@
+"""How good the draws of one step are."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from flowlab.analysis.representations import log_z_offset, to_array
+from flowlab.core import System
+from flowlab.systems.decimated import Decimated
+from flowlab.training.objectives.reverse_kl import Loss
+
+OF_DRAWS = ("log_z_bound", "log_z_bound_error", "ess", "acceptance", "log_q_mean")
+
+RESTORED = 64
+"""Draws of a decimated target that get their other sites at every step, for the mean energy or action."""
+
+
+def of_draws(log_weight: np.ndarray, log_q: np.ndarray) -> dict[str, float]:
+    """Bound, ESS and acceptance of one batch, (n,) each. Plain numpy, since this is done at every step.
+
+    >>> of_draws(np.zeros(4), np.full(4, -1.0))["ess"]
+    1.0
+    """
+    log_w, n = log_weight - log_q, len(log_q)
+    w = np.exp(log_w - log_w.max())
+    smaller_of_two = 2.0 * (np.sort(w) @ np.arange(n - 1.0, -1.0, -1.0)) / (n * (n - 1))
+    return {
+        "log_z_bound": float(log_w.mean()),
+        "log_z_bound_error": float(log_w.std(ddof=1) / n**0.5),
+        "ess": float(w.mean() ** 2 / np.square(w).mean()),
+        "acceptance": float(smaller_of_two / w.mean()),
+        "log_q_mean": float(log_q.mean()),
+    }
+
+
+def of_loss(loss: Loss, target: System, *, annealed: bool, generator: torch.Generator | None) -> dict[str, float]:
+    """How good the draws of a loss are for the final target; NaN for a step that drew none.
+
+    Args:
+        loss: with the log weights at what was trained on.
+        target: the final one.
+        annealed: whether these differ.
+        generator: for the sites that a decimated target does not have.
+    """
+    T = target.temperature
+    mean = "action_mean" if T is None else "energy_mean"
+    if loss.draw is None or loss.log_weight is None:
+        return dict.fromkeys([*OF_DRAWS, mean], math.nan)
+    x, log_weight = loss.draw.x, loss.log_weight
+    with torch.no_grad():
+        if annealed:
+            log_weight = target.log_weight(x)
+        whole = log_weight
+        if isinstance(target, Decimated):
+            whole = target.parent.log_weight(target.restore(x[:RESTORED], generator=generator)[0])
+    metrics = of_draws(to_array(log_weight), to_array(loss.draw.log_q))
+    metrics["log_z_bound"] += log_z_offset(target)
+    return metrics | {mean: -float(whole.mean()) * (1.0 if T is None else float(T))}
+
+
+def trained_at(target: System) -> dict[str, float]:
+    """The couplings of this step, which annealing or learning may change: ``inverse_temperature``, or each by name.
+
+    >>> from flowlab.systems import Ising
+    >>> trained_at(Ising((4, 4), T=2.0))
+    {'inverse_temperature': 0.5}
+    """
+    if target.temperature is not None:
+        return {"inverse_temperature": 1.0 / float(target.temperature)}
+    return {f"trained_{name}": float(value.detach()) for name, value in target.couplings.items()}

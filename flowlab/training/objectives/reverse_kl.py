@@ -1,0 +1,228 @@
+"""What training minimises, and the gradient it follows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from flowlab.core import Density, Draw, System
+from flowlab.core.types import Report, silent
+from flowlab.densities import Pushforward, Z2Symmetrized
+from flowlab.densities.autoregressive.autoregressive import Autoregressive
+from flowlab.training.objectives.learned import Learned
+
+Baseline = Literal["leave_one_out", "running", "learned"]
+
+
+class Loss(NamedTuple):
+    """A loss to differentiate, the draws it was made from, and what else is worth recording.
+
+    Attributes:
+        value: 0-d; its gradient is the gradient to follow, its value is not always the loss (see ``loss``).
+        loss: the number that is minimised.
+        draw: configurations drawn from the density, detached; None where this step drew none.
+        log_weight: (n,) of these configurations at the target that was trained on, detached; None without a draw.
+        metrics: further numbers for the record.
+    """
+
+    value: Tensor
+    loss: Tensor
+    draw: Draw | None
+    log_weight: Tensor | None
+    metrics: dict[str, float]
+
+
+def together(losses: Sequence[Loss]) -> Loss:
+    """The parts of one batch, each from a share of its draws, as one loss; metrics are averaged."""
+    if len(losses) == 1:
+        return losses[0]
+    drawn = [(loss.draw, loss.log_weight) for loss in losses if loss.draw is not None and loss.log_weight is not None]
+    return Loss(
+        torch.stack([loss.value for loss in losses]).mean(),
+        torch.stack([loss.loss for loss in losses]).mean(),
+        Draw(*(torch.cat(parts) for parts in zip(*(draw for draw, _ in drawn), strict=True))) if drawn else None,
+        torch.cat([log_weight for _, log_weight in drawn]) if drawn else None,
+        {name: sum(loss.metrics[name] for loss in losses) / len(losses) for name in losses[0].metrics},
+    )
+
+
+class Objective(nn.Module, ABC):
+    """A loss over a density and a target; may own parameters (a learned baseline) and state (a running one).
+
+    Attributes:
+        watched: the column of the records by which early stopping judges, and whether it should rise or fall.
+        own_draws: whether the loss is made of the density's own draws, and not of samples of the target.
+    """
+
+    watched: tuple[str, Literal["rises", "falls"]] = ("log_z_bound", "rises")
+    own_draws: bool = True
+
+    def prepare(self, density: Density, target: System, *, fresh: bool, report: Report = silent) -> None:
+        """Whatever takes time before the first step, e.g. training samples.
+
+        Args:
+            density, target: what will be trained, and on what.
+            fresh: whether training has not begun: only then may the density be changed.
+            report: called with what is being done, in words.
+        """
+
+    @abstractmethod
+    def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
+        """The loss on n fresh draws."""
+
+    def learned(
+        self, density: Density, target: System, drawn: int, *, generator: torch.Generator | None = None
+    ) -> Learned | None:
+        """The couplings that ``drawn`` draws of training have learned, with errors; None where none are learned."""
+        return None
+
+    def unseen(self, samples: Tensor) -> Tensor:
+        """Those samples of a run's comparison, (n, *shape), that are not trained on; all of them by default."""
+        return samples
+
+    def parameter_groups(self, density: Density) -> dict[str, list[nn.Parameter]]:
+        """Parameters by role, each role with its own learning rate and schedule."""
+        return density.parameter_groups()
+
+
+class ReverseKL(Objective):
+    """The variational free energy over T: E_q[R], R = ln q(x) - log_weight(x) = KL(q | p) - ln Z.
+
+    Discrete choices get the score-function gradient (R - b) ∇ ln q, maps with a gradient (continuous flows, and XOR
+    masks straight through, whose ln q does not depend on the mask) the gradient of R itself (Wu, Wang and Zhang 2019,
+    arXiv:1809.10606).
+
+    Args:
+        baseline: what is subtracted from R in the score term, with zero mean effect:
+
+            - "leave_one_out": the mean R of the other draws of the batch;
+            - "running": an exponential average over the steps;
+            - "learned": b_k(z_<k), linear in the earlier spins, one for every site k of an autoregressive base.
+        decay: of the running average, in [0, 1).
+        n_sites: number of sites of the base, for the learned baseline.
+
+    Raises:
+        ValueError: for a baseline that does not exist, a decay outside [0, 1), or a learned baseline without n_sites.
+    """
+
+    def __init__(
+        self, baseline: Baseline = "leave_one_out", *, decay: float = 0.95, n_sites: int | None = None
+    ) -> None:
+        super().__init__()
+        if baseline not in ("leave_one_out", "running", "learned"):
+            raise ValueError(f"baseline must be 'leave_one_out', 'running' or 'learned', got {baseline!r}")
+        if baseline == "learned" and n_sites is None:
+            raise ValueError("a learned baseline needs n_sites, the number of sites of its base")
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay must lie in [0, 1), got {decay}")
+        self.baseline, self.decay = baseline, decay
+        self.register_buffer("average", torch.tensor(float("nan"), dtype=torch.float64))
+        self.site_baseline = SiteBaseline(n_sites) if baseline == "learned" and n_sites else None
+
+    average: Tensor
+
+    def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
+        draw = density.draw(n, generator=generator)
+        log_weight = target.log_weight(draw.x)
+        R = draw.log_q - log_weight
+        value = R.mean()
+        metrics: dict[str, float] = {}
+        if draw.score.requires_grad:
+            if self.site_baseline is not None:
+                term, metrics = self._learned(density, draw.x.detach(), R.detach())
+            else:
+                term = ((R.detach() - self._level(R.detach())) * draw.score).mean()
+            value = value + term
+        detached = Draw(*(part.detach() for part in draw))
+        return Loss(value, R.detach().mean(), detached, log_weight.detach(), metrics)
+
+    def _level(self, R: Tensor) -> Tensor:
+        if self.baseline == "leave_one_out":
+            return _mean_of_others(R)
+        level = torch.where(self.average.isnan(), R.mean(), self.average.to(R.dtype))
+        self.average.copy_(self.decay * level + (1 - self.decay) * R.mean())
+        return level
+
+    def _learned(self, density: Density, x: Tensor, R: Tensor) -> tuple[Tensor, dict[str, float]]:
+        assert self.site_baseline is not None
+        base, z = density, x
+        if isinstance(density, Pushforward):
+            base = density.base
+            with torch.no_grad():
+                z, _ = density.flow.inverse(x)
+        if not isinstance(base, Autoregressive | Z2Symmetrized):
+            raise TypeError(f"a learned baseline needs an autoregressive base, got {type(base).__name__}")
+        centred = R - _mean_of_others(R)
+        guess = self.site_baseline(base.flatten_sites(z))
+        fit = (centred[:, None] - guess).square().mean()
+        score = ((centred[:, None] - guess.detach()) * base.log_conditionals(z)).sum(-1).mean()
+        return score + fit, {"baseline_misfit": float(fit.detach())}
+
+    def parameter_groups(self, density: Density) -> dict[str, list[nn.Parameter]]:
+        groups = super().parameter_groups(density)
+        return groups | ({"baseline": list(self.parameters())} if self.site_baseline is not None else {})
+
+
+class PathGradient(Objective):
+    """The same loss as :class:`ReverseKL`, with the gradient that vanishes where q is exact ("sticking the landing").
+
+    ∇_θ E_q[R] = E[∇_x (ln q_θ'(x) - log_weight(x)) · ∂x/∂θ], θ' = θ held fixed: the other term of the derivative of
+    ln q_θ(x(θ)) has mean zero, and is left out with its variance (Roeder, Wu and Duvenaud 2017, arXiv:1703.09194). It
+    needs ln q once more, at the configurations that were drawn.
+
+    Raises:
+        TypeError: by ``loss``, for a density whose configurations are no differentiable function of its parameters.
+    """
+
+    def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
+        draw = density.draw(n, generator=generator)
+        if draw.score.requires_grad or not draw.x.requires_grad:
+            raise TypeError(
+                f"a path gradient needs real fields x(θ) with a derivative in θ, got {type(density).__name__} "
+                f"on {target.title}: use ReverseKL"
+            )
+        log_weight = target.log_weight(draw.x)
+        fixed = {f"density.{name}": parameter.detach() for name, parameter in density.named_parameters()}
+        log_q = torch.func.functional_call(_LogProb(density), fixed, (draw.x,))
+        R = (draw.log_q - log_weight).detach()
+        detached = Draw(*(part.detach() for part in draw))
+        return Loss((log_q - log_weight).mean(), R.mean(), detached, log_weight.detach(), {})
+
+
+class _LogProb(nn.Module):
+    """ln q as the call of a module, which is what can be evaluated at other parameters."""
+
+    def __init__(self, density: Density) -> None:
+        super().__init__()
+        self.density = density
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.density.log_prob(x)
+
+
+def _mean_of_others(R: Tensor) -> Tensor:
+    return (R.sum() - R) / max(len(R) - 1, 1)
+
+
+class SiteBaseline(nn.Module):
+    """b_k(z_<k) = Σ_{j<k} w_kj z_j + c_k ((Σ_{j<k} z_j)² / k - 1): one number a site, from the sites before it.
+
+    Args:
+        n_sites: N.
+    """
+
+    def __init__(self, n_sites: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_sites, n_sites))
+        self.curvature = nn.Parameter(torch.zeros(n_sites))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(n, N) spins -> (n, N) baselines."""
+        n_sites = z.shape[-1]
+        before = z.cumsum(-1) - z
+        spread = before.square() / torch.arange(n_sites, device=z.device, dtype=z.dtype).clamp(min=1.0)
+        return z @ self.weight.tril(-1).T + self.curvature * (spread - 1.0)

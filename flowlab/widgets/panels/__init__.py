@@ -1,0 +1,1 @@
+"""The tabs of a lab, one a file."""

@@ -1,0 +1,173 @@
+"""Defects on their way back through the layers, to the latents."""
+
+from __future__ import annotations
+
+import time
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+import xarray as xr
+
+from flowlab.analysis.layered_samples import flow_layers
+from flowlab.figures import Figure, defect_overview, defect_strip, measure_defect
+from flowlab.figures.live_figure import LiveFigure
+from flowlab.figures.shared.style import number
+from flowlab.widgets.diagnosis import Diagnosis, lacks
+from flowlab.widgets.panel import Panel, has_ended
+from flowlab.widgets.panels.sampled import NARROW, ROW
+from flowlab.widgets.publisher import Publisher
+
+if TYPE_CHECKING:
+    from flowlab.widgets.run import Run
+
+PAINTED = "painted"
+TOPOLOGIES = ("equal", "different")
+
+
+class DefectsPanel(Panel):
+    """A configuration with a defect, chosen or painted, and what becomes of it layer by layer on its way back.
+
+    All is shown in the gauge in which all-up stays all-up. A click on a site of the first picture flips it.
+
+    Args:
+        experiment: the run; of a flow over the Ising model on the square lattice.
+        every: seconds between looks at a run that is being followed.
+        publisher: the thread that keeps the panel up to date; its own where None.
+
+    Attributes:
+        spins: (y, x) of ±1, the configuration on show.
+        path: it after each layer, as :func:`flowlab.figures.measure_defect` gives it; None before the first.
+        defect, clear, follow: the controls.
+        diagnosis: its ``data`` has the defects to choose from.
+
+    Raises:
+        TypeError: where there is no flow, or no square lattice with sides of at least 4.
+    """
+
+    def __init__(self, experiment: Run, *, every: float = 3.0, publisher: Publisher | None = None) -> None:
+        missing = lacks(experiment, "defects")
+        if missing is not None:
+            raise TypeError(f"defects cannot be shown: {missing}")
+        super().__init__(experiment, publisher)
+        self.every = every
+        self.spins = np.ones(tuple(experiment.system.shape))
+        self.path: xr.Dataset | None = None
+        self._stale, self._drawn_at, self._drawn_step = True, 0.0, -1
+        self.diagnosis = Diagnosis(experiment, ["defects"], n=100, wake=lambda: self.publisher.wake())
+        self.defect = ipywidgets.Dropdown(
+            options=[PAINTED], value=PAINTED, description="defect", style=NARROW, layout={"width": "240px"}
+        )
+        self.clear = ipywidgets.Button(description="All up", layout={"width": "76px"}, tooltip="begin with no defect")
+        self.follow = ipywidgets.Checkbox(False, description="follow training", indent=False, layout={"width": "140px"})
+        self.line = ipywidgets.HTML(layout={"min_height": "28px"})
+        self.about = ipywidgets.HTML(layout={"min_height": "56px"})
+        blank = self._blank()
+        self.live, self.strip = LiveFigure(defect_overview(blank)), LiveFigure(defect_strip(blank))
+        row = ipywidgets.HBox([self.defect, self.clear, self.follow], layout=ROW)
+        self.widget = ipywidgets.VBox(
+            [row, self.line, self.message, self.live.widget, self.strip.widget, self.about, self.diagnosis.line]
+        )
+        self.live.widget.data[0].on_click(self._clicked)
+        self.defect.observe(self._choose, "value")
+        self.clear.on_click(lambda _: self._show(np.ones_like(self.spins), PAINTED))
+        self.follow.observe(lambda _: self.publisher.wake(), "value")
+        self.say("working…")
+
+    def paint(self, y: int, x: int) -> None:
+        """Flip the spin at column x of row y."""
+        spins = self.spins.copy()
+        spins[y, x] *= -1
+        self._show(spins, PAINTED)
+
+    def update(self) -> bool:
+        new_step = self.experiment.step != self._drawn_step
+        if self._stale or (self.follow.value and new_step and time.monotonic() - self._drawn_at >= self.every):
+            self._pass()
+        if self.diagnosis.look_up(self._drawn_step):
+            self._list()
+        return not has_ended(self.experiment) or (self.follow.value and new_step)
+
+    def snapshot(self) -> Figure:
+        if self.path is None or self._stale:
+            self._pass()
+        assert self.path is not None
+        return defect_overview(self.path, self.defect.value)
+
+    def _pass(self) -> None:
+        """Send the spins on show, and all-up for the gauge, back through the layers."""
+        self._drawn_step, self._drawn_at = self.experiment.step, time.monotonic()
+        with self.lock:
+            self._stale, spins, name = False, self.spins, self.defect.value
+        path = measure_defect(self.experiment.layers(x=np.stack([spins, np.ones_like(spins)])))
+        with self.lock:
+            if self._stale:
+                return
+            self.path = path
+            self.live.redraw(defect_overview(path, name))
+            self.strip.redraw(defect_strip(path))
+            self.line.value = _numbers(path, name)
+        self.say(f"with the weights of step {path.attrs.get('step', self._drawn_step)}; click on a site to flip it")
+
+    def _list(self) -> None:
+        """Offer the defects of the diagnosis, and say how far apart their latents are; show the island first."""
+        found = self.diagnosis.data
+        assert found is not None
+        names = [str(name) for name in found["defect"].values]
+        with self.lock:
+            untouched = self.defect.options == (PAINTED,) and (self.spins == 1).all()
+            if self.defect.options != (PAINTED, *names):
+                self.defect.options = (PAINTED, *names)
+            self.about.value = _distances(found)
+            if untouched and "island" in names:
+                self.defect.value = "island"
+
+    def _choose(self, change: dict[str, Any]) -> None:
+        found = self.diagnosis.data
+        if found is None or change["new"] not in found["defect"].values:
+            return
+        chosen = found["defect_configuration"].sel(defect=change["new"])[-1]
+        self._show(np.asarray(chosen, dtype=float), str(change["new"]))
+
+    def _show(self, spins: np.ndarray, name: str) -> None:
+        with self.lock:
+            self.spins, self._stale = spins, True
+            self.defect.value = name
+            self.say("working…")
+        self.publisher.wake()
+
+    def _clicked(self, _: Any, points: Any, __: Any) -> None:
+        if points.xs:
+            self.paint(round(points.ys[0]), round(points.xs[0]))
+
+    def _blank(self) -> xr.Dataset:
+        """All-up before there is a path: as many layers as there will be."""
+        count = 1 + len(flow_layers(self.experiment.density))
+        shape = (count, 1, *self.spins.shape)
+        return measure_defect(
+            xr.Dataset({"configuration": (("layer", "sample", "y", "x"), np.ones(shape))}).isel(sample=[0, 0])
+        )
+
+
+def _numbers(path: xr.Dataset, name: str) -> str:
+    """Wall length before and after, and what has changed, as HTML."""
+    walls, flipped = path["defect_wall_length"].values, path["defect_flipped_sites"].values
+    down = int((path["defect_configuration"].values[-1] == -1).sum())
+    return (
+        f"<b>{escape(name)}</b> · {down} down · wall length {walls[-1]}, in the latents {walls[0]}"
+        f" · the latents differ from it at {flipped[0]} of {path['defect_configuration'][0].size} sites"
+    )
+
+
+def _distances(found: xr.Dataset) -> str:
+    """How far apart defects of equal and of different topology are, before and after, as HTML."""
+
+    def both(kind: str) -> str:
+        names = [f"{kind}_distance_{topology}" for topology in TOPOLOGIES]
+        return " and ".join(number(float(found[name]), float(found[f"{name}_error"])) for name in names)
+
+    return (
+        f"fraction of sites in which two defects at random places differ, of equal and of different topology · latents "
+        f"{both('latent')} · configurations {both('physical')}"
+    )

@@ -1,0 +1,178 @@
+"""The latents of a flow: what they know, and what one of them does to the sample."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+import xarray as xr
+
+from flowlab.analysis.diagnosis import Part
+from flowlab.figures import Figure, latent_flip, latent_overview
+from flowlab.figures.latent import changed_spins, entropy_text
+from flowlab.figures.live_figure import LiveFigure
+from flowlab.widgets.diagnosis import Diagnosis, lacks
+from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel, blank_layers
+from flowlab.widgets.publisher import Publisher
+
+if TYPE_CHECKING:
+    from flowlab.widgets.run import Run
+
+
+class LatentPanel(SampledPanel):
+    """A latent configuration and its sample: a click on a latent flips it, and shows which spins of the sample change.
+
+    Beneath, the entropy of each latent given those before it, and what the first ones know of M and E.
+
+    Args:
+        experiment: the run; of a flow over spins on a lattice in the plane.
+        n: how many samples are drawn.
+        every: seconds between looks at a run that is being followed.
+        publisher: the thread that keeps the panel up to date; its own where None.
+
+    Attributes:
+        data: the samples after each layer, None before the first.
+        pair: the sample on show after each layer, without and with the flip; None before the first.
+        flipped: (y, x) of the latent that is flipped, None for none.
+        sample, x, y, flip, new_samples, follow: the controls.
+        diagnosis: its ``data`` is what the lower picture shows.
+
+    Raises:
+        TypeError: where there is no flow, or no lattice.
+    """
+
+    def __init__(
+        self, experiment: Run, *, n: int = 200, every: float = 3.0, publisher: Publisher | None = None
+    ) -> None:
+        missing = lacks(experiment, "response")
+        if missing is not None:
+            raise TypeError(f"the latents cannot be shown: {missing}")
+        self.pair: xr.Dataset | None = None
+        self.flipped: tuple[int, int] | None = None
+        self._shown: tuple[int, int] | None = None
+        self._stale = True
+        height, width = experiment.system.shape
+        self.sample = _number(n, "sample", "130px")
+        self.x, self.y = _number(width, "x", "90px"), _number(height, "y", "90px")
+        self.flip = ipywidgets.Button(
+            description="Flip", layout={"width": "76px"}, tooltip="flip the latent at x, y; once more takes it back"
+        )
+        super().__init__(experiment, n=n, every=every, publisher=publisher)
+        parts: list[Part] = ["information"] if lacks(experiment, "entropy") else ["entropy", "information"]
+        self.diagnosis = Diagnosis(experiment, parts, n=4000, wake=lambda: self.publisher.wake())
+        self.profile = LiveFigure(latent_overview(None))
+        controls = [self.sample, self.x, self.y, self.flip, self.new_samples, self.follow]
+        self.widget = ipywidgets.VBox(
+            [
+                ipywidgets.HBox(controls, layout=ROW),
+                self.line,
+                self.message,
+                self.live.widget,
+                self.diagnosis.line,
+                self.profile.widget,
+            ]
+        )
+        self.live.widget.data[0].on_click(self._clicked)
+        self.flip.on_click(lambda _: self.turn(self.y.value, self.x.value))
+        self.sample.observe(self._ask, "value")
+
+    def turn(self, y: int, x: int) -> None:
+        """Flip the latent at column x of row y, instead of the one before; take the flip back where it is that one."""
+        with self.lock:
+            self.flipped = None if self.flipped == (y, x) else (y, x)
+            self.x.value, self.y.value = x, y
+        self._ask()
+
+    def figure(self) -> Figure:
+        if self.pair is None:
+            blank = blank_layers(self.experiment.system)
+            return latent_flip(blank.isel(sample=[0, 0]))
+        return latent_flip(self.pair, self._shown)
+
+    def describe(self) -> str:
+        if self.pair is None or self._shown is None:
+            return "click on a latent, or choose x and y and flip it"
+        y, x = self._shown
+        changed = changed_spins(self.pair)
+        words = f"flipping latent x {x}, y {y} changes {int(changed.sum())} of {changed.size} spins"
+        text = f"<b>{words}</b>"
+        found, place = self.diagnosis.data, self._place()
+        if found is not None and place is not None:
+            more = [f"place {place + 1} in the order of the base", entropy_text(found, place)]
+            text += escape("".join(f" · {each}" for each in more if each))
+        return text
+
+    def arrived(self, data: xr.Dataset, *, first: bool) -> str:
+        self.sample.max = data.sizes["sample"] - 1
+        return ""
+
+    def update(self) -> bool:
+        more = super().update()
+        if self._stale and self.data is not None:
+            self._pass()
+        if self.data is not None and self.diagnosis.look_up(self._drawn_step):
+            self.draw()
+        return more
+
+    def snapshot(self) -> Figure:
+        if self.data is None:
+            self.sample_now()
+        if self.pair is None:
+            self._pass()
+        return self.figure()
+
+    def sample_now(self) -> None:
+        super().sample_now()
+        self._pass()
+
+    @property
+    def is_ready(self) -> bool:
+        return self.pair is not None
+
+    def draw(self, _: Any = None) -> None:
+        if not self.is_ready:
+            return
+        with self.lock:
+            super().draw()
+            self.profile.redraw(latent_overview(self.diagnosis.data, self._place()))
+
+    def _pass(self) -> None:
+        """Send the latents without and with the flip through the layers, both with the present weights."""
+        assert self.data is not None
+        with self.lock:
+            self._stale = False
+            site, sample = self.flipped, min(self.sample.value, self.data.sizes["sample"] - 1)
+        z = np.repeat(self.data["field"].values[:1, sample], 2, axis=0)
+        if site is not None:
+            z[(1, *site)] *= -1
+        pair = self.experiment.layers(z=z)
+        with self.lock:
+            if self._stale and self.pair is not None:
+                return
+            self.pair, self._shown = pair, site
+            self.draw()
+
+    def _place(self) -> int | None:
+        """Where the flipped latent comes in the order of the base."""
+        found = self.diagnosis.data
+        if found is None or self._shown is None:
+            return None
+        raster = self._shown[0] * self.experiment.system.shape[1] + self._shown[1]
+        return int(np.flatnonzero(found["place"].values == raster)[0])
+
+    def _clicked(self, _: Any, points: Any, __: Any) -> None:
+        if points.xs:
+            self.turn(round(points.ys[0]), round(points.xs[0]))
+
+    def _ask(self, _: Any = None) -> None:
+        with self.lock:
+            self._stale = True
+            self.line.value = "<span style='color:#5f6f7c'>working…</span>"
+        self.publisher.wake()
+
+
+def _number(count: int, name: str, width: str) -> ipywidgets.BoundedIntText:
+    """A box for a number from 0 to count - 1."""
+    return ipywidgets.BoundedIntText(0, min=0, max=count - 1, description=name, style=NARROW, layout={"width": width})

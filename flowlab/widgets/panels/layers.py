@@ -1,0 +1,132 @@
+"""Walking through the layers of a flow, while it trains too."""
+
+from __future__ import annotations
+
+from html import escape
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+import xarray as xr
+
+from flowlab.figures import Figure, delta_free_energy, layer_overview
+from flowlab.figures.fields import sign_words
+from flowlab.figures.layers import layer_names
+from flowlab.figures.live_figure import LiveFigure
+from flowlab.figures.multilevel import draws_in_levels, level_entropy, sites_drawn
+from flowlab.figures.shared.bound import bound_per_site
+from flowlab.figures.shared.kinds import kind_of
+from flowlab.figures.shared.style import number
+from flowlab.widgets.diagnosis import Diagnosis, lacks
+from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel, blank_layers
+from flowlab.widgets.publisher import Publisher
+
+if TYPE_CHECKING:
+    from flowlab.widgets.run import Run
+
+
+class LayersPanel(SampledPanel):
+    """A configuration after each layer, with the magnetization and the correlation function of many.
+
+    Where the system has no distances, many samples against the one on show take the correlation function's place.
+    Beneath, what each layer does to the bound: of spins on a lattice from ``experiment.diagnose(parts=["work"])``, in
+    the gauge in which all-up stays all-up; of others from the samples on show.
+
+    Args:
+        experiment: the run.
+        n: how many samples are drawn.
+        every: seconds between looks at a run that is being followed.
+        publisher: the thread that keeps the panel up to date; its own where None.
+
+    Attributes:
+        data: the Dataset on show, None before the first.
+        layer, play, sample, new_samples, follow: the controls.
+        changes: the live figure of the changes of the bound.
+    """
+
+    def __init__(
+        self, experiment: Run, *, n: int = 500, every: float = 3.0, publisher: Publisher | None = None
+    ) -> None:
+        self.sample = ipywidgets.BoundedIntText(
+            0, min=0, max=n - 1, description="sample", style=NARROW, layout={"width": "130px"}
+        )
+        super().__init__(experiment, n=n, every=every, publisher=publisher)
+        self.work: Diagnosis | None = None
+        if lacks(experiment, "work") is None:
+            self.work = Diagnosis(experiment, ["work"], n=max(1000, n), wake=lambda: self.publisher.wake())
+        self.changes = LiveFigure(self._change_figure())
+        controls = [self.play, self.layer, self.sample, self.new_samples, self.follow]
+        row = ipywidgets.HBox(controls, layout=ROW)
+        beneath = [self.changes.widget] if self.work is None else [self.changes.widget, self.work.line]
+        self.widget = ipywidgets.VBox([row, self.line, self.message, self.live.widget, *beneath])
+        self.sample.observe(self.draw, "value")
+
+    def figure(self) -> Figure:
+        if self.data is None:
+            return layer_overview(blank_layers(self.experiment.system))
+        return layer_overview(self.data, self.sample.value, self.layer.value)
+
+    def describe(self) -> str:
+        if self.data is None:
+            return ""
+        note = ""
+        if self.experiment.system.flip_symmetric and kind_of(self.data).signed:
+            note = sign_words(self.data)
+        return layer_line(self.data, self.layer.value) + (f"<br><b>{escape(note)}</b>" if note else "")
+
+    def update(self) -> bool:
+        more = super().update()
+        if self.work is not None and self.data is not None and self.work.look_up(self._drawn_step):
+            with self.lock:
+                self.changes.redraw(self._change_figure())
+        return more
+
+    def draw(self, _: Any = None) -> None:
+        if not self.is_ready:
+            return
+        with self.lock:
+            super().draw()
+            self.changes.redraw(self._change_figure())
+
+    def _change_figure(self) -> Figure:
+        found = self.data if self.work is None else self.work.data
+        if found is None:
+            found = blank_layers(self.experiment.system).assign_attrs(T=self.experiment.data.attrs.get("T"))
+        if draws_in_levels(found):
+            return level_entropy(found, self.layer.value)
+        return delta_free_energy(found, self.layer.value)
+
+    def arrived(self, data: xr.Dataset, *, first: bool) -> str:
+        self.sample.max = data.sizes["sample"] - 1
+        if not first:
+            return ""
+        if draws_in_levels(data):
+            self.sample.value = int(np.abs(data["magnetization"][-1]).argmin())
+            return f"; sample {self.sample.value} has the smallest magnetization"
+        self.sample.value = most_changed(data)
+        return f"; sample {self.sample.value} is the one that the layers change most"
+
+
+def most_changed(layers: xr.Dataset) -> int:
+    """The sample with the most sites changed, over all layers; of a real field, the one with the largest changes."""
+    x = np.asarray(layers["configuration"], dtype=float)
+    changes = x[1:] != x[:-1] if kind_of(layers).discrete else (x[1:] - x[:-1]) ** 2
+    return int(changes.sum(axis=(0, *range(2, x.ndim))).argmax())
+
+
+def layer_line(layers: xr.Dataset, layer: int) -> str:
+    """The layer's name, the bound of the flow that ends with it, and the exact value, as HTML.
+
+    And where the density holds every other site only: the rest of what is on show is drawn given these.
+    """
+    bound = bound_per_site(layers)
+    if draws_in_levels(layers) and layer < layers.sizes["layer"] - 1:
+        there, n_sites = sites_drawn(layers)[: layer + 1].sum(), layers.attrs["n_sites"]
+        return f"<b>{escape(layer_names(layers)[layer])}</b> · {there} of {n_sites} sites are drawn"
+    text = f"{bound.name} after this layer: {number(bound.value[layer], bound.error[layer])}"
+    if isfinite(bound.exact):
+        text += f" · exact {number(bound.exact, digits=6)}"
+    if "field" in layers and layers["field"].size < layers["configuration"].size:
+        text += " · odd sites drawn given the even ones"
+    return f"<b>{escape(layer_names(layers)[layer])}</b> · {escape(text)}"

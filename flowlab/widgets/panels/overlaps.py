@@ -1,0 +1,111 @@
+"""The overlap distribution on its way through the layers, beside parallel tempering."""
+
+from __future__ import annotations
+
+from html import escape
+from math import isfinite
+from typing import TYPE_CHECKING
+
+import ipywidgets
+import xarray as xr
+
+from flowlab.figures import Figure, measure_overlaps, overlap_distribution
+from flowlab.figures.overlaps import mode_collapse, total_variation
+from flowlab.figures.shared.style import number
+from flowlab.widgets.panels.reference import Measured, ReferencePanel
+from flowlab.widgets.panels.sampled import ROW, blank_layers
+from flowlab.widgets.publisher import Publisher
+
+if TYPE_CHECKING:
+    from flowlab.widgets.run import Run
+
+_QUIET = "<span style='color:#5f6f7c'>{}</span>"
+WAITING = "comparing with parallel tempering: working…"
+
+
+class OverlapsPanel(ReferencePanel):
+    """P(q) after each layer, of parallel tempering at a temperature of choice and, for few spins, exact.
+
+    Beneath the controls: Binder cumulant, peak of P(|q|), total variation to parallel tempering, and whether the model
+    has lost valleys.
+
+    Args:
+        experiment: the run.
+        n: how many samples are drawn.
+        every: seconds between looks at a run that is being followed.
+        publisher: the thread that keeps the panel up to date; its own where None.
+
+    Attributes:
+        data: the Dataset on show, None before the first.
+        layer, play, temperature, new_samples, follow: the controls.
+        line, verdict: the numbers of this layer, and the verdict on the whole model.
+    """
+
+    def __init__(
+        self, experiment: Run, *, n: int = 2000, every: float = 3.0, publisher: Publisher | None = None
+    ) -> None:
+        self.verdict = ipywidgets.HTML(_QUIET.format(WAITING), layout={"min_height": "28px"})
+        self._judged: tuple[object, object] = (None, None)
+        super().__init__(experiment, n=n, every=every, publisher=publisher)
+        row = ipywidgets.HBox(self.controls, layout=ROW)
+        words = [self.line, self.verdict] if self.has_layers else [self.line]
+        self.widget = ipywidgets.VBox([row, *words, self.about, self.message, self.live.widget])
+
+    def measure(self, data: xr.Dataset) -> xr.Dataset:
+        return measure_overlaps(data)
+
+    def update(self) -> bool:
+        more = super().update()
+        if self.has_layers:
+            self._judge()
+        return more
+
+    def figure(self) -> Figure:
+        known = None if self.reference is None else self.reference.found
+        if not self.has_layers:
+            return overlap_distribution(None, reference=known)
+        model = measure_overlaps(blank_layers(self.experiment.system)) if self.model is None else self.model.found
+        return overlap_distribution(model, min(self.layer.value, model.sizes["layer"] - 1), known)
+
+    def describe(self) -> str:
+        known = None if self.reference is None else self.reference.found
+        if self.model is None:
+            return "" if known is None else _numbers("parallel tempering", known)
+        here = self.model.found.isel(layer=self.layer.value)
+        text = _numbers(str(here["layer_name"].item()), here)
+        if known is not None:
+            distance, noise = total_variation(here, known)
+            if isfinite(distance):
+                text += f" · total variation to parallel tempering {distance:.3f} (noise alone {noise:.3f})"
+        return f"{text} · trained at T = {number(self.own_temperature, digits=4)}"
+
+    def _judge(self) -> None:
+        """Put the verdict on the last layer into words, once for each pair of model and reference."""
+        model, reference = self.model, self.reference
+        if model is None or not self.is_up_to_date or (model is self._judged[0] and reference is self._judged[1]):
+            return
+        self._judged = (model, reference)
+        with self.lock:
+            self.verdict.value = _QUIET.format(WAITING)
+        text = verdict(model, reference, self.own_temperature)
+        with self.lock:
+            self.verdict.value = text
+
+
+def verdict(model: Measured, reference: Measured | None, T: float) -> str:
+    """Whether the last layer has lost valleys that the reference at the same temperature T has, as HTML."""
+    if reference is None:
+        return _QUIET.format("no verdict without parallel tempering")
+    if abs(float(reference.data.attrs["T"]) - T) > 1e-9 * T:
+        return _QUIET.format(f"the verdict on the model needs parallel tempering at its own T = {number(T, digits=4)}")
+    try:
+        found = mode_collapse(model.data, reference.data)
+    except ValueError as error:
+        return _QUIET.format(escape(f"no verdict: {error}"))
+    color = "#a3341f" if found.collapsed else "#22303c"
+    return f"<b style='color:{color}'>{escape(found.text)}</b>"
+
+
+def _numbers(name: str, found: xr.Dataset) -> str:
+    binder, peak = (number(float(found[v]), float(found[f"{v}_error"])) for v in ("overlap_binder", "overlap_peak"))
+    return f"<b>{escape(name)}</b> · Binder cumulant {binder} · peak of P(|q|) at {peak}"

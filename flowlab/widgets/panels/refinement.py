@@ -1,0 +1,113 @@
+"""From coarse to fine: the field as it is refined, and the couplings as they are learned."""
+
+from __future__ import annotations
+
+import time
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+import xarray as xr
+
+from flowlab.figures import Figure
+from flowlab.figures.live_figure import LiveFigure
+from flowlab.figures.refinement import learned_couplings, moments, refinement_strip, time_of
+from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel
+from flowlab.widgets.publisher import Publisher
+
+if TYPE_CHECKING:
+    from flowlab.widgets.run import Run
+
+LIVE_POINTS = 500
+DRAW_EVERY = 0.5  # seconds between curves, so that drawing takes little from training
+
+
+class RefinementPanel(SampledPanel):
+    """A coarse field, upsampled, with noise and flowed, with a slider over the time of the flow.
+
+    Beneath, the hopping parameters of both lattices and the strength of the noise as they are learned.
+
+    Args:
+        experiment: a run whose density refines coarse fields.
+        n: how many samples are drawn.
+        every: seconds between looks at a run that is being followed.
+        publisher: the thread that keeps the panel up to date; its own where None.
+
+    Attributes:
+        data: the Dataset on show, None before the first.
+        layer: the slider over the time of the flow, through all doublings of the lattice.
+        play, sample, new_samples, follow: the other controls.
+        couplings: the live figure of the couplings.
+
+    Raises:
+        TypeError: for a run that refines no coarse fields.
+    """
+
+    def __init__(self, experiment: Run, *, n: int = 16, every: float = 3.0, publisher: Publisher | None = None) -> None:
+        if not refines(experiment):
+            raise TypeError(f"this panel needs a density of refined coarse fields, got {experiment.system.title}")
+        self.sample = ipywidgets.BoundedIntText(
+            0, min=0, max=n - 1, description="sample", style=NARROW, layout={"width": "130px"}
+        )
+        super().__init__(experiment, n=n, every=every, publisher=publisher)
+        self.layer.description = "time"
+        self.couplings = LiveFigure(learned_couplings(experiment.data, points=LIVE_POINTS))
+        self._steps_shown, self._curves_at = experiment.data.sizes["step"], 0.0
+        controls = [self.play, self.layer, self.sample, self.new_samples, self.follow]
+        row = ipywidgets.HBox(controls, layout=ROW)
+        self.widget = ipywidgets.VBox([row, self.line, self.message, self.live.widget, self.couplings.widget])
+        self.sample.observe(self.draw, "value")
+
+    def figure(self) -> Figure:
+        if self.data is None:
+            blank = refinement_strip(_blank(self.experiment.system))
+            return blank.update_layout(annotations=[], title_text="no samples yet")
+        return refinement_strip(self.data, self.sample.value, self.layer.value)
+
+    def describe(self) -> str:
+        if self.data is None:
+            return ""
+        level, layer = moments(self.data)[self.layer.value]
+        doing = {level.noise: "upsampled, with noise", level.flow[-1]: "the refined field"}.get(layer, "on its way")
+        return f"<b>{escape(time_of(self.data, self.layer.value))}</b> · {doing}"
+
+    def update(self) -> bool:
+        more = super().update()
+        data = self.experiment.data
+        settled = self.experiment.state != "running"
+        if data.sizes["step"] != self._steps_shown and (settled or time.monotonic() - self._curves_at > DRAW_EVERY):
+            figure = learned_couplings(data, points=LIVE_POINTS)
+            with self.lock:
+                self.couplings.redraw(figure)
+            self._steps_shown, self._curves_at = data.sizes["step"], time.monotonic()
+        return more
+
+    def arrived(self, data: xr.Dataset, *, first: bool) -> str:
+        self.sample.max = data.sizes["sample"] - 1
+        last = len(moments(data)) - 1
+        self._fit_layers(last)
+        if first:
+            self.layer.value = last
+        return ""
+
+
+def refines(experiment: Run) -> bool:
+    """Whether a run's density makes its fields from those of a coarse lattice.
+
+    >>> from types import SimpleNamespace
+    >>> refines(SimpleNamespace(density=None))
+    False
+    """
+    return hasattr(getattr(experiment, "density", None), "coarse_system")
+
+
+def _blank(system: Any) -> xr.Dataset:
+    """A field that is zero everywhere, so that the picture has its axes before there are samples."""
+    return xr.Dataset(
+        {"configuration": (("layer", "sample", *system.dims), np.zeros((3, 1, *system.shape)))},
+        coords={
+            "layer_name": ("layer", ["coarse", "noise", "t = 1"]),
+            "layer_kind": ("layer", ["level", "level", "time"]),
+        },
+    )

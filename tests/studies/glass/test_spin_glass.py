@@ -1,0 +1,91 @@
+"""The studies of the spin glass: what their keys build, that they learn, and what they refuse."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import flowlab as fl
+
+SMALL = {"N": 10, "T": 1.0, "samples": 2000, "steps": 300, "batch": 128, "device": "cpu"}
+
+
+def test_forward_flow_gives_ln_z_and_the_overlaps():
+    run = fl.experiment("sk-forward", **SMALL)
+    run.run(progress=False)
+    found = run.evaluate(5000)
+    assert abs(float(found.log_z) - run.log_z_exact) < 4 * float(found.log_z_error)
+    assert float(found.log_z_bound) < run.log_z_exact < float(found.forward_log_z_upper)
+    assert float(found.mode_collapse) == 0 and float(found.overlap_total_variation) < 0.1
+    assert float(found.forward_kl) == pytest.approx(float(found.loss_forward - found.entropy_x), abs=1e-4)
+
+
+def test_reverse_flow_is_below_the_exact_value():
+    run = fl.experiment("sk-reverse", **SMALL)
+    data = run.run(progress=False)
+    assert float(data.log_z_bound[-20:].mean()) > float(data.log_z_bound[:20].mean())
+    found = run.evaluate(2000)
+    assert float(found.log_z_bound) < run.log_z_exact + 4 * float(found.log_z_bound_error)
+    assert float(found.gibbs_free_energy_x) > float(found.helmholtz_free_energy_x)
+
+
+def test_layers_are_spins_at_every_layer():
+    run = fl.experiment("sk-forward", **SMALL, z2=False)
+    layers = run.layers(50)
+    assert layers.configuration.dims == ("layer", "sample", "site")
+    assert list(layers.layer_name.values) == ["latent", "linear", *(f"affine {i}" for i in range(1, 5))]
+    assert set(np.unique(layers.configuration)) == {-1.0, 1.0}
+    again = run.layers(z=torch.tensor(layers.field.values[0]))
+    np.testing.assert_array_equal(again.configuration, layers.configuration)
+
+
+def test_whitening_gives_every_direction_unit_variance():
+    for whiten in ("eigenbasis", "covariance"):
+        run = fl.experiment("sk-forward", **SMALL | {"steps": 1}, whiten=whiten)
+        run.run(progress=False)
+        x = run.target.reduce(run.comparison.samples(1.0).float(), generator=torch.Generator().manual_seed(0))
+        z, _ = run.density.density.flow[-1].inverse(x)
+        torch.testing.assert_close(z.square().mean(0), torch.ones(10), atol=0.1, rtol=0)
+
+
+def test_the_same_instance_at_another_temperature_starts_from_the_weights():
+    run = fl.experiment("sk-forward", **SMALL | {"steps": 20})
+    run.run(progress=False)
+    other = run.at(T=0.8)
+    assert other.keys["T"] == 0.8 and torch.equal(other.target.parent.J, run.target.parent.J)
+    for (name, mine), theirs in zip(run.density.named_parameters(), other.density.parameters(), strict=True):
+        assert torch.equal(mine, theirs), name
+
+
+def test_the_papers_recipe_is_a_preset():
+    study = fl.runs.studies()["sk-forward"]
+    keys = study.normalise({"preset": "paper", "N": 16})
+    assert (keys["N"], keys["batch"], keys["lr"], keys["steps"]) == (16, 50, 1e-4, 250_000)
+    assert keys["whiten"] == "none" and keys["schedule"] == "constant" and "preset" not in keys
+    with pytest.raises(ValueError, match="preset of sk-forward must be one of paper, got 'other'"):
+        study.normalise({"preset": "other"})
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"layers": 0}, "layers must be at least 1"),
+        ({"T": -1.0}, "T must be positive"),
+        ({"epsilon": 0.0}, "epsilon must be positive"),
+        ({"samples": 170}, "samples must be at least 18 for each of the 10 replicas, got 170"),
+        ({"N": 1}, "at least"),
+    ],
+)
+def test_refuses(keys, message):
+    with pytest.raises(ValueError, match=message):
+        fl.experiment("sk-forward", **SMALL | keys)
+
+
+def test_annealing_heats_the_start_only():
+    run = fl.experiment("sk-reverse", **SMALL | {"steps": 10}, anneal=0.5)
+    data = run.run(progress=False)
+    beta = data.inverse_temperature.values
+    assert beta[0] < 0.5 and beta[-1] == 1.0 and math.isfinite(beta.sum())
