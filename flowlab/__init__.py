@@ -99,7 +99,7 @@ __version__ = "0.1.0"
 _ON_FIRST_ACCESS = ("figures", "widgets")
 
 provide("flowlab.studies")
-above["lab"] = lambda run: importlib.import_module("flowlab.widgets").Lab(run)
+above["lab"] = lambda run: importlib.import_module("flowlab.widgets").lab_of(run)
 above["load"] = load
 
 

@@ -1,23 +1,33 @@
 """Panels for JupyterLab: views of an Experiment that stay alive while it trains."""
 
-from flowlab.widgets.lab import Lab
-from flowlab.widgets.panels.defects import DefectsPanel
-from flowlab.widgets.panels.latent import LatentPanel
-from flowlab.widgets.panels.layers import LayersPanel
-from flowlab.widgets.panels.overlaps import OverlapsPanel
-from flowlab.widgets.panels.refinement import RefinementPanel
-from flowlab.widgets.panels.retrain import RetrainPanel
-from flowlab.widgets.panels.train import TrainPanel
-from flowlab.widgets.panels.triangles import TrianglesPanel
+from flowlab.widgets.lab import Lab, lab_of
+from flowlab.widgets.panel import FigurePanel, Panel
+from flowlab.widgets.panels import (
+    DefectsPanel,
+    LatentPanel,
+    LayersPanel,
+    OverlapsPanel,
+    RefinementPanel,
+    RetrainPanel,
+    TrainPanel,
+    TrianglesPanel,
+)
+from flowlab.widgets.registry import register, registered, unregister
 
 __all__ = [
     "DefectsPanel",
+    "FigurePanel",
     "Lab",
     "LatentPanel",
     "LayersPanel",
     "OverlapsPanel",
+    "Panel",
     "RefinementPanel",
     "RetrainPanel",
     "TrainPanel",
     "TrianglesPanel",
+    "lab_of",
+    "register",
+    "registered",
+    "unregister",
 ]

@@ -3,66 +3,48 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary, ref
 
 import ipywidgets
 
 from flowlab.figures import Figure
-from flowlab.widgets.diagnosis import lacks
 from flowlab.widgets.panel import Panel
-from flowlab.widgets.panels.defects import DefectsPanel
-from flowlab.widgets.panels.latent import LatentPanel
-from flowlab.widgets.panels.layers import LayersPanel
-from flowlab.widgets.panels.overlaps import OverlapsPanel
-from flowlab.widgets.panels.refinement import RefinementPanel, refines
-from flowlab.widgets.panels.retrain import RetrainPanel
-from flowlab.widgets.panels.train import TrainPanel
-from flowlab.widgets.panels.triangles import TrianglesPanel
+from flowlab.widgets.registry import fitting, registered
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
 
+_OPEN: WeakKeyDictionary[Run, ref[Lab]] = WeakKeyDictionary()
+
 
 class Lab(Panel):
-    """The tabs Train, Layers and Retrain over one Experiment, kept up to date by one thread.
+    """A tab for each registered panel that fits one Experiment, kept up to date by one thread.
 
-    A flow over spins on a lattice in the plane has Latent, and on the square lattice of the Ising model Defects too. A
-    spin glass has Overlaps and Triangles; a density that refines coarse fields has Refinement; a run that trains
-    nothing has Run, Overlaps and Triangles.
+    A panel is an attribute too, under its title in small letters, each with its own ``snapshot()``: ``lab.layers``;
+    None where the run has no use for it.
 
     Attributes:
-        train, refinement, layers, latent, defects, overlaps, triangles, retrain: the panels, each with its own
-            ``snapshot()``; None where the run has no use for one.
         tabs: the panels by title.
     """
 
     def __init__(self, experiment: Run) -> None:
+        self.tabs: dict[str, Panel] = {}
         super().__init__(experiment)
-        trains, glass = hasattr(experiment, "layers"), experiment.system.disordered
-        self.train = TrainPanel(experiment, self.publisher)
-        self.refinement = RefinementPanel(experiment, publisher=self.publisher) if refines(experiment) else None
-        self.layers = LayersPanel(experiment, publisher=self.publisher) if trains else None
-        self.latent = None if lacks(experiment, "response") else LatentPanel(experiment, publisher=self.publisher)
-        self.defects = None if lacks(experiment, "defects") else DefectsPanel(experiment, publisher=self.publisher)
-        self.overlaps = OverlapsPanel(experiment, publisher=self.publisher) if glass else None
-        self.triangles = TrianglesPanel(experiment, publisher=self.publisher) if glass else None
-        self.retrain = RetrainPanel(experiment, self.publisher) if trains else None
-        named: dict[str, Panel | None] = {
-            "Train" if trains else "Run": self.train,
-            "Refinement": self.refinement,
-            "Layers": self.layers,
-            "Latent": self.latent,
-            "Defects": self.defects,
-            "Overlaps": self.overlaps,
-            "Triangles": self.triangles,
-            "Retrain": self.retrain,
-        }
-        self.tabs = {title: panel for title, panel in named.items() if panel is not None}
+        for panel in fitting(experiment):
+            tab = _made(panel, experiment, self)
+            self.tabs[tab.title] = tab
         self.widget = ipywidgets.Tab(
             [panel.widget for panel in self.tabs.values()],
             titles=tuple(self.tabs),
             layout={"width": "calc(100% - 4px)", "min_width": "760px"},
         )
         self.widget.observe(lambda _: self.publisher.wake(), "selected_index")
+
+    def __getattr__(self, name: str) -> Panel | None:
+        wanted = {panel.title: panel for panel in registered() if panel.title.lower().replace(" ", "_") == name}
+        if not wanted or "tabs" not in vars(self):
+            raise AttributeError(f"the lab has no {name!r}")
+        return next((tab for tab in self.tabs.values() if type(tab) in wanted.values()), None)
 
     @property
     def front(self) -> Panel:
@@ -75,3 +57,40 @@ class Lab(Panel):
     def snapshot(self) -> Figure:
         """The static figure of the tab in front."""
         return self.front.snapshot()
+
+    def close(self) -> None:
+        _OPEN.pop(self.experiment, None)
+        super().close()
+
+
+class _Failed(Panel):
+    """In the place of a panel that could not be built: why."""
+
+    def __init__(self, experiment: Run, lab: Lab, title: str, error: Exception) -> None:
+        super().__init__(experiment, lab.publisher)
+        self.title = title
+        self.say(error)
+        self.widget = ipywidgets.VBox([self.message])
+
+    def update(self) -> bool:
+        return False
+
+    def snapshot(self) -> Figure:
+        return Figure()
+
+
+def lab_of(experiment: Run) -> Lab:
+    """The lab of a run: opened once, and the same each time that it is asked for until it is closed."""
+    kept = _OPEN.get(experiment)
+    lab = kept() if kept is not None else None
+    if lab is None:
+        lab = Lab(experiment)
+        _OPEN[experiment] = ref(lab)
+    return lab
+
+
+def _made(panel: type[Panel], experiment: Run, lab: Lab) -> Panel:
+    try:
+        return panel(experiment, publisher=lab.publisher)
+    except Exception as error:
+        return _Failed(experiment, lab, panel.title, error)

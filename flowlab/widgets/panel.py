@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from flowlab.figures import Figure
+from flowlab.figures.live_figure import LiveFigure
 from flowlab.widgets.publisher import Publisher
 
 if TYPE_CHECKING:
@@ -19,20 +20,28 @@ if TYPE_CHECKING:
 class Panel(ABC):
     """A view of an Experiment: an ordinary object whose ``widget`` is what a notebook shows.
 
-    To write one: build ``self.widget``, and give ``update`` (called by the publisher, may take its time outside
-    ``self.lock``) and ``snapshot``.
+    To write one: give ``title`` and ``fits``; in ``__init__(experiment, publisher=None)`` build ``self.widget`` last;
+    give ``update`` (called by the publisher, may take its time outside ``self.lock``) and ``snapshot``. One picture
+    needs less: see :class:`FigurePanel`. :func:`register` makes it a tab of every lab that it fits.
 
     Args:
         experiment: what is looked at; closing the panel does not stop it.
         publisher: the thread that calls ``refresh``; a panel that is shown alone has its own.
 
     Attributes:
-        widget: the ipywidget.
+        title: the tab's name.
+        widget: the ipywidget; nothing is refreshed before there is one.
         lock: held while widgets change.
         message: a line for what a person should know: errors, and what is being worked on.
     """
 
+    title: str = ""
     widget: ipywidgets.Widget
+
+    @classmethod
+    def fits(cls, experiment: Run) -> bool:
+        """Whether the panel has something to show of a run."""
+        return True
 
     def __init__(self, experiment: Run, publisher: Publisher | None = None) -> None:
         self.experiment = experiment
@@ -50,6 +59,8 @@ class Panel(ABC):
 
     def refresh(self) -> bool:
         """``update``, with its error shown in the panel."""
+        if not hasattr(self, "widget"):
+            return True
         try:
             return self.update()
         except Exception as error:
@@ -74,6 +85,38 @@ class Panel(ABC):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         self.publisher.wake()
         return self.widget._repr_mimebundle_(**kwargs)
+
+
+class FigurePanel(Panel):
+    """A panel of one picture, drawn anew when the run has moved on.
+
+    To write one: give ``title``, ``fits`` and ``figure``.
+
+    Attributes:
+        live: the picture.
+    """
+
+    def __init__(self, experiment: Run, publisher: Publisher | None = None) -> None:
+        super().__init__(experiment, publisher)
+        self.live = LiveFigure(Figure())
+        self._shown: int | None = None
+        self.widget = ipywidgets.VBox([self.message, self.live.widget])
+
+    @abstractmethod
+    def figure(self) -> Figure:
+        """The picture of the run as it is now."""
+
+    def update(self) -> bool:
+        ended, step = has_ended(self.experiment), self.experiment.step
+        if step != self._shown:
+            self._shown = step
+            figure = self.figure()
+            with self.lock:
+                self.live.redraw(figure)
+        return not ended
+
+    def snapshot(self) -> Figure:
+        return self.figure()
 
 
 def has_ended(experiment: Run) -> bool:

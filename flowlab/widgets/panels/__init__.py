@@ -1,1 +1,27 @@
-"""The tabs of a lab, one a file."""
+"""The tabs of a lab, one a file, registered in their order."""
+
+from flowlab.widgets.panels.defects import DefectsPanel
+from flowlab.widgets.panels.latent import LatentPanel
+from flowlab.widgets.panels.layers import LayersPanel
+from flowlab.widgets.panels.overlaps import OverlapsPanel
+from flowlab.widgets.panels.refinement import RefinementPanel
+from flowlab.widgets.panels.retrain import RetrainPanel
+from flowlab.widgets.panels.train import TrainPanel
+from flowlab.widgets.panels.triangles import TrianglesPanel
+from flowlab.widgets.registry import register
+
+for _panel in (
+    TrainPanel, RefinementPanel, LayersPanel, LatentPanel, DefectsPanel, OverlapsPanel, TrianglesPanel, RetrainPanel
+):  # fmt: skip
+    register(_panel)
+
+__all__ = [
+    "DefectsPanel",
+    "LatentPanel",
+    "LayersPanel",
+    "OverlapsPanel",
+    "RefinementPanel",
+    "RetrainPanel",
+    "TrainPanel",
+    "TrianglesPanel",
+]

@@ -46,6 +46,12 @@ class DefectsPanel(Panel):
         TypeError: where there is no flow, or no square lattice with sides of at least 4.
     """
 
+    title = "Defects"
+
+    @classmethod
+    def fits(cls, experiment: Run) -> bool:
+        return lacks(experiment, "defects") is None
+
     def __init__(self, experiment: Run, *, every: float = 3.0, publisher: Publisher | None = None) -> None:
         missing = lacks(experiment, "defects")
         if missing is not None:

@@ -43,6 +43,12 @@ class LatentPanel(SampledPanel):
         TypeError: where there is no flow, or no lattice.
     """
 
+    title = "Latent"
+
+    @classmethod
+    def fits(cls, experiment: Run) -> bool:
+        return lacks(experiment, "response") is None
+
     def __init__(
         self, experiment: Run, *, n: int = 200, every: float = 3.0, publisher: Publisher | None = None
     ) -> None:

@@ -45,6 +45,12 @@ class LayersPanel(SampledPanel):
         changes: the live figure of the changes of the bound.
     """
 
+    title = "Layers"
+
+    @classmethod
+    def fits(cls, experiment: Run) -> bool:
+        return hasattr(experiment, "layers")
+
     def __init__(
         self, experiment: Run, *, n: int = 500, every: float = 3.0, publisher: Publisher | None = None
     ) -> None:

@@ -41,6 +41,12 @@ class OverlapsPanel(ReferencePanel):
         line, verdict: the numbers of this layer, and the verdict on the whole model.
     """
 
+    title = "Overlaps"
+
+    @classmethod
+    def fits(cls, experiment: Run) -> bool:
+        return bool(experiment.system.disordered)
+
     def __init__(
         self, experiment: Run, *, n: int = 2000, every: float = 3.0, publisher: Publisher | None = None
     ) -> None:

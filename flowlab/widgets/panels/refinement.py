@@ -44,6 +44,12 @@ class RefinementPanel(SampledPanel):
         TypeError: for a run that refines no coarse fields.
     """
 
+    title = "Refinement"
+
+    @classmethod
+    def fits(cls, experiment: Run) -> bool:
+        return refines(experiment)
+
     def __init__(self, experiment: Run, *, n: int = 16, every: float = 3.0, publisher: Publisher | None = None) -> None:
         if not refines(experiment):
             raise TypeError(f"this panel needs a density of refined coarse fields, got {experiment.system.title}")

@@ -35,6 +35,12 @@ class RetrainPanel(Panel):
         temperature, device, steps, button: the controls.
     """
 
+    title = "Retrain"
+
+    @classmethod
+    def fits(cls, experiment: Run) -> bool:
+        return hasattr(experiment, "layers")
+
     def __init__(self, experiment: Run, publisher: Publisher | None = None) -> None:
         super().__init__(experiment, publisher)
         self.retrained: list[Run] = []

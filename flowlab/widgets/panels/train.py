@@ -34,15 +34,18 @@ class TrainPanel(Panel):
     is shown beneath.
     """
 
+    title = "Train"
+
     def __init__(self, experiment: Run, publisher: Publisher | None = None) -> None:
         super().__init__(experiment, publisher)
+        self.title = "Train" if hasattr(experiment, "layers") else "Run"
         self.controls = RunControls(experiment, wake=self.publisher.wake, say=self.say)
         data = experiment.data
         self.live = LiveFigure(overview(data))
         self.verdict = VerdictLine(experiment, self.publisher.wake)
-        self.widget = ipywidgets.VBox([self.controls.widget, self.verdict.widget, self.message, self.live.widget])
         self._shown, self._drawn_at = data.sizes["step"], 0.0
         self.controls.show(data)
+        self.widget = ipywidgets.VBox([self.controls.widget, self.verdict.widget, self.message, self.live.widget])
 
     def update(self) -> bool:
         more = not has_ended(self.experiment)

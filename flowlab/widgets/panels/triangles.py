@@ -51,6 +51,12 @@ class TrianglesPanel(ReferencePanel):
         region: what is selected, None for all triangles.
     """
 
+    title = "Triangles"
+
+    @classmethod
+    def fits(cls, experiment: Run) -> bool:
+        return bool(experiment.system.disordered)
+
     def __init__(
         self, experiment: Run, *, n: int = 2000, every: float = 3.0, publisher: Publisher | None = None
     ) -> None:
