@@ -10,16 +10,16 @@ import xarray as xr
 from torch import Tensor
 
 from flowlab import estimators
+from flowlab.analysis.checks.check import Drawn
 from flowlab.core import named_generator
 from flowlab.core.generators import named_seed
 from flowlab.core.names import about, named
+from flowlab.core.numbers import seed_of, whole
 from flowlab.estimators.weights import weights
 from flowlab.mcmc import AnnealedImportance
-from flowlab.analysis.checks.check import Drawn
-from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.markov_run import MarkovRun
+from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.process import torch_threads
-from flowlab.core.numbers import seed_of, whole
 
 DRAWN = ("log_w", "energy_per_site", "magnetization")
 

@@ -10,19 +10,19 @@ import numpy as np
 import torch
 import xarray as xr
 
+from flowlab.analysis.checks.check import Drawn
 from flowlab.core import System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.core.names import about, named
-from flowlab.estimators.series.chains import ChainEstimate, chain_agreement, chain_observables
+from flowlab.core.numbers import seed_of, whole
 from flowlab.estimators.estimate import Estimate
+from flowlab.estimators.observables.glasses import FERROMAGNETIC, FORMULAS, glass_observables
+from flowlab.estimators.series.chains import ChainEstimate, chain_agreement, chain_observables
 from flowlab.estimators.weights.evaluation import NOT_DEFINED
 from flowlab.estimators.weights.evidence import Evidence, verdict
-from flowlab.estimators.observables.glasses import FERROMAGNETIC, FORMULAS, glass_observables
-from flowlab.analysis.checks.check import Drawn
-from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.markov_run import MarkovRun
+from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.process import torch_threads
-from flowlab.core.numbers import seed_of, whole
 
 SHORTEST = 50
 """Autocorrelation times of the slowest observable that a chain should be long."""

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 import xarray as xr
 
-from flowlab.core import Density, System, named_generator
 from flowlab.analysis.checks.check import Drawn, check, of_density, verdict_attrs
-from flowlab.runs.precision import in_own_dtype
+from flowlab.core import Density, System, named_generator
+from flowlab.core.numbers import seed_of, whole
 from flowlab.runs.persistence import OnDisk
+from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.process import torch_threads
 from flowlab.storage.store import Store, StoreError
-from flowlab.core.numbers import seed_of, whole
 
 
 class Checkable(OnDisk):

@@ -11,9 +11,9 @@ import xarray as xr
 from torch import Tensor
 
 from flowlab.core import System
-from flowlab.runs.run import Experiment
 from flowlab.runs.process import Cadence
 from flowlab.runs.registry import neighbour
+from flowlab.runs.run import Experiment
 from flowlab.storage.store import Store
 
 

@@ -11,10 +11,10 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from flowlab.storage.checkpoint import step_of
 from flowlab.runs.precision import name_of
-from flowlab.storage.identity import plain, refuse_other
 from flowlab.runs.process import Cadence
+from flowlab.storage.checkpoint import step_of
+from flowlab.storage.identity import plain, refuse_other
 from flowlab.storage.records import Records
 from flowlab.storage.store import Store, StoreError
 

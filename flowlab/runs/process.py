@@ -13,11 +13,6 @@ from collections.abc import Callable, Iterator
 import torch
 
 
-import torch
-
-
-
-
 @contextlib.contextmanager
 def interrupts_call(stop: Callable[[], None]) -> Iterator[None]:
     """Within it, SIGINT (Ctrl-C) and SIGTERM call ``stop``; only the main thread can arrange that."""
@@ -84,9 +79,6 @@ class Cadence:
         action()
         now = time.monotonic()
         self._next = now + max(self.seconds, 25 * (now - started))
-
-
-
 
 
 def resolve_device(name: str = "auto") -> torch.device:

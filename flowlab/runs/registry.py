@@ -18,11 +18,11 @@ import torch
 import xarray as xr
 
 from flowlab.core.generators import named_seed
+from flowlab.core.numbers import seed_of
+from flowlab.runs.keys import converted, refuse_idle, suggested
 from flowlab.runs.precision import default_dtype, dtype_of
 from flowlab.runs.run import Experiment
-from flowlab.runs.keys import converted, refuse_idle, suggested
 from flowlab.storage.store import Store, StoreError
-from flowlab.core.numbers import seed_of
 
 Scalar = bool | int | float | str | None
 Idle = Callable[[Mapping[str, Any]], Mapping[str, str]]

@@ -19,19 +19,19 @@ import torch
 import xarray as xr
 
 from flowlab import exact
+from flowlab.analysis.recorded import DESCRIBE
 from flowlab.core import System
 from flowlab.core.generators import named_seed
+from flowlab.core.numbers import seed_of, whole
 from flowlab.core.symmetry import check_symmetry
+from flowlab.runs import summary
 from flowlab.runs.checkable import Checkable
-from flowlab.runs.precision import default_dtype
-from flowlab.storage.identity import of_system
 from flowlab.runs.keys import MOST_THREADS
 from flowlab.runs.persistence import RunState
+from flowlab.runs.precision import default_dtype
 from flowlab.runs.process import interrupts_call, offer, progress_interval, torch_threads
-from flowlab.runs import summary
 from flowlab.runs.stepping import Stepping
-from flowlab.analysis.recorded import DESCRIBE
-from flowlab.core.numbers import seed_of, whole
+from flowlab.storage.identity import of_system
 
 above: dict[str, Callable[[Any], Any]] = {}
 """What stands above a run and that it can be asked for, "lab" and "load": put in by ``flowlab/__init__``."""

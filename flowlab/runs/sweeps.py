@@ -19,14 +19,11 @@ import torch
 import xarray as xr
 
 from flowlab.core.names import labelled
+from flowlab.core.numbers import seed_of, whole
 from flowlab.estimators import UntrustedWarning, scalars
-from flowlab.storage.files import WriterLock, saving, write_atomic
 from flowlab.runs.precision import name_of
-from flowlab.storage.identity import absolute
-from flowlab.storage.netcdf import to_netcdf
 from flowlab.runs.process import progress_interval
 from flowlab.runs.registry import Study, find
-from flowlab.core.numbers import seed_of, whole
 from flowlab.runs.workers import (
     Job,
     Outcome,
@@ -38,6 +35,9 @@ from flowlab.runs.workers import (
     progress_of,
     refuse_other,
 )
+from flowlab.storage.files import WriterLock, saving, write_atomic
+from flowlab.storage.identity import absolute
+from flowlab.storage.netcdf import to_netcdf
 
 Point = tuple[int, ...]
 """Which value of every key, by number."""

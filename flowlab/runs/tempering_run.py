@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowlab.analysis.tempered import Tempered, pack
 from flowlab.core import System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.core.names import about, labelled
+from flowlab.core.numbers import seed_of, whole
 from flowlab.estimators.series.tempering import BLOCKS
 from flowlab.mcmc import ParallelTempering
-from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.markov_run import MarkovRun
+from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.process import torch_threads
-from flowlab.analysis.tempered import Tempered, pack
-from flowlab.core.numbers import seed_of, whole
 
 FEWEST = 3
 """Replicas that an evaluation needs."""
