@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -30,3 +32,13 @@ def _threads() -> None:
 @pytest.fixture(autouse=True)
 def _doctest_names(doctest_namespace: dict[str, object]) -> None:
     doctest_namespace.update(np=np, torch=torch)
+
+
+@pytest.fixture(autouse=True)
+def _own_studies() -> Iterator[None]:
+    """Studies that a test registers are forgotten after it."""
+    yield
+    registry = sys.modules.get("flowlab.runs.registry")
+    for name, study in list(registry._studies.items()) if registry else []:
+        if not study.function.__module__.startswith("flowlab.studies"):
+            del registry._studies[name]

@@ -92,6 +92,18 @@ def kinds_of(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
 
 
+def is_scalar(hint: Any) -> bool:
+    """Whether ``hint`` allows what JSON and a command line can hold, and nothing else.
+
+    >>> is_scalar(Count | None), is_scalar(list[int])
+    (True, False)
+    """
+    kinds = [bare(kind) for kind in kinds_of(hint)]
+    words = [word for kind in kinds if typing.get_origin(kind) is typing.Literal for word in typing.get_args(kind)]
+    plain = [kind for kind in kinds if typing.get_origin(kind) is not typing.Literal]
+    return {*plain, *map(type, words)} <= {bool, int, float, str, type(None)}
+
+
 def bare(kind: Any) -> Any:
     """A type without its range."""
     return typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind

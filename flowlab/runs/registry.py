@@ -19,7 +19,7 @@ import xarray as xr
 
 from flowlab.core.generators import named_seed
 from flowlab.core.numbers import seed_of
-from flowlab.runs.keys import converted, refuse_idle, suggested
+from flowlab.runs.keys import converted, is_scalar, refuse_idle, suggested
 from flowlab.runs.precision import default_dtype, dtype_of
 from flowlab.runs.run import Experiment
 from flowlab.storage.store import Store, StoreError
@@ -150,6 +150,8 @@ class Study:
 
 _studies: dict[str, Study] = {}
 _providers: list[str] = []
+OF_A_RUN, OF_A_SWEEP = ("seed", "warm"), ("seed", "out", "workers", "progress")
+"""What the function of a study must take besides its keys."""
 
 
 def provide(module: str) -> None:
@@ -168,18 +170,42 @@ def study(
     earlier: Mapping[str, Any] | None = None,
     idle: Idle = lambda keys: {},
 ) -> Callable[[Callable[..., Experiment]], Callable[..., Experiment]]:
-    """Register a function of keyword arguments with defaults (JSON scalars) as a study; see :class:`Study`.
+    """Register a function of keyword arguments as a study, which ``experiment(name, ...)`` then builds.
 
-    The types of :mod:`flowlab.runs.keys` say the range of a key: ``steps: Count = 100``.
+    Its keyword arguments are the keys: each with a hint (int, float, bool, str, a ``Literal``, or one of them or None)
+    and a default. The types of :mod:`flowlab.runs.keys` say the range of a key: ``steps: Count = 100``. Besides, it
+    takes ``seed: int`` and ``warm: bool``, whether the run starts from the weights of another. The first line of its
+    docstring says what it is. Runs of it are loaded in another process once its module is imported there.
+
+    Args:
+        name: by which a person asks for it; the same function, run again in a notebook, takes its own place.
+        aliases, presets, one_of, about, earlier, idle: see :class:`Study`.
+        defaults: of keys, where several studies share a function.
+
+    Raises:
+        TypeError: for a function that cannot be a study; says what to write.
+        ValueError: for a name that another study has.
+
+    >>> import flowlab as fl
+    >>> @fl.study("hot-ising")
+    ... def hot_ising(*, L: int = 4, T: float = 5.0, steps: int = 20, seed: int = 0, warm: bool = False):
+    ...     "A masked autoregressive network at high temperature. Keys: L: side; T: temperature; steps: of training."
+    ...     density = fl.MADE((L, L), generator=fl.core.named_generator(seed, "weights"))
+    ...     return fl.Training(fl.Ising((L, L), T), density, fl.ReverseKL(), steps=steps, batch=50,
+    ...                        learning_rate=1e-2, seed=seed)
+    >>> run = fl.experiment("hot-ising", T=4.0)
+    >>> run.run(progress=False).sizes["step"], run.at(T=6.0).keys["T"]
+    (20, 6.0)
     """
 
     def register(function: Callable[..., Experiment]) -> Callable[..., Experiment]:
         made = inspect.unwrap(function)
         own = dict(defaults or {})
-        _studies[name] = Study(
+        made_study = Study(
             name, made, dict(aliases or {}), dict(presets or {}), one_of, own, about,
             earlier=dict(earlier or {}), idle=idle,
         )  # fmt: skip
+        _take_in(made_study, OF_A_RUN)
         return _checked(Study(name, made, {}))
 
     return register
@@ -191,10 +217,78 @@ def sweep_study(
     """Register a function that makes many runs and returns one Dataset; see :class:`Study`."""
 
     def register(function: Callable[..., xr.Dataset]) -> Callable[..., xr.Dataset]:
-        _studies[name] = Study(name, function, {}, sweep=True, idle=idle)
+        _take_in(Study(name, function, {}, sweep=True, idle=idle), OF_A_SWEEP)
         return _checked(_studies[name])
 
     return register
+
+
+def _take_in(study: Study, wanted: Sequence[str]) -> None:
+    """Register a study whose name is free, or its own, and whose function takes what is ``wanted`` and keys."""
+    _check_function(study, wanted)
+    _look()
+    other = _studies.get(study.name)
+    if other is not None and _place(other.function) != _place(study.function):
+        raise ValueError(
+            f"there is a study {study.name!r} already, {other.function.__qualname__} of {other.function.__module__}: "
+            "give this one another name"
+        )
+    _studies[study.name] = study
+
+
+def _place(function: Callable[..., Any]) -> tuple[str, str]:
+    return function.__module__, function.__qualname__
+
+
+def _check_function(study: Study, wanted: Sequence[str]) -> None:
+    """Raise TypeError where the function of a study lacks something, with what to write."""
+    if not re.fullmatch(r"[\w.-]+", study.name):
+        raise ValueError(f"the name of a study is letters, digits, - and . as in 'my-study', got {study.name!r}")
+    signature = inspect.signature(study.function).parameters
+    try:
+        hints = typing.get_type_hints(study.function, include_extras=True)
+    except NameError as error:
+        raise TypeError(f"study {study.name!r}: a hint is not known where the function is defined: {error}") from None
+    say = {"seed": "seed: int = 0", "warm": "warm: bool = False", "out": "out: str | Path | None = None"}
+    say |= {"workers": "workers: int = 1", "progress": "progress: bool = True"}
+    missing = [say[argument] for argument in wanted if argument not in signature]
+    if missing:
+        raise TypeError(f"study {study.name!r} must take {' and '.join(missing)}: add it to its arguments")
+    for key, parameter in signature.items():
+        if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            raise TypeError(f"study {study.name!r}: {parameter} has no name that a person could give: name every key")
+        if key in wanted:
+            continue
+        if key in NOT_KEYS:
+            raise TypeError(f"study {study.name!r}: {key} cannot be a key, experiment() takes it: call it otherwise")
+        if key not in hints:
+            raise TypeError(f"study {study.name!r}: key {key} needs a hint, e.g. {key}: float = 1.0")
+        if not is_scalar(hints[key]):
+            raise TypeError(
+                f"study {study.name!r}: the hint of key {key} must be int, float, bool, str, a Literal of them, or one "
+                f"of these | None, so that JSON and a command line hold it, got {parameter.annotation}"
+            )
+        default: Any = study.defaults[key]
+        if default is parameter.empty:
+            raise TypeError(
+                f"study {study.name!r}: key {key} needs a default, e.g. {key}: {parameter.annotation} = ..."
+            )
+        try:
+            converted(key, default, hints[key])
+        except ValueError as error:
+            raise TypeError(f"study {study.name!r}: the default of a key must fit its hint: {error}") from None
+    _check_named(study)
+
+
+def _check_named(study: Study) -> None:
+    """Raise TypeError where what is said of keys names one that the function does not have."""
+    named = {f"alias {alias}": [key] for alias, (key, _) in study.aliases.items()}
+    named |= {f"preset {preset}": list(keys) for preset, keys in study.presets.items()}
+    named |= {"one_of": [key for group in study.one_of for key in group], "defaults": list(study.own)}
+    for what, keys in named.items():
+        unknown = [key for key in keys if key not in inspect.signature(study.function).parameters]
+        if unknown:
+            raise TypeError(f"study {study.name!r}: {what} names {', '.join(unknown)}, which is no key of its function")
 
 
 def _checked(study: Study) -> Callable[..., Any]:
@@ -210,9 +304,19 @@ def _checked(study: Study) -> Callable[..., Any]:
 
 def studies() -> dict[str, Study]:
     """All studies by name."""
-    for module in list(_providers):
-        importlib.import_module(module)
+    _look()
     return dict(sorted(_studies.items()))
+
+
+def _look() -> None:
+    """Import what provides studies, once; a module that cannot be imported is tried again at the next look."""
+    while _providers:
+        module = _providers.pop(0)
+        try:
+            importlib.import_module(module)
+        except BaseException:
+            _providers.insert(0, module)
+            raise
 
 
 def experiment(name: str, /, *, seed: int = 0, out: str | Path | None = None, **keys: Any) -> Experiment:
@@ -350,7 +454,9 @@ def _build(name: str, keys: dict[str, Scalar], seed: int, parent: dict[str, Any]
     if found.sweep:
         raise ValueError(f"{name} is not one run but many: use flowlab.sweep({name!r}), or flowlab sweep {name}")
     warm = parent is not None and parent.get("copied", 1.0) >= LITTLE
-    built: Experiment = found.function(**keys, seed=seed, warm=warm)
+    built = found.function(**keys, seed=seed, warm=warm)
+    if not isinstance(built, Experiment):
+        raise TypeError(f"study {name!r} must return its run, e.g. a fl.Training, got {built!r}")
     built.study, built.keys, built.parent = name, keys, parent
     built.chosen = {key: value for key, value in keys.items() if value != found.defaults[key]}
     return built
