@@ -66,6 +66,7 @@ from flowlab.flows import (
     SplineCoupling,
     XorCoupling,
 )
+from flowlab.manual import help
 from flowlab.mcmc import (
     HMC,
     AnnealedImportance,
@@ -191,6 +192,7 @@ __all__ = [
     "estimators",
     "exact",
     "experiment",
+    "help",
     "latent_bounds",
     "load",
     "study",

@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from flowlab import manual
 from flowlab.analysis.integration import IntegrationWarning
 from flowlab.estimators import columns, scalars
 from flowlab.estimators.weights.evidence import shown
@@ -48,6 +49,10 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("list", help="the studies and their keys")
     listing.set_defaults(command=_list)
+
+    helping = commands.add_parser("help", help="what a study is, and what its keys mean: flowlab help ising-xor")
+    helping.add_argument("study", nargs="?", help="name of a study; without one, what studies there are")
+    helping.set_defaults(command=_help)
 
     run = commands.add_parser("run", help="train a study: flowlab run ising-xor L=8 T=2.3 --out runs/a")
     run.add_argument("study", help="name of a study, see flowlab list")
@@ -104,6 +109,11 @@ def _list(options: argparse.Namespace) -> int:
             print("  also: " + ", ".join(f"{alias} for {key}" for alias, (key, _) in study.aliases.items()))
         for name, values in study.presets.items():
             print(f"  preset={name}: " + " ".join(f"{key}={_text(value)}" for key, value in values.items()))
+    return 0
+
+
+def _help(options: argparse.Namespace) -> int:
+    manual.help(options.study)
     return 0
 
 

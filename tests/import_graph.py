@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("analysis",),
     ("runs",),
     ("training",),
-    ("studies", "figures", "testing"),
+    ("studies", "figures", "testing", "manual"),
     ("widgets",),
     ("cli",),
     ("__main__",),

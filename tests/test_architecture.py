@@ -37,7 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "studies": {"training", "runs", "analysis", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
     "figures": {"estimators"},
     "widgets": {"figures", "runs", "analysis"},
-    "cli": {"studies", "runs", "analysis", "storage", "estimators"},
+    "manual": {"runs"},
+    "cli": {"manual", "studies", "runs", "analysis", "storage", "estimators"},
     "__main__": {"cli"},
 }
 # The public names: these folders load on first access, inside flowlab's __getattr__.

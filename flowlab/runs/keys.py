@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import inspect
 import math
+import re
+import textwrap
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +20,9 @@ MOST_THREADS = 1024
 TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
 
+Scalar = bool | int | float | str | None
+
+
 @dataclass(frozen=True)
 class Range:
     """The numbers that a key may be.
@@ -25,31 +31,79 @@ class Range:
         words: finish the sentence "the key must ...".
         holds: whether a number is among them.
         infinite: whether it may be infinite.
+        least, most: no number among them is smaller, or larger; None where there is no bound.
     """
 
     words: str
     holds: Callable[[float], bool]
     infinite: bool = False
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a key says and its unit, for a type that several studies share: ``Annotated[Count, Meaning("a side")]``."""
+
+    text: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a study, for help and for forms.
+
+    Attributes:
+        name: as it is given.
+        type: int, float, bool or str.
+        default: where it is not given.
+        meaning, unit: from the study's docstring, or from a type that has a :class:`Meaning`.
+        least, most: bounds of a number, None where there is none.
+        choices: words of which it is one; empty where it is none of a few.
+        optional: whether it may be None.
+        range: of a number, in words, e.g. "at least 1".
+    """
+
+    name: str
+    type: type
+    default: Scalar
+    meaning: str = ""
+    unit: str = ""
+    least: float | None = None
+    most: float | None = None
+    choices: tuple[str, ...] = ()
+    optional: bool = False
+    range: str = ""
 
 
 Finite = Annotated[float, Range("be a finite number", lambda value: True)]
-Positive = Annotated[float, Range("be positive", lambda value: value > 0)]
-NotNegative = Annotated[float, Range("be 0 or more", lambda value: value >= 0)]
-Fraction = Annotated[float, Range("lie in [0, 1], a fraction of the run", lambda value: 0 <= value <= 1)]
-Discarded = Annotated[float, Range("lie in [0, 1), a fraction of the run", lambda value: 0 <= value < 1)]
-Inside = Annotated[float, Range("lie between 0 and 1", lambda value: 0 < value < 1)]
-Clip = Annotated[float, Range("be positive", lambda value: value > 0, infinite=True)]
-"""A largest norm, infinite for none."""
-Natural = Annotated[int, Range("be 0 or more", lambda value: value >= 0)]
-Count = Annotated[int, Range("be at least 1", lambda value: value >= 1)]
-Several = Annotated[int, Range("be at least 2", lambda value: value >= 2)]
-Dimensions = Annotated[int, Range("be 1, 2 or 3", lambda value: 1 <= value <= 3)]
-Odd = Annotated[int, Range("be odd, at least 1", lambda value: value >= 1 and value % 2 == 1)]
-Window = Annotated[int, Range("be odd, at least 3", lambda value: value >= 3 and value % 2 == 1)]
-Patience = Annotated[int, Range("be 0 (never stop early) or at least 2 steps", lambda value: value == 0 or value >= 2)]
-Threads = Annotated[
-    int, Range(f"be from 0 (what torch has) to {MOST_THREADS}", lambda value: 0 <= value <= MOST_THREADS)
+Positive = Annotated[float, Range("be positive", lambda value: value > 0, least=0)]
+NotNegative = Annotated[float, Range("be 0 or more", lambda value: value >= 0, least=0)]
+Fraction = Annotated[
+    float, Range("lie in [0, 1], a fraction of the run", lambda value: 0 <= value <= 1, least=0, most=1)
 ]
+Discarded = Annotated[
+    float, Range("lie in [0, 1), a fraction of the run", lambda value: 0 <= value < 1, least=0, most=1)
+]
+Inside = Annotated[float, Range("lie between 0 and 1", lambda value: 0 < value < 1, least=0, most=1)]
+Clip = Annotated[float, Range("be positive", lambda value: value > 0, infinite=True, least=0)]
+"""A largest norm, infinite for none."""
+Natural = Annotated[int, Range("be 0 or more", lambda value: value >= 0, least=0)]
+Count = Annotated[int, Range("be at least 1", lambda value: value >= 1, least=1)]
+Several = Annotated[int, Range("be at least 2", lambda value: value >= 2, least=2)]
+Dimensions = Annotated[int, Range("be 1, 2 or 3", lambda value: 1 <= value <= 3, least=1, most=3)]
+Odd = Annotated[int, Range("be odd, at least 1", lambda value: value >= 1 and value % 2 == 1, least=1)]
+Window = Annotated[int, Range("be odd, at least 3", lambda value: value >= 3 and value % 2 == 1, least=3)]
+Patience = Annotated[
+    int, Range("be 0 (never stop early) or at least 2 steps", lambda value: value == 0 or value >= 2, least=0)
+]
+Threads = Annotated[
+    int,
+    Range(
+        f"be from 0 (what torch has) to {MOST_THREADS}", lambda value: 0 <= value <= MOST_THREADS,
+        least=0, most=MOST_THREADS,
+    ),
+]  # fmt: skip
 
 
 def converted(key: str, value: Any, hint: Any) -> Any:
@@ -87,6 +141,61 @@ def converted(key: str, value: Any, hint: Any) -> Any:
     raise ValueError(f"{key} must be {_spelled(hint)}, got {value!r}{_suggested(value, _choices(hint))}")
 
 
+def key_of(name: str, hint: Any, default: Scalar, documented: Meaning | None = None) -> Key:
+    """What there is to know of a key.
+
+    Args:
+        name: of the key.
+        hint: its type; a :class:`Meaning` in it holds where none is ``documented``.
+        default: its value where it is not given.
+        documented: what the study itself says of it.
+
+    >>> key = key_of("steps", Annotated[Count, Meaning("horizon", "steps")] | None, None)
+    >>> key.type.__name__, key.optional, key.least, key.meaning, key.unit, key.range
+    ('int', True, 1, 'horizon', 'steps', 'at least 1')
+    """
+    kinds = [kind for kind in kinds_of(hint) if kind is not type(None)]
+    allowed = next((note for kind in kinds if (note := range_of(kind))), None)
+    shared = next((note for kind in kinds for note in _notes(kind) if isinstance(note, Meaning)), Meaning())
+    plain = bare(kinds[0])
+    meaning = shared if documented is None else documented
+    return Key(
+        name,
+        type(typing.get_args(plain)[0]) if typing.get_origin(plain) is typing.Literal else plain,
+        default,
+        meaning.text,
+        meaning.unit or shared.unit,
+        least=allowed.least if allowed else None,
+        most=allowed.most if allowed else None,
+        choices=tuple(_choices(plain)),
+        optional=type(None) in kinds_of(hint),
+        range=re.sub("^(be|lie) ", "", allowed.words) if allowed else "",
+    )
+
+
+def documented(function: Callable[..., Any]) -> dict[str, Meaning]:
+    """What the section ``Keys:`` of a study's docstring says, one key a line: ``L [sites]: side of the lattice.``
+
+    >>> def study(*, L: int = 8, T: float = 2.0):
+    ...     \"\"\"Spins.
+    ...
+    ...     Keys:
+    ...         L [sites]: side of the lattice, which
+    ...             is square.
+    ...         T: temperature.
+    ...     \"\"\"
+    >>> documented(study)["L"], documented(study)["T"].text
+    (Meaning(text='side of the lattice, which is square.', unit='sites'), 'temperature.')
+    """
+    section = (inspect.getdoc(function) or "").partition("\nKeys:\n")[2].partition("\n\n")[0]
+    lines = re.split(r"\n(?=\S)", textwrap.dedent(section))
+    found = {}
+    for line in lines:
+        if said := re.match(r"(\w+)(?: \[([^]]+)\])?:\s(.*)", line, re.DOTALL):
+            found[said[1]] = Meaning(" ".join(said[3].split()), said[2] or "")
+    return found
+
+
 def kinds_of(hint: Any) -> tuple[Any, ...]:
     """The types of which ``hint`` allows one."""
     return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
@@ -111,8 +220,7 @@ def bare(kind: Any) -> Any:
 
 def range_of(kind: Any) -> Range | None:
     """The range of a type, None where it has none."""
-    notes = typing.get_args(kind)[1:] if typing.get_origin(kind) is Annotated else ()
-    return next((note for note in notes if isinstance(note, Range)), None)
+    return next((note for note in _notes(kind) if isinstance(note, Range)), None)
 
 
 def suggested(name: str, known: Iterable[str]) -> str:
@@ -137,6 +245,10 @@ def refuse_idle(
     for name in given:
         if name in idle and keys[name] != defaults[name]:
             raise ValueError(f"{name} has no effect {idle[name]}: leave it at {defaults[name]}, got {keys[name]}")
+
+
+def _notes(kind: Any) -> tuple[Any, ...]:
+    return typing.get_args(kind)[1:] if typing.get_origin(kind) is Annotated else ()
 
 
 def _number(value: Any, kind: type) -> Any:

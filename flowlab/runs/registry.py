@@ -19,12 +19,11 @@ import xarray as xr
 
 from flowlab.core.generators import named_seed
 from flowlab.core.numbers import seed_of
-from flowlab.runs.keys import converted, is_scalar, refuse_idle, suggested
+from flowlab.runs.keys import Key, Scalar, converted, documented, is_scalar, key_of, refuse_idle, suggested
 from flowlab.runs.precision import default_dtype, dtype_of
 from flowlab.runs.run import Experiment
 from flowlab.storage.store import Store, StoreError
 
-Scalar = bool | int | float | str | None
 Idle = Callable[[Mapping[str, Any]], Mapping[str, str]]
 NOT_KEYS = ("seed", "warm", "out", "workers", "progress")
 """Arguments of studies and of sweeps that are not keys."""
@@ -66,6 +65,13 @@ class Study:
         """Every key with its default."""
         parameters = inspect.signature(self.function).parameters
         return {name: p.default for name, p in parameters.items() if name not in NOT_KEYS} | dict(self.own)
+
+    @property
+    def keys(self) -> list[Key]:
+        """Every key with its type, default, meaning, unit and range."""
+        hints = typing.get_type_hints(self.function, include_extras=True)
+        said = documented(self.function)
+        return [key_of(name, hints[name], value, said.get(name)) for name, value in self.defaults.items()]
 
     @property
     def summary(self) -> str:
@@ -175,7 +181,8 @@ def study(
     Its keyword arguments are the keys: each with a hint (int, float, bool, str, a ``Literal``, or one of them or None)
     and a default. The types of :mod:`flowlab.runs.keys` say the range of a key: ``steps: Count = 100``. Besides, it
     takes ``seed: int`` and ``warm: bool``, whether the run starts from the weights of another. The first line of its
-    docstring says what it is. Runs of it are loaded in another process once its module is imported there.
+    docstring says what it is, the section ``Keys:`` what each key means, one a line, with its unit if
+    it has one. Runs of it are loaded in another process once its module is imported there.
 
     Args:
         name: by which a person asks for it; the same function, run again in a notebook, takes its own place.
@@ -189,7 +196,13 @@ def study(
     >>> import flowlab as fl
     >>> @fl.study("hot-ising")
     ... def hot_ising(*, L: int = 4, T: float = 5.0, steps: int = 20, seed: int = 0, warm: bool = False):
-    ...     "A masked autoregressive network at high temperature. Keys: L: side; T: temperature; steps: of training."
+    ...     '''A masked autoregressive network at high temperature.
+    ...
+    ...     Keys:
+    ...         L [sites]: side of the lattice.
+    ...         T [J]: temperature.
+    ...         steps: of training.
+    ...     '''
     ...     density = fl.MADE((L, L), generator=fl.core.named_generator(seed, "weights"))
     ...     return fl.Training(fl.Ising((L, L), T), density, fl.ReverseKL(), steps=steps, batch=50,
     ...                        learning_rate=1e-2, seed=seed)

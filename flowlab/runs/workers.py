@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import xarray as xr
 
 from flowlab.estimators.weights.evidence import shown
+from flowlab.runs.keys import Scalar
 from flowlab.runs.process import interrupts_call, torch_threads
-from flowlab.runs.registry import Scalar, experiment, find, load, studies
+from flowlab.runs.registry import experiment, find, load, studies
 from flowlab.runs.run import Experiment
 from flowlab.storage.store import Store, StoreError
 

@@ -14,9 +14,8 @@ from flowlab.core import named_generator
 from flowlab.densities import PixelCNN, Z2Symmetrized
 from flowlab.densities.multilevel.hierarchical import Hierarchical
 from flowlab.runs import study
-from flowlab.runs.keys import Clip, Count, Fraction, Positive, Several, Threads, Window
+from flowlab.runs.keys import Clip, Count, Fraction, Positive, Scalar, Several, Threads, Window
 from flowlab.runs.process import resolve_device
-from flowlab.runs.registry import Scalar
 from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, grown
 from flowlab.studies.refusals import NO_GROWTH, ONE_LEVEL, WARM
 from flowlab.systems import Ising

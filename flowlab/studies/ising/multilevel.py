@@ -16,9 +16,8 @@ from flowlab.densities import MADE, PixelCNN, Z2Symmetrized
 from flowlab.densities.multilevel import Multilevel, MultilevelFields
 from flowlab.densities.multilevel.spin_levels import renormalised
 from flowlab.runs import study
-from flowlab.runs.keys import Clip, Count, Finite, Fraction, NotNegative, Positive, Several, Threads
+from flowlab.runs.keys import Clip, Count, Finite, Fraction, NotNegative, Positive, Scalar, Several, Threads
 from flowlab.runs.process import resolve_device
-from flowlab.runs.registry import Scalar
 from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, coarsest_side, grown, halvings
 from flowlab.studies.phi4.flows import kappa_ramp, phi4_system
 from flowlab.studies.refusals import NO_GROWTH, ONE_LEVEL, WARM, doubled_side
