@@ -1,1 +1,11 @@
 """What is read out of a density or a chain, as Datasets with names and units."""
+
+from flowlab.analysis.measurements import (
+    measure_defect,
+    measure_overlaps,
+    measure_proposals,
+    measure_triangles,
+    measure_two_point,
+)
+
+__all__ = ["measure_defect", "measure_overlaps", "measure_proposals", "measure_triangles", "measure_two_point"]

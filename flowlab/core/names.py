@@ -90,6 +90,7 @@ OBSERVABLES = {
     "hamiltonian_density_per_site": ("Hamiltonian of the continuous variables per site", "J"),
     "abs_overlap": ("mean |q| of two samples", "1"),
     "overlap_squared": ("mean q² of two samples", "1"),
+    "two_point": ("two-point function G(x, y)", "1"),
     "overlap_binder": ("Binder cumulant of the overlap, 3/2 - <q⁴>/(2<q²>²)", "1"),
     "overlap_peak": ("|q| at the peak of P(|q|)", "1"),
     "overlap_dip": ("depth of the dip of P(q) at q = 0", "1"),

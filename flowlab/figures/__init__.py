@@ -1,10 +1,14 @@
 """Pictures: every function takes a Dataset and returns a plotly Figure, wherever the Dataset is from."""
 
+import warnings
+from typing import Any
+
 from plotly.graph_objects import Figure
 
+from flowlab.core.datasets import MEASURES, explained
 from flowlab.figures.chains import chain_overview
-from flowlab.figures.defects import defect_overview, defect_strip, measure_defect
-from flowlab.figures.fields import acceptance_and_tau, field_strip, measure_proposals, rejection_runs, sign_histogram
+from flowlab.figures.defects import defect_overview, defect_strip
+from flowlab.figures.fields import acceptance_and_tau, field_strip, rejection_runs, sign_histogram
 from flowlab.figures.latent import conditional_entropy, latent_flip, latent_information, latent_overview
 from flowlab.figures.layers import (
     bound_by_layer,
@@ -16,16 +20,24 @@ from flowlab.figures.layers import (
     strip,
 )
 from flowlab.figures.live_figure import LiveFigure
-from flowlab.figures.overlaps import measure_overlaps, overlap_distribution
+from flowlab.figures.overlaps import overlap_distribution
 from flowlab.figures.refinement import learned_couplings, refinement_strip
 from flowlab.figures.report import write_report
-from flowlab.figures.shared.explaining import GIVEN_BY, explained
+from flowlab.figures.shared.explaining import GIVEN_BY
 from flowlab.figures.tempering import tempering_overview
 from flowlab.figures.training import ess_curve, training_curve, training_overview
-from flowlab.figures.triangles import measure_triangles, triangle, triangle_cloud
+from flowlab.figures.triangles import triangle, triangle_cloud
 from flowlab.figures.work import delta_free_energy
 
-globals().update({name: explained(globals()[name]) for name in GIVEN_BY})
+globals().update({name: explained(globals()[name], needs) for name, needs in GIVEN_BY.items()})
+
+
+def __getattr__(name: str) -> Any:
+    if name in MEASURES:
+        warnings.warn(f"figures.{name} is flowlab.analysis.{name}", DeprecationWarning, stacklevel=2)
+        return MEASURES[name]
+    raise AttributeError(f"flowlab.figures has no {name!r}")
+
 
 __all__ = [
     "Figure",
@@ -48,10 +60,6 @@ __all__ = [
     "layer_overview",
     "learned_couplings",
     "magnetization_histogram",
-    "measure_defect",
-    "measure_overlaps",
-    "measure_proposals",
-    "measure_triangles",
     "overlap_distribution",
     "refinement_strip",
     "rejection_runs",

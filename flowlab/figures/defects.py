@@ -9,9 +9,7 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
-from flowlab.core.names import labelled
-from flowlab.estimators.observables.walls import wall_length
-from flowlab.figures.layers import layer_names
+from flowlab.core.datasets import layer_names
 from flowlab.figures.shared.sites import sites_of, without_nan
 from flowlab.figures.shared.style import COLORS, INK, SPIN_SCALE, gaps, styled
 
@@ -23,7 +21,7 @@ def defect_overview(defect: xr.Dataset, name: str = "") -> go.Figure:
 
     Args:
         defect: one defect of ``Experiment.diagnose(parts=["defects"])``, as ``.sel(defect="island")`` gives it, or
-            :func:`measure_defect` of a configuration of one's own.
+            :func:`flowlab.analysis.measure_defect` of a configuration of one's own.
         name: of the defect.
     """
     s = np.asarray(defect["defect_configuration"], dtype=float)
@@ -76,36 +74,6 @@ def defect_strip(defect: xr.Dataset) -> go.Figure:
     title = "the way back to the latents · dots: changed from the one before"
     return styled(figure, title=title, height=76 + rows * 180, showlegend=False, dragmode=False,
                   margin=dict(l=16, r=16, t=68, b=8))  # fmt: skip
-
-
-def measure_defect(layers: xr.Dataset) -> xr.Dataset:
-    """What :func:`defect_overview` draws, of any configuration: in the gauge in which all-up stays all-up.
-
-    Args:
-        layers: what ``Experiment.layers(x=...)`` returns of two configurations of ±1 spins (y, x): the one of interest
-            and all-up.
-
-    Returns:
-        Dataset with ``defect_configuration`` (layer, y, x); ``defect_wall_length``, ``defect_flipped_sites`` (layer).
-
-    Raises:
-        ValueError: where the second is not all-up.
-    """
-    s = np.asarray(layers["configuration"], dtype=float)
-    if s.ndim != 4 or s.shape[1] != 2 or not (s[-1, 1] == 1).all():
-        raise ValueError(f"layers must be of two configurations (y, x), the second all-up, got shape {s.shape}")
-    seen = s[:, 0] * s[:, 1]
-    return labelled(
-        xr.Dataset(
-            {
-                "defect_configuration": (("layer", "y", "x"), seen),
-                "defect_wall_length": ("layer", wall_length(seen)),
-                "defect_flipped_sites": ("layer", (seen != seen[-1:]).sum((1, 2))),
-            },
-            coords={"layer_name": ("layer", layer_names(layers))},
-            attrs=layers.attrs,
-        )
-    )
 
 
 def _stops(defect: xr.Dataset) -> list[str]:

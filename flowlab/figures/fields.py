@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
@@ -11,9 +9,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from flowlab import estimators
-from flowlab.core.names import labelled
-from flowlab.figures.layers import layer_names
-from flowlab.figures.shared.kinds import kind_of
+from flowlab.core.datasets import MEASURES, layer_names
 from flowlab.figures.shared.sites import site_dims
 from flowlab.figures.shared.style import COLORS, FIELD_SCALE, INK, MINUS, PLUS, rounded_up, styled
 
@@ -25,55 +21,12 @@ BINS = 61
 LINEAR = 0.1  # below which the colours of a two-point function are linear, above which logarithmic
 
 
-def measure_proposals(samples: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
-    """What a Metropolis chain does that takes independent samples of a density as its proposals, in their order.
-
-    Args:
-        samples: what ``Experiment.sample`` returns.
-        seed: of what the chain accepts.
-
-    Returns:
-        Dataset with ``acceptance`` (from all pairs), ``tau_int`` (of the magnetization, steps),
-        ``tau_int_rejections`` (steps) and ``positive_fraction``, each with its error; ``longest_rejection_run``
-        (steps); ``rejections`` (dim ``run_length``), the fraction of acceptances that so many rejections came before;
-        ``abs_magnetization`` and ``susceptibility``, reweighted, each with its error; the attributes of the samples.
-
-    >>> x = np.random.default_rng(0).normal(size=(100, 2, 2))
-    >>> same = ("sample", -(x**2).sum((1, 2)))
-    >>> exact = xr.Dataset({"configuration": (("sample", "y", "x"), x), "log_q": same, "log_weight": same})
-    >>> found = measure_proposals(exact)
-    >>> float(found.acceptance), float(found.tau_int_rejections), found.rejections.values.tolist()
-    (1.0, 0.5, [1.0])
-    """
-    fields = np.asarray(samples["configuration"], dtype=float)
-    kind = kind_of(samples)
-    m = np.asarray(kind.magnetization(kind.numbers(fields)))
-    log_w = np.asarray(samples["log_weight"] - samples["log_q"], dtype=float)
-    chain = estimators.independence_chain(log_w, np.random.default_rng(seed))
-    found = {
-        "acceptance": estimators.acceptance(log_w),
-        "tau_int": estimators.tau_int(m[chain.indices]),
-        "tau_int_rejections": estimators.tau_int_rejections(chain.accepted),
-        "positive_fraction": estimators.positive_fraction(m),
-    }
-    physics = estimators.magnetization_observables(m, n_sites=fields[0].size, log_w=log_w)
-    found |= {name: physics[name] for name in ("abs_magnetization", "susceptibility")}
-    variables: dict[str, Any] = {}
-    for name, estimate in found.items():
-        variables |= {name: ((), estimate.value), f"{name}_error": ((), estimate.error)}
-    variables["tau_int"] = (*variables["tau_int"], {"observable": "magnetization"})
-    variables["longest_rejection_run"] = ((), estimators.longest_rejection_run(chain.accepted))
-    runs = estimators.rejection_run_distribution(chain.accepted)
-    variables["rejections"] = ("run_length", runs)
-    return labelled(xr.Dataset(variables, coords={"run_length": np.arange(len(runs))}, attrs=samples.attrs))
-
-
 def acceptance_and_tau(models: xr.Dataset) -> go.Figure:
     """tau_int of the magnetization against acceptance, a point a model, with the lower bound 1/A - ½ and ½ A^-2.48.
 
     Args:
-        models: dim ``model``: ``acceptance``, ``tau_int`` and their errors, as :func:`measure_proposals` finds them; a
-            coordinate ``name`` where points have names.
+        models: dim ``model``: ``acceptance``, ``tau_int`` and their errors, as
+            :func:`flowlab.analysis.measure_proposals` returns them; a coordinate ``name`` if points have names.
 
     Source: arXiv:2105.12481, figure 5, eq. 14 and 49.
     """
@@ -107,8 +60,9 @@ def rejection_runs(models: xr.Dataset) -> go.Figure:
     """How many rejections come before an acceptance, a curve a model, from the lowest acceptance (dark) to the highest.
 
     Args:
-        models: dims ``model`` and ``run_length``: ``rejections`` and ``acceptance``, as :func:`measure_proposals` finds
-            them, of one model without the dim ``model`` too; 0 or NaN where a run did not occur.
+        models: dims ``model`` and ``run_length``: ``rejections`` and ``acceptance``, as
+            :func:`flowlab.analysis.measure_proposals` returns them, of one model without the dim ``model`` too; 0 or
+            NaN where a run did not occur.
 
     Source: arXiv:2105.12481, figure 8.
     """
@@ -174,19 +128,17 @@ def field_strip(layers: xr.Dataset, *, seed: int = 0) -> go.Figure:
     """
     if len(site_dims(layers["configuration"])) != 2:
         raise ValueError(f"fields must be on a lattice in the plane, got {site_dims(layers['configuration'])}")
-    states = list(np.asarray(layers["configuration"], dtype=float))
-    if not np.isfinite(states).all():
+    if not np.isfinite(layers["configuration"]).all():
         raise ValueError("fields must be whole after every layer, and these are drawn in levels: see figures.strip")
-    log_w = np.asarray(layers["log_weight"][-1] - layers["log_q"][-1], dtype=float)
-    states.append(states[-1][estimators.independence_chain(log_w, np.random.default_rng(seed)).indices])
-    names = [*layer_names(layers), "Metropolis"]
-    two_points = [np.fft.fftshift(estimators.two_point(state).value) for state in states]
-    edges = _edges(np.stack(states))
+    measured = MEASURES["measure_two_point"](layers, seed=seed)
+    states = np.asarray(measured["configuration"], dtype=float)
+    two_points = np.asarray(measured["two_point"])
+    edges = _edges(states)
     density = [np.histogram(state, edges, density=True)[0] for state in states]
     highest = rounded_up(1.05 * max(float(one.max()) for one in density), 0.1)
     largest = max(float(np.abs(one).max()) for one in two_points)
     figure = make_subplots(
-        rows=2, cols=len(states), subplot_titles=names, horizontal_spacing=0.02, vertical_spacing=0.14
+        rows=2, cols=len(states), subplot_titles=layer_names(measured), horizontal_spacing=0.02, vertical_spacing=0.14
     )
     for k, (one, G) in enumerate(zip(density, two_points, strict=True), start=1):
         figure.add_bar(

@@ -11,9 +11,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from flowlab.core.datasets import kind_of, layer_names
 from flowlab.figures.multilevel import draws_in_levels, relabelled, sites_drawn
 from flowlab.figures.shared.bound import bound_per_site
-from flowlab.figures.shared.kinds import kind_of, site_colors
+from flowlab.figures.shared.kinds import site_colors
 from flowlab.figures.shared.sites import axis_titles, nearest_known, sites_of, without_nan
 from flowlab.figures.shared.style import COLORS, INK, SPIN_SCALE, gaps, number, rounded_up, styled
 
@@ -143,13 +144,6 @@ def layer_overview(layers: xr.Dataset, sample: int = 0, layer: int = 0) -> go.Fi
         _add_raster(figure, layers, sample, layer, row=1, col=3)
     _add_nearest(figure, layers, sample, layer, row=1, col=1)
     return styled(relabelled(figure, layers), title=layer_title(layers, sample, layer), height=400, bargap=0.0)
-
-
-def layer_names(layers: xr.Dataset) -> list[str]:
-    """The name of each layer, ``layer k`` where the Dataset has none."""
-    if "layer_name" in layers.coords:
-        return [str(name) for name in layers["layer_name"].values]
-    return [f"layer {k}" for k in range(layers.sizes["layer"])]
 
 
 def layer_title(layers: xr.Dataset, sample: int, layer: int) -> str:

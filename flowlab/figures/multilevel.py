@@ -8,8 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from flowlab.core.datasets import kind_of
 from flowlab.core.variables import Spins
-from flowlab.figures.shared.kinds import kind_of
 from flowlab.figures.shared.style import COLORS, INK, QUIET, styled
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from flowlab import estimators
-from flowlab.core.names import about, labelled
-from flowlab.figures.layers import layer_names
+from flowlab.core.datasets import MEASURES
 from flowlab.figures.shared.bound import as_float
 from flowlab.figures.shared.style import COLORS, GRID, band_color, number, styled
 
@@ -26,9 +22,10 @@ def overlap_distribution(layers: xr.Dataset | None, layer: int = -1, reference: 
     Bands and bars are one standard error. The curves are densities, so that those of different bins compare.
 
     Args:
-        layers: what ``Experiment.layers`` returns, or :func:`measure_overlaps` of it; None for a reference alone.
+        layers: what ``Experiment.layers`` returns, or :func:`flowlab.analysis.measure_overlaps` of it; None for a
+            reference alone.
         layer: which layer, 0 is the latent; negative counts from the end.
-        reference: what ``Experiment.reference`` returns, or :func:`measure_overlaps` of it.
+        reference: what ``Experiment.reference`` returns, or :func:`flowlab.analysis.measure_overlaps` of it.
 
     Raises:
         IndexError: for a layer that is not there.
@@ -61,131 +58,12 @@ def overlap_distribution(layers: xr.Dataset | None, layer: int = -1, reference: 
     return styled(figure, title=_title(model, layer, known), height=420)
 
 
-def measure_overlaps(data: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
-    """What :func:`overlap_distribution` draws, worked out once for many pictures.
-
-    Args:
-        data: ``configuration`` of ±1 spins: (layer, sample, *dims), overlaps between samples of a layer, or
-            (replica, sample, *dims), overlaps between replicas. Sites that are NaN in a layer are left out there.
-        seed: of the grouping that errors are from.
-
-    Returns:
-        Dataset with the ``density`` of P(q) against ``q``, the ``probability_abs`` of |q| against ``abs_q``,
-        ``overlap_binder`` = 3/2 - <q⁴>/(2<q²>²), ``overlap_dip`` = 1 - P(0)/max P and ``overlap_peak``, the |q| where P
-        is highest, each with its ``_error``; along ``layer`` where the data have layers. See
-        :func:`flowlab.estimators.overlap_distribution`.
-    """
-    spins = flat_spins(data)
-    n_sites = int(np.prod(data["configuration"].shape[2:]))
-    edges = overlap_bins(n_sites)
-    rows = [_measure(s, edges, n_sites, seed) for s in spins]
-    q, abs_q = (edges[1:] + edges[:-1]) / 2, np.linspace(-1, 1, n_sites + 1)[(n_sites + 1) // 2 :]
-    measured = xr.Dataset(coords={"q": q, "abs_q": abs_q}, attrs=data.attrs)
-    for name, dims in MEASURED.items():
-        for part, suffix in ((0, ""), (1, "_error")):
-            values = np.array([row[name][part] for row in rows], dtype=float)
-            measured[name + suffix] = (("layer", *dims), values)
-    measured = labelled(measured)
-    if "layer" in data["configuration"].dims:
-        return labelled(measured.assign_coords(layer_name=("layer", layer_names(data))))
-    measured = measured.isel(layer=0)
-    if "overlap_distribution_exact" in data:
-        exact = np.asarray(data["overlap_distribution_exact"], dtype=float)
-        density = exact @ _density_of(np.asarray(data["overlap"], dtype=float), edges)
-        measured["density_exact"] = ("q", density, about("density_exact"))
-    return measured
-
-
-MEASURED: dict[str, tuple[str, ...]] = {
-    "density": ("q",),
-    "probability_abs": ("abs_q",),
-    "overlap_binder": (),
-    "overlap_dip": (),
-    "overlap_peak": (),
-}
-"""Name -> dims of what is measured; each has its error."""
 AXES = {"overlap_binder": "Binder cumulant", "overlap_dip": "dip at q = 0"}
 DENSITIES = ("density", "density_exact")
 
 
-def total_variation(one: xr.Dataset, other: xr.Dataset) -> tuple[float, float]:
-    """½ Σ |P - P'| of the |q| of two measured Datasets without layers, and what noise alone makes of it on average."""
-    distance = estimators.total_variation(one["probability_abs"], other["probability_abs"])
-    errors = [data["probability_abs_error"].where(data["probability_abs"] > 0, 0.0) for data in (one, other)]
-    error = np.hypot(errors[0], errors[1])  # a bin without pairs makes no difference between the two
-    return distance, float(error.sum()) / np.sqrt(2 * np.pi)
-
-
-def mode_collapse(layers: xr.Dataset, reference: xr.Dataset) -> estimators.ModeCollapse:
-    """Whether the last layer has lost valleys that a reference at its temperature has.
-
-    Raises:
-        ValueError: for too few configurations; see :func:`flowlab.estimators.mode_collapse`.
-    """
-    (known,) = flat_spins(reference)
-    return estimators.mode_collapse(flat_spins(layers)[-1], known, rng=np.random.default_rng(0))
-
-
-def flat_spins(data: xr.Dataset) -> list[Array]:
-    """The spins (sample, N) of each layer, without the sites that it has not sampled; or (replica, sample, N), once."""
-    if "configuration" not in data:
-        raise ValueError(
-            f"expected a configuration, as layers() and reference() give, got {', '.join(map(str, data.data_vars))}"
-        )
-    configuration = data["configuration"]
-    values = np.asarray(configuration, dtype=float).reshape(*configuration.shape[:2], -1)
-    if "layer" not in configuration.dims:
-        return [values]
-    return [np.ascontiguousarray(s[:, np.isfinite(s).all(0)]) for s in values]
-
-
-def overlap_bins(n_sites: int, most: int = 65) -> Array:
-    """Edges of at most about ``most`` bins, symmetric about 0, with as many values of q = -1, -1 + 2/N, ... in each.
-
-    >>> overlap_bins(4)
-    array([-1.25, -0.75, -0.25,  0.25,  0.75,  1.25])
-    """
-    group = -(-(n_sites + 1) // most)
-    if n_sites % 2:  # q = 0 is no value, but an edge
-        inner = np.arange(2 * group, n_sites, 2 * group) / n_sites
-        inner = np.concatenate([-inner[::-1], [0.0], inner])
-    else:
-        group += group % 2 == 0
-        inner = np.arange(group, n_sites, 2 * group) / n_sites
-        inner = np.concatenate([-inner[::-1], inner])
-    end = 1 + 1 / n_sites
-    return np.concatenate([[-end], inner, [end]])
-
-
-def _density_of(q: Array, edges: Array) -> Array:
-    """(values of q, bins): what turns probabilities of q into densities."""
-    place = np.clip(np.searchsorted(edges, q) - 1, 0, len(edges) - 2)
-    return np.asarray((place[:, None] == np.arange(len(edges) - 1)) / np.diff(edges), dtype=float)
-
-
-def _measure(s: Array, edges: Array, n_sites: int, seed: int) -> dict[str, tuple[Any, Any]]:
-    """Values and errors by name; NaN for a layer in which nothing has been sampled."""
-    half = n_sites // 2 + 1
-    if s.shape[-1] == 0:
-        sizes = {"density": len(edges) - 1, "probability_abs": half}
-        return {name: (blank := np.full(sizes.get(name, ()), np.nan), blank) for name in MEASURED}
-    found = estimators.overlap_distribution(s, rng=np.random.default_rng(seed))
-    value, error = found.estimate(lambda p: p @ _density_of(found.q, edges))
-    density = value, np.where(value > 0, error, found.unseen / np.diff(edges))
-    folded = found.probability_abs, found.error_abs
-    if s.shape[-1] < n_sites:
-        folded = np.full(half, np.nan), np.full(half, np.nan)
-    return {
-        "density": density,
-        "probability_abs": folded,
-        "overlap_binder": found.binder,
-        "overlap_dip": found.dip,
-        "overlap_peak": found.peak,
-    }
-
-
 def _measured(data: xr.Dataset) -> xr.Dataset:
-    return data if "density" in data else measure_overlaps(data)
+    return data if "density" in data else MEASURES["measure_overlaps"](data)
 
 
 def _checked(model: xr.Dataset, layer: int) -> int:

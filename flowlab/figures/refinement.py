@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from flowlab.figures.layers import layer_names
+from flowlab.core.datasets import layer_names
 from flowlab.figures.shared.style import COLORS, FIELD_SCALE, QUIET, band_color, gaps, rounded_up, styled
 from flowlab.figures.training import decimate
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
@@ -11,15 +9,13 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from flowlab import estimators
-from flowlab.core.names import labelled
-from flowlab.figures.layers import layer_names
-from flowlab.figures.overlaps import flat_spins
+from flowlab.core.datasets import MEASURES
+from flowlab.estimators.observables.triangles import KINDS as KINDS
+from flowlab.estimators.observables.triangles import Convention as Convention
 from flowlab.figures.shared.sites import sites_of, without_nan
 from flowlab.figures.shared.style import COLORS, DENSITY_SCALE, INK, QUIET, SPIN_SCALE, gaps, number, styled
 
 Array = NDArray[np.float64]
-Convention = Literal["signed", "folded"]
-KINDS = ("equilateral", "isosceles", "inverted", "scalene")
 DISTANCE = {"signed": "d = (1 − q)/2", "folded": "d = (1 − |q|)/2"}
 CELLS = 80
 MODEL, TEMPERING = "model", "parallel tempering"
@@ -38,9 +34,10 @@ def triangle_cloud(
     inverted along the vertical axis, scalene between. Bars have one standard error.
 
     Args:
-        layers: what ``Experiment.layers`` returns, or :func:`measure_triangles` of it; None for a reference alone.
+        layers: what ``Experiment.layers`` returns, or :func:`flowlab.analysis.measure_triangles` of it; None for a
+            reference alone.
         layer: which layer, 0 is the latent; negative counts from the end.
-        reference: what ``Experiment.reference`` returns, or :func:`measure_triangles` of it.
+        reference: what ``Experiment.reference`` returns, or :func:`flowlab.analysis.measure_triangles` of it.
         convention: "signed", d = (1 - q)/2, or "folded", d = (1 - |q|)/2, which takes s and -s for one state; measured
             Datasets have their own.
         tol: sides that differ by at most so much count as equal.
@@ -76,34 +73,6 @@ def triangle_cloud(
     title = f"triangles · {_where(model, layer)}{convention}, {DISTANCE[convention]}"
     return styled(figure, title=title, height=390, dragmode="select", barmode="group", showlegend=False,
                   margin=dict(l=62, r=20, t=78, b=52))  # fmt: skip
-
-
-def measure_triangles(data: xr.Dataset, convention: Convention = "signed", n: int = 4000, seed: int = 0) -> xr.Dataset:
-    """What :func:`triangle_cloud` draws, worked out once for many pictures: n triangles in each layer.
-
-    Args:
-        data: ``configuration`` of ±1 spins, (layer, sample, *dims) or (replica, sample, *dims); then the corners of a
-            triangle are from three replicas. Sites that are NaN in a layer are left out there.
-        convention: see :func:`triangle_cloud`.
-        n: triangles in each layer.
-        seed: of the choice of triangles.
-
-    Returns:
-        Dataset with ``distances`` (triangle, side) in rising order, ``overlaps`` (triangle, pair) of the corners ab,
-        ac and bc, ``corners`` (triangle, corner), rows of the configurations with replica and sample in one, and
-        ``corner_block`` (triangle), of which different ones share no configuration; along ``layer`` where the data have
-        layers, NaN in one without spins.
-    """
-    rows = [_measure(s, convention, n, seed) for s in flat_spins(data)]
-    names = {"distances": ("side",), "overlaps": ("pair",), "corners": ("corner",), "corner_block": ()}
-    n_sites = int(np.prod(data["configuration"].shape[2:]))
-    measured = xr.Dataset(attrs=data.attrs | {"convention": convention, "n_sites": n_sites})
-    for k, (name, dims) in enumerate(names.items()):
-        measured[name] = (("layer", "triangle", *dims), np.stack([row[k] for row in rows]))
-    measured = labelled(measured)
-    if "layer" not in data["configuration"].dims:
-        return measured.isel(layer=0)
-    return labelled(measured.assign_coords(layer_name=("layer", layer_names(data))))
 
 
 def triangle(corners: xr.DataArray, convention: Convention = "signed") -> go.Figure:
@@ -146,15 +115,7 @@ def triangle(corners: xr.DataArray, convention: Convention = "signed") -> go.Fig
 
 
 def _measured(data: xr.Dataset, convention: Convention) -> xr.Dataset:
-    return data if "distances" in data else measure_triangles(data, convention)
-
-
-def _measure(s: Array, convention: Convention, n: int, seed: int) -> tuple[NDArray[Any], ...]:
-    if s.shape[-1] == 0:
-        blank = np.full((n, 3), np.nan)
-        return blank, blank, np.full((n, 3), -1), np.full(n, -1)
-    found = estimators.triangles(s, n=n, convention=convention, rng=np.random.default_rng(seed))
-    return found.distances, found.overlaps, found.indices, found.blocks
+    return data if "distances" in data else MEASURES["measure_triangles"](data, convention)
 
 
 def cloud_of(measured: xr.Dataset) -> tuple[Array, Array]:

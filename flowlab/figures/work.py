@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import xarray as xr
 from numpy.typing import NDArray
 
-from flowlab.figures.layers import layer_names
+from flowlab.core.datasets import layer_names
 from flowlab.figures.shared.bound import as_float
 from flowlab.figures.shared.style import COLORS, INK, QUIET, number, styled
 

@@ -5,10 +5,10 @@ import pytest
 import xarray as xr
 
 from flowlab import figures
+from flowlab.analysis import measure_defect
 
 
-@pytest.fixture
-def layers() -> xr.Dataset:
+def make_defect() -> xr.Dataset:
     """A single flip that becomes a pair, then a pair and one far away, seen in a gauge that flips one row."""
     s = np.ones((3, 2, 6, 6))
     s[:, 0, 2, 2] = -1
@@ -19,20 +19,13 @@ def layers() -> xr.Dataset:
     return xr.Dataset({"configuration": (("layer", "sample", "y", "x"), s)}, coords={"layer_name": names})
 
 
-def test_walls_and_flips_are_counted_in_the_gauge_of_all_up(layers: xr.Dataset) -> None:
-    found = figures.measure_defect(layers)
-    assert found["defect_wall_length"].values.tolist() == [10, 6, 4]
-    assert found["defect_flipped_sites"].values.tolist() == [2, 1, 0]
-    assert (found["defect_configuration"][:, 1] == 1).all()
-
-
-def test_the_second_configuration_must_be_all_up(layers: xr.Dataset) -> None:
-    with pytest.raises(ValueError, match="the second all-up"):
-        figures.measure_defect(layers.isel(sample=[1, 0]))
+@pytest.fixture
+def layers() -> xr.Dataset:
+    return make_defect()
 
 
 def test_overview_runs_from_the_sample_to_the_latents(layers: xr.Dataset) -> None:
-    figure = figures.defect_overview(figures.measure_defect(layers), "single flip")
+    figure = figures.defect_overview(measure_defect(layers), "single flip")
     heat, _, wall, flipped = figure.data
     np.testing.assert_array_equal(heat.z, layers["configuration"][-1, 0])
     assert list(wall.x) == [2, 1, 0]
@@ -43,7 +36,7 @@ def test_overview_runs_from_the_sample_to_the_latents(layers: xr.Dataset) -> Non
 
 
 def test_strip_marks_what_each_layer_changed_on_the_way_back(layers: xr.Dataset) -> None:
-    found = figures.measure_defect(layers)
+    found = measure_defect(layers)
     figure = figures.defect_strip(found)
     heats, dots = figure.data[::2], figure.data[1::2]
     for heat, expected in zip(heats, found["defect_configuration"].values[::-1], strict=True):
@@ -54,6 +47,6 @@ def test_strip_marks_what_each_layer_changed_on_the_way_back(layers: xr.Dataset)
 
 def test_many_layers_take_more_rows(layers: xr.Dataset) -> None:
     deep = xr.concat([layers] * 5, dim="layer")
-    figure = figures.defect_strip(figures.measure_defect(deep.isel(layer=slice(2, None))))
+    figure = figures.defect_strip(measure_defect(deep.isel(layer=slice(2, None))))
     assert sum(t.type == "heatmap" for t in figure.data) == 13
-    assert figure.layout.height > figures.defect_strip(figures.measure_defect(layers)).layout.height
+    assert figure.layout.height > figures.defect_strip(measure_defect(layers)).layout.height

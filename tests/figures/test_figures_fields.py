@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from flowlab import estimators, figures
+from flowlab.analysis import measure_proposals
 from flowlab.figures.fields import LAW
 from flowlab.figures.shared.style import rounded_up
 
@@ -33,23 +34,9 @@ def make_layers(n: int = 300) -> xr.Dataset:
     )
 
 
-def test_proposals_are_those_of_the_estimators() -> None:
-    samples = make_samples(spread=1.0)
-    found = figures.measure_proposals(samples, seed=3)
-    log_w = (samples.log_weight - samples.log_q).values
-    chain = estimators.independence_chain(log_w, np.random.default_rng(3))
-    assert float(found.acceptance) == estimators.acceptance(log_w).value
-    assert float(found.tau_int_rejections) == estimators.tau_int_rejections(chain.accepted).value
-    assert float(found.longest_rejection_run) == found.sizes["run_length"] - 1 > 2
-    assert float(found.rejections.sum()) == pytest.approx(1.0)
-    assert abs(found.positive_fraction - 0.5) < 4 * found.positive_fraction_error
-    assert found.attrs == {"kappa": 0.4}
-    assert all(one.attrs["long_name"] and one.attrs["units"] for one in found.values())
-
-
 def test_models_lie_between_the_bound_and_the_law() -> None:
     models = xr.concat(
-        [figures.measure_proposals(make_samples(2000, spread)) for spread in (0.0, 0.5, 1.0)],
+        [measure_proposals(make_samples(2000, spread)) for spread in (0.0, 0.5, 1.0)],
         "model", join="outer", fill_value=0.0,
     )  # fmt: skip
     points, law, bound = figures.acceptance_and_tau(models).data
@@ -87,7 +74,7 @@ def test_a_strip_shows_every_layer_and_the_target() -> None:
 
 
 def test_one_model_has_runs_of_rejections_too() -> None:
-    one = figures.measure_proposals(make_samples(spread=1.0))
+    one = measure_proposals(make_samples(spread=1.0))
     assert len(figures.rejection_runs(one).data) == 1
 
 

@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 
 from flowlab import estimators, figures
-from flowlab.figures.overlaps import mode_collapse, overlap_bins, total_variation
+from flowlab.analysis import measure_overlaps
+from flowlab.analysis.measurements import overlap_bins
 
 N = 16
 
@@ -41,44 +42,9 @@ def traces(figure: figures.Figure, name: str) -> list[dict]:
     return [trace for trace in figure.data if trace.name == name]
 
 
-@pytest.mark.parametrize("n_sites", [4, 5, 16, 63, 64, 65, 100, 256, 257])
-def test_bins_are_symmetric_and_no_value_lies_on_an_edge(n_sites: int) -> None:
-    edges, q = overlap_bins(n_sites), np.linspace(-1, 1, n_sites + 1)
-    np.testing.assert_allclose(edges, -edges[::-1], atol=1e-12)
-    assert edges[0] < -1 < 1 < edges[-1]
-    assert np.abs(edges[:, None] - q).min() > 0.9 / n_sites
-    assert len(edges) <= 68
-    counts = np.histogram(q, edges)[0]
-    assert len(set(counts[1:-1])) == 1
-    np.testing.assert_allclose(np.diff(edges), counts * 2 / n_sites, err_msg="as wide as the values in it")
-
-
-def test_densities_integrate_to_one_and_are_the_estimators() -> None:
-    layers = make_glass()
-    measured = figures.measure_overlaps(layers)
-    width = np.diff(overlap_bins(N))
-    np.testing.assert_allclose(measured["density"].values @ width, 1.0)
-    s = layers["configuration"][2].values
-    expected = estimators.overlap_distribution(s, rng=np.random.default_rng(0))
-    np.testing.assert_allclose(measured["density"][2], expected.probability / width)
-    np.testing.assert_allclose(measured["density_error"][2], expected.error / width)
-    assert (float(measured["overlap_binder"][2]), float(measured["overlap_binder_error"][2])) == pytest.approx(
-        expected.binder
-    )
-
-
-def test_many_sites_are_binned_to_the_same_density() -> None:
-    rng = np.random.default_rng(0)
-    s = np.where(rng.random((2, 300, 256)) < 0.5, -1.0, 1.0)
-    found = figures.measure_overlaps(xr.Dataset({"configuration": (("layer", "sample", "site"), s)}))
-    assert found.sizes["q"] < 68
-    peak = found["density"].values.max(1)
-    np.testing.assert_allclose(peak, np.sqrt(256 / (2 * np.pi)), rtol=0.1)
-
-
 def test_the_figure_shows_layer_latent_reference_and_exact() -> None:
     layers, reference = make_glass(), make_reference(exact=True)
-    model, known = figures.measure_overlaps(layers), figures.measure_overlaps(reference)
+    model, known = measure_overlaps(layers), measure_overlaps(reference)
     figure = figures.overlap_distribution(layers, 2, reference)
     for name, expected in (("latent", model["density"][0]), ("this layer", model["density"][2]),
                            ("parallel tempering", known["density"]), ("exact", known["density_exact"])):  # fmt: skip
@@ -91,7 +57,7 @@ def test_the_figure_shows_layer_latent_reference_and_exact() -> None:
 
 
 def test_binder_and_dip_rise_from_layer_to_layer_to_the_reference() -> None:
-    model, known = figures.measure_overlaps(make_glass()), figures.measure_overlaps(make_reference())
+    model, known = measure_overlaps(make_glass()), measure_overlaps(make_reference())
     binder, dip = traces(figures.overlap_distribution(model, 1, known), "model")
     np.testing.assert_array_equal(binder.y, model["overlap_binder"])
     np.testing.assert_array_equal(binder.error_y.array, model["overlap_binder_error"])
@@ -115,7 +81,7 @@ def test_sites_that_a_layer_has_not_sampled_are_left_out() -> None:
     layers = make_glass()
     layers["configuration"][0] = np.nan
     layers["configuration"][1, :, 4:] = np.nan
-    found = figures.measure_overlaps(layers)
+    found = measure_overlaps(layers)
     assert np.isnan(found["density"][0]).all()
     expected = estimators.overlap_distribution(layers["configuration"][1, :, :4].values, rng=np.random.default_rng(0))
     assert float(found["overlap_binder"][1]) == pytest.approx(expected.binder.value)
@@ -126,17 +92,6 @@ def test_sites_that_a_layer_has_not_sampled_are_left_out() -> None:
 def test_what_is_not_there_is_refused() -> None:
     with pytest.raises(IndexError, match="layer must be below 3"):
         figures.overlap_distribution(make_glass(), 3)
-
-
-def test_distance_and_verdict_see_a_lost_valley() -> None:
-    same, one = make_glass((0.0, 0.95)), make_glass((0.0, 0.95))
-    one["configuration"] = one["configuration"] * np.sign(one["magnetization"])
-    known = figures.measure_overlaps(make_reference())
-    near, noise = total_variation(figures.measure_overlaps(same).isel(layer=1), known)
-    far, _ = total_variation(figures.measure_overlaps(same).isel(layer=0), known)
-    assert near < 4 * noise < 0.3 < far
-    assert not mode_collapse(same, make_reference()).collapsed
-    assert mode_collapse(one, make_reference()).collapsed
 
 
 @pytest.mark.parametrize("dims", [("site",), ("z", "y", "x")])

@@ -5,7 +5,9 @@ import pytest
 import xarray as xr
 
 from flowlab import figures
-from flowlab.figures.triangles import KINDS, cloud_of, fractions_of
+from flowlab.analysis import measure_triangles
+from flowlab.estimators.observables.triangles import KINDS
+from flowlab.figures.triangles import cloud_of, fractions_of
 
 N = 24
 
@@ -29,10 +31,10 @@ def reference() -> xr.Dataset:
 
 
 def test_one_valley_and_its_mirror_image_give_one_to_three_signed_and_one_point_folded(layers: xr.Dataset) -> None:
-    signed = fractions_of(figures.measure_triangles(layers, "signed").isel(layer=1), 0.05)
+    signed = fractions_of(measure_triangles(layers, "signed").isel(layer=1), 0.05)
     assert abs(signed["equilateral"].value - 0.25) < 4 * signed["equilateral"].error + 0.01
     assert signed["equilateral"].value + signed["isosceles"].value == pytest.approx(1.0)
-    folded = fractions_of(figures.measure_triangles(layers, "folded").isel(layer=1), 0.05)
+    folded = fractions_of(measure_triangles(layers, "folded").isel(layer=1), 0.05)
     assert folded["equilateral"].value == 1.0
 
 
@@ -44,7 +46,7 @@ def test_the_cloud_holds_every_triangle(layers: xr.Dataset, reference: xr.Datase
         fraction = np.square(np.asarray(heat.z))
         assert fraction.sum() == pytest.approx(1.0)
         np.testing.assert_allclose(points.customdata, fraction[fraction > 0])
-        measured = figures.measure_triangles(data)
+        measured = measure_triangles(data)
         u, v = cloud_of(measured.isel(layer=0) if "layer" in measured.dims else measured)
         step = 2 * heat.x[1] - 2 * heat.x[0]
         assert abs(float(np.sum(fraction.sum(0) * heat.x)) - u.mean()) < step
@@ -56,7 +58,7 @@ def test_the_cloud_holds_every_triangle(layers: xr.Dataset, reference: xr.Datase
 def test_bars_are_the_fractions_with_errors(layers: xr.Dataset, reference: xr.Dataset) -> None:
     figure = figures.triangle_cloud(layers, 1, reference, convention="folded", tol=0.1)
     bars = {t.name: t for t in figure.data if t.type == "bar"}
-    expected = fractions_of(figures.measure_triangles(layers, "folded").isel(layer=1), 0.1)
+    expected = fractions_of(measure_triangles(layers, "folded").isel(layer=1), 0.1)
     np.testing.assert_allclose(bars["model"].y, [expected[kind].value for kind in KINDS])
     np.testing.assert_allclose(bars["model"].error_y.array, [expected[kind].error for kind in KINDS])
     assert bars["parallel tempering"].y[0] == 1.0
@@ -66,24 +68,13 @@ def test_bars_are_the_fractions_with_errors(layers: xr.Dataset, reference: xr.Da
 
 def test_a_measured_dataset_gives_the_same_figure(layers: xr.Dataset, reference: xr.Dataset) -> None:
     raw = figures.triangle_cloud(layers, 1, reference, "folded")
-    again = figures.triangle_cloud(
-        figures.measure_triangles(layers, "folded"), -1, figures.measure_triangles(reference, "folded")
-    )
+    again = figures.triangle_cloud(measure_triangles(layers, "folded"), -1, measure_triangles(reference, "folded"))
     assert raw.to_json() == again.to_json()
 
 
 def test_a_reference_alone(reference: xr.Dataset) -> None:
     figure = figures.triangle_cloud(None, reference=reference)
     assert [t.name for t in figure.data if t.type == "bar"] == ["parallel tempering"]
-
-
-def test_corners_and_overlaps_belong_together(layers: xr.Dataset) -> None:
-    measured = figures.measure_triangles(layers).isel(layer=0)
-    s = layers["configuration"][0].values
-    a, b, c = (s[measured["corners"].values[:, k]] for k in range(3))
-    q = np.stack([(a * b).mean(1), (a * c).mean(1), (b * c).mean(1)], axis=1)
-    np.testing.assert_allclose(measured["overlaps"], q)
-    np.testing.assert_allclose(measured["distances"], np.sort((1 - q) / 2, axis=1))
 
 
 def test_three_configurations_with_their_overlaps(layers: xr.Dataset) -> None:

@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 
 import flowlab as fl
+from flowlab.analysis import measure_overlaps, measure_proposals, measure_triangles, measure_two_point
 from flowlab.core.names import COORDINATES, NAMES, about, known, labelled
 from flowlab.mcmc.measured import measured
 from flowlab.studies.ising.sweep import exact_values
@@ -52,12 +53,13 @@ def test_what_is_measured_for_figures_is_named_as_in_the_table():
     spins = xr.Dataset(
         {"configuration": (("layer", "sample", "site"), rng.choice([-1.0, 1.0], (2, 60, 12)))}, attrs={"n_sites": 12}
     )
-    assert_named(fl.figures.measure_overlaps(spins), "measure_overlaps")
-    assert_named(fl.figures.measure_triangles(spins), "measure_triangles")
+    assert_named(measure_overlaps(spins), "measure_overlaps")
+    assert_named(measure_triangles(spins), "measure_triangles")
     fields = rng.normal(size=(50, 2, 2))
     weight = ("sample", -(fields**2).sum((1, 2)))
     drawn = xr.Dataset({"configuration": (("sample", "y", "x"), fields), "log_q": weight, "log_weight": weight})
-    assert_named(fl.figures.measure_proposals(drawn), "measure_proposals")
+    assert_named(measure_proposals(drawn), "measure_proposals")
+    assert_named(measure_two_point(drawn.expand_dims("layer")), "measure_two_point")
     assert_named(xr.Dataset(exact_values(4, [2.0])), "exact values")
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import flowlab as fl
+from flowlab.analysis import measure_proposals
 from flowlab.core.system import as_coupling
 
 
@@ -108,7 +109,7 @@ def test_the_magnetization_of_states_is_one_order_parameter(states):
     x = torch.from_numpy(layers.configuration.values[-1])
     np.testing.assert_allclose(layers.magnetization[-1], states.system.observables(x)["magnetization"])
     assert layers.magnetization.attrs["long_name"] == states.evaluate(100).magnetization.attrs["long_name"]
-    proposals = fl.figures.measure_proposals(drawn)
+    proposals = measure_proposals(drawn)
     mean = states.system.observables(torch.from_numpy(drawn.configuration.values))["magnetization"]
     log_w = (drawn.log_weight - drawn.log_q).values
     expected = fl.estimators.reweighted(mean.numpy(), log_w=log_w)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flowlab.figures import Figure, measure_overlaps
+from flowlab.analysis import measure_overlaps
+from flowlab.figures import Figure
 from flowlab.widgets import Lab, OverlapsPanel
 
 N = 16

@@ -9,25 +9,13 @@ import numpy as np
 import xarray as xr
 from plotly.colors import cyclical, sample_colorscale
 
-from flowlab.core.variables import Variables, variables_of
+from flowlab.core.datasets import kind_of
 from flowlab.figures.shared.style import FIELD_SCALE, MINUS, PLUS, SPIN_SCALE, rounded_up
 
 STATE_COLORS = [MINUS, PLUS, "#4f8a3c", "#84517b", "#c4622d", "#8f9ba5", "#7fb0c3", "#22303c"]
 """Of the states 0, 1, ...; beyond these they are taken from a circle of colours."""
 ANGLE_SCALE = [[k / 12, color] for k, color in enumerate(sample_colorscale(cyclical.Twilight, 13))]
 """Cyclic scale of an angle from -π to π, the same colour at both ends."""
-
-
-def kind_of(data: xr.Dataset) -> Variables:
-    """The kind of a Dataset's configurations, by its attributes; without them spins where all are ±1, else fields.
-
-    >>> kind_of(xr.Dataset({"configuration": ("x", [1.0, -1.0])})), kind_of(xr.Dataset(attrs={"domain": "angle"}))
-    (Spins(), Angles())
-    """
-    if domain := data.attrs.get("domain"):
-        return variables_of(domain, data.attrs.get("q"))
-    values = np.asarray(data["configuration"], dtype=float)
-    return variables_of("spin" if (np.abs(values[np.isfinite(values)]) == 1.0).all() else "real")
 
 
 def site_colors(data: xr.Dataset, values: xr.DataArray) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import ipywidgets
 import numpy as np
 import xarray as xr
 
+from flowlab.analysis import measure_defect
 from flowlab.analysis.layered_samples import flow_layers
-from flowlab.figures import Figure, defect_overview, defect_strip, measure_defect
+from flowlab.figures import Figure, defect_overview, defect_strip
 from flowlab.figures.live_figure import LiveFigure
 from flowlab.figures.shared.style import number
 from flowlab.widgets.diagnosis import Diagnosis, lacks
@@ -38,7 +39,7 @@ class DefectsPanel(Panel):
 
     Attributes:
         spins: (y, x) of ±1, the configuration on show.
-        path: it after each layer, as :func:`flowlab.figures.measure_defect` gives it; None before the first.
+        path: it after each layer, as :func:`flowlab.analysis.measure_defect` gives it; None before the first.
         defect, clear, follow: the controls.
         diagnosis: its ``data`` has the defects to choose from.
 

@@ -10,13 +10,12 @@ import ipywidgets
 import numpy as np
 import xarray as xr
 
+from flowlab.core.datasets import kind_of, layer_names
 from flowlab.figures import Figure, delta_free_energy, layer_overview
 from flowlab.figures.fields import sign_words
-from flowlab.figures.layers import layer_names
 from flowlab.figures.live_figure import LiveFigure
 from flowlab.figures.multilevel import draws_in_levels, level_entropy, sites_drawn
 from flowlab.figures.shared.bound import bound_per_site
-from flowlab.figures.shared.kinds import kind_of
 from flowlab.figures.shared.style import number
 from flowlab.widgets.diagnosis import Diagnosis, lacks
 from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel, blank_layers

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import ipywidgets
 import xarray as xr
 
-from flowlab.figures import Figure, measure_overlaps, overlap_distribution
-from flowlab.figures.overlaps import mode_collapse, total_variation
+from flowlab.analysis import measure_overlaps
+from flowlab.analysis.measurements import mode_collapse, total_variation
+from flowlab.figures import Figure, overlap_distribution
 from flowlab.figures.shared.style import number
 from flowlab.widgets.panels.reference import Measured, ReferencePanel
 from flowlab.widgets.panels.sampled import ROW, blank_layers

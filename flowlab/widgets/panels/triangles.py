@@ -11,7 +11,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from flowlab.figures import Figure, measure_triangles, triangle, triangle_cloud
+from flowlab.analysis import measure_triangles
+from flowlab.figures import Figure, triangle, triangle_cloud
 from flowlab.figures.live_figure import LiveFigure
 from flowlab.figures.shared.style import number
 from flowlab.figures.triangles import KINDS, MODEL, TEMPERING, Convention, cloud_of, fractions_of
