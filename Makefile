@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo lab test lint browser bench binder clean
+.PHONY: help setup demo lab test lint browser bench bench-page binder clean
 
 help:
 	@echo "make demo    train the main study, print its table, write demo/report.html"
@@ -12,6 +12,7 @@ help:
 	@echo "make test    lint, types, unit tests, laws, doctests, notebooks, browser"
 	@echo "make lint    ruff and mypy only"
 	@echo "make bench   the benchmarks: tables, and JSON in benchmarks/results/"
+	@echo "make bench-page  docs/benchmarks.md from these results"
 	@echo "make binder  try the Binder environment without its image"
 	@echo "make setup   .venv with everything for development"
 	@echo "make clean   remove .venv and whatever was built or written here"
@@ -35,7 +36,10 @@ browser: .venv/.stamp-dev
 	@$(PY) tests/browser/helpers.py
 
 bench: .venv/.stamp-run
-	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(PY) "$$script"; done
+	@set -e; for script in $$(ls benchmarks/[a-z]*.py | grep -v page.py); do echo "== $$script"; $(PY) "$$script"; done
+
+bench-page:
+	@$(PY) benchmarks/page.py
 
 # What Binder does, short of building its image: a clean environment, postBuild, and the first tutorial in it.
 binder: .venv/.stamp-dev
@@ -48,7 +52,7 @@ binder: .venv/.stamp-dev
 setup: .venv/.stamp-dev
 
 clean:
-	rm -rf .venv build dist demo .ci/artifacts .mypy_cache .ruff_cache benchmarks/results
+	rm -rf .venv build dist demo .ci/artifacts .mypy_cache .ruff_cache
 	find flowlab tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.stamp-run: pyproject.toml constraints.txt | .venv/bin/pip

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import multiprocessing
 import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+import flowlab
 
 Column = tuple[str, int, str]
 """Its name, which is the key of a row, its width and the format of its values."""
@@ -30,7 +35,17 @@ def describe() -> dict[str, Any]:
         "load": os.getloadavg()[0],
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "flowlab": flowlab.__version__,
+        "commit": _commit(),
+        "date": datetime.date.today().isoformat(),
     }
+
+
+def _commit() -> str:
+    """The commit of the checkout that is measured, with a plus sign where files of it were changed."""
+    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--exclude=*"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return found.stdout.strip()
 
 
 def parser(text: str | None, name: str) -> argparse.ArgumentParser:
@@ -65,7 +80,13 @@ def steps_that_fit(run: Any, seconds: float, least: int, clock: Callable[[], flo
 
 
 def write(path: Path, rows: Any) -> None:
-    """Write the rows and the machine as JSON."""
+    """Write the rows and the machine as JSON, with the title and the columns of the script, for the page of results."""
+    script = sys.modules["__main__"]
+    title, _, about = (script.__doc__ or path.stem).strip().partition("\n")
+    text = [" ".join(part.split()) for part in about.split("\n\n") if part.strip() and not part.startswith("    ")]
+    found = {"title": title.rstrip("."), "machine": describe(), "text": text, "rows": rows}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"machine": describe(), "rows": rows}, indent=1) + "\n")
+    path.write_text(
+        json.dumps(found | {"columns": getattr(script, "COLUMNS", [])}, indent=1, ensure_ascii=False) + "\n"
+    )
     print(f"written to {path}")
