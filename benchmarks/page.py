@@ -1,4 +1,4 @@
-"""docs/benchmarks.md, made of the results in benchmarks/results: no figure of it is typed.
+"""docs/benchmarks.md and the table of the README, made of benchmarks/results: no figure of them is typed.
 
 python benchmarks/page.py [--check]
 """
@@ -13,6 +13,9 @@ from typing import Any
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
+README = HERE.parent / "README.md"
+BEGIN, END = "<!-- systems: made by make bench-page -->\n", "<!-- end -->"
+SHORT = ("your system", "study", "cpu s", "ESS", "acceptance", "ln Z - exact, in errors")
 HEAD = """# Benchmarks
 
 Made by `make bench-page` from `benchmarks/results/*.json`; `make bench` measures again. "cpu s" are seconds of the
@@ -87,14 +90,27 @@ def cell(value: Any, spec: str) -> str:
     return str(value).replace("|", "\\|")
 
 
+def readme(text: str, results: Path = HERE / "results") -> str:
+    """The README with the table of what one sampler a system gives."""
+    path = results / "systems.json"
+    if not path.exists():
+        return text
+    found = json.loads(path.read_text(encoding="utf-8"))
+    formats = {name: spec for name, _, spec in found["columns"]}
+    rows = [{name: f"`{row[name]}`" if name == "study" else row[name] for name in SHORT} for row in found["rows"]]
+    before, after = text.split(BEGIN)[0], text.split(END, 1)[1]
+    return "".join([before, BEGIN, *(f"{line}\n" for line in table("", rows, formats) if line), END, after])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--check", action="store_true", help="only say whether the page is that of the results")
     options = parser.parse_args()
-    made = page()
-    if options.check:
-        raise SystemExit(PAGE.read_text(encoding="utf-8") != made and "docs/benchmarks.md is old: make bench-page")
-    PAGE.write_text(made, encoding="utf-8")
+    for path, made in ((PAGE, page()), (README, readme(README.read_text(encoding="utf-8")))):
+        if not options.check:
+            path.write_text(made, encoding="utf-8")
+        elif path.read_text(encoding="utf-8") != made:
+            raise SystemExit(f"{path.name} is old: make bench-page")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ def test_the_page_of_benchmarks_is_that_of_the_results(tmp_path: Path) -> None:
     page = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(page)
     assert (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8") == page.page()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert page.readme(readme) == readme
     machine = {"cpu": "one", "cores": 2, "python": "3.11", "torch": "2", "commit": "abc", "date": "today", "load": 0.5}
     rows = {"quick": False, "runs": [{"L": 8, "ess": 0.98765}, {"L": 16, "ess": None}]}
     found = {"title": "A title", "machine": machine, "rows": rows, "columns": [["ess", 6, ".3f"]]}
