@@ -19,7 +19,7 @@ from flowlab.analysis.integration import IntegrationWarning
 from flowlab.estimators import columns, scalars
 from flowlab.estimators.weights.evidence import shown
 from flowlab.runs import Experiment, experiment, studies
-from flowlab.runs.registry import find
+from flowlab.runs.registry import find, imported
 from flowlab.runs.sweeps import sweep
 from flowlab.runs.workers import SweepError
 from flowlab.storage.store import StoreError
@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
+        if getattr(options, "imports", None):
+            sys.path.insert(0, os.getcwd())  # as python -m does
+            imported(options.imports)
         return int(options.command(options))
     except (ValueError, FloatingPointError, StoreError, SweepError, OSError) as error:
         print(f"flowlab: {error}", file=sys.stderr)
@@ -93,6 +96,10 @@ def _parser() -> argparse.ArgumentParser:
     checking.add_argument("--json", action="store_true", help="print one JSON object")
     checking.add_argument("--strict", action="store_true", help=_STRICT)
     checking.set_defaults(command=_check)
+
+    named = "import this module first, for the studies that it defines; may be given several times"
+    for command in (listing, helping, run, sweeping, evaluate, checking):
+        command.add_argument("--import", dest="imports", action="append", metavar="MODULE", help=named)
 
     lab = commands.add_parser("lab", help="open JupyterLab, on this machine only and with a token")
     lab.add_argument("dir", nargs="?", metavar="DIR", help="folder to open (default: the tutorials, else this folder)")

@@ -27,6 +27,7 @@ class OnDisk(ABC):
     Attributes:
         path: the directory, or None for a run in memory only.
         study, keys: the name and keys that rebuild this run; None and {} for one built by hand.
+        module: of the study's function, which another process imports to know the study.
         chosen: those of the keys that are not the study's defaults.
         note: what a study chose by itself and its title says.
         dtype: torch's default where it was built, in which it computes wherever it goes on.
@@ -43,6 +44,7 @@ class OnDisk(ABC):
     def __init__(self) -> None:
         self.path: Path | None = None
         self.study: str | None = None
+        self.module: str | None = None
         self.keys: dict[str, Any] = {}
         self.chosen: dict[str, Any] = {}
         self.note = ""
@@ -99,7 +101,7 @@ class OnDisk(ABC):
             "parent": self.parent,
             "dtype": name_of(self.dtype),
         }
-        return asked if self.study is not None else asked | {"built": plain(self._identity)}
+        return asked | ({"built": plain(self._identity)} if self.study is None else {"module": self.module})
 
     def attach(self, path: str | Path) -> None:
         """Keep this run, with the records it has so far, in a new directory ``path``.
@@ -217,7 +219,9 @@ class OnDisk(ABC):
             raise RuntimeError("this run is training: stop() it first")
         store = Store.open(path, write=False)
         described = store.meta
-        refuse_other(store.path, described, {name: own for name, own in self.meta().items() if name != "steps"})
+        refuse_other(
+            store.path, described, {name: own for name, own in self.meta().items() if name not in ("steps", "module")}
+        )
         if described.get("steps") != self.steps:
             raise StoreError(f"{path} has a horizon of {described.get('steps')} steps, this run of {self.steps}")
         checkpoint = store.load_checkpoint()

@@ -7,10 +7,13 @@ import functools
 import importlib
 import inspect
 import re
+import sys
 import typing
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +75,16 @@ class Study:
         hints = typing.get_type_hints(self.function, include_extras=True)
         said = documented(self.function)
         return [key_of(name, hints[name], value, said.get(name)) for name, value in self.defaults.items()]
+
+    @property
+    def module(self) -> str:
+        """The module that defines it, as another process imports it; "__main__" for a notebook or a prompt."""
+        name = self.function.__module__
+        main = sys.modules.get(name)
+        if name not in ("__main__", "__mp_main__") or main is None:
+            return name
+        spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+        return spec.name if spec is not None else Path(file).stem if file else "__main__"
 
     @property
     def summary(self) -> str:
@@ -156,13 +169,35 @@ class Study:
 
 _studies: dict[str, Study] = {}
 _providers: list[str] = []
+_asked = False
+"""Whether installed entry points have been looked for."""
 OF_A_RUN, OF_A_SWEEP = ("seed", "warm"), ("seed", "out", "workers", "progress")
 """What the function of a study must take besides its keys."""
 
 
 def provide(module: str) -> None:
-    """Name a module that registers studies when it is imported, which the first lookup does."""
+    """Name a module that registers studies when it is imported, which the first lookup does.
+
+    Modules that are installed with an entry point in the group ``flowlab.studies`` are imported then as well.
+    """
     _providers.append(module)
+
+
+def imported(modules: Iterable[str]) -> None:
+    """Import modules that a person named, which register studies of their own.
+
+    Raises:
+        ValueError: for a module that there is not, or a study that only a notebook has.
+    """
+    for module in modules:
+        if module == "__main__":
+            raise ValueError("a study of a notebook cell is known in that notebook only: write it into a module")
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+                raise
+            raise ValueError(f"there is no module {module} to import: is its folder in sys.path?") from None
 
 
 def study(
@@ -330,6 +365,20 @@ def _look() -> None:
         except BaseException:
             _providers.insert(0, module)
             raise
+    for entry in _installed():
+        try:
+            entry.load()
+        except Exception as error:
+            told = f"the studies of {entry.value}, an installed entry point, are left out: {error}"
+            warnings.warn(told, RuntimeWarning, stacklevel=2)
+
+
+def _installed() -> list[EntryPoint]:
+    """Entry points of other packages with studies, at the first call only."""
+    global _asked
+    found = [] if _asked else list(entry_points(group="flowlab.studies"))
+    _asked = True
+    return found
 
 
 def experiment(name: str, /, *, seed: int = 0, out: str | Path | None = None, **keys: Any) -> Experiment:
@@ -389,13 +438,19 @@ def same_couplings(run: Experiment, changes: Mapping[str, Any]) -> dict[str, flo
     return {name: float(getattr(run.system, name)) for name in unsaid}
 
 
-def load(path: str | Path) -> Experiment:
+def load(path: str | Path, *, imports: Iterable[str] = ()) -> Experiment:
     """The run of a study in directory ``path``, at its newest good checkpoint; the disk is left alone until it goes on.
+
+    Args:
+        path: of the run.
+        imports: modules to import first, e.g. ``["my_module"]``, where the study is not flowlab's own. A directory
+            never names code that is then run: without this, a study that is not known is refused.
 
     Raises:
         StoreError: where there is no run, or none of its checkpoints can be read.
-        ValueError: for a run that was built by hand.
+        ValueError: for a run that was built by hand, or a study that is not known; says which import is missing.
     """
+    imported(imports)
     store = Store.open(path, write=False)
     meta = store.meta
     if meta.get("study") is None:
@@ -407,12 +462,28 @@ def load(path: str | Path) -> Experiment:
     parent = meta.get("parent")
     if parent is not None and not (isinstance(parent, dict) and {"study", "seed", "step"} <= parent.keys()):
         raise StoreError(f"parent in experiment.json of {path} must be null or describe a run, got {parent!r}")
+    _check_known(meta["study"], meta.get("module"))
     found = find(meta["study"])
     keys = found.normalise({**found.earlier, **meta["keys"]})
     with default_dtype(_dtype(store)):
         run = _build(meta["study"], keys, meta["seed"], parent)
         run.restore(path)
     return run
+
+
+def _check_known(name: str, module: str | None) -> None:
+    """Raise ValueError for the study of a run that this process does not know, with how to make it known."""
+    if name in studies() or module is None:
+        return
+    if module == "__main__":
+        raise ValueError(
+            f"this run's study {name!r} was defined in a notebook or at a prompt: run that cell first, or write it "
+            "into a module and import that"
+        )
+    raise ValueError(
+        f"this run's study {name!r} is defined in {module}: import it first, with import {module}, "
+        f"fl.load(path, imports=[{module!r}]), or --import {module} on the command line"
+    )
 
 
 def _dtype(store: Store) -> torch.dtype:
@@ -470,6 +541,6 @@ def _build(name: str, keys: dict[str, Scalar], seed: int, parent: dict[str, Any]
     built = found.function(**keys, seed=seed, warm=warm)
     if not isinstance(built, Experiment):
         raise TypeError(f"study {name!r} must return its run, e.g. a fl.Training, got {built!r}")
-    built.study, built.keys, built.parent = name, keys, parent
+    built.study, built.module, built.keys, built.parent = name, found.module, keys, parent
     built.chosen = {key: value for key, value in keys.items() if value != found.defaults[key]}
     return built

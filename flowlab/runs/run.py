@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from flowlab.runs.process import interrupts_call, offer, progress_interval, torc
 from flowlab.runs.stepping import Stepping
 from flowlab.storage.identity import of_system
 
-above: dict[str, Callable[[Any], Any]] = {}
+above: dict[str, Callable[..., Any]] = {}
 """What stands above a run and that it can be asked for, "lab" and "load": put in by ``flowlab/__init__``."""
 
 
@@ -340,7 +340,7 @@ class Experiment(Checkable, Stepping):
         return above["lab"](self)
 
     @staticmethod
-    def load(path: str | Path) -> Experiment:
+    def load(path: str | Path, *, imports: Iterable[str] = ()) -> Experiment:
         """The run in directory ``path``; see :func:`flowlab.load`."""
-        run: Experiment = above["load"](path)
+        run: Experiment = above["load"](path, imports=imports)
         return run

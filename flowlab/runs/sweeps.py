@@ -98,7 +98,7 @@ def sweep(
     ({'T': 2}, ['finished', 'finished'], [3, 3])
     """
     named = find(study)
-    _check_workers(workers)
+    _check_workers(named, workers)
     out = absolute(out) if out is not None and str(out) else out
     if named.sweep:
         if over or chain or warm:
@@ -283,7 +283,7 @@ def _plan(
             None,
             {**warm, chain: values[point][chain]} if chain is not None else {},
             evaluate,
-            study.function.__module__,
+            study.module,
             name_of(torch.get_default_dtype()),
         )
     return jobs, parents
@@ -313,9 +313,16 @@ def _parent(point: Point, axes: dict[str, list[Any]], chain: str | None) -> Poin
     return (*point[:place], before, *point[place + 1 :])
 
 
-def _check_workers(workers: int | Executor) -> None:
-    if not isinstance(workers, Executor) and workers < 1:
+def _check_workers(study: Study, workers: int | Executor) -> None:
+    if isinstance(workers, Executor) or workers == 1:
+        return
+    if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
+    if study.module == "__main__":
+        raise ValueError(
+            f"{study.name} is defined in a notebook or at a prompt, and {workers} worker processes cannot import it "
+            "from there: write it into a module, e.g. my_studies.py, and import my_studies; or give workers=1"
+        )
 
 
 @contextlib.contextmanager

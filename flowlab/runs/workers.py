@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import shutil
 import signal
@@ -19,7 +18,7 @@ import xarray as xr
 from flowlab.estimators.weights.evidence import shown
 from flowlab.runs.keys import Scalar
 from flowlab.runs.process import interrupts_call, torch_threads
-from flowlab.runs.registry import experiment, find, load, studies
+from flowlab.runs.registry import experiment, find, imported, load, studies
 from flowlab.runs.run import Experiment
 from flowlab.storage.store import Store, StoreError
 
@@ -69,7 +68,7 @@ def carry_out(job: Job) -> Outcome:
     """Start or take up the run, train it to its end, and keep its evaluation in its directory."""
     try:
         if job.study not in studies():
-            importlib.import_module(job.module)
+            imported([job.module])
         with _busy, torch_threads(1), shown():  # the sweep tells of all its runs
             run = _taken_up(job)
             with interrupts_call(run.stop):

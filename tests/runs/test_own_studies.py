@@ -1,12 +1,21 @@
-"""Studies that a person writes: what is refused when they are defined."""
+"""Studies that a person writes: what is refused when they are defined, and how other processes find them."""
 
 from __future__ import annotations
 
+import importlib
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 import flowlab as fl
+from flowlab.cli import main
+from flowlab.runs import registry
 
 
 def run_of(seed: int, **keys: object) -> fl.Training:
@@ -94,3 +103,115 @@ def test_what_returns_no_run_is_told_so():
 
     with pytest.raises(TypeError, match=r"study 'own' must return its run, e.g. a fl.Training, got None"):
         fl.experiment("own")
+
+
+MODULE = '''
+import flowlab as fl
+
+@fl.study("own-hot")
+def own_hot(*, L: int = 4, T: float = 4.0, seed: int = 0, warm: bool = False):
+    """Hot spins."""
+    density = fl.MADE((L, L), generator=fl.core.named_generator(seed, "weights"))
+    return fl.Training(fl.Ising((L, L), T), density, fl.ReverseKL(), steps=3, batch=10, learning_rate=1e-3, seed=seed)
+'''
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """A folder, in which one works, with own_module.py."""
+    (tmp_path / "own_module.py").write_text(MODULE)
+    monkeypatch.delitem(sys.modules, "own_module", raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+
+
+def forget() -> None:
+    del registry._studies["own-hot"], sys.modules["own_module"]
+
+
+def test_a_run_of_an_own_study_names_its_module_and_is_loaded_where_that_is_imported(module, monkeypatch):
+    monkeypatch.syspath_prepend(".")
+    importlib.import_module("own_module")
+    fl.experiment("own-hot", out="run").run(progress=False)
+    assert json.loads(Path("run/experiment.json").read_text())["module"] == "own_module"
+    again = fl.load("run", imports=["own_module"])
+    assert again.step == 3 and again.at(T=3.0).keys["T"] == 3.0
+    forget()
+    wanted = r"study 'own-hot' is defined in own_module: .*imports=\['own_module'\].*--import own_module"
+    with pytest.raises(ValueError, match=wanted):
+        fl.load("run")
+    assert "own_module" not in sys.modules  # a directory never imports code
+    with pytest.raises(ValueError, match="there is no module own_modul to import"):
+        fl.load("run", imports=["own_modul"])
+    assert fl.load("run", imports=["own_module"]).step == 3
+
+
+def test_the_command_line_imports_what_it_is_told(module, capsys):
+    told = ("--import", "own_module")
+    assert main(["run", "own-hot", *told, "--out", "run", "--quiet"]) == 0
+    forget()
+    assert main(["evaluate", "run", "-n", "100"]) == 2
+    assert "--import own_module" in capsys.readouterr().err
+    assert main(["evaluate", "run", "-n", "100", "--json", *told]) == 0
+    assert json.loads(capsys.readouterr().out)["study"] == "own-hot"
+    forget()
+    assert main(["sweep", "own-hot", "T=3.0,4.0", "-n", "100", *told, "--out", "swept", "--quiet"]) == 0
+    assert "2 of 2 runs finished" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_studies_of_a_script_are_known_to_its_workers(tmp_path):
+    sweep = "fl.sweep('own-hot', {'T': [4.0]}, workers=2, evaluate=100, progress=False).state.values.tolist()"
+    (tmp_path / "own_script.py").write_text(f"{MODULE}\nif __name__ == '__main__':\n    print({sweep})\n")
+    paths = os.pathsep.join([str(Path(fl.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": paths}
+    command = [sys.executable, "own_script.py"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert "['finished']" in ended.stdout, ended.stderr
+
+
+def test_a_study_of_a_notebook_cell_sweeps_in_this_process_only(monkeypatch):
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))  # which has no file
+
+    def own_cell(*, L: int = 4, seed: int = 0, warm: bool = False):
+        return run_of(seed)
+
+    own_cell.__module__ = "__main__"
+    fl.study("own-cell")(own_cell)
+    found = fl.sweep("own-cell", {"seed": [0, 1]}, evaluate=100, progress=False)
+    assert found.state.values.tolist() == ["finished", "finished"]
+    refused = "own-cell is defined in a notebook or at a prompt, and 2 worker processes cannot import it from there"
+    with pytest.raises(ValueError, match=refused):
+        fl.sweep("own-cell", {"seed": [0, 1]}, workers=2, evaluate=100, progress=False)
+
+
+def test_a_run_of_a_notebook_cell_is_told_to_run_that_cell_first(tmp_path):
+    @fl.study("own-cell")
+    def own_cell(*, L: int = 4, seed: int = 0, warm: bool = False):
+        return run_of(seed)
+
+    run = fl.experiment("own-cell")
+    run.module = "__main__"
+    run.attach(tmp_path / "run")
+    del registry._studies["own-cell"]
+    with pytest.raises(ValueError, match="'own-cell' was defined in a notebook or at a prompt: run that cell first"):
+        fl.load(tmp_path / "run")
+
+
+def test_installed_entry_points_are_looked_up_once(monkeypatch):
+    class Entry:
+        def __init__(self, value: str) -> None:
+            self.value = value
+
+        def load(self) -> None:
+            if self.value == "broken":
+                raise ImportError("no such thing")
+
+            @fl.study("own-installed")
+            def own_installed(*, L: int = 4, seed: int = 0, warm: bool = False): ...
+
+    monkeypatch.setattr(registry, "_asked", False)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [Entry("broken"), Entry("fine")])
+    with pytest.warns(RuntimeWarning, match="the studies of broken, an installed entry point, are left out: no such"):
+        assert "own-installed" in fl.runs.studies()
+    assert "own-installed" in fl.runs.studies()  # and no warning again
