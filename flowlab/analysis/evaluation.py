@@ -14,14 +14,14 @@ from flowlab import estimators
 from flowlab.analysis.checks.enumerated import enumerated, of_enumeration
 from flowlab.analysis.checks.witness import Witness, of_log_q
 from flowlab.analysis.integration import precise, shortfall
-from flowlab.analysis.representations import log_z_offset, physical, reduced, restored, to_array, weighed
+from flowlab.analysis.representations import restored, to_array, weighed
 from flowlab.core import Density, LayerState, System, named_generator
+from flowlab.core.measured import measured
 from flowlab.core.names import about, labelled
 from flowlab.core.numbers import whole
 from flowlab.densities import Pushforward, Z2Symmetrized
 from flowlab.densities.autoregressive.autoregressive import Autoregressive
 from flowlab.estimators import Evidence
-from flowlab.mcmc.measured import measured
 
 CHUNK = 5000
 STEPS = 20
@@ -42,8 +42,8 @@ def sample(density: Density, target: System, n: int, generator: torch.Generator,
     """
     if (n := whole("the number of samples", n)) < 1:
         raise ValueError(f"the number of samples must be at least 1, got {n}")
-    size = min(n, CHUNK, max(1, AT_ONCE // physical(target).n_sites))
-    configuration, log_q, log_weight = np.empty((n, *physical(target).shape)), np.empty(n), np.empty(n)
+    size = min(n, CHUNK, max(1, AT_ONCE // target.physical.n_sites))
+    configuration, log_q, log_weight = np.empty((n, *target.physical.shape)), np.empty(n), np.empty(n)
     with torch.no_grad(), precise(density, generator):
         for first in range(0, n, size):
             some = slice(first, min(first + size, n))
@@ -52,7 +52,7 @@ def sample(density: Density, target: System, n: int, generator: torch.Generator,
                 (configuration, log_weight, log_q), weighed(target, *drawn, generator), strict=True
             ):
                 column[some] = to_array(part)[: some.stop - first]
-    dims = ("sample", *physical(target).dims)
+    dims = ("sample", *target.physical.dims)
     missing = {"up_to": "a constant, the ln Z of a coarse lattice"} if density.log_norm is None else {}
     return labelled(
         xr.Dataset(
@@ -100,10 +100,10 @@ def layers(
     with torch.no_grad():
         log_weight = np.stack([to_array(target.log_weight(state.x)) for state in states])
     known = np.nan if density.log_norm is None else 0.0  # ln q lacks the ln Z of a coarse lattice
-    bounds = [_bound(row) for row in log_weight - log_q + log_z_offset(target)]
+    bounds = [_bound(row) for row in log_weight - log_q + float(target.log_z_offset)]
     configuration = np.stack([to_array(s) for s in shown])
-    order = np.stack([to_array(physical(target).variables.magnetization(s)) for s in shown])
-    rows, dims, kind = ("layer", "sample"), physical(target).dims, physical(target).variables
+    order = np.stack([to_array(target.physical.variables.magnetization(s)) for s in shown])
+    rows, dims, kind = ("layer", "sample"), target.physical.dims, target.physical.variables
     variables: dict[str, Any] = {
         "configuration": ((*rows, *dims), configuration),
         "field": ((*rows, *_field_dims(fields[0], configuration, dims)), np.stack(fields)),
@@ -121,7 +121,7 @@ def layers(
         variables["correlation_error"] = (where, [c.error for c in correlations])
         coordinates["distance"] = ("distance", np.arange(len(correlations[0].value)))
     for name in ("log_q", "log_weight"):
-        variables[name] = (*variables[name], {"of": "configuration" if physical(target) is target else "field"})
+        variables[name] = (*variables[name], {"of": "configuration" if target.physical is target else "field"})
     return labelled(xr.Dataset(variables, coords=coordinates, attrs=attrs))
 
 
@@ -182,7 +182,7 @@ def evaluate(
         raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
     parts: list[dict[str, np.ndarray]] = []
     glasses: list[np.ndarray] = []
-    parent, log_norm = physical(target), density.log_norm
+    parent, log_norm = target.physical, density.log_norm
     witness = Witness(parent, named_generator(generator.initial_seed(), "witness", device=generator.device))
     said = list(evidence)
     sizes, chains = [CHUNK] * (n // CHUNK) + ([n % CHUNK] if n % CHUNK else []), None
@@ -204,7 +204,7 @@ def evaluate(
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     log_z_exact = attrs.get("log_z_exact", np.nan)
     if whole_q is not None and np.isnan(log_z_exact):
-        log_z_exact = whole_q.log_z + log_z_offset(target)
+        log_z_exact = whole_q.log_z + float(target.log_z_offset)
 
     def more(log_w: np.ndarray, stretch: float) -> Iterator[Evidence]:
         if whole_q is not None:
@@ -214,7 +214,7 @@ def evaluate(
         yield from witness.says(log_w, stretch)
 
     found = estimators.evaluation(
-        columns.pop("log_weight") + log_z_offset(target),
+        columns.pop("log_weight") + float(target.log_z_offset),
         columns.pop("log_q"),
         columns,
         n_sites=parent.n_sites,
@@ -254,11 +254,11 @@ def on_samples_of_the_target(
     density: Density, target: System, s: Tensor, generator: torch.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """The log weight, ln Z of the physical system being its normalisation, and ln q, on physical configurations."""
-    physical(target).check_configurations(s)
+    target.physical.check_configurations(s)
     with torch.no_grad():
-        x = reduced(target, s, generator)
+        x = target.reduce(s, generator=generator)
         log_q = torch.cat([density.log_prob(part) for part in x.split(CHUNK)])
-        return to_array(target.log_weight(x)) + log_z_offset(target), to_array(log_q) - (density.log_norm or 0.0)
+        return to_array(target.log_weight(x)) + float(target.log_z_offset), to_array(log_q) - (density.log_norm or 0.0)
 
 
 def has_conditionals(density: Density) -> bool:

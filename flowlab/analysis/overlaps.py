@@ -10,7 +10,7 @@ import xarray as xr
 
 from flowlab import estimators
 from flowlab.analysis import evaluation
-from flowlab.analysis.representations import like, log_z_offset, physical
+from flowlab.analysis.representations import like
 from flowlab.analysis.tempered import Tempered
 from flowlab.core import Density, System
 from flowlab.core.names import labelled
@@ -79,7 +79,7 @@ def of_model(
     n = min(whole("the number of samples", n), N_SAMPLES)
     drawn = evaluation.sample(density, target, n, generator, {})
     numbers, found = verdict(drawn["configuration"].values.reshape(n, -1), reference, _rng(generator))
-    offset = log_z_offset(target)
+    offset = float(target.log_z_offset)
     seen = seen.to(device=like(density).device, dtype=torch.get_default_dtype())
     log_weight, log_q = evaluation.on_samples_of_the_target(density, target, seen, generator)
     log_w = drawn["log_weight"].values - drawn["log_q"].values
@@ -89,7 +89,7 @@ def of_model(
         log_weight_target=log_weight - offset,
         log_z=float(reference["log_z"]) - offset,
         log_z_error=float(reference["log_z_error"]),
-        T=float(physical(target).couplings["T"].detach()),
+        T=float(target.physical.couplings["T"].detach()),
     )
     renamed = {
         "forward_kl": values["kl_forward"],

@@ -1,4 +1,4 @@
-"""Between what is trained on and the physical system: the same, unless the target is a Representation of it."""
+"""Between what is trained on and the physical system."""
 
 from __future__ import annotations
 
@@ -6,18 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowlab.core import Density, Representation, System
-from flowlab.systems import Decimated
-
-
-def physical(target: System) -> System:
-    """The physical system that a target stands for."""
-    return target.parent if isinstance(target, Representation) else target
-
-
-def log_z_offset(target: System) -> float:
-    """ln Z of the physical system minus ln Z of the target."""
-    return float(target.log_z_offset) if isinstance(target, Representation) else 0.0
+from flowlab.core import Density, System
 
 
 def restored(target: System, x: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -25,9 +14,9 @@ def restored(target: System, x: Tensor, generator: torch.Generator | None) -> Te
 
     Where some of x is NaN, not sampled yet, so is all that would be drawn.
     """
-    if isinstance(target, Decimated) and bool(x.isnan().any()):
+    if target.sublattice and bool(x.isnan().any()):
         return target.embed(x)
-    return target.restore(x, generator=generator)[0] if isinstance(target, Representation) else x
+    return target.restore(x, generator=generator)[0]
 
 
 def weighed(
@@ -43,16 +32,11 @@ def weighed(
     exact ln q of s; where it does not, E[exp(log_weight - ln q)] is Z all the same.
     """
     log_weight = target.log_weight(x.double())
-    if not isinstance(target, Representation):
+    if target.physical is target:
         return x, log_weight, log_q.double()
     s = restored(target, x, generator)
-    physical_weight = target.parent.log_weight(s.double())
-    return s, physical_weight, physical_weight - (log_weight + log_z_offset(target) - log_q.double())
-
-
-def reduced(target: System, s: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Configurations of the target for physical ones s, drawn where that takes a draw."""
-    return target.reduce(s, generator=generator) if isinstance(target, Representation) else s
+    physical_weight = target.physical.log_weight(s.double())
+    return s, physical_weight, physical_weight - (log_weight + float(target.log_z_offset) - log_q.double())
 
 
 def like(density: Density) -> Tensor:

@@ -14,13 +14,19 @@ from flowlab.core.system import System
 class Representation(System):
     """A system obtained from ``parent`` by an exact change or integration of variables.
 
+    To write one: what a :class:`.System` needs, ``parent``, ``log_z_offset``, ``restore`` and ``reduce``; if the sites
+    are some of the parent's, ``sublattice = True``, ``embed`` and ``physical_order``.
+
     Attributes:
         parent: the physical system.
         log_z_offset: ln Z_parent = ln Z_self + log_z_offset.
     """
 
     parent: System
-    log_z_offset: float | Tensor = 0.0
+
+    @property
+    def physical(self) -> System:
+        return self.parent
 
     @abstractmethod
     def restore(self, x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,11 @@ class System(nn.Module, ABC):
     ``observables``, which begin with ``x = self.batch(x)``. Couplings are 0-d tensors, live outside ``state_dict`` and
     may require a gradient.
 
+    Everything else has a default and is worth giving only if the system knows better: ``temperature``, ``title``,
+    ``flip_symmetric``, ``force``, ``square`` and ``bond``; for the replica exchange of spins also ``neighbours()`` and
+    ``h``, see :func:`flowlab.mcmc.kernels.graphs.spin_graph`. A system that stands for another one in other variables
+    is a :class:`.Representation`.
+
     Attributes:
         shape: sides of one configuration, e.g. ``(8, 8)``.
         dims: a name for each side, e.g. ``("y", "x")``.
@@ -30,6 +35,11 @@ class System(nn.Module, ABC):
         positive: names of couplings that must be positive, or 0 at the edge.
         disordered: whether the couplings are random, so that what orders is the overlap of two configurations, and not
             their magnetization.
+        square: whether ln weight is Σ_<xy> J s_x s_y / T + Σ_x h s_x / T of spins, or Σ_<xy> J δ(s_x, s_y) / T of
+            states, over the bonds of the periodic square lattice, J, T and h being the couplings of these names.
+        log_z_offset: ln Z of the ``physical`` system minus ln Z of this one.
+        sublattice: whether a configuration is a part of that of the ``physical`` system, whose other sites ``restore``
+            draws.
     """
 
     shape: tuple[int, ...]
@@ -37,6 +47,14 @@ class System(nn.Module, ABC):
     couplings: dict[str, Tensor]
     positive: tuple[str, ...] = ()
     disordered: bool = False
+    square: bool = False
+    log_z_offset: float | Tensor = 0.0
+    sublattice: bool = False
+
+    @property
+    def physical(self) -> System:
+        """The system that this one stands for, itself unless it is a :class:`.Representation`."""
+        return self
 
     @property
     def variables(self) -> Variables:
@@ -82,6 +100,39 @@ class System(nn.Module, ABC):
     def flip_symmetric(self) -> bool:
         """Whether log_weight(-x) = log_weight(x) for every x; measured on a few, where a system does not say so."""
         return flips_measured(self)
+
+    @property
+    def bond(self) -> Tensor | None:
+        """K, if a site x is in the field K Σ x over its nearest neighbours and in no other but its own; else None."""
+        return None
+
+    def force(self, x: Tensor) -> Tensor:
+        """(n, *shape) -> (n, *shape): the gradient of log_weight in x.
+
+        If a coupling requires a gradient and gradients are on, it has the graph to couplings and x.
+        """
+        x = self.batch(x)
+        graph = torch.is_grad_enabled() and any(value.requires_grad for value in self.couplings.values())
+        with torch.enable_grad():
+            x = x if graph and x.requires_grad else x.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.log_weight(x).sum(), x, create_graph=graph)
+        return gradient
+
+    def restore(self, x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """(n, *shape) -> configurations of the ``physical`` system, and ln p(what was drawn for them | x), (n,)."""
+        return x, x.new_zeros(len(x))
+
+    def reduce(self, s: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """Configurations of the ``physical`` system -> (n, *shape), drawn if they do not fix these."""
+        return s
+
+    def embed(self, x: Tensor) -> Tensor:
+        """(n, *shape) -> the same values at their sites of the ``physical`` system, NaN at those that x leaves out."""
+        return x
+
+    def physical_order(self, order: Tensor) -> Tensor:
+        """An order of the sites of x (N,) -> the sites of the ``physical`` system in the order that follows from it."""
+        return order
 
     @abstractmethod
     def log_weight(self, x: Tensor) -> Tensor:

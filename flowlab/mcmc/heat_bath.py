@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from flowlab.core import MarkovChain, System
+from flowlab.core import MarkovChain, Spins, System
 from flowlab.systems import Ising
 from flowlab.systems.lattice import check_even_shape, neighbours
 
@@ -78,7 +78,7 @@ class IsingChain(MarkovChain[IsingState, IsingInfo]):
     @classmethod
     def check(cls, system: System) -> None:
         """Raise TypeError or ValueError where this kind of chain cannot sample the system."""
-        if not isinstance(system, Ising):
+        if not system.square or system.variables != Spins():
             raise TypeError(f"{cls.__name__} needs an Ising system, got {type(system).__name__}")
 
     @classmethod

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from flowlab.core import System
-from flowlab.mcmc.measured import force_of
 from flowlab.mcmc.tensor_chain import TensorChain, checked_continuous, columns, opened, seeded
 
 JITTER = 0.2
@@ -104,7 +103,7 @@ class HMC(TensorChain[HMCState, HMCInfo]):
         self.step_size = step_size
         self.tuning = int(tuning) if step_size is None else 0
         self.flips = system.flip_symmetric if flips is None else flips
-        self._force = force_of(system)
+        self._force = system.force
 
     def init(self, n: int, *, generator: torch.Generator | None = None) -> HMCState:
         """n chains that start at independent Gaussians of standard deviation 1/2, within reach of most potentials."""

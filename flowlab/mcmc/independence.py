@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowlab.core import Density, Representation, System
-from flowlab.mcmc.measured import measured
+from flowlab.core import Density, System
+from flowlab.core.measured import measured
 from flowlab.mcmc.tensor_chain import Series, TensorChain, columns, opened, seeded
 
 
@@ -83,7 +83,7 @@ class IndependenceMetropolis(TensorChain[IndependenceState, IndependenceInfo]):
             raise ValueError(f"batch must be at least 1, got {batch}")
         density.bind(target)
         self.density, self.target, self.batch = density, target, int(batch)
-        self.system = target.parent if isinstance(target, Representation) else target
+        self.system = target.physical
 
     def init(self, n: int, *, generator: torch.Generator | None = None) -> IndependenceState:
         """n chains that start at draws of q."""
@@ -104,15 +104,12 @@ class IndependenceMetropolis(TensorChain[IndependenceState, IndependenceInfo]):
         log_w = (self.target.log_weight(x) - log_q).double()
         if bool((log_w.isnan() | (log_w == torch.inf)).any()):
             raise FloatingPointError(f"log_weight - ln q is NaN or +inf for a draw of {type(self.density).__name__}")
-        if isinstance(self.target, Representation):
-            x, _ = self.target.restore(x, generator=generator)
-        return x, log_w
+        return self.target.restore(x, generator=generator)[0], log_w
 
     @torch.no_grad()
     def log_w(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """(n, *shape) configurations of the system -> (n,) float64 log_weight - ln q."""
-        if isinstance(self.target, Representation):
-            x = self.target.reduce(x, generator=generator)
+        x = self.target.reduce(x, generator=generator)
         return (self.target.log_weight(x) - self.density.log_prob(x)).double()
 
     def step(self, state: IndependenceState) -> tuple[IndependenceState, IndependenceInfo]:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from flowlab.core import System
-from flowlab.mcmc.measured import force_of
 from flowlab.mcmc.tensor_chain import TensorChain, checked_continuous, columns, opened, seeded
 
 
@@ -132,9 +131,4 @@ class Langevin(TensorChain[LangevinState, LangevinInfo]):
 
     def _drift(self, x: Tensor) -> Tensor:
         """ε ∂log_weight/∂φ, with the graph to the couplings and to x where one of them requires a gradient."""
-        graph = torch.is_grad_enabled() and any(value.requires_grad for value in self.system.couplings.values())
-        if graph and not callable(getattr(self.system, "force", None)):
-            x = x if x.requires_grad else x.detach().requires_grad_()
-            (force,) = torch.autograd.grad(self.system.log_weight(x).sum(), x, create_graph=True)
-            return self.step_size * force
-        return self.step_size * force_of(self.system)(x)
+        return self.step_size * self.system.force(x)

@@ -61,7 +61,7 @@ class PottsClusters(TensorChain[PottsState, PottsInfo]):
     state_type = PottsState
 
     def __init__(self, system: Potts) -> None:
-        if not isinstance(system, Potts):
+        if not system.square or system.variables.scale != "categorical":
             raise TypeError(f"Potts clusters need a Potts system, got {type(system).__name__}")
         J, T = (float(system.couplings[name].detach()) for name in ("J", "T"))
         if not J > 0:

@@ -74,6 +74,7 @@ class Decimated(Representation):
     """
 
     parent: NearestNeighbour
+    sublattice = True
     _even: Tensor
     _place: Tensor
     _shifted: Tensor
@@ -146,6 +147,10 @@ class Decimated(Representation):
         """(n, *shape) even sites at their places in the parent's lattice, NaN at the odd ones: (n, *parent.shape)."""
         sites = torch.cat((x.flatten(1), x.new_full((len(x), self.n_sites), math.nan)), 1).index_select(1, self._place)
         return sites.reshape(len(x), *self.parent.shape)
+
+    def physical_order(self, order: Tensor) -> Tensor:
+        """The even sites in this order, then the odd ones: (N,) raster numbers of the parent's sites."""
+        return torch.cat([even_sites(self.parent.shape)[order.cpu()], odd_sites(self.parent.shape)])
 
     def reduce(self, s: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Parent configurations (n, *parent.shape) -> their even sites (n, *shape)."""

@@ -40,6 +40,8 @@ class Ising(NearestNeighbour):
     'Ising 4 × 4, T = 2'
     """
 
+    square = True
+
     def __init__(
         self, shape: tuple[int, int], T: float | Tensor, J: float | Tensor = 1.0, h: float | Tensor = 0.0
     ) -> None:

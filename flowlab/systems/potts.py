@@ -37,6 +37,8 @@ class Potts(System):
     ('Potts 4 × 4, q = 3, T = 1', 0.994973)
     """
 
+    square = True
+
     def __init__(self, shape: tuple[int, int], T: float | Tensor, q: int = 3, J: float | Tensor = 1.0) -> None:
         super().__init__()
         if int(q) != q or q < 2:

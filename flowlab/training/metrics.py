@@ -7,9 +7,8 @@ import math
 import numpy as np
 import torch
 
-from flowlab.analysis.representations import log_z_offset, to_array
+from flowlab.analysis.representations import to_array
 from flowlab.core import System
-from flowlab.systems.decimated import Decimated
 from flowlab.training.objectives.reverse_kl import Loss
 
 OF_DRAWS = ("log_z_bound", "log_z_bound_error", "ess", "acceptance", "log_q_mean")
@@ -54,10 +53,10 @@ def of_loss(loss: Loss, target: System, *, annealed: bool, generator: torch.Gene
         if annealed:
             log_weight = target.log_weight(x)
         whole = log_weight
-        if isinstance(target, Decimated):
-            whole = target.parent.log_weight(target.restore(x[:RESTORED], generator=generator)[0])
+        if target.sublattice:
+            whole = target.physical.log_weight(target.restore(x[:RESTORED], generator=generator)[0])
     metrics = of_draws(to_array(log_weight), to_array(loss.draw.log_q))
-    metrics["log_z_bound"] += log_z_offset(target)
+    metrics["log_z_bound"] += float(target.log_z_offset)
     return metrics | {mean: -float(whole.mean()) * (1.0 if T is None else float(T))}
 
 

@@ -18,7 +18,6 @@ from flowlab.analysis import evaluation, overlaps
 from flowlab.analysis.checks.check import check_evidence
 from flowlab.analysis.diagnosis import Part, diagnose
 from flowlab.analysis.reference import Reference
-from flowlab.analysis.representations import physical
 from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.core.numbers import seed_of, whole
@@ -86,7 +85,7 @@ class Training(Published):
         device: torch.device | str = "cpu",
         **optimiser: Any,
     ) -> None:
-        super().__init__(physical(target), target, steps=steps, seed=seed, threads=threads)
+        super().__init__(target.physical, target, steps=steps, seed=seed, threads=threads)
         batch, accumulate, patience = map(whole, ("batch", "accumulate", "patience"), (batch, accumulate, patience))
         if batch < 2:
             raise ValueError(f"batch must be at least 2, got {batch}")

@@ -104,7 +104,7 @@ def test_layers_of_a_single_configuration_have_a_bound_without_an_error():
 
 def test_the_equation_of_motion_holds_with_the_weights_and_only_with_them():
     target, density = fl.Phi4((2, 2), 0.1, 0.1), fl.Normal((2, 2))
-    found = fl.training.evaluation.evaluate(density, target, 4000, named_generator(0, "motion"), {})
+    found = fl.analysis.evaluation.evaluate(density, target, 4000, named_generator(0, "motion"), {})
     error = float(found.equation_of_motion_error)
     assert abs(float(found.equation_of_motion) - 1) < 4 * error < 0.2
     x, _ = density.sample(4000, generator=named_generator(0, "motion"))

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from flowlab.core import System, named_generator
+from flowlab.core.measured import measured
 from flowlab.estimators.series.chains import chain_mean, chain_observables
 from flowlab.mcmc.hmc import HMC
-from flowlab.mcmc.measured import force_of, measured
 from flowlab.systems import ContinuousSpinGlass, Ising, Phi4, SpinGlass
 
 
@@ -39,7 +39,7 @@ def test_the_force_is_the_gradient(shape):
     x = torch.randn(3, *shape, generator=named_generator(0, "x"), dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(system.log_weight(x).sum(), x)
     torch.testing.assert_close(system.force(x), gradient)
-    torch.testing.assert_close(force_of(Oscillators())(torch.ones(1, 3)), torch.full((1, 3), 0.3 - 1 - 0.5))
+    torch.testing.assert_close(Oscillators().force(torch.ones(1, 3)), torch.full((1, 3), 0.3 - 1 - 0.5))
 
 
 def test_a_trajectory_runs_backwards_and_keeps_energy_at_second_order():

@@ -298,10 +298,10 @@ def check_evidence(run: Any) -> list[Evidence]:
 def of_density(density: Any, target: System, n: int, generator: torch.Generator) -> Drawn:
     """n draws of a density and their weights, of the physical system."""
     from flowlab.analysis import evaluation
-    from flowlab.analysis.representations import like, log_z_offset, physical
+    from flowlab.analysis.representations import like
 
     if not density.iid:  # one call draws each field from a chain of its own
-        n = max(2, min(n, evaluation.AT_ONCE // physical(target).n_sites))
+        n = max(2, min(n, evaluation.AT_ONCE // target.physical.n_sites))
     sizes = [evaluation.CHUNK] * (n // evaluation.CHUNK) + ([n % evaluation.CHUNK] if n % evaluation.CHUNK else [])
     parts = [evaluation.sample(density, target, size, generator, {}) for size in (sizes if density.iid else [n])]
     log_w = np.concatenate([part["log_weight"].values - part["log_q"].values for part in parts])
@@ -313,4 +313,4 @@ def of_density(density: Any, target: System, n: int, generator: torch.Generator)
         return np.asarray(log_weight - log_q)
 
     x = np.concatenate([part["configuration"].values for part in parts])
-    return Drawn(x, log_w + log_z_offset(target), ratio, density.log_norm is not None)
+    return Drawn(x, log_w + float(target.log_z_offset), ratio, density.log_norm is not None)

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from flowlab.analysis.representations import like, log_z_offset, physical, reduced
+from flowlab.analysis.representations import like
 from flowlab.core import Density, Draw, System, named_generator
 from flowlab.core.types import Report, silent
 from flowlab.training.objectives.reverse_kl import Loss, Objective
@@ -75,15 +75,15 @@ class ForwardKL(Objective):
     def prepare(self, density: Density, target: System, *, fresh: bool, report: Report = silent) -> None:
         samples = self.samples if isinstance(self.samples, Tensor) else self.samples(report)
         samples = samples.to(device=like(density).device, dtype=torch.get_default_dtype())
-        system = physical(target)
+        system = target.physical
         system.check_configurations(samples)
         n_kept = self._n_kept(samples)
         generator = named_generator(self.seed, "held out", device=samples.device)
         self._train = samples[:-n_kept].to(torch.int8) if system.variables.discrete else samples[:-n_kept]
-        self._kept = reduced(target, samples[-n_kept:][:LOOKED_AT], generator)
+        self._kept = target.reduce(samples[-n_kept:][:LOOKED_AT], generator=generator)
         if fresh:
             with torch.no_grad():
-                density.fit(reduced(target, samples[:-n_kept][:FITTED], generator))
+                density.fit(target.reduce(samples[:-n_kept][:FITTED], generator=generator))
 
     def _n_kept(self, samples: Tensor) -> int:
         n_kept = round(self.held_out * len(samples))
@@ -100,11 +100,11 @@ class ForwardKL(Objective):
             self.prepare(density, target, fresh=False)
         assert self._train is not None
         chosen = torch.randint(len(self._train), (n,), generator=generator, device=self._train.device)
-        x = reduced(target, self._train[chosen].to(torch.get_default_dtype()), generator)
+        x = target.reduce(self._train[chosen].to(torch.get_default_dtype()), generator=generator)
         log_q = density.log_prob(x)
         value = -log_q.mean()
         with torch.no_grad():
-            metrics = {"log_z_upper": float((target.log_weight(x) - log_q).mean()) + log_z_offset(target)}
+            metrics = {"log_z_upper": float((target.log_weight(x) - log_q).mean()) + float(target.log_z_offset)}
         self.count += 1
         if (int(self.count) - 1) % self.look_every:
             return Loss(value, value.detach(), None, None, metrics)
