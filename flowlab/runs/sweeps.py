@@ -103,13 +103,8 @@ def sweep(
     if named.sweep:
         if over or chain or warm:
             raise ValueError(f"{study} is a sweep itself: give its keys, {', '.join(named.defaults)}, and no over")
-        seed = seed_of(keys.pop("seed", 0))
-        given = named.given(keys | ({} if evaluate is None else {"evaluate": evaluate}))
-        named.refuse_idle(given, named.defaults | given)
-        result: xr.Dataset = named.function(
-            **named.defaults | given, seed=seed, out=out, workers=workers, progress=progress
-        )
-        return result
+        own = keys if evaluate is None else keys | {"evaluate": evaluate}
+        return _of_its_own(named, own, out=out, workers=workers, progress=progress)
     evaluate = 10_000 if evaluate is None else whole("evaluate", evaluate)
     if evaluate < 2:
         raise ValueError(f"evaluate must be at least 2 samples, got {evaluate}")
@@ -127,6 +122,15 @@ def sweep(
         same = json.dumps(named.given({k: v for k, v in keys.items() if k != "seed"}))
         attrs = {"study": study, "keys": same, "n": evaluate}
         return _Sweep(axes, jobs, folder, attrs | {"chain": along or ""}).run(parents, workers, progress)
+
+
+def _of_its_own(named: Study, keys: dict[str, Any], **how: Any) -> xr.Dataset:
+    """What a study returns that is a sweep itself."""
+    seed = seed_of(keys.pop("seed", 0))
+    given = named.given(keys)
+    named.refuse_idle(given, named.defaults | given)
+    result: xr.Dataset = named.function(**named.defaults | given, seed=seed, **how)
+    return result
 
 
 def keep(dataset: xr.Dataset, out: str | Path | None) -> None:

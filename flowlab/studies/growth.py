@@ -15,9 +15,6 @@ from flowlab.training.optimisation import beta_ramp
 BETA = 0.44
 """Close to criticality: the inverse temperature of the published comparisons."""
 
-BETA_OR_T: dict[str, tuple[str, Callable[[float], float]]] = {"beta": ("T", lambda beta: 1.0 / beta)}
-"""The inverse temperature as another spelling of the key T."""
-
 
 def coarsest_side(L: int) -> int:
     """The odd part of L where it is at least 3, else 2.

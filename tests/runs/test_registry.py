@@ -7,6 +7,7 @@ from typing import Literal
 import pytest
 
 import flowlab as fl
+from flowlab.runs.keys import documented
 from flowlab.runs.registry import Study, find, neighbour
 
 SMALL = {"L": 4, "steps": 2, "batch": 10, "device": "cpu"}
@@ -90,10 +91,10 @@ def test_a_study_speaks_for_itself():
 
 def test_every_key_of_every_study_is_documented_and_its_default_is_of_its_type():
     for study in fl.runs.studies().values():
-        documented = study.function.__doc__.split("Keys:")[1]
-        for key, value in study.defaults.items():
-            assert key in documented, key
-            assert study.given({key: value})[key] == value
+        assert set(documented(study.function)) <= set(study.defaults), study.name
+        for key in study.keys:
+            assert key.meaning, f"{key.name} of {study.name}"
+            assert study.given({key.name: key.default})[key.name] == key.default
 
 
 def test_unknown_names_are_answered_with_those_that_exist():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from flowlab.analysis.reference import Reference
 from flowlab.core import Density, Flow, named_generator
@@ -21,33 +21,45 @@ from flowlab.flows.real.affine import complementary_masks
 from flowlab.mcmc import ParallelTempering
 from flowlab.mcmc import ladder as spaced
 from flowlab.runs import Simulation, study
-from flowlab.runs.keys import (
+from flowlab.runs.keys import Count, Inside, Meaning, Natural, Positive
+from flowlab.studies.keys import (
+    BETA_OR_T,
+    WARM,
+    Anneal,
+    Batch,
     Clip,
-    Count,
+    Device,
     Discarded,
-    Fraction,
-    Inside,
-    Natural,
+    Instance,
     Patience,
-    Positive,
-    Several,
+    Rate,
+    Spins,
+    Steps,
+    Temperature,
     Threads,
 )
-from flowlab.runs.process import resolve_device
-from flowlab.studies.refusals import WARM
 from flowlab.systems import ContinuousSpinGlass, SpinGlass
 from flowlab.training import ForwardKL, ReverseKL, Training
 from flowlab.training.optimisation import Schedule, beta_ramp
 
-BETA = {"beta": ("T", lambda beta: 1.0 / beta)}
 TEMPERATURES = "0.2,0.23,0.27,0.31,0.36,0.42,0.5,0.6,0.7,0.8,0.9,1,1.13,1.27,1.42,1.6,1.8,2,2.25,2.5"
 """At which parallel tempering keeps configurations; a study's own temperature joins them."""
+Temperatures = Annotated[
+    str, Meaning("of parallel tempering, at which it keeps configurations, separated by commas", "J / k_B")
+]
+Ladder = Annotated[
+    str, Meaning('all temperatures of parallel tempering; "auto" adds more where chains swap too seldom', "J / k_B")
+]
+Replicas = Annotated[Count, Meaning("independent sets of parallel tempering")]
+Sweeps = Annotated[Count, Meaning("of parallel tempering, between two configurations", "sweeps")]
+TemperingSeed = Annotated[Natural, Meaning("of parallel tempering, seed_J where none")]
+Fall = Annotated[Schedule, Meaning("by which the learning rate falls")]
 Whiten = Literal["eigenbasis", "covariance", "none"]
 
 
 @study(
     "sk-forward",
-    aliases=BETA,
+    aliases=BETA_OR_T,
     presets={
         "paper": dict(
             N=256, whiten="none", z2=False, batch=50, lr=1e-4, schedule="constant", steps=250_000, samples=100_000
@@ -56,68 +68,53 @@ Whiten = Literal["eigenbasis", "covariance", "none"]
 )
 def sk_forward(
     *,
-    N: Several = 64,
-    T: Positive = 0.5,
-    seed_J: Natural = 0,
+    N: Spins = 64,
+    T: Temperature = 0.5,
+    seed_J: Instance = 0,
     epsilon: Positive = 0.01,
     layers: Count = 4,
     hidden: Count | None = None,
     whiten: Whiten = "eigenbasis",
     z2: bool = True,
     samples: Count = 100_000,
-    temperatures: str = TEMPERATURES,
-    ladder: str = "auto",
-    replicas: Count = 10,
-    sweeps: Count = 4,
-    tempering_seed: Natural | None = None,
+    temperatures: Temperatures = TEMPERATURES,
+    ladder: Ladder = "auto",
+    replicas: Replicas = 10,
+    sweeps: Sweeps = 4,
+    tempering_seed: TemperingSeed | None = None,
     held_out: Inside = 0.1,
-    steps: Count = 8000,
-    batch: Several = 256,
-    lr: Positive = 4e-3,
-    schedule: Schedule = "cosine",
+    steps: Steps = 8000,
+    batch: Batch = 256,
+    lr: Rate = 4e-3,
+    schedule: Fall = "cosine",
     clip: Clip = 5.0,
     patience: Patience = 0,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
     """An affine flow of the continuous spin glass, by maximum likelihood on samples from parallel tempering.
 
     Keys:
-        N, T, seed_J: spins, temperature (or beta), instance of the couplings.
         epsilon: smallest eigenvalue of the shifted couplings.
-        layers, hidden: affine coupling layers with random complementary masks; width of their networks, N where none.
+        layers: affine coupling layers with random complementary masks.
+        hidden: width of their networks, N where none.
         whiten: fixed linear layer behind the couplings: scales of the samples along the eigenvectors of J, their whole
             covariance, or none.
         z2: whether to symmetrise the density, (q(x) + q(-x)) / 2.
-        samples, held_out: configurations from parallel tempering, and the fraction that is not trained on.
-        temperatures, ladder: of parallel tempering, see sk-pt; "auto" adds more where short chains swap too seldom.
-        replicas, sweeps, tempering_seed: its independent sets, sweeps between two configurations, and seed, seed_J
-            where none.
-        steps, batch, lr, schedule, clip: horizon, configurations a step, Adam's peak rate, its schedule, largest
-            gradient norm.
-        patience: stop when the held-out loss has not improved over this many steps; 0 never does.
-        threads, device: of torch.
+        samples [configurations]: from parallel tempering.
+        held_out: fraction of the samples that is not trained on.
+        patience: the run ends when the held-out loss has not improved over this many; 0 never does.
     """
     target = ContinuousSpinGlass(SpinGlass.sherrington_kirkpatrick(N, T, seed_J), epsilon)
     comparison = _comparison(N, T, seed_J, samples, temperatures, ladder, replicas, sweeps, tempering_seed)
     return Training(
-        target,
-        _affine_flow(target, layers, hidden, whiten, z2, seed),
-        ForwardKL(functools.partial(comparison.samples, T), held_out=held_out, seed=seed),
-        steps=steps,
-        batch=batch,
-        learning_rate={"base": lr, "flow": lr},
-        schedule=schedule,
-        warmup=0.02,
-        clip=clip,
-        patience=patience,
-        comparison=comparison,
-        seed=seed,
-        threads=threads,
-        device=resolve_device(device),
-    )
+        target, _affine_flow(target, layers, hidden, whiten, z2, seed),
+        ForwardKL(functools.partial(comparison.samples, T), held_out=held_out, seed=seed), steps=steps, batch=batch,
+        learning_rate={"base": lr, "flow": lr}, schedule=schedule, warmup=0.02, clip=clip, patience=patience,
+        comparison=comparison, seed=seed, threads=threads, device=device,
+    )  # fmt: skip
 
 
 def _warm_idle(keys: Mapping[str, Any]) -> dict[str, str]:
@@ -126,7 +123,7 @@ def _warm_idle(keys: Mapping[str, Any]) -> dict[str, str]:
 
 @study(
     "sk-reverse",
-    aliases=BETA,
+    aliases=BETA_OR_T,
     idle=_warm_idle,
     presets={
         "paper": dict(N=256, whiten="none", z2=True, batch=50, lr=1e-4, schedule="constant", steps=250_000, anneal=0.0)
@@ -134,101 +131,86 @@ def _warm_idle(keys: Mapping[str, Any]) -> dict[str, str]:
 )
 def sk_reverse(
     *,
-    N: Several = 64,
-    T: Positive = 0.5,
-    seed_J: Natural = 0,
+    N: Spins = 64,
+    T: Temperature = 0.5,
+    seed_J: Instance = 0,
     epsilon: Positive = 0.01,
     layers: Count = 4,
     hidden: Count | None = None,
     whiten: Literal["eigenbasis", "none"] = "eigenbasis",
     z2: bool = True,
     samples: Count = 20_000,
-    temperatures: str = TEMPERATURES,
-    ladder: str = "auto",
-    replicas: Count = 10,
-    sweeps: Count = 4,
-    tempering_seed: Natural | None = None,
-    steps: Count = 4000,
-    batch: Several = 256,
-    lr: Positive = 1e-3,
-    schedule: Schedule = "cosine",
+    temperatures: Temperatures = TEMPERATURES,
+    ladder: Ladder = "auto",
+    replicas: Replicas = 10,
+    sweeps: Sweeps = 4,
+    tempering_seed: TemperingSeed | None = None,
+    steps: Steps = 4000,
+    batch: Batch = 256,
+    lr: Rate = 1e-3,
+    schedule: Fall = "cosine",
     clip: Clip = 10.0,
-    anneal: Fraction = 0.0,
+    anneal: Anneal = 0.0,
     patience: Patience = 0,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
     """An affine flow of the continuous spin glass, trained on its own free energy: watch it lose valleys when cold.
 
     Keys:
-        N, T, seed_J, epsilon, layers, hidden, z2: as in sk-forward.
+        epsilon: smallest eigenvalue of the shifted couplings.
+        layers: affine coupling layers with random complementary masks.
+        hidden: width of their networks, N where none.
         whiten: fixed linear layer behind the couplings, with the scales that free spins would give, or none.
-        samples: configurations from parallel tempering that evaluations compare with.
-        temperatures, ladder, replicas, sweeps, tempering_seed: of parallel tempering, as in sk-forward.
-        anneal: fraction of the run over which beta rises from beta/5; a warm start does not anneal.
-        steps, batch, lr, schedule, clip, threads, device: as in sk-forward.
-        patience: stop when the bound has not improved over this many steps; 0 never does.
+        z2: whether to symmetrise the density, (q(x) + q(-x)) / 2.
+        samples [configurations]: from parallel tempering, that evaluations compare with.
     """
     target = ContinuousSpinGlass(SpinGlass.sherrington_kirkpatrick(N, T, seed_J), epsilon)
     return Training(
-        target,
-        _affine_flow(target, layers, hidden, whiten, z2, seed),
-        ReverseKL(),
-        steps=steps,
-        batch=batch,
-        learning_rate={"base": lr, "flow": lr},
-        schedule=schedule,
-        warmup=0.02,
-        clip=clip,
-        annealing=None if warm else beta_ramp(T, anneal),
-        patience=patience,
+        target, _affine_flow(target, layers, hidden, whiten, z2, seed), ReverseKL(), steps=steps, batch=batch,
+        learning_rate={"base": lr, "flow": lr}, schedule=schedule, warmup=0.02, clip=clip,
+        annealing=None if warm else beta_ramp(T, anneal), patience=patience,
         comparison=_comparison(N, T, seed_J, samples, temperatures, ladder, replicas, sweeps, tempering_seed),
-        seed=seed,
-        threads=threads,
-        device=resolve_device(device),
-    )
+        seed=seed, threads=threads, device=device,
+    )  # fmt: skip
 
 
-@study("sk-autoregressive", aliases=BETA, idle=_warm_idle)
+@study("sk-autoregressive", aliases=BETA_OR_T, idle=_warm_idle)
 def sk_autoregressive(
     *,
-    N: Several = 64,
-    T: Positive = 0.5,
-    seed_J: Natural = 0,
+    N: Spins = 64,
+    T: Temperature = 0.5,
+    seed_J: Instance = 0,
     network: Literal["coupled", "made"] = "coupled",
     width: Count = 4,
     depth: Count = 1,
     samples: Count = 20_000,
-    temperatures: str = TEMPERATURES,
-    ladder: str = "auto",
-    replicas: Count = 10,
-    sweeps: Count = 4,
-    tempering_seed: Natural | None = None,
-    steps: Count = 20_000,
-    batch: Several = 500,
-    lr: Positive = 2e-3,
-    schedule: Schedule = "cosine",
+    temperatures: Temperatures = TEMPERATURES,
+    ladder: Ladder = "auto",
+    replicas: Replicas = 10,
+    sweeps: Sweeps = 4,
+    tempering_seed: TemperingSeed | None = None,
+    steps: Steps = 20_000,
+    batch: Batch = 500,
+    lr: Rate = 2e-3,
+    schedule: Fall = "cosine",
     clip: Clip = 10.0,
-    anneal: Fraction = 0.7,
+    anneal: Anneal = 0.7,
     patience: Patience = 0,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
     """An autoregressive density of the spins themselves, on its free energy: a rigorous bound without a flow.
 
     Keys:
-        N, T, seed_J: spins, temperature (or beta), instance of the couplings.
         network: "coupled" starts at the fields of the spins already drawn; "made" knows nothing, and is symmetrised.
-        width, depth: hidden units a site and hidden layers.
-        samples: configurations from parallel tempering that evaluations compare with.
-        temperatures, ladder, replicas, sweeps, tempering_seed: of parallel tempering, as in sk-forward.
-        anneal: fraction of the run over which beta rises from beta/5; a warm start does not anneal.
-        steps, batch, lr, schedule, clip, threads, device: as in sk-forward.
-        patience: stop when the bound has not improved over this many steps; 0 never does.
+        width: hidden units a site.
+        depth: hidden layers.
+        samples [configurations]: from parallel tempering, that evaluations compare with.
     """
     glass = SpinGlass.sherrington_kirkpatrick(N, T, seed_J)
     generator = named_generator(seed, "base")
@@ -238,37 +220,26 @@ def sk_autoregressive(
     else:
         density = Z2Symmetrized(MADE((N,), hidden=width * N, layers=depth, generator=generator))
     return Training(
-        glass,
-        density,
-        ReverseKL(),
-        steps=steps,
-        batch=batch,
-        learning_rate={"base": lr},
-        schedule=schedule,
-        warmup=0.02,
-        clip=clip,
-        annealing=None if warm else beta_ramp(T, anneal),
-        patience=patience,
+        glass, density, ReverseKL(), steps=steps, batch=batch, learning_rate={"base": lr}, schedule=schedule,
+        warmup=0.02, clip=clip, annealing=None if warm else beta_ramp(T, anneal), patience=patience,
         comparison=_comparison(N, T, seed_J, samples, temperatures, ladder, replicas, sweeps, tempering_seed),
-        seed=seed,
-        threads=threads,
-        device=resolve_device(device),
-    )
+        seed=seed, threads=threads, device=device,
+    )  # fmt: skip
 
 
 @study("sk-pt")
 def sk_pt(
     *,
-    N: Several = 64,
-    T: Positive = 0.5,
-    seed_J: Natural = 0,
+    N: Spins = 64,
+    T: Temperature = 0.5,
+    seed_J: Instance = 0,
     temperatures: str = TEMPERATURES,
     ladder: str = "auto",
     replicas: Count = 8,
     sweeps: Count = 10,
     samples: Count = 3000,
     discard: Discarded = 0.25,
-    steps: Count = 8000,
+    steps: Steps = 8000,
     threads: Threads = 1,
     seed: int = 0,
     warm: bool = False,
@@ -276,16 +247,14 @@ def sk_pt(
     """Parallel tempering of the Sherrington-Kirkpatrick model: energies, ln Z and overlaps at every temperature.
 
     Keys:
-        N, seed_J: spins, instance of the couplings.
         T: a temperature that is wanted in any case.
-        temperatures: the others at which configurations are kept, separated by commas.
-        ladder: all temperatures of the chains, separated by commas, which the others and infinity join; "auto" fills
-            the gaps, the same way for all instances.
+        temperatures [J / k_B]: the others at which configurations are kept, separated by commas.
+        ladder [J / k_B]: all temperatures of the chains, separated by commas, which the others and infinity join;
+            "auto" fills the gaps, the same way for all instances.
         replicas: independent sets, at least 3 for triangles.
         sweeps: between two measurements.
-        samples: configurations kept at each temperature, over all replicas.
-        discard: fraction of the run that is left out as thermalisation.
-        steps: measurements.
+        samples [configurations]: kept at each temperature, over all replicas.
+        steps [measurements]: of the run.
         threads: of the chains.
     """
     if samples < 4 * replicas:
@@ -295,16 +264,9 @@ def sk_pt(
     every = spaced(wanted, N) if ladder == "auto" else _ladder(ladder, wanted)
     chain = ParallelTempering(glass, every, replicas=replicas, threads=threads)
     run = Simulation(
-        glass,
-        chain,
-        temperatures=wanted,
-        steps=steps,
-        every=sweeps,
-        keep_every=max(1, int((1 - discard) * steps * replicas / samples)),
-        discard=discard,
-        seed=seed,
-        threads=threads,
-    )
+        glass, chain, temperatures=wanted, steps=steps, every=sweeps,
+        keep_every=max(1, int((1 - discard) * steps * replicas / samples)), discard=discard, seed=seed, threads=threads,
+    )  # fmt: skip
     if steps - int(discard * steps) < BLOCKS:
         raise ValueError(f"steps must leave {BLOCKS} behind the part {discard:g} that is discarded, got {steps}")
     return run

@@ -5,17 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import torch
-
 from flowlab.core import Density, named_generator
-from flowlab.densities import MADE, IndependentSpins, Pushforward, Z2Symmetrized
+from flowlab.densities import MADE, IndependentSpins, Pushforward
 from flowlab.flows import Composed, XorCoupling
 from flowlab.flows.discrete.partitions import halves
 from flowlab.runs import study
-from flowlab.runs.keys import Clip, Count, Fraction, Natural, Patience, Positive, Several, Threads
-from flowlab.runs.process import resolve_device
-from flowlab.studies.rates import base_rate, flow_rate
-from flowlab.studies.refusals import NO_LAYERS, WARM
+from flowlab.runs.keys import Count, Natural, Positive
+from flowlab.studies.ising.xor import symmetrised
+from flowlab.studies.keys import (
+    BETA_OR_T,
+    NO_LAYERS,
+    WARM,
+    Anneal,
+    Batch,
+    Clip,
+    Device,
+    Instance,
+    Patience,
+    Rate,
+    Spins,
+    Steps,
+    Temperature,
+    Threads,
+    base_rate,
+    flow_rate,
+)
 from flowlab.systems import SpinGlass
 from flowlab.training import ReverseKL, Training
 from flowlab.training.optimisation import beta_ramp
@@ -30,12 +44,12 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
     return found | ({"anneal": WARM} if keys["warm"] else {})
 
 
-@study("sk-xor", aliases={"beta": ("T", lambda beta: 1.0 / beta)}, idle=_idle)
+@study("sk-xor", aliases=BETA_OR_T, idle=_idle)
 def sk_xor(
     *,
-    N: Several = 16,
-    T: Positive = 0.5,
-    seed_J: Natural = 0,
+    N: Spins = 16,
+    T: Temperature = 0.5,
+    seed_J: Instance = 0,
     layers: Natural = 2,
     start: Literal["local_field", "identity", "random"] = "local_field",
     partition: Natural = 0,
@@ -43,29 +57,31 @@ def sk_xor(
     gradient: Literal["tanh", "clip", "identity", "gumbel"] = "tanh",
     base: Literal["independent", "made"] = "independent",
     width: Count = 4,
-    steps: Count = 1000,
-    batch: Several = 500,
-    lr: Positive | None = None,
+    steps: Steps = 1000,
+    batch: Batch = 500,
+    lr: Rate | None = None,
     lr_flow: Positive | None = None,
     clip: Clip = 10.0,
-    anneal: Fraction = 0.5,
+    anneal: Anneal = 0.5,
     patience: Patience = 0,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
     """XOR coupling layers on random halves of the spins, over independent spins or a MADE with a shared Z2 bit.
 
     Keys:
-        N, T, seed_J: spins, temperature (or beta), instance of the couplings.
         layers: number of coupling layers; 0 trains the base alone.
         start: of the first layer, "local_field" (sign of Σ_j J_ij z_j, odd under the flip), "identity" or "random"
             (even); the layers after it are even and start at the identity, or at random.
         partition: number of the random partition, the same for every depth.
-        mask_width, gradient: of the masks, see :class:`flowlab.flows.XorCoupling`.
-        base: "independent" or "made"; width: hidden units a spin of a MADE.
-        steps, batch, lr, lr_flow, clip, anneal, patience, threads, device: as in ising-xor.
+        mask_width: hidden units of the masks, see :class:`flowlab.flows.XorCoupling`.
+        gradient: of the masks' signs.
+        base: what draws the bits.
+        width: hidden units a spin of a MADE.
+        lr: peak learning rate of the base; none is one that suits it.
+        lr_flow: peak learning rate of the masks; none is one that suits the base.
     """
     glass = SpinGlass.sherrington_kirkpatrick(N, T, seed_J)
     masks = halves((N,), layers, generator=named_generator(partition, "partition"))
@@ -88,20 +104,10 @@ def sk_xor(
     density: Density = IndependentSpins((N,), bias=0.1)
     if base == "made":
         density = MADE((N,), hidden=width * N, generator=named_generator(seed, "base"))
-    action = flow.pull_flip(-torch.ones(N))
-    density = Z2Symmetrized(density, "all" if action is None else action)
+    density = symmetrised(density, flow)
     return Training(
-        glass,
-        Pushforward(flow, density) if layers else density,
-        ReverseKL(),
-        steps=steps,
-        batch=batch,
-        learning_rate={"base": base_rate(base, lr), "flow": flow_rate(base, lr_flow)},
-        clip=clip,
-        warmup=0.05 if warm else 0.0,
-        annealing=None if warm else beta_ramp(T, anneal),
-        patience=patience,
-        seed=seed,
-        threads=threads,
-        device=resolve_device(device),
-    )
+        glass, Pushforward(flow, density) if layers else density, ReverseKL(), steps=steps, batch=batch,
+        learning_rate={"base": base_rate(base, lr), "flow": flow_rate(base, lr_flow)}, clip=clip,
+        warmup=0.05 if warm else 0.0, annealing=None if warm else beta_ramp(T, anneal), patience=patience, seed=seed,
+        threads=threads, device=device,
+    )  # fmt: skip

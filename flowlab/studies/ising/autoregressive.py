@@ -14,10 +14,23 @@ from flowlab.core import named_generator
 from flowlab.densities import PixelCNN, Z2Symmetrized
 from flowlab.densities.multilevel.hierarchical import Hierarchical
 from flowlab.runs import study
-from flowlab.runs.keys import Clip, Count, Fraction, Positive, Scalar, Several, Threads, Window
-from flowlab.runs.process import resolve_device
-from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, grown
-from flowlab.studies.refusals import NO_GROWTH, ONE_LEVEL, WARM
+from flowlab.runs.keys import Count, Positive, Scalar, Window
+from flowlab.studies.growth import BETA, beta_rises, grown
+from flowlab.studies.keys import (
+    BETA_OR_T,
+    NO_GROWTH,
+    ONE_LEVEL,
+    WARM,
+    Anneal,
+    Batch,
+    Clip,
+    Device,
+    Rate,
+    Side,
+    Steps,
+    Temperature,
+    Threads,
+)
 from flowlab.systems import Ising
 from flowlab.training import ReverseKL, Training
 from flowlab.training.optimisation import beta_ramp
@@ -31,46 +44,34 @@ HAN: dict[str, dict[str, Scalar]] = {"paper": {"batch": 1000, "lr": 1e-3, "steps
 @study("ising-van", aliases=BETA_OR_T, presets=VAN, idle=lambda keys: {"anneal": WARM} if keys["warm"] else {})
 def ising_van(
     *,
-    L: Several = 8,
-    T: Positive = 1 / BETA,
+    L: Side = 8,
+    T: Temperature = 1 / BETA,
     channels: Count = 16,
     layers: Count = 3,
     kernel: Window = 13,
-    steps: Count = 1000,
-    batch: Several = 200,
-    lr: Positive = 5e-3,
+    steps: Steps = 1000,
+    batch: Batch = 200,
+    lr: Rate = 5e-3,
     clip: Clip = 1.0,
-    anneal: Fraction = 0.5,
+    anneal: Anneal = 0.5,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
     """A variational autoregressive network: a PixelCNN with the sign symmetry, on the L x L Ising model.
 
     Keys:
-        L, T: side and temperature (or beta).
-        channels, layers, kernel: of the network, see :class:`flowlab.densities.PixelCNN`.
-        steps, batch, lr, clip: horizon, configurations a step, Adam's peak rate under a cosine, the largest gradient
-            norm.
-        anneal: fraction of the run over which beta rises from beta/5; a warm start does not anneal.
-        threads: of torch. device: "auto", "cpu" or "cuda".
+        channels: of each layer of the network, see :class:`flowlab.densities.PixelCNN`.
+        layers: of the network.
+        kernel [sites]: side of its convolutions.
     """
     network = PixelCNN((L, L), channels=channels, layers=layers, kernel=kernel, generator=named_generator(seed, "base"))
     return Training(
-        Ising((L, L), T),
-        Z2Symmetrized(network, "all"),
-        ReverseKL(),
-        steps=steps,
-        batch=batch,
-        learning_rate={"base": lr},
-        clip=clip,
-        warmup=0.05 if warm else 0.0,
-        annealing=None if warm else beta_ramp(T, anneal),
-        seed=seed,
-        threads=threads,
-        device=resolve_device(device),
-    )
+        Ising((L, L), T), Z2Symmetrized(network, "all"), ReverseKL(), steps=steps, batch=batch,
+        learning_rate={"base": lr}, clip=clip, warmup=0.05 if warm else 0.0,
+        annealing=None if warm else beta_ramp(T, anneal), seed=seed, threads=threads, device=device,
+    )  # fmt: skip
 
 
 def _han_idle(keys: Mapping[str, Any]) -> dict[str, str]:
@@ -85,32 +86,29 @@ def _han_idle(keys: Mapping[str, Any]) -> dict[str, str]:
 @study("ising-han", aliases=BETA_OR_T, presets=HAN, idle=_han_idle)
 def ising_han(
     *,
-    L: Several = 16,
-    T: Positive = 1 / BETA,
+    L: Side = 16,
+    T: Temperature = 1 / BETA,
     width: Count = 16,
     grow: bool = True,
     share: Positive = 0.5,
-    steps: Count = 1500,
-    batch: Several = 500,
-    lr: Positive = 1e-2,
+    steps: Steps = 1500,
+    batch: Batch = 500,
+    lr: Rate = 1e-2,
     clip: Clip = 1.0,
-    anneal: Fraction = 0.3,
+    anneal: Anneal = 0.3,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
     """A hierarchical autoregressive network, which draws ever smaller domains, on the L x L Ising model.
 
     Keys:
-        L, T: side 4, 8, 16, ... and temperature (or beta).
+        L [sites]: side, 4, 8, 16, ...
         width: hidden units a site, see :class:`flowlab.densities.multilevel.hierarchical.Hierarchical`.
-        grow: whether to train on 4 x 4, 8 x 8, ... before L, handing the networks of their domains on; a warm start
-            does not.
-        share: steps on each smaller lattice for one on L; steps: all together.
-        batch, lr, clip: configurations a step, Adam's peak rate under a cosine, the largest gradient norm.
-        anneal: fraction of the first stage over which beta rises from beta/5; a warm start does not anneal.
-        threads: of torch. device: "auto", "cpu" or "cuda".
+        grow: whether to train on 4 x 4, 8 x 8, ... before L, each starting from the last; a warm start does not.
+        share: steps on each smaller lattice for one on L.
+        anneal: fraction of the first stage over which beta rises from beta / 5; a warm start does not anneal.
     """
     if L & (L - 1):
         raise ValueError(f"L must be 2, 4, 8, 16, ..., so that domains can be halved, got {L}")
@@ -119,5 +117,5 @@ def ising_han(
         lambda side: Hierarchical((side, side), width=width, generator=named_generator(seed, "base")),
         ReverseKL, grow=grow and not warm, share=share, steps=steps, ramp=beta_rises(warm, anneal),
         batch=batch, learning_rate={"base": lr}, clip=clip, warmup=0.05 if warm else 0.02, seed=seed, threads=threads,
-        device=resolve_device(device),
+        device=device,
     )  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Literal
 
 from flowlab.mcmc import AnnealedImportance, HeatBath, IsingChain, Metropolis, SwendsenWang, Wolff
 from flowlab.runs import AnnealedRun, ChainRun, study
-from flowlab.runs.keys import Count, Discarded, Finite, Positive, Several
-from flowlab.studies.refusals import even_side
+from flowlab.runs.keys import Count
+from flowlab.studies.keys import BETA_OR_T, Chains, Discarded, Field, Kept, Side, Steps, Temperature, even_side
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 
 MOVES: dict[str, Callable[[Ising], IsingChain]] = {
@@ -19,32 +19,28 @@ MOVES: dict[str, Callable[[Ising], IsingChain]] = {
 }
 
 
-@study("ising-chain", aliases={"beta": ("T", lambda beta: 1.0 / beta)})
+@study("ising-chain", aliases=BETA_OR_T)
 def ising_chain(
     *,
-    L: Several = 16,
-    T: Positive = CRITICAL_TEMPERATURE,
-    h: Finite = 0.0,
+    L: Side = 16,
+    T: Temperature = CRITICAL_TEMPERATURE,
+    h: Field = 0.0,
     moves: Literal["wolff", "swendsen_wang", "heat_bath", "metropolis"] = "wolff",
-    chains: Count = 64,
+    chains: Chains = 64,
     every: Count = 10,
-    samples: Count = 10_000,
+    samples: Kept = 10_000,
     discard: Discarded = 0.1,
-    steps: Count = 300,
+    steps: Steps = 300,
     seed: int = 0,
     warm: bool = False,
 ) -> ChainRun:
     """Clusters or single spins of the L x L Ising model: observables with the errors that their memory leaves them.
 
     Keys:
-        L, T, h: side, temperature (or beta), field.
         moves: "wolff" (as many clusters a sweep as flip about all spins) or "swendsen_wang", without field;
             "heat_bath" or "metropolis", one spin at a time, for even L.
-        chains: that run side by side.
-        every: sweeps in a step.
-        samples: configurations kept, over all chains.
-        discard: fraction of the run that is left out as thermalisation.
-        steps: horizon.
+        every [sweeps]: in a step.
+        steps: of the run.
     """
     if moves in ("heat_bath", "metropolis"):
         even_side(L, f"a checkerboard, which moves={moves} needs")
@@ -52,41 +48,34 @@ def ising_chain(
         raise ValueError(f"h must be 0 for clusters (moves={moves}), got {h:g}: give moves=heat_bath or metropolis")
     system = Ising((L, L), T, h=h)
     return ChainRun(
-        system,
-        MOVES[moves](system),
-        chains=chains,
-        steps=steps,
-        every=every,
-        keep_every=max(1, int((1 - discard) * steps * chains / samples)),
-        discard=discard,
-        seed=seed,
-    )
+        system, MOVES[moves](system), chains=chains, steps=steps, every=every,
+        keep_every=max(1, int((1 - discard) * steps * chains / samples)), discard=discard, seed=seed,
+    )  # fmt: skip
 
 
-@study("ising-cluster-ais", aliases={"beta": ("T", lambda beta: 1.0 / beta)})
+@study("ising-cluster-ais", aliases=BETA_OR_T)
 def ising_cluster_ais(
     *,
-    L: Several = 16,
-    T: Positive = CRITICAL_TEMPERATURE,
+    L: Side = 16,
+    T: Temperature = CRITICAL_TEMPERATURE,
     moves: Literal["wolff", "swendsen_wang"] = "wolff",
     sweeps: Count | None = None,
     schedule: Literal["uniform", "critical"] = "uniform",
-    chains: Count = 100,
-    samples: Count = 10_000,
-    steps: Count = 100,
+    chains: Chains = 100,
+    samples: Kept = 10_000,
+    steps: Steps = 100,
     seed: int = 0,
     warm: bool = False,
 ) -> AnnealedRun:
     """Cluster-AIS: ln Z of the L x L Ising model from chains of clusters, cooled from infinite temperature.
 
     Keys:
-        L, T: side and temperature (or beta).
-        moves: "wolff" or "swendsen_wang".
-        sweeps: of each chain, 3 L² where not given; schedule: of the inverse temperatures, "uniform" or closer at
-            criticality ("critical"), see :class:`flowlab.AnnealedImportance`.
-        chains: in a step, independent of all others.
-        samples: configurations kept, over all steps.
-        steps: horizon.
+        moves: how a sweep flips clusters.
+        sweeps: of each chain, 3 L² where none.
+        schedule: of the inverse temperatures, evenly or closer at criticality, see :class:`flowlab.AnnealedImportance`.
+        chains [chains]: in a step, independent of all others.
+        samples [configurations]: kept, over all steps.
+        steps: of the run.
     """
     sweeps = 3 * L**2 if sweeps is None else sweeps
     annealing = AnnealedImportance(Ising((L, L), T), sweeps, moves=moves, schedule=schedule)

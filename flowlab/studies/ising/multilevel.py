@@ -3,7 +3,7 @@
 RiGCS and one of its baselines after Singha et al. 2025 (arXiv:2503.08918): ``ising-rigcs`` draws site after site,
 ``ising-mlmc-hb`` by heat bath with renormalised couplings (Schmidt 1983). ``ising-coloured`` and ``phi4-multilevel``
 draw a few groups of sites a level. The other baselines are in :mod:`flowlab.studies.ising.autoregressive` and
-:mod:`flowlab.studies.phi4_pixelcnn`.
+:mod:`flowlab.studies.phi4.pixelcnn`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,29 @@ from flowlab.densities import MADE, PixelCNN, Z2Symmetrized
 from flowlab.densities.multilevel import Multilevel, MultilevelFields
 from flowlab.densities.multilevel.spin_levels import renormalised
 from flowlab.runs import study
-from flowlab.runs.keys import Clip, Count, Finite, Fraction, NotNegative, Positive, Scalar, Several, Threads
-from flowlab.runs.process import resolve_device
-from flowlab.studies.growth import BETA, BETA_OR_T, beta_rises, coarsest_side, grown, halvings
+from flowlab.runs.keys import Count, Positive, Scalar, Several
+from flowlab.studies.growth import BETA, beta_rises, coarsest_side, grown, halvings
+from flowlab.studies.keys import (
+    BETA_OR_T,
+    NO_GROWTH,
+    ONE_LEVEL,
+    WARM,
+    Anneal,
+    AnnealKappa,
+    Batch,
+    Beta,
+    Clip,
+    Device,
+    Kappa,
+    Lam,
+    Rate,
+    Side,
+    Steps,
+    Temperature,
+    Threads,
+    doubled_side,
+)
 from flowlab.studies.phi4.flows import kappa_ramp, phi4_system
-from flowlab.studies.refusals import NO_GROWTH, ONE_LEVEL, WARM, doubled_side
 from flowlab.systems import Ising
 from flowlab.training import PathGradient, ReverseKL, Training
 
@@ -88,8 +106,8 @@ def _ising_idle(keys: Mapping[str, Any]) -> dict[str, str]:
 )
 def ising_multilevel(
     *,
-    L: Several = 16,
-    T: Positive = 1 / BETA,
+    L: Side = 16,
+    T: Temperature = 1 / BETA,
     kind: Literal["coloured", "autoregressive", "heat_bath"] = "coloured",
     coarsest: Several | None = None,
     base: Literal["auto", "made", "pixelcnn"] = "auto",
@@ -103,13 +121,13 @@ def ising_multilevel(
     share: Positive = 1.0,
     shares: str | None = None,
     coupling: Literal["physical", "renormalised"] = "physical",
-    steps: Count = 1500,
-    batch: Several = 500,
-    lr: Positive = 1e-2,
+    steps: Steps = 1500,
+    batch: Batch = 500,
+    lr: Rate = 1e-2,
     clip: Clip = 1.0,
-    anneal: Fraction = 0.2,
+    anneal: Anneal = 0.2,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -119,23 +137,21 @@ def ising_multilevel(
     training tunes one factor for each level.
 
     Keys:
-        L, T: side coarsest · 2^k and temperature (or beta).
-        kind, colours, window: see :class:`flowlab.densities.multilevel.Multilevel`; hidden: units of its networks, by
-            default 64, site by site 12 channels, 32 in a transformer.
-        network: "convolution" or "transformer", a small one with ``blocks`` blocks of ``heads`` heads over the known
-            spins around each site.
-        coarsest: side of the lattice that is drawn first; where none is given, the odd part of L, or 2.
-        base: what draws it, "made", "pixelcnn" (3 layers, 12 channels, 13 x 13), both made flip-symmetric, or "auto", a
-            table where it is small.
-        grow: whether to train on coarsest · 2, · 4, ... before L, handing the networks on; a warm start does not.
-        share: steps on each smaller lattice for one on L; shares: instead, the parts of all lattices, the smallest
-            first and with commas between; steps: all together.
-        coupling: of the smaller lattices, "physical" (that of L) or "renormalised" (by K <- (3/8) ln cosh 4K twice for
-            each halving). So a level is trained at its own coupling, and keeps its networks as finer ones are added;
-            at the physical one it is the finest level that keeps them.
-        batch, lr, clip: configurations a step, Adam's peak rate under a cosine, the largest gradient norm.
-        anneal: fraction of the first stage over which beta rises from beta/5; a warm start does not anneal.
-        threads: of torch. device: "auto", "cpu" or "cuda".
+        L [sites]: side, coarsest · 2^k.
+        kind: of the groups drawn together, see :class:`flowlab.densities.multilevel.Multilevel`.
+        coarsest [sites]: side of the lattice that is drawn first; none is the odd part of L, or 2.
+        base: what draws it: a table where it is small ("auto"), or "made" or "pixelcnn", made flip-symmetric.
+        colours: groups of sites a level.
+        window: known spins that a spin sees.
+        hidden: units of the networks; none is 64, site by site 12 channels, 32 in a transformer.
+        network: over the known spins around each site.
+        blocks: of a transformer.
+        heads: of each block.
+        grow: whether to train on coarsest · 2, · 4, ... before L, each starting from the last; a warm start does not.
+        share: steps on each smaller lattice for one on L.
+        shares: instead, the parts of all lattices, the smallest first and with commas between.
+        coupling: of the smaller lattices, that of L, or by K <- (3/8) ln cosh 4K twice for each halving.
+        anneal: fraction of the first stage over which beta rises from beta / 5; a warm start does not anneal.
     """
     first = coarsest_side(L) if coarsest is None else coarsest
     doubled_side(L, first)
@@ -147,13 +163,7 @@ def ising_multilevel(
         return system.decimate()
 
     def density(side: int) -> Density:
-        drawn_first: Density | None = None
-        generator = named_generator(seed, "base", "coarsest")
-        if base == "made":
-            drawn_first = Z2Symmetrized(MADE((first, first), generator=generator), "all")
-        elif base == "pixelcnn":
-            pixels = PixelCNN((first, first), channels=12, layers=3, kernel=13, generator=generator)
-            drawn_first = Z2Symmetrized(pixels, "all")
+        drawn_first = _coarsest(base, first, seed)
         widths = None if hidden is None else [hidden]
         if network == "transformer":
             widths = [32 if hidden is None else hidden] * blocks
@@ -167,17 +177,28 @@ def ising_multilevel(
         L, first, target, density, ReverseKL, grow=grow and not warm, share=share, shares=shares, steps=steps,
         ramp=beta_rises(warm, anneal), hand_on=lambda larger, before: larger.warm_start(before, aligned=aligned),
         batch=batch, learning_rate={"base": lr}, clip=clip,
-        warmup=0.05 if warm else 0.02, seed=seed, threads=threads, device=resolve_device(device),
+        warmup=0.05 if warm else 0.02, seed=seed, threads=threads, device=device,
     )  # fmt: skip
+
+
+def _coarsest(base: str, side: int, seed: int) -> Density | None:
+    """What draws the coarsest lattice, even; None for a table."""
+    generator = named_generator(seed, "base", "coarsest")
+    if base == "made":
+        return Z2Symmetrized(MADE((side, side), generator=generator), "all")
+    if base == "pixelcnn":
+        pixels = PixelCNN((side, side), channels=12, layers=3, kernel=13, generator=generator)
+        return Z2Symmetrized(pixels, "all")
+    return None
 
 
 @study("phi4-multilevel", one_of=(("beta", "kappa"),), idle=_idle)
 def phi4_multilevel(
     *,
-    L: Several = 8,
-    beta: Finite | None = None,
-    kappa: Finite | None = None,
-    lam: NotNegative = 0.5,
+    L: Side = 8,
+    beta: Beta | None = None,
+    kappa: Kappa | None = None,
+    lam: Lam = 0.5,
     kind: Literal["coloured", "autoregressive"] = "coloured",
     conditional: Literal["map", "mixture"] = "map",
     odd: bool = True,
@@ -188,26 +209,31 @@ def phi4_multilevel(
     grow: bool = True,
     share: Positive = 0.5,
     shares: str | None = None,
-    steps: Count = 2000,
-    batch: Several = 500,
-    lr: Positive = 3e-3,
+    steps: Steps = 2000,
+    batch: Batch = 500,
+    lr: Rate = 3e-3,
     clip: Clip = 5.0,
-    anneal: Fraction = 0.3,
+    anneal: AnnealKappa = 0.3,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
     """A multilevel density on lattice phi^4, every other site integrated out exactly.
 
     Keys:
-        L: side, coarsest · 2^k; beta, kappa, lam: couplings as in phi4-flow.
-        kind, conditional, odd, colours, window: see :class:`flowlab.densities.multilevel.MultilevelFields`; hidden:
-            units in each of the two layers of its networks.
-        coarsest, grow, share, shares, steps: as in ising-coloured.
-        batch, lr, clip: configurations a step, Adam's peak rate under a cosine, the largest gradient norm.
+        L [sites]: side, coarsest · 2^k.
+        kind: of the groups drawn together, see :class:`flowlab.densities.multilevel.MultilevelFields`.
+        conditional: of a site given the known ones: an invertible map of a normal, or a mixture of Gaussians.
+        odd: whether every map keeps the symmetry φ -> -φ exactly.
+        coarsest [sites]: side of the lattice that is drawn first; none is the odd part of L, or 2.
+        colours: groups of sites a level.
+        window: known sites that a site sees.
+        hidden: units in each of the two layers of the networks.
+        grow: whether to train on coarsest · 2, · 4, ... before L, each starting from the last; a warm start does not.
+        share: steps on each smaller lattice for one on L.
+        shares: instead, the parts of all lattices, the smallest first and with commas between.
         anneal: fraction of the first stage over which kappa rises from half its value; a warm start does not anneal.
-        threads: of torch. device: "auto", "cpu" or "cuda".
     """
     system = phi4_system((L, L), beta, kappa, lam)
     hopping = float(system.couplings["kappa"])
@@ -228,5 +254,5 @@ def phi4_multilevel(
         L, first, target, density, PathGradient, grow=grow and not warm, share=share, shares=shares, steps=steps,
         ramp=lambda _: None if warm else kappa_ramp(hopping, anneal), batch=batch, learning_rate={"base": lr},
         clip=clip, betas=(0.9, 0.99), warmup=0.05 if warm else 0.02, seed=seed, threads=threads,
-        device=resolve_device(device),
+        device=device,
     )  # fmt: skip

@@ -10,9 +10,10 @@ import xarray as xr
 
 from flowlab import exact
 from flowlab.core.names import about
-from flowlab.runs.keys import Count, Positive, Several
+from flowlab.runs.keys import Positive
 from flowlab.runs.registry import sweep_study
 from flowlab.runs.sweeps import keep, sweep
+from flowlab.studies.keys import Batch, Device, Evaluated, Highest, Lowest, Points, Rate, Side, Steps, WarmSteps
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 
 MOST_SITES_ENUMERATED = 16
@@ -21,17 +22,17 @@ MOST_SITES_ENUMERATED = 16
 @sweep_study("ising-sweep")
 def ising_sweep(
     *,
-    L: Several = 8,
-    T_min: Positive = 1.8,
-    T_max: Positive = 3.0,
-    points: Count = 13,
-    steps: Count = 1000,
-    warm_steps: Count = 200,
-    batch: Several = 500,
-    lr: Positive = 1e-2,
+    L: Side = 8,
+    T_min: Lowest = 1.8,
+    T_max: Highest = 3.0,
+    points: Points = 13,
+    steps: Steps = 1000,
+    warm_steps: WarmSteps = 200,
+    batch: Batch = 500,
+    lr: Rate = 1e-2,
     warm_lr: Positive = 5e-3,
-    evaluate: Several = 10_000,
-    device: str = "auto",
+    evaluate: Evaluated = 10_000,
+    device: Device = "auto",
     seed: int = 0,
     out: str | Path | None = None,
     workers: int | Executor = 1,
@@ -44,12 +45,9 @@ def ising_sweep(
     ising-coloured.
 
     Keys:
-        L: side, as in ising-coloured.
-        T_min, T_max, points: temperatures, evenly spaced.
-        steps, warm_steps: of the first temperature, and of each other one.
-        batch, lr, warm_lr: configurations a step, peak learning rate from the start and after a warm start.
-        evaluate: samples of each evaluation.
-        device: as in ising-coloured.
+        L [sites]: side, as in ising-coloured.
+        steps: of the first temperature.
+        warm_lr: peak learning rate after a warm start.
 
     Returns:
         Dataset over T, ascending: all that :func:`flowlab.sweep` returns, and ``free_energy_per_site_exact,

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import torch
-
 from flowlab.core import Density, Flow, named_generator
-from flowlab.densities import MADE, IndependentSpins, Pushforward, Z2Symmetrized
+from flowlab.densities import MADE, IndependentSpins, Pushforward
 from flowlab.densities.autoregressive.local import LocalAutoregressive
 from flowlab.densities.autoregressive.pixelcnn import PixelCNN
 from flowlab.densities.autoregressive.row_rnn import RowRNN
@@ -24,10 +22,25 @@ from flowlab.flows.discrete.multiscale import MultiscaleXor
 from flowlab.flows.discrete.partitions import Partition, partitions
 from flowlab.flows.discrete.sorting import SortingCoupling, coarse_to_fine
 from flowlab.runs import study
-from flowlab.runs.keys import Clip, Count, Fraction, Natural, Positive, Several, Threads
-from flowlab.runs.process import resolve_device
-from flowlab.studies.rates import base_rate, flow_rate
-from flowlab.studies.refusals import NO_LAYERS, WARM, even_side
+from flowlab.runs.keys import Count, Natural, Positive, Several
+from flowlab.studies.ising.xor import symmetrised
+from flowlab.studies.keys import (
+    BETA_OR_T,
+    NO_LAYERS,
+    WARM,
+    Anneal,
+    Batch,
+    Clip,
+    Device,
+    Rate,
+    Side,
+    Steps,
+    Temperature,
+    Threads,
+    base_rate,
+    even_side,
+    flow_rate,
+)
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 from flowlab.systems.lattice import checkerboard
 from flowlab.training import ReverseKL, Training
@@ -51,48 +64,45 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
     return found | ({"anneal": WARM} if keys["warm"] else {})
 
 
-@study("ising-tokens", aliases={"beta": ("T", lambda beta: 1.0 / beta)}, idle=_idle)
+@study("ising-tokens", aliases=BETA_OR_T, idle=_idle)
 def ising_tokens(
     *,
-    L: Several = 8,
-    T: Positive = CRITICAL_TEMPERATURE,
+    L: Side = 8,
+    T: Temperature = CRITICAL_TEMPERATURE,
     ansatz: Ansatz = "blocks",
     layers: Natural = 0,
     partition: Literal["checkerboard", "pairs", "blocks", "hierarchical"] = "checkerboard",
     start: Literal["identity", "local_field"] = "identity",
     levels: Count | None = None,
     codes: Several = 8,
-    steps: Count = 1000,
-    batch: Several = 500,
-    lr: Positive | None = None,
+    steps: Steps = 1000,
+    batch: Batch = 500,
+    lr: Rate | None = None,
     lr_flow: Positive | None = None,
     clip: Clip = 10.0,
-    anneal: Fraction | None = None,
+    anneal: Anneal | None = None,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
     """One ansatz by name on the L x L Ising model: tokens, a density over them, and XOR layers behind.
 
     Keys:
-        L, T: side, temperature (or beta).
         ansatz: a density of spins, "made", "pixelcnn", "row_rnn", "local" (k = 4) or "independent"; "blocks", a MADE of
             2 x 2 blocks; "vqvae", learned codes, of which all bounds are joint bounds; "walls" (domain walls),
             "multiscale" (differences by scale), "sorted" (noise bits of one sublattice sorted by local field) or
             "coarse_to_fine" (the same level by level), whose bits are independent, or "_local" or "_made" after the
             name. All but the codes are symmetrised under the global flip.
-        layers, partition, start: XOR layers between tokens and spins, see :class:`flowlab.flows.XorCoupling`; the mask
-            of the first one starts at the local field with ``start="local_field"``.
-        levels: of "coarse_to_fine", as many as halve the side where none.
+        layers: XOR layers between tokens and spins, see :class:`flowlab.flows.XorCoupling`.
+        partition: of the sites of these layers.
+        start: of the mask of the first layer.
+        levels: of "coarse_to_fine"; none is as many as halve the side.
         codes: number of codes of "vqvae".
-        steps, batch: horizon, configurations a step.
-        lr, lr_flow: peak learning rates (Adam) of density and XOR layers, none those of
-            :mod:`flowlab.studies.rates`; clip: largest gradient norm of each.
-        anneal: fraction of the run over which beta rises from beta/5; none is 0 for independent bits, which forget on
+        lr: peak learning rate of the density; none is one that suits it.
+        lr_flow: peak learning rate of the XOR layers; none is one that suits the density.
+        anneal: fraction of the run over which beta rises from beta / 5; none is 0 for independent bits, which forget on
             the way that they were ordered, and 0.5 for others. A warm start does not anneal.
-        threads: of torch.
-        device: "auto", "cpu" or "cuda".
     """
     tokens, base = _parts(ansatz)
     if ansatz == "blocks":
@@ -105,26 +115,17 @@ def ising_tokens(
     flows = [*_flows(tokens, (L, L), levels), *_xor((L, L), layers, partition, start, seed)]
     flow = Composed(flows)
     if base != "vqvae":
-        action = flow.pull_flip(-torch.ones(L, L))
-        density = Z2Symmetrized(density, "all" if action is None else action)
+        density = symmetrised(density, flow)
     elif flows:
         raise ValueError(f"layers must be 0 for vqvae, which has no exact ln q, got {layers}")
     if anneal is None:
         anneal = 0.0 if base == "independent" else 0.5
     return Training(
-        Ising((L, L), T),
-        Pushforward(flow, density) if flows else density,
-        ReverseKL(),
-        steps=steps,
-        batch=batch,
-        learning_rate={"base": base_rate(base, lr), "flow": flow_rate(base, lr_flow)},
-        clip=clip,
-        warmup=0.05 if warm else 0.0,
-        annealing=None if warm else beta_ramp(T, anneal),
-        seed=seed,
-        threads=threads,
-        device=resolve_device(device),
-    )
+        Ising((L, L), T), Pushforward(flow, density) if flows else density, ReverseKL(), steps=steps, batch=batch,
+        learning_rate={"base": base_rate(base, lr), "flow": flow_rate(base, lr_flow)}, clip=clip,
+        warmup=0.05 if warm else 0.0, annealing=None if warm else beta_ramp(T, anneal), seed=seed, threads=threads,
+        device=device,
+    )  # fmt: skip
 
 
 def _parts(ansatz: str) -> tuple[str, str]:

@@ -27,10 +27,26 @@ from flowlab.flows import Composed, XorCoupling
 from flowlab.flows.discrete.sorting import coarse_to_fine
 from flowlab.flows.discrete.xor import Parity, Start
 from flowlab.runs import study
-from flowlab.runs.keys import Clip, Count, Finite, Fraction, Natural, Patience, Positive, Several, Threads, Window
-from flowlab.runs.process import resolve_device
-from flowlab.studies.rates import base_rate, flow_rate
-from flowlab.studies.refusals import NO_LAYERS, WARM, even_side
+from flowlab.runs.keys import Count, Natural, Positive, Window
+from flowlab.studies.keys import (
+    BETA_OR_T,
+    NO_LAYERS,
+    WARM,
+    Anneal,
+    Batch,
+    Clip,
+    Device,
+    Field,
+    Patience,
+    Rate,
+    Side,
+    Steps,
+    Temperature,
+    Threads,
+    base_rate,
+    even_side,
+    flow_rate,
+)
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 from flowlab.training import ReverseKL, Training
 from flowlab.training.optimisation import beta_ramp
@@ -39,7 +55,11 @@ Base = Literal["made", "independent", "local", "row_rnn", "pixelcnn"]
 
 
 def _sorts(layers: int, construction: str, base: str, start: str, parity: str, h: float, **others: object) -> bool:
-    """Whether the layers sort: where that is asked for, or for independent bits where nothing is said of masks."""
+    """Whether the layers sort: if that is asked for, or for independent bits if nothing is said of masks.
+
+    Measured at 8 x 8, sorting brings independent bits closer to F than masks do at every T from 1.5 to 8 (at T_c 0.0262
+    instead of 0.0332 J a site in 40 s); bits of a base that sees its neighbours lose their places, and sorting harms.
+    """
     fit = base == "independent" and start == parity == "auto" and h == 0
     return layers > 0 and (construction == "sorting" or (construction == "auto" and fit))
 
@@ -63,12 +83,12 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
     return found | ({"anneal": WARM} if keys["warm"] else {})
 
 
-@study("ising-xor", aliases={"beta": ("T", lambda beta: 1.0 / beta)}, idle=_idle)
+@study("ising-xor", aliases=BETA_OR_T, idle=_idle)
 def ising_xor(
     *,
-    L: Several = 8,
-    T: Positive = CRITICAL_TEMPERATURE,
-    h: Finite = 0.0,
+    L: Side = 8,
+    T: Temperature = CRITICAL_TEMPERATURE,
+    h: Field = 0.0,
     layers: Natural = 4,
     construction: Literal["auto", "xor", "sorting"] = "auto",
     start: Literal["auto", "local_field", "identity", "random"] = "auto",
@@ -82,104 +102,84 @@ def ising_xor(
     depth: Count = 1,
     order: Literal["auto", "raster", "checkerboard"] = "auto",
     z2: bool | None = None,
-    steps: Count = 2000,
-    batch: Several = 1000,
-    lr: Positive | None = None,
+    steps: Steps = 2000,
+    batch: Batch = 1000,
+    lr: Rate | None = None,
     lr_flow: Positive | None = None,
     clip: Clip = 10.0,
-    anneal: Fraction | None = None,
+    anneal: Anneal | None = None,
     baseline: Literal["leave_one_out", "running", "learned"] = "leave_one_out",
     patience: Patience = 0,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
     """Coupling layers over an autoregressive or independent base, on the L x L Ising model.
 
     Keys:
-        L, T, h: side (even where a checkerboard parts it), temperature (or beta), field.
+        L [sites]: side, even where a checkerboard parts it.
         layers: number of coupling layers; 0 trains the base alone.
         construction: "xor", masks of alternating sublattices, or "sorting", the last ``layers`` of
-            :func:`coarse_to_fine` (1 is the heat bath of one sublattice). "auto" is sorting for
-            independent bits without a field where ``start`` and ``parity`` are not given, else xor. Measured at 8 x 8,
-            sorting brings independent bits closer to F than masks do at every T from 1.5 to 8 (at T_c 0.0262 instead
-            of 0.0332 J a site in 40 s); bits of a base that sees its neighbours lose their places, and sorting harms.
-        start: where XOR layers start: "identity" (also "auto"), "local_field" (the first layer) or "random".
+            :func:`coarse_to_fine`; "auto" is sorting for independent bits without a field, start and parity.
+        start: of XOR layers, "identity" (also "auto"), "local_field" (the first layer) or "random".
         parity: of the masks under the flip; "auto" is none in a field, else odd at the local field and even elsewhere.
-        kernel, mask_width, mask_depth, gradient: of the mask networks, see :class:`flowlab.flows.XorCoupling`.
-        base: "made", "independent", "local" (each spin sees the 4 nearest before it), "row_rnn" or "pixelcnn"; width:
-            hidden units a site of a MADE, else 8 times as many units or channels of the others; depth: hidden layers of
-            a MADE, twice as many layers of a PixelCNN.
-        order: of its sites (a PixelCNN has its own), "raster" or "checkerboard" (the first layer's deciding sublattice
-            first); "auto" is checkerboard where a local-field or sorting layer makes the other sublattice's bits depend
-            on all their neighbours.
-        z2: whether to symmetrise the base so that q(-σ) = q(σ) exactly; "none" means wherever there is no field.
-        steps, batch: horizon, configurations a step.
-        lr, lr_flow: peak learning rates (Adam) of base and masks, where none those of
-            :mod:`flowlab.studies.rates`, by base alone, so that a base without layers and one beneath them are trained
-            alike; clip: largest gradient norm of each.
-        anneal: fraction of the run over which beta rises from beta/5, none 0 for bits that are sorted, which forget on
-            the way that they were ordered, and 0.5 else; a warm start does not anneal.
+        kernel [sites]: side of the window of the masks, see :class:`flowlab.flows.XorCoupling`.
+        mask_width: hidden channels of the masks.
+        mask_depth: hidden layers of the masks.
+        gradient: of the masks' signs.
+        base: what draws the bits; in "local" each spin sees the 4 nearest before it.
+        width: hidden units a site of a MADE; the others have 8 times as many units or channels.
+        depth: hidden layers of a MADE; a PixelCNN has 2 depth + 1.
+        order: of the base's sites; "checkerboard" is the first layer's deciding sublattice first, "auto" chooses it
+            where a local-field or sorting layer makes the other bits depend on all their neighbours.
+        z2: whether to symmetrise the base so that q(-σ) = q(σ) exactly; none is where there is no field.
+        lr: peak learning rate of the base; none is one that suits it.
+        lr_flow: peak learning rate of the masks; none is one that suits the base.
+        anneal: fraction of the run over which beta rises from beta / 5; none is 0 for bits that are sorted, which
+            forget on the way that they were ordered, and 0.5 else. A warm start does not anneal.
         baseline: of the score-function gradient, see :class:`flowlab.training.ReverseKL`.
-        patience: stop when the bound has not improved over this many steps; 0 never does.
-        threads: of torch; more than one pays on large lattices and an otherwise idle machine.
-        device: "auto", "cpu" or "cuda".
     """
+    _refuse(L, h, layers, order, z2, parity)
+    sorts = _sorts(layers, construction, base, start, parity, h)
+    if order == "auto":
+        order = "checkerboard" if layers and (sorts or start == "local_field") else "raster"
+    anneal = (0.0 if sorts else 0.5) if anneal is None else anneal
+    flow = Composed(
+        _sorting((L, L), layers)
+        if sorts
+        else _masked(
+            (L, L), _masks(layers, "identity" if start == "auto" else start, parity, field=h != 0), seed,
+            kernel=kernel, hidden=(mask_width,) * mask_depth, gradient=gradient,
+        )
+    )  # fmt: skip
+    density = _base(base, (L, L), width, depth, order, sorts, named_generator(seed, "base"))
+    if h == 0 if z2 is None else z2:
+        density = symmetrised(density, flow)
+    run = Training(
+        Ising((L, L), T, h=h), Pushforward(flow, density) if layers else density, ReverseKL(baseline, n_sites=L * L),
+        steps=steps, batch=batch, clip=clip, patience=patience, warmup=0.05 if warm else 0.0,
+        learning_rate={"base": base_rate(base, lr), "flow": flow_rate(base, lr_flow), "baseline": 1e-2},
+        annealing=None if warm else beta_ramp(T, anneal), seed=seed, threads=threads, device=device,
+    )  # fmt: skip
+    run.note = "sorting layers" if sorts else ""
+    return run
+
+
+def _refuse(L: int, h: float, layers: int, order: str, z2: bool | None, parity: str) -> None:
+    """Raise ValueError where the lattice or the field does not allow what is asked for."""
     if layers or order == "checkerboard":
         even_side(L, "a checkerboard")
     if h != 0 and z2:
         raise ValueError(f"z2 must be false or none in a field, which breaks that symmetry, got h = {h:g}")
     if h != 0 and parity in ("even", "odd"):
         raise ValueError(f"parity must be auto or none in a field, which breaks it, got {parity} and h = {h:g}")
-    target = Ising((L, L), T, h=h)
-    sorts = _sorts(layers, construction, base, start, parity, h)
-    if order == "auto":
-        order = "checkerboard" if layers and (sorts or start == "local_field") else "raster"
-    symmetric = h == 0 if z2 is None else z2
-    if sorts:
-        flow = Composed(_sorting((L, L), layers))
-    else:
-        masks = _masks(layers, "identity" if start == "auto" else start, parity, field=h != 0)
-        flow = Composed(
-            [
-                XorCoupling(
-                    (L, L),
-                    "even" if layer % 2 == 0 else "odd",
-                    parity=mask_parity,
-                    kernel=kernel,
-                    hidden=(mask_width,) * mask_depth,
-                    start=mask_start,
-                    gradient=gradient,
-                    generator=named_generator(seed, "flow", layer),
-                )
-                for layer, (mask_parity, mask_start) in enumerate(masks)
-            ]
-        )
-    density = _base(base, (L, L), width, depth, order, sorts, named_generator(seed, "base"))
-    if symmetric:
-        action = flow.pull_flip(-torch.ones(L, L))
-        density = Z2Symmetrized(density, "all" if action is None else action)
-    if anneal is None:
-        anneal = 0.0 if sorts else 0.5
 
-    run = Training(
-        target,
-        Pushforward(flow, density) if layers else density,
-        ReverseKL(baseline, n_sites=L * L),
-        steps=steps,
-        batch=batch,
-        learning_rate={"base": base_rate(base, lr), "flow": flow_rate(base, lr_flow), "baseline": 1e-2},
-        clip=clip,
-        warmup=0.05 if warm else 0.0,
-        annealing=None if warm else beta_ramp(T, anneal),
-        patience=patience,
-        seed=seed,
-        threads=threads,
-        device=resolve_device(device),
-    )
-    run.note = "sorting layers" if sorts else ""
-    return run
+
+def symmetrised(density: Density, flow: Flow) -> Density:
+    """A density of latent spins that is even once ``flow`` has mapped them."""
+    action = flow.pull_flip(-torch.ones(density.shape))
+    return Z2Symmetrized(density, "all" if action is None else action)
 
 
 def _sorting(shape: tuple[int, int], layers: int) -> list[Flow]:
@@ -191,6 +191,21 @@ def _sorting(shape: tuple[int, int], layers: int) -> list[Flow]:
             f"{layers}: give fewer, or construction=xor"
         )
     return list(known[-layers:])
+
+
+def _masked(shape: tuple[int, int], masks: list[tuple[Parity | None, Start]], seed: int, **networks: Any) -> list[Flow]:
+    """XOR layers of alternating sublattices."""
+    return [
+        XorCoupling(
+            shape,
+            "odd" if layer % 2 else "even",
+            parity=parity,
+            start=start,
+            generator=named_generator(seed, "flow", layer),
+            **networks,
+        )
+        for layer, (parity, start) in enumerate(masks)
+    ]
 
 
 def _masks(layers: int, start: Start, parity: str, field: bool) -> list[tuple[Parity | None, Start]]:

@@ -18,21 +18,23 @@ from flowlab.flows import AdditiveCoupling, AffineCoupling, Composed, Rescaling,
 from flowlab.flows.real.affine import checkerboard_masks
 from flowlab.flows.real.coupling import coupling_windows, lattice_coordinates, staggered_masks
 from flowlab.runs import study
-from flowlab.runs.keys import (
+from flowlab.runs.keys import Count, Natural, NotNegative, Positive, Several, Window
+from flowlab.studies.keys import (
+    WARM,
+    AnnealKappa,
+    Batch,
+    Beta,
     Clip,
-    Count,
-    Dimensions,
-    Finite,
-    Fraction,
-    Natural,
-    NotNegative,
-    Positive,
-    Several,
+    Device,
+    Dimension,
+    Kappa,
+    Lam,
+    Rate,
+    Side,
+    Steps,
     Threads,
-    Window,
+    even_side,
 )
-from flowlab.runs.process import resolve_device
-from flowlab.studies.refusals import WARM, even_side
 from flowlab.systems import FreeField, Phi4
 from flowlab.training import PathGradient, ReverseKL, Training
 
@@ -107,11 +109,11 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
 )
 def phi4(
     *,
-    L: Several = 8,
-    d: Dimensions = 2,
-    beta: Finite | None = None,
-    kappa: Finite | None = None,
-    lam: NotNegative = 0.5,
+    L: Side = 8,
+    d: Dimension = 2,
+    beta: Beta | None = None,
+    kappa: Kappa | None = None,
+    lam: Lam = 0.5,
     blocks: str = "rqs,rqs",
     decimated: bool = True,
     spectral: bool = True,
@@ -125,43 +127,43 @@ def phi4(
     bins: Several = 8,
     bound: Positive = 2.5,
     gradient: Literal["path", "pathwise"] = "path",
-    steps: Count = 1000,
-    batch: Several = 256,
+    steps: Steps = 1000,
+    batch: Batch = 256,
     accumulate: Count = 1,
-    lr: Positive = 6e-3,
+    lr: Rate = 6e-3,
     restarts: Natural = 0,
     weight_decay: NotNegative = 0.0,
     clip: Clip = 5.0,
-    anneal: Fraction = 0.0,
+    anneal: AnnealKappa = 0.0,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
     """Coupling layers over unit normal latents, on lattice phi^4 with L sites a side.
 
+    Without beta and kappa, beta is that at which the correlation length is L / 4 for lam = 0.5 (even L from 6 to 20,
+    and 32); ``grow`` keeps that of the smaller lattice. A density that is not even loses one sign of the field in most
+    runs at beta >= 0.7, and half of Z with it.
+
     Keys:
-        L, d: side (even) and number of dimensions, 1 to 3.
-        beta, kappa, lam: couplings, one of beta and kappa = beta / 2 (the form of beta has the constant lam a site in
-            its action, see :class:`flowlab.systems.Phi4`); without either, the beta at which the correlation length is
-            L / 4 for lam = 0.5, known for even L from 6 to 20, and 32; ``grow`` keeps that of the smaller lattice.
-        blocks: "add", "aff" and "rqs" in any order, latent side first; a block has a layer for each of the two
-            sublattices, decimated for each part in :func:`flowlab.flows.real.coupling.staggered_masks`.
+        L [sites]: side, even.
+        blocks: "add", "aff" and "rqs" in any order, latent side first; each has a layer for every part of the lattice.
         decimated: whether the odd sites are integrated out exactly.
-        spectral: whether a learned power spectrum comes before every block and after the last, the first one starting
-            at the free field of mass 4 / L; rescale: a learned factor after them all.
+        spectral: whether a learned power spectrum comes before every block and after the last.
+        rescale: whether a learned factor comes after all layers.
         odd: which layers keep the symmetry φ -> -φ exactly: "all", all but splines ("affine"), or "none".
-        z2: whether to make the density even, (q(φ) + q(-φ)) / 2, at twice the cost; by default where a layer is
-            not odd. Without it, at beta >= 0.7, one sign of the field is lost in most runs, and half of Z with it.
-        net: "fc" (reads all sites) or "conv" (a window of side ``window`` around the site, the same function
-            everywhere); hidden: width, by default that of the lattice or 32; depth: number of hidden layers.
-        bins, bound: of the splines, on [-bound, bound].
-        gradient: "path", see :class:`flowlab.training.PathGradient`, or "pathwise", that of the loss itself.
-        steps, batch, accumulate: horizon, configurations a step, and in how many parts.
-        lr, restarts, weight_decay, clip: Adam's peak rate under a cosine, how often that starts again, its decay of
-            weights, the largest gradient norm.
-        anneal: fraction of the run over which kappa rises from half its value; a warm start does not anneal.
-        threads: of torch. device: "auto", "cpu" or "cuda".
+        z2: whether to make the density even, (q(φ) + q(-φ)) / 2, at twice the cost; none is where a layer is not odd.
+        net: "fc" reads all sites, "conv" a window around the site by the same function everywhere.
+        hidden: width of the networks; none is that of the lattice, or 32 with a window.
+        depth: hidden layers of the networks.
+        window [sites]: side of the window of "conv".
+        bins: of the splines.
+        bound: the splines act on [-bound, bound].
+        gradient: along the path, see :class:`flowlab.training.PathGradient`, or "pathwise", that of the loss itself.
+        accumulate: parts in which the configurations of a step are worked through.
+        restarts: how often the learning rate starts again.
+        weight_decay: of Adam.
     """
     even_side(L, "a checkerboard")
     system = phi4_system((L,) * d, beta, kappa, lam)
@@ -172,50 +174,40 @@ def phi4(
     )  # fmt: skip
     density = made_even(Pushforward(flow, Normal(target.shape)), z2)
     return Training(
-        target,
-        density,
-        PathGradient() if gradient == "path" else ReverseKL(),
-        steps=steps,
-        batch=batch,
-        accumulate=accumulate,
-        learning_rate={"base": lr, "flow": lr},
-        restarts=restarts,
-        weight_decay=weight_decay,
-        clip=clip,
-        warmup=0.05 if warm else 0.02,
-        annealing=None if warm else kappa_ramp(float(system.couplings["kappa"]), anneal),
-        seed=seed,
-        threads=threads,
-        device=resolve_device(device),
-    )
+        target, density, PathGradient() if gradient == "path" else ReverseKL(), steps=steps, batch=batch,
+        accumulate=accumulate, learning_rate={"base": lr, "flow": lr}, restarts=restarts, weight_decay=weight_decay,
+        clip=clip, warmup=0.05 if warm else 0.02,
+        annealing=None if warm else kappa_ramp(float(system.couplings["kappa"]), anneal), seed=seed, threads=threads,
+        device=device,
+    )  # fmt: skip
 
 
 @study("phi4-free")
 def phi4_free(
     *,
-    L: Several = 14,
+    L: Side = 14,
     mass: Positive | None = None,
     blocks: str = "add,add,add",
     spectral: bool = False,
     hidden: Count = 8,
     gradient: Literal["path", "pathwise"] = "path",
-    steps: Count = 600,
-    batch: Several = 250,
-    lr: Positive = 1e-2,
+    steps: Steps = 600,
+    batch: Batch = 250,
+    lr: Rate = 1e-2,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
     """Coupling layers on the free field, where the best map is known: a Fourier transform.
 
     Keys:
-        L, mass: side (even) of the square lattice, and mass in inverse lattice spacings, 4 / L where none is given.
-        blocks: as in phi4-flow; spectral: whether learned power spectra, which can be exact, come around them.
+        L [sites]: side of the square lattice, even.
+        mass [1 / lattice spacing]: of the field, 4 / L where none.
+        blocks: as in phi4-flow.
+        spectral: whether learned power spectra, which can be exact, come around the blocks.
         hidden: width of the fully connected networks, beside the linear map of each, which is all that it takes.
         gradient: as in phi4-flow; that along the path loses its noise as the density becomes exact.
-        steps, batch, lr: horizon, configurations a step, Adam's peak rate under a cosine.
-        threads: of torch. device: "auto", "cpu" or "cuda".
     """
     even_side(L, "a checkerboard")
     target = FreeField((L, L), 4 / L if mass is None else mass)
@@ -224,18 +216,10 @@ def phi4_free(
         seed=seed,
     )  # fmt: skip
     return Training(
-        target,
-        Pushforward(flow, Normal((L, L))),
-        PathGradient() if gradient == "path" else ReverseKL(),
-        steps=steps,
-        batch=batch,
-        learning_rate={"base": lr, "flow": lr},
-        clip=10.0,
-        warmup=0.05 if warm else 0.0,
-        seed=seed,
-        threads=threads,
-        device=resolve_device(device),
-    )
+        target, Pushforward(flow, Normal((L, L))), PathGradient() if gradient == "path" else ReverseKL(), steps=steps,
+        batch=batch, learning_rate={"base": lr, "flow": lr}, clip=10.0, warmup=0.05 if warm else 0.0, seed=seed,
+        threads=threads, device=device,
+    )  # fmt: skip
 
 
 def made_even(density: Density, z2: bool | None) -> Density:

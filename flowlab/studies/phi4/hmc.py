@@ -8,17 +8,8 @@ from typing import Any
 from flowlab.mcmc.hmc import HMC
 from flowlab.runs import study
 from flowlab.runs.chain_run import MIN_STEPS, ChainRun
-from flowlab.runs.keys import (
-    Count,
-    Dimensions,
-    Discarded,
-    Finite,
-    Inside,
-    NotNegative,
-    Positive,
-    Several,
-    Threads,
-)
+from flowlab.runs.keys import Count, Inside, Positive
+from flowlab.studies.keys import Beta, Chains, Dimension, Discarded, Kappa, Kept, Lam, Side, Steps, Threads
 from flowlab.studies.phi4.flows import phi4_system
 
 
@@ -29,20 +20,20 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
 @study("phi4-hmc", one_of=(("beta", "kappa"),), idle=_idle)
 def phi4_hmc(
     *,
-    L: Several = 8,
-    d: Dimensions = 2,
-    beta: Finite | None = None,
-    kappa: Finite | None = None,
-    lam: NotNegative = 0.5,
-    chains: Count = 64,
+    L: Side = 8,
+    d: Dimension = 2,
+    beta: Beta | None = None,
+    kappa: Kappa | None = None,
+    lam: Lam = 0.5,
+    chains: Chains = 64,
     trajectory: Count | None = None,
     step_size: Positive | None = None,
     acceptance: Inside = 0.8,
     tuning: Count = 200,
     every: Count = 10,
-    samples: Count = 10_000,
+    samples: Kept = 10_000,
     discard: Discarded = 0.1,
-    steps: Count = 500,
+    steps: Steps = 500,
     threads: Threads = 1,
     seed: int = 0,
     warm: bool = False,
@@ -50,31 +41,21 @@ def phi4_hmc(
     """Hybrid Monte Carlo of lattice phi^4: observables with the errors that their memory leaves them.
 
     Keys:
-        L, d, beta, kappa, lam: side, number of dimensions and couplings, as in phi4-flow; sides may be odd.
-        chains: that run side by side.
-        trajectory: leapfrog steps in a trajectory; by default 3/2 L, at least 6.
-        step_size, acceptance: of the leapfrog; where it is not given it is tuned to this acceptance.
-        tuning: trajectories in which it is tuned; no estimate uses them.
-        every: trajectories in a step.
-        samples: configurations kept, over all chains.
-        discard: fraction of the run that is left out as thermalisation.
-        steps: horizon.
-        threads: of torch.
+        L [sites]: side, which may be odd.
+        trajectory: leapfrog steps in a trajectory; none is 3/2 L, at least 6.
+        step_size: of the leapfrog, in units of its time; none is tuned.
+        acceptance: to which the step size is tuned.
+        tuning [trajectories]: in which it is tuned; no estimate uses them.
+        every [trajectories]: in a step.
+        steps: of the run.
     """
     system = phi4_system((L,) * d, beta, kappa, lam)
     leapfrogs = max(6, 3 * L // 2) if trajectory is None else trajectory
     chain = HMC(system, steps=leapfrogs, step_size=step_size, target_acceptance=acceptance, tuning=tuning)
     run = ChainRun(
-        system,
-        chain,
-        chains=chains,
-        steps=steps,
-        every=every,
-        keep_every=max(1, int((1 - discard) * steps * chains / samples)),
-        discard=discard,
-        seed=seed,
-        threads=threads,
-    )
+        system, chain, chains=chains, steps=steps, every=every,
+        keep_every=max(1, int((1 - discard) * steps * chains / samples)), discard=discard, seed=seed, threads=threads,
+    )  # fmt: skip
     dropped = max(int(discard * steps), -(-chain.tuning // every))
     if steps - dropped < MIN_STEPS:
         raise ValueError(f"steps must be at least {dropped + MIN_STEPS}: {dropped} tune or are discarded, got {steps}")

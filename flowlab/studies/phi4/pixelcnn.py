@@ -9,10 +9,9 @@ from __future__ import annotations
 from flowlab.core import named_generator
 from flowlab.densities import FieldPixelCNN
 from flowlab.runs import study
-from flowlab.runs.keys import Clip, Count, Finite, Fraction, NotNegative, Positive, Several, Threads, Window
-from flowlab.runs.process import resolve_device
+from flowlab.runs.keys import Count, Window
+from flowlab.studies.keys import WARM, AnnealKappa, Batch, Beta, Clip, Device, Kappa, Lam, Rate, Side, Steps, Threads
 from flowlab.studies.phi4.flows import kappa_ramp, phi4_system
-from flowlab.studies.refusals import WARM
 from flowlab.training import PathGradient, Training
 
 
@@ -24,34 +23,31 @@ from flowlab.training import PathGradient, Training
 )
 def phi4_pixelcnn(
     *,
-    L: Several = 8,
-    beta: Finite | None = None,
-    kappa: Finite | None = None,
-    lam: NotNegative = 0.5,
+    L: Side = 8,
+    beta: Beta | None = None,
+    kappa: Kappa | None = None,
+    lam: Lam = 0.5,
     channels: Count = 16,
     layers: Count = 3,
     kernel: Window = 7,
     components: Count = 3,
-    steps: Count = 1000,
-    batch: Several = 200,
-    lr: Positive = 3e-3,
+    steps: Steps = 1000,
+    batch: Batch = 200,
+    lr: Rate = 3e-3,
     clip: Clip = 5.0,
-    anneal: Fraction = 0.3,
+    anneal: AnnealKappa = 0.3,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
     """A PixelCNN on lattice phi^4, site after site with a mixture of Gaussians each, exactly even.
 
     Keys:
-        L: side; beta, kappa, lam: couplings as in phi4-flow.
-        channels, layers, kernel, components: see :class:`flowlab.densities.FieldPixelCNN`; the preset "paper" has the
-            sizes that are published for spins, with the steps and the three components of the fields.
-        steps, batch, lr, clip: horizon, configurations a step, Adam's peak rate under a cosine, the largest gradient
-            norm.
-        anneal: fraction of the run over which kappa rises from half its value; a warm start does not anneal.
-        threads: of torch. device: "auto", "cpu" or "cuda".
+        channels: of each layer of the network, see :class:`flowlab.densities.FieldPixelCNN`.
+        layers: of the network.
+        kernel [sites]: side of its convolutions.
+        components: Gaussians of a site.
     """
     system = phi4_system((L, L), beta, kappa, lam)
     density = FieldPixelCNN(
@@ -59,17 +55,8 @@ def phi4_pixelcnn(
         generator=named_generator(seed, "base"),
     )  # fmt: skip
     return Training(
-        system,
-        density,
-        PathGradient(),
-        steps=steps,
-        batch=batch,
-        learning_rate={"base": lr},
-        clip=clip,
-        betas=(0.9, 0.99),
-        warmup=0.05 if warm else 0.02,
-        annealing=None if warm else kappa_ramp(float(system.couplings["kappa"]), anneal),
-        seed=seed,
-        threads=threads,
-        device=resolve_device(device),
-    )
+        system, density, PathGradient(), steps=steps, batch=batch, learning_rate={"base": lr}, clip=clip,
+        betas=(0.9, 0.99), warmup=0.05 if warm else 0.02,
+        annealing=None if warm else kappa_ramp(float(system.couplings["kappa"]), anneal), seed=seed, threads=threads,
+        device=device,
+    )  # fmt: skip

@@ -13,9 +13,9 @@ import xarray as xr
 
 from flowlab.core.names import labelled
 from flowlab.estimators.information.power_law import log_slope
-from flowlab.runs.keys import Positive, Several
 from flowlab.runs.registry import find, sweep_study
 from flowlab.runs.sweeps import keep, sweep
+from flowlab.studies.keys import Device, Evaluated, Rate
 from flowlab.studies.phi4.flows import BETA
 
 FLOWS = ("phi4-affine", "phi4-flow", "phi4-hybrid", "phi4-spline")
@@ -30,9 +30,9 @@ def phi4_scaling(
     lengths: str = "250,500,1000,2000",
     acceptances: str = "0.3,0.4,0.5,0.6,0.7",
     blocks: str | None = None,
-    lr: Positive | None = None,
-    evaluate: Several = 10_000,
-    device: str = "auto",
+    lr: Rate | None = None,
+    evaluate: Evaluated = 10_000,
+    device: Device = "auto",
     seed: int = 0,
     out: str | Path | None = None,
     workers: int | Executor = 1,
@@ -46,12 +46,12 @@ def phi4_scaling(
 
     Keys:
         flow: phi4-hybrid, phi4-flow, phi4-affine or phi4-spline.
-        sizes: sides L, even, from 6 to 20, or 32, separated by commas.
-        batches, lengths: configurations a step, and steps; in factors of two, so that products recur.
+        sizes [sites]: sides L, even, from 6 to 20, or 32, separated by commas.
+        batches [configurations]: in a step, in factors of two, so that products with lengths recur.
+        lengths [steps]: of training, in factors of two.
         acceptances: for which the cost is worked out.
-        blocks, lr: of the flow, its own where none is given.
-        evaluate: samples of each evaluation.
-        device: "auto", "cpu" or "cuda".
+        blocks: of the flow, its own where none.
+        lr: of the flow, its own where none.
 
     Returns:
         Dataset over L, batch and length, all that :func:`flowlab.sweep` returns. Over L and ``configurations``

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from flowlab.core import named_generator
 from flowlab.densities import CoarseFields, Normal, Pushforward, Upscaled
@@ -13,25 +13,22 @@ from flowlab.densities.refined.coarse_chain import CoarseHMC, CoarseLangevin, en
 from flowlab.exact.interpolated import KnownLogZ
 from flowlab.flows import ContinuousFlow
 from flowlab.runs import study
-from flowlab.runs.keys import (
-    Count,
-    Dimensions,
-    Finite,
-    Inside,
-    NotNegative,
-    Odd,
-    Patience,
-    Positive,
-    Several,
-    Threads,
-)
-from flowlab.runs.process import resolve_device
+from flowlab.runs.keys import Count, Inside, Meaning, Odd, Positive, Several
+from flowlab.studies.keys import WARM, Batch, Beta, Device, Dimension, Kappa, Lam, Patience, Rate, Side, Steps, Threads
 from flowlab.studies.phi4.flows import phi4_system
-from flowlab.studies.refusals import WARM
 from flowlab.systems import Phi4
 from flowlab.training.continuous import ContinuousTraining
 from flowlab.training.objectives.ir_matching import IRMatching
 from flowlab.training.objectives.uv_matching import UVMatching, UVTraining
+
+Kernel = Annotated[Odd, Meaning("side of the flow's kernel", "sites")]
+Shared = Annotated[bool, Meaning("whether all levels have the same weights")]
+OdeSteps = Annotated[Count, Meaning("steps of the integration in training")]
+RateSigma = Annotated[Positive, Meaning("peak learning rate of the noise")]
+RateKappa = Annotated[Positive, Meaning("peak learning rate of the couplings")]
+CheckEvery = Annotated[
+    Count, Meaning("between two checks of the integration, see :class:`flowlab.training.ContinuousTraining`", "steps")
+]
 
 SLICE = 4
 """Sites of a slice of the coarse lattice up to which its exact ln Z is computed along the way."""
@@ -63,51 +60,44 @@ def _uv_idle(keys: Mapping[str, Any]) -> dict[str, str]:
 def ir_matching(
     *,
     coarse: Several = 4,
-    L: Several = 8,
-    d: Dimensions = 2,
-    beta: Finite | None = None,
-    kappa: Finite | None = 0.26,
-    lam: NotNegative = 0.02,
+    L: Side = 8,
+    d: Dimension = 2,
+    beta: Beta | None = None,
+    kappa: Kappa | None = 0.26,
+    lam: Lam = 0.02,
     learn: str = "kappa",
     gradient: Literal["score", "pathwise"] = "score",
     langevin_step: Positive = 0.01,
     langevin_steps: Count | None = None,
-    kernel: Odd = 5,
-    shared: bool = False,
-    ode_steps: Count = 8,
-    steps: Count = 800,
+    kernel: Kernel = 5,
+    shared: Shared = False,
+    ode_steps: OdeSteps = 8,
+    steps: Steps = 800,
     stage_steps: Count = 400,
-    batch: Several = 128,
-    lr: Positive = 5e-3,
-    lr_sigma: Positive = 1e-2,
-    lr_kappa: Positive = 1e-3,
-    check_every: Count = 50,
+    batch: Batch = 128,
+    lr: Rate = 5e-3,
+    lr_sigma: RateSigma = 1e-2,
+    lr_kappa: RateKappa = 1e-3,
+    check_every: CheckEvery = 50,
     patience: Patience = 0,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> ContinuousTraining:
     """Fields of a coarse lattice, refined by a flow: fine couplings given, coarse couplings learned.
 
     Keys:
-        coarse, L: sides of the coarse lattice, which Hybrid Monte Carlo samples, and of the fine one: 2, 4, 8, ...
-            times as many, refined by 2 in each level. Levels are trained one after the other (4 to 8, then 4 to 8
-            to 16), each starting from the weights and couplings of the last.
-        d: number of dimensions.
-        beta, kappa, lam: couplings of the fine lattice, one of beta and kappa, see phi4-flow; coarse ones start there.
-        learn: coarse couplings to learn, "kappa", "lam" or "kappa,lam"; "" for none.
-        gradient: of these, "score", which is exact, or "pathwise" through langevin_steps steps of Langevin dynamics of
-            size langevin_step, by default as many as keep 90 % of it (slow), see
+        coarse [sites]: side of the coarse lattice, which Hybrid Monte Carlo samples on the CPU.
+        L [sites]: side of the fine lattice, 2, 4, 8, ... times coarse.
+        learn: coarse couplings to learn, "kappa", "lam" or "kappa,lam"; "" for none. They start at the fine ones.
+        gradient: of the couplings, exact ("score") or through Langevin dynamics, see
             :class:`flowlab.training.objectives.ir_matching.IRMatching`.
-        kernel: sites along a side of the flow's kernel, odd; shared: whether all levels have the same weights.
-        ode_steps: steps of the integration in training.
-        steps, stage_steps: horizon of the last level, and of each before it; batch: draws a step.
-        lr, lr_sigma, lr_kappa: Adam's peak rates under a cosine, of the flow, the noise and the coarse couplings.
-        check_every: steps between two checks of the integration, see
-            :class:`flowlab.training.continuous.ContinuousTraining`.
-        patience: steps without a better ESS after which a level ends; 0 for none.
-        threads: of torch. device: "auto", "cpu" or "cuda"; coarse chains run on the CPU wherever that is.
+        langevin_step: size of a step of Langevin dynamics.
+        langevin_steps: of Langevin dynamics; none is as many as keep 90 % of the gradient (slow).
+        steps: of the last level.
+        stage_steps [steps]: of each level before the last.
+        patience: a level ends when its ESS has not improved over this many; 0 never does.
     """
     names = _names(learn)
     sides = _sides(coarse, L)
@@ -128,20 +118,11 @@ def ir_matching(
 
     def trained(side: int, horizon: int, **more: Any) -> ContinuousTraining:
         return ContinuousTraining(
-            phi4_system((side,) * d, beta, kappa, lam),
-            density(side),
-            IRMatching(gradient),
-            steps=horizon,
-            batch=batch,
+            phi4_system((side,) * d, beta, kappa, lam), density(side), IRMatching(gradient), steps=horizon, batch=batch,
             learning_rate={"base": lr_sigma, "flow": lr, "couplings": lr_kappa},
-            warmup=0.05 if warm or side > sides[0] else 0.0,
-            check_every=check_every,
-            seed=seed,
-            threads=threads,
-            device=resolve_device(device),
-            patience=patience,
-            **more,
-        )
+            warmup=0.05 if warm or side > sides[0] else 0.0, check_every=check_every, seed=seed, threads=threads,
+            device=device, patience=patience, **more,
+        )  # fmt: skip
 
     before = [] if warm else [trained(side, stage_steps) for side in sides[:-1]]
     return trained(L, steps, before=before)
@@ -151,27 +132,27 @@ def ir_matching(
 def uv_matching(
     *,
     coarse: Several = 8,
-    L: Several = 16,
-    d: Dimensions = 1,
-    beta: Finite | None = None,
-    kappa: Finite | None = 0.4,
-    lam: NotNegative = 0.02,
+    L: Side = 16,
+    d: Dimension = 1,
+    beta: Beta | None = None,
+    kappa: Kappa | None = 0.4,
+    lam: Lam = 0.02,
     learn: str = "kappa",
-    kernel: Odd = 7,
-    shared: bool = False,
-    ode_steps: Count = 8,
-    steps: Count = 800,
+    kernel: Kernel = 7,
+    shared: Shared = False,
+    ode_steps: OdeSteps = 8,
+    steps: Steps = 800,
     retrain: Count = 200,
-    batch: Several = 128,
-    lr: Positive = 5e-3,
-    lr_sigma: Positive = 1e-2,
-    lr_kappa: Positive = 1e-3,
+    batch: Batch = 128,
+    lr: Rate = 5e-3,
+    lr_sigma: RateSigma = 1e-2,
+    lr_kappa: RateKappa = 1e-3,
     samples: Several = 1024,
     lowest_ess: Inside = 0.8,
-    check_every: Count = 50,
+    check_every: CheckEvery = 50,
     patience: Patience = 0,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> UVTraining:
@@ -181,14 +162,14 @@ def uv_matching(
     the couplings there are those of the largest ESS, and a short retraining at a fifth of the rate follows at each.
 
     Keys:
-        coarse, L, d, kernel, shared, ode_steps, batch, lr, lr_sigma, lr_kappa, check_every, threads, device: as of
-            phi4-ir-matching.
-        beta, kappa, lam: couplings of the coarse lattice; the fine ones start there.
-        learn: fine couplings to learn, "kappa", "lam" or "kappa,lam".
-        steps: horizon of the first refinement; retrain: steps after each iteration; a warm start takes ``steps``.
-        samples, lowest_ess: fine fields kept for the gradient of the couplings, and the ESS of their weights below
-            which they are drawn anew.
-        patience: steps without a better ESS after which a refinement, first or iterated, ends; 0 for none.
+        coarse [sites]: side of the coarse lattice, which Hybrid Monte Carlo samples on the CPU at beta, kappa and lam.
+        L [sites]: side of the fine lattice, 2, 4, 8, ... times coarse.
+        learn: fine couplings to learn, "kappa", "lam" or "kappa,lam"; they start at the coarse ones.
+        steps: of the first refinement, or of a warm start.
+        retrain [steps]: after each iteration.
+        samples [configurations]: fine fields kept for the gradient of the couplings.
+        lowest_ess: of the weights of these fields, below which they are drawn anew.
+        patience: a refinement, first or iterated, ends when its ESS has not improved over this many; 0 never does.
     """
     names = _names(learn)
     if not names:
@@ -203,20 +184,11 @@ def uv_matching(
         fields = CoarseFields(start, CoarseHMC(start, chains=batch), log_z=log_z)
         rate = 1.0 if first else 0.2
         return UVTraining(
-            fine,
-            _stack(fields, coarse, side, d, kernel, ode_steps, shared, seed),
-            UVMatching(
-                fine, names, method="gradient" if first else "scan", samples=samples, lowest_ess=lowest_ess,
-            ),
-            steps=steps if first or warm else retrain,
-            batch=batch,
+            fine, _stack(fields, coarse, side, d, kernel, ode_steps, shared, seed),
+            UVMatching(fine, names, method="gradient" if first else "scan", samples=samples, lowest_ess=lowest_ess),
+            steps=steps if first or warm else retrain, batch=batch,
             learning_rate={"base": rate * lr_sigma, "flow": rate * lr, "couplings": lr_kappa},
-            check_every=check_every,
-            seed=seed,
-            threads=threads,
-            device=resolve_device(device),
-            patience=patience,
-            **more,
+            check_every=check_every, seed=seed, threads=threads, device=device, patience=patience, **more,
         )  # fmt: skip
 
     before = [] if warm else [trained(side) for side in sides[:-1]]
@@ -226,50 +198,40 @@ def uv_matching(
 @study("phi4-cnf", one_of=(("beta", "kappa"),))
 def cnf(
     *,
-    L: Several = 8,
-    d: Dimensions = 2,
-    beta: Finite | None = None,
-    kappa: Finite | None = 0.26,
-    lam: NotNegative = 0.02,
+    L: Side = 8,
+    d: Dimension = 2,
+    beta: Beta | None = None,
+    kappa: Kappa | None = 0.26,
+    lam: Lam = 0.02,
     kernel: Odd | None = None,
     frequencies: Count = 9,
-    ode_steps: Count = 8,
-    steps: Count = 800,
-    batch: Several = 128,
-    lr: Positive = 5e-3,
-    check_every: Count = 50,
+    ode_steps: OdeSteps = 8,
+    steps: Steps = 800,
+    batch: Batch = 128,
+    lr: Rate = 5e-3,
+    check_every: CheckEvery = 50,
     patience: Patience = 0,
     threads: Threads = 1,
-    device: str = "auto",
+    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> ContinuousTraining:
     """A continuous flow over unit normal latents with all translations of the lattice, for comparison.
 
     Keys:
-        L, d: side and number of dimensions. beta, kappa, lam: couplings, one of beta and kappa, see phi4-flow.
-        kernel: sites along a side of the kernel, odd; none for the whole lattice.
+        kernel [sites]: side of the kernel; none for the whole lattice.
         frequencies: number of sines in the vector field.
-        ode_steps, steps, batch, lr, check_every, patience, threads, device: as of phi4-ir-matching.
+        patience: the run ends when its ESS has not improved over this many; 0 never does.
     """
     shape = (L,) * d
     flow = ContinuousFlow(
         shape, block=1, kernel=kernel, frequencies=frequencies, steps=ode_steps, generator=named_generator(seed, "flow")
     )
     return ContinuousTraining(
-        phi4_system(shape, beta, kappa, lam),
-        Pushforward(flow, Normal(shape)),
-        IRMatching(),
-        steps=steps,
-        batch=batch,
-        learning_rate={"base": lr, "flow": lr},
-        warmup=0.05 if warm else 0.0,
-        check_every=check_every,
-        patience=patience,
-        seed=seed,
-        threads=threads,
-        device=resolve_device(device),
-    )
+        phi4_system(shape, beta, kappa, lam), Pushforward(flow, Normal(shape)), IRMatching(), steps=steps, batch=batch,
+        learning_rate={"base": lr, "flow": lr}, warmup=0.05 if warm else 0.0, check_every=check_every,
+        patience=patience, seed=seed, threads=threads, device=device,
+    )  # fmt: skip
 
 
 def _stack(

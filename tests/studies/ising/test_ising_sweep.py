@@ -43,7 +43,7 @@ def test_temperatures_ascend_and_were_trained_from_the_critical_one(found):
     np.testing.assert_array_equal(data["T"], [2.0, 2.4, 2.8])
     np.testing.assert_array_equal(data["steps"], [120, 400, 120])
     assert [fl.load(out / f"T={T}").parent["keys"]["T"] for T in (2.0, 2.8)] == [2.4, 2.4]
-    assert "free_energy_per_site_exact" in fl.training.netcdf.from_netcdf((out / "sweep.nc").read_bytes())
+    assert "free_energy_per_site_exact" in fl.storage.netcdf.from_netcdf((out / "sweep.nc").read_bytes())
 
 
 @pytest.mark.parametrize("keys", [{"T_min": 0.0}, {"T_min": 4.0}, {"points": 0}, {"points": 1}, {"T_max": 1.8}])

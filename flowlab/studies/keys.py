@@ -1,0 +1,102 @@
+"""What the keys of several studies say, with unit and range, declared once; and what studies refuse of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from flowlab.runs import keys
+from flowlab.runs.keys import Count, Dimensions, Finite, Fraction, Meaning, Natural, NotNegative, Positive, Several
+
+# systems
+Side = Annotated[Several, Meaning("side of the lattice", "sites")]
+Dimension = Annotated[Dimensions, Meaning("number of dimensions")]
+Temperature = Annotated[Positive, Meaning("temperature", "J / k_B")]
+Lowest = Annotated[Positive, Meaning("lowest temperature", "J / k_B")]
+Highest = Annotated[Positive, Meaning("highest temperature", "J / k_B")]
+Points = Annotated[Count, Meaning("number of temperatures, evenly spaced")]
+Field = Annotated[Finite, Meaning("external field", "J")]
+Beta = Annotated[Finite, Meaning("hopping in the form β Σ φ(x) φ(x + μ), beta = 2 kappa; give this or kappa")]
+Kappa = Annotated[Finite, Meaning("hopping in the form 2 κ Σ φ(x) φ(x + μ), kappa = beta / 2; give this or beta")]
+Lam = Annotated[NotNegative, Meaning("coupling of φ⁴")]
+Spins = Annotated[Several, Meaning("number of spins", "spins")]
+Instance = Annotated[Natural, Meaning("seed of the random couplings: the instance of the glass")]
+
+# training
+Steps = Annotated[Count, Meaning("steps of training in all", "steps")]
+WarmSteps = Annotated[Count, Meaning("of training after a warm start", "steps")]
+Batch = Annotated[Several, Meaning("configurations in a step", "configurations")]
+Rate = Annotated[Positive, Meaning("peak learning rate of Adam, which falls along a cosine")]
+Clip = Annotated[keys.Clip, Meaning("largest norm of a gradient, beyond which it is scaled down")]
+Anneal = Annotated[
+    Fraction, Meaning("fraction of the run over which beta rises from beta / 5; a warm start does not anneal")
+]
+AnnealKappa = Annotated[
+    Fraction, Meaning("fraction of the run over which kappa rises from half its value; a warm start does not anneal")
+]
+Patience = Annotated[
+    keys.Patience, Meaning("the run ends when its bound has not improved over this many; 0 never does", "steps")
+]
+Threads = Annotated[
+    keys.Threads, Meaning("of torch; more than one pays on large lattices and an otherwise idle machine", "threads")
+]
+Device = Annotated[str, Meaning('"auto", "cpu" or "cuda"')]
+
+# chains and evaluations
+Chains = Annotated[Count, Meaning("that run side by side", "chains")]
+Kept = Annotated[Count, Meaning("configurations kept, over all chains", "configurations")]
+Discarded = Annotated[keys.Discarded, Meaning("fraction of the run that is left out as thermalisation")]
+Evaluated = Annotated[Several, Meaning("samples of each evaluation", "configurations")]
+
+BETA_OR_T: dict[str, tuple[str, Callable[[float], float]]] = {"beta": ("T", lambda beta: 1.0 / beta)}
+"""The inverse temperature as another spelling of the key T."""
+
+# why a key has no effect
+WARM = "on a run that starts from another's weights"
+NO_LAYERS = "where there are no layers"
+NO_GROWTH = "on a run that does not grow"
+ONE_LEVEL = "where nothing lies between the coarsest lattice and L"
+
+BASES = {"independent": 0.1, "local": 1e-2, "made": 5e-3, "pixelcnn": 5e-3, "row_rnn": 5e-3}
+"""Peak learning rates (Adam) by base; one logit a site moves far in few steps, the weights of networks must not."""
+
+
+def base_rate(base: str, given: float | None = None) -> float:
+    """The rate of a base: as given, else the one that suits it, the same in every study of spins.
+
+    >>> base_rate("independent"), base_rate("made"), base_rate("made", 0.2)
+    (0.1, 0.005, 0.2)
+    """
+    return BASES.get(base, 5e-3) if given is None else given
+
+
+def flow_rate(base: str, given: float | None = None) -> float:
+    """The rate of masks: as given, else larger over independent bits, whose correlations all have to come from them.
+
+    >>> flow_rate("independent"), flow_rate("made")
+    (0.005, 0.001)
+    """
+    return (5e-3 if base == "independent" else 1e-3) if given is None else given
+
+
+def even_side(L: int, why: str) -> None:
+    """Refuse an odd side.
+
+    >>> even_side(5, "a checkerboard")
+    Traceback (most recent call last):
+    ValueError: L must be even for a checkerboard, got 5
+    """
+    if L % 2:
+        raise ValueError(f"L must be even for {why}, got {L}")
+
+
+def doubled_side(L: int, coarsest: int) -> None:
+    """Refuse a side that is not 2, 4, 8, ... times the coarsest.
+
+    >>> doubled_side(12, 2)
+    Traceback (most recent call last):
+    ValueError: L must be coarsest · 2^k with k at least 1, got L = 12 and coarsest = 2
+    """
+    factor = L // coarsest
+    if factor < 2 or L % coarsest or factor & (factor - 1):
+        raise ValueError(f"L must be coarsest · 2^k with k at least 1, got L = {L} and coarsest = {coarsest}")
