@@ -13,11 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_FLOCK = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
 
@@ -193,17 +188,14 @@ def _open_locked(path: Path) -> int:
 
 def _flock(fd: int) -> bool | None:
     """True when locked, False when another has it, None where the file system knows no locks."""
-    if fcntl is None:
-        return None
+    from filelock import lock_descriptor  # only a writer needs it
+
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return lock_descriptor(fd, blocking=False)
     except OSError as error:
         if error.errno in _NO_FLOCK:
             return None
         raise
-    return True
 
 
 def _is_open_file(fd: int, path: Path) -> bool:
@@ -246,7 +238,7 @@ def _read_owner(fd: int) -> dict[str, Any]:
     os.lseek(fd, 0, os.SEEK_SET)
     try:
         owner = json.loads(os.read(fd, 4096))
-    except ValueError:
+    except (ValueError, PermissionError):  # on Windows a locked file cannot be read
         return {}
     finally:
         os.lseek(fd, 0, os.SEEK_SET)

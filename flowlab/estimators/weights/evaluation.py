@@ -1,9 +1,28 @@
-"""Every number of a trained density in one Dataset: draws of q with their weights in, scalars with errors out."""
+"""Every number of a trained density in one Dataset: draws of q with their weights in, scalars with errors out.
+
+Always: ``log_z, log_z_bound, log_z_exact, ess, emdm, acceptance, tau_int, tau_int_rejections, longest_rejection_run``,
+and every observable reweighted under its own name. With ``magnetization`` among them also ``abs_magnetization,
+susceptibility, susceptibility_connected, binder`` (of overlaps for a glass, see :func:`glass_observables`), and with
+``structure_factor_1`` besides ``correlation_length``, or ``correlation_length_connected`` where the field is ordered;
+with T also ``free_energy, free_energy_bound`` and their ``_per_site``; with T, ``energy_per_site`` and
+``magnetization`` also ``specific_heat``. ``tau_int`` is that of the observable with the largest one, named in its
+attribute ``observable``. With samples of the target also the forward check, which sees the modes that q drops:
+``forward_log_z, forward_log_z_upper, forward_kl, forward_ess``. Of a target that is the same with all signs changed
+also ``positive_fraction``. Where ln q lacks a constant, ``log_z`` and ``log_z_bound`` are NaN, and ``log_z_ratio`` and
+``log_z_ratio_bound`` are given; where the draws come from no density, there is no ``emdm`` and no independence chain.
+
+Variables carry ``long_name`` and ``units``, and a ``reason`` where they are NaN. The attributes ``verdict`` and
+``reasons`` (a sentence a line) say whether all this may be believed, see
+:func:`flowlab.estimators.weights.evidence.verdict`, ``warnings`` those of the sentences that speak against it; where
+the verdict is "not to be trusted", UntrustedWarning says so, or LowESSWarning, LostSignWarning or
+EquationOfMotionWarning where that alone is the reason.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,6 +68,7 @@ NOT_DEFINED = {  # name -> why it is NaN
     "correlation_length": "longer than the lattice, so the field is ordered, or the two-point function does not fall",
     "correlation_length_connected": "the connected two-point function does not fall",
 }
+NO_COARSE_LOG_Z = "ln Z of the coarse lattice is not known"
 MoreEvidence = Callable[[FloatArray, float], Iterable[Evidence]]
 
 
@@ -72,19 +92,7 @@ def evaluation(
     rng: np.random.Generator,
     attrs: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
-    """All scalars of an evaluation, each sampled one with its ``<name>_error``; needs no network and can be saved.
-
-    Always: ``log_z, log_z_bound, log_z_exact, ess, emdm, acceptance, tau_int, tau_int_rejections,
-    longest_rejection_run``, and every observable reweighted under its own name. With ``magnetization`` among them also
-    ``abs_magnetization, susceptibility, susceptibility_connected, binder``, and with ``structure_factor_1`` besides
-    ``correlation_length``, or ``correlation_length_connected`` where the field is ordered; with T also ``free_energy,
-    free_energy_bound`` and their ``_per_site``; with T,
-    ``energy_per_site`` and ``magnetization`` also ``specific_heat``. ``tau_int`` is that of the observable with the
-    largest one, named in its attribute ``observable``. With ``target_samples`` also the forward check:
-    ``forward_log_z, forward_log_z_upper, forward_kl, forward_ess``, which see the modes that q drops. Of a target that
-    is ``flip_symmetric`` also ``positive_fraction``. Variables carry ``long_name`` and ``units``, and a ``reason``
-    where they are NaN. The attributes ``verdict`` and ``reasons`` say whether all this may be believed, see
-    :func:`flowlab.estimators.weights.evidence.verdict`.
+    """All scalars of an evaluation, each sampled one with its ``<name>_error``; what there is, the module says.
 
     Args:
         log_weight: (n,) ln of the target's unnormalised weight on independent draws from q, in nats.
@@ -94,114 +102,158 @@ def evaluation(
         T: temperature in units of J / k_B; None or NaN where there is none.
         domain: "spin", "potts", "real" or "angle".
         side: L, the longest side of the lattice, for ``correlation_length``.
-        glass: (m, N) the first of these draws where the couplings are random: ``susceptibility`` and ``binder`` are
-            then those of overlaps, see :func:`glass_observables`, and what a ferromagnet has
-            besides is left out.
+        glass: (m, N) the first of these draws where the couplings are random.
         flip_symmetric: whether the target is the same with all signs changed.
         log_z_exact: the exact ln Z in nats, or None where unknown.
-        target_samples: (log_weight_p, log_q_p) on independent samples of the target, for the forward check, and for
-            ``emdm`` where ln Z is not known.
+        target_samples: (log_weight_p, log_q_p) on independent samples of the target.
         chains: where the draws come from that many Markov chains, in the order (step, chain): all errors then allow for
             the memory of the chains, ``tau_int_draws``; None for independent draws.
-        normalised: whether ``log_q`` is; where it lacks a constant, the ln Z of a coarse lattice, ``log_z`` and
-            ``log_z_bound`` are NaN, and ``log_z_ratio`` and ``log_z_ratio_bound`` are given.
-        proposes: whether the draws come from a density q that a chain could propose by; without one, as in annealed
-            importance sampling, there is no ``emdm`` and no independence chain.
+        normalised: whether ``log_q`` is; False where it lacks a constant, the ln Z of a coarse lattice.
+        proposes: whether the draws come from a density q that a chain could propose by, unlike those of annealing.
         evidence: called with the log weights and the factor by which a memory of the draws stretches errors; what else
             speaks for or against the draws.
         rng: decides what the independence chain accepts.
         attrs: attributes to keep, e.g. seed and step: numbers and strings (None is left out).
 
     Returns:
-        Dataset of scalars; its attributes are ``attrs``, ``n, n_sites, domain``, ``T`` where given, ``verdict``,
-        ``reasons`` (a sentence a line) and ``warnings``, those of the sentences that speak against the evaluation.
+        Dataset of scalars with the attributes ``attrs, n, n_sites, domain, T, verdict, reasons`` and ``warnings``.
 
     Raises:
         ValueError: for shapes that differ, NaN, or an unknown domain.
 
-    Warns:
-        UntrustedWarning: once, where the verdict is "not to be trusted"; LowESSWarning, LostSignWarning or
-            EquationOfMotionWarning where that alone is the reason.
-
-    >>> rng = np.random.default_rng(0)
-    >>> m = rng.choice([-1.0, 1.0], 100)
+    >>> m = np.random.default_rng(0).choice([-1.0, 1.0], 100)
     >>> found = evaluation(
     ...     np.zeros(100), np.full(100, -np.log(2.0)), {"energy_per_site": -(m**2), "magnetization": m},
-    ...     n_sites=1, T=2.0, log_z_exact=np.log(2.0), rng=rng,
+    ...     n_sites=1, T=2.0, log_z_exact=np.log(2.0), rng=np.random.default_rng(0),
     ... )
     >>> round(float(found.log_z), 6), float(found.ess), round(float(found.emdm), 6)
     (0.693147, 1.0, 1.0)
     """
     kind = variables_of(domain, q=2)  # how many states there are says nothing here
     values = _checked_observables(log_weight, log_q, observables)
-    log_weight, log_q = (np.asarray(array, dtype=np.float64) for array in (log_weight, log_q))
-    T = None if T is None or math.isnan(T) else T
-    log_w = log_weight - log_q
+    draws = _Draws(
+        np.asarray(log_weight, dtype=np.float64), np.asarray(log_q, dtype=np.float64), values, n_sites, _known(T), side,
+        glass, _known(log_z_exact), target_samples, normalised, chains,
+    )  # fmt: skip
+    variables, stretch = draws.estimates(rng, proposes)
+    if flip_symmetric and "magnetization" in values:
+        variables |= _variables("positive_fraction", positive_fraction(values["magnetization"]))
+    judged = verdict(draws.evidence(variables, kind.discrete, flip_symmetric, stretch, evidence))
+    warn(judged)
+    own = {"n": draws.log_w.size, "n_sites": n_sites, "domain": domain, "T": draws.T} | judged.attrs
+    return xr.Dataset(variables, attrs=_storable({**(attrs or {}), **own}))
 
-    log_z, bound, ess = weights.log_z(log_w), weights.log_z_bound(log_w), weights.ess(log_w)
-    variables: dict[str, xr.Variable] = {}
-    if not normalised:
-        variables |= {**_variables("log_z_ratio", log_z), **_variables("log_z_ratio_bound", bound)}
-        log_z, bound = Estimate(math.nan, math.nan), Estimate(math.nan, math.nan)
-    unknown = "" if normalised else "ln Z of the coarse lattice is not known"
-    variables |= {**_variables("log_z", log_z, reason=unknown), **_variables("log_z_bound", bound, reason=unknown)}
-    exact = None if log_z_exact is None or math.isnan(log_z_exact) else float(log_z_exact)
-    variables |= _variables("log_z_exact", math.nan if exact is None else exact, reason="no exact value is known")
-    if T is not None:
-        for name, estimate in (("free_energy", log_z), ("free_energy_bound", bound)):
-            variables |= _variables(name, _scaled(estimate, -T))
-            variables |= _variables(f"{name}_per_site", _scaled(estimate, -T / n_sites))
-    variables |= _variables("ess", ess)
-    if normalised and proposes:
-        emdm = effective_mode_dropping(log_weight, log_q, log_z_exact=log_z_exact, target_samples=target_samples)
-        variables |= _variables(
+
+@dataclass(frozen=True)
+class _Draws:
+    """The draws of one evaluation and what is known of their target; see :func:`evaluation`."""
+
+    log_weight: FloatArray
+    log_q: FloatArray
+    values: dict[str, FloatArray]
+    n_sites: int
+    T: float | None
+    side: int | None
+    glass: ArrayLike | None
+    log_z_exact: float | None
+    target_samples: tuple[ArrayLike, ArrayLike] | None
+    normalised: bool
+    chains: int | None
+
+    @property
+    def log_w(self) -> FloatArray:
+        return self.log_weight - self.log_q
+
+    def estimates(self, rng: np.random.Generator, proposes: bool) -> tuple[dict[str, xr.Variable], float]:
+        """Every variable with its error, and the factor by which a memory of the draws stretched the errors."""
+        variables = self._free_energies() | _variables("ess", weights.ess(self.log_w))
+        variables |= self._mode_dropping() if proposes else {}
+        if self.target_samples is not None and self.normalised:
+            for name, estimate in forward_check(*self.target_samples)._asdict().items():
+                variables |= _variables(f"forward_{name}", estimate)
+        variables |= _chain_variables(self.log_w, self.values, rng) if proposes else {}
+        variables |= self._observables(rng)
+        stretch = 1.0
+        if self.chains is not None:
+            series = {"w": np.exp(self.log_w - self.log_w.max()), **self.values}
+            variables, stretch = _with_memory(variables, series, self.chains)
+        if problem := weights_problem(self.log_w):
+            _explain(variables, f"not known: {problem}")
+        return variables, stretch
+
+    def _free_energies(self) -> dict[str, xr.Variable]:
+        log_z, bound = weights.log_z(self.log_w), weights.log_z_bound(self.log_w)
+        variables: dict[str, xr.Variable] = {}
+        if not self.normalised:
+            variables |= {**_variables("log_z_ratio", log_z), **_variables("log_z_ratio_bound", bound)}
+            log_z, bound = Estimate(math.nan, math.nan), Estimate(math.nan, math.nan)
+        unknown = "" if self.normalised else NO_COARSE_LOG_Z
+        variables |= {**_variables("log_z", log_z, reason=unknown), **_variables("log_z_bound", bound, reason=unknown)}
+        exact = math.nan if self.log_z_exact is None else self.log_z_exact
+        variables |= _variables("log_z_exact", exact, reason="no exact value is known")
+        if self.T is not None:
+            for name, estimate in (("free_energy", log_z), ("free_energy_bound", bound)):
+                variables |= _variables(name, _scaled(estimate, -self.T))
+                variables |= _variables(f"{name}_per_site", _scaled(estimate, -self.T / self.n_sites))
+        return variables
+
+    def _mode_dropping(self) -> dict[str, xr.Variable]:
+        if not self.normalised:
+            return _variables("emdm", Estimate(math.nan, math.nan), reason=NO_COARSE_LOG_Z)
+        emdm = effective_mode_dropping(
+            self.log_weight, self.log_q, log_z_exact=self.log_z_exact, target_samples=self.target_samples
+        )
+        return _variables(
             "emdm",
             Estimate(emdm.value, emdm.error),
             reason=emdm.reason,
             reference=emdm.reference,
             log_q_threshold=emdm.threshold,
         )
-    elif proposes:
-        variables |= _variables("emdm", Estimate(math.nan, math.nan), reason=unknown)
-    if target_samples is not None and normalised:
-        for name, estimate in forward_check(*target_samples)._asdict().items():
-            variables |= _variables(f"forward_{name}", estimate)
-    variables |= _chain_variables(log_w, values, rng) if proposes else {}
-    measured = _observable_estimates(log_w, values, n_sites, T, side)
-    for name, estimate in measured.items() if glass is None else _of_a_glass(measured, glass, log_w, rng).items():
-        what = NOT_DEFINED.get(name, "every magnetization is zero" if glass is None else "too few configurations")
-        variables |= _variables(name, estimate, reason=what, **({} if glass is None else FORMULAS.get(name, {})))
 
-    stretch = 1.0
-    if chains is not None:
-        variables, stretch = _with_memory(variables, {"w": np.exp(log_w - log_w.max()), **values}, chains)
-    if problem := weights_problem(log_w):
-        _explain(variables, f"not known: {problem}")
-    seen = [log_weight, *(column for name, column in values.items() if name not in IDENTITIES)]
-    found: list[Evidence] = []
-    if exact is not None and normalised:
-        found += of_exact(
-            _estimate(variables, "log_z"), bound, exact, log_w.size, 0.0 if kind.discrete else TRANSFER_MATRIX
-        )
-    found += of_weights(log_w)
-    found += [] if kind.discrete or chains is not None else of_repeats(seen)
-    found += [] if evidence is None else list(evidence(log_w, stretch))
-    if target_samples is not None and normalised:
-        found += of_target_samples(log_weight - log_q, *target_samples)
-    if flip_symmetric and "magnetization" in values:
-        m = values["magnetization"]
-        variables |= _variables("positive_fraction", positive_fraction(m))
-        share = of_share("M > 0", 0.5 * (1 + np.sign(m)), 0.5, log_w, stretch=stretch, cure=KEEP_SIGN)
-        found += [Evidence("both signs of M are drawn alike")] if share is None else [share]
-    if ess.value * log_w.size >= WORTH_JUDGING:
-        for name, (known, what, category) in IDENTITIES.items():
-            if name in values and not math.isnan(float(variables[f"{name}_error"])):
-                found.append(of_identity(what, _estimate(variables, name), known, warning=category))
-    found += of_no_variance(log_w, seen, known=any(one.independent for one in found))
-    judged = verdict(found)
-    warn(judged)
-    own = {"n": log_w.size, "n_sites": n_sites, "domain": domain, "T": T} | judged.attrs
-    return xr.Dataset(variables, attrs=_storable({**(attrs or {}), **own}))
+    def _observables(self, rng: np.random.Generator) -> dict[str, xr.Variable]:
+        measured = _observable_estimates(self.log_w, self.values, self.n_sites, self.T, self.side)
+        if self.glass is not None:
+            measured = _of_a_glass(measured, self.glass, self.log_w, rng)
+        usual = "every magnetization is zero" if self.glass is None else "too few configurations"
+        variables: dict[str, xr.Variable] = {}
+        for name, estimate in measured.items():
+            formula = {} if self.glass is None else FORMULAS.get(name, {})
+            variables |= _variables(name, estimate, reason=NOT_DEFINED.get(name, usual), **formula)
+        return variables
+
+    def evidence(
+        self,
+        variables: Mapping[str, xr.Variable],
+        discrete: bool,
+        flip_symmetric: bool,
+        stretch: float,
+        more: MoreEvidence | None,
+    ) -> list[Evidence]:
+        """What speaks for and against the estimates."""
+        seen = [self.log_weight, *(column for name, column in self.values.items() if name not in IDENTITIES)]
+        found: list[Evidence] = []
+        if self.log_z_exact is not None and self.normalised:
+            log_z, bound = _estimate(variables, "log_z"), weights.log_z_bound(self.log_w)
+            found += of_exact(log_z, bound, self.log_z_exact, self.log_w.size, 0.0 if discrete else TRANSFER_MATRIX)
+        found += of_weights(self.log_w)
+        found += [] if discrete or self.chains is not None else of_repeats(seen)
+        found += [] if more is None else list(more(self.log_w, stretch))
+        if self.target_samples is not None and self.normalised:
+            found += of_target_samples(self.log_w, *self.target_samples)
+        if flip_symmetric and "magnetization" in self.values:
+            positive = 0.5 * (1 + np.sign(self.values["magnetization"]))
+            share = of_share("M > 0", positive, 0.5, self.log_w, stretch=stretch, cure=KEEP_SIGN)
+            found += [Evidence("both signs of M are drawn alike")] if share is None else [share]
+        if float(variables["ess"]) * self.log_w.size >= WORTH_JUDGING:
+            for name, (known, what, category) in IDENTITIES.items():
+                if name in self.values and not math.isnan(float(variables[f"{name}_error"])):
+                    found.append(of_identity(what, _estimate(variables, name), known, warning=category))
+        return found + of_no_variance(self.log_w, seen, known=any(one.independent for one in found))
+
+
+def _known(number: float | None) -> float | None:
+    return None if number is None or math.isnan(number) else float(number)
 
 
 def _estimate(variables: Mapping[str, xr.Variable], name: str) -> Estimate:
