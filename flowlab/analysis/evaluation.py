@@ -11,7 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 from flowlab import estimators
-from flowlab.analysis.checks.enumerated import enumerated, of_enumeration
+from flowlab.analysis.checks.enumerated import Kept, enumerated, of_enumeration
 from flowlab.analysis.checks.witness import Witness, of_log_q
 from flowlab.analysis.integration import precise, shortfall
 from flowlab.analysis.representations import restored, to_array, weighed
@@ -165,6 +165,7 @@ def evaluate(
     attrs: dict[str, Any],
     reference: Tensor | None = None,
     evidence: Sequence[Evidence] = (),
+    enumeration: Kept | None = None,
 ) -> xr.Dataset:
     """Free energy, ESS, acceptance and reweighted observables from n samples, each with its error.
 
@@ -174,9 +175,9 @@ def evaluate(
     else is known of the density. The attributes ``verdict`` and ``reasons`` say whether the numbers may be believed:
     from the exact ln Z, samples of the target, the weights, the symmetries that the target has and the draws may break,
     identities that hold for every target, and, of at most 20 spins, every configuration (``kl_exact``, ``ess_exact``,
-    ``log_z_bound_exact``). Continuous flows are integrated until they close (:func:`.precise`), with what is left in
-    ``round_trip_error`` and ``log_det_closure``. Draws that are not independent come from many chains, and the errors
-    allow for their memory; there are then up to a few more than n.
+    ``log_z_bound_exact``, kept by ``enumeration``). Continuous flows are integrated until they close
+    (:func:`.precise`), with what is left in ``round_trip_error`` and ``log_det_closure``. Draws that are not
+    independent come from many chains, whose memory the errors allow for; there are then up to a few more than n.
     """
     if (n := whole("the number of samples", n)) < 2:
         raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
@@ -199,11 +200,10 @@ def evaluate(
             glasses += [to_array(s.flatten(1))] if parent.disordered and parent.variables.discrete else []
             part = {"log_weight": log_weight, "log_q": log_q - (log_norm or 0.0)} | observables
             parts.append({name: to_array(value) for name, value in part.items()})
-        whole_q = enumerated(density, target)
+        whole_q = (enumeration or enumerated)(density, target)
         checked = None if reference is None else on_samples_of_the_target(density, target, reference, generator)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    log_z_exact = attrs.get("log_z_exact", np.nan)
-    if whole_q is not None and np.isnan(log_z_exact):
+    if np.isnan(log_z_exact := attrs.get("log_z_exact", np.nan)) and whole_q is not None:
         log_z_exact = whole_q.log_z + float(target.log_z_offset)
 
     def more(log_w: np.ndarray, stretch: float) -> Iterator[Evidence]:

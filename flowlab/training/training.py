@@ -16,6 +16,7 @@ from torch import Tensor
 
 from flowlab.analysis import evaluation, overlaps
 from flowlab.analysis.checks.check import check_evidence
+from flowlab.analysis.checks.enumerated import Kept
 from flowlab.analysis.diagnosis import Part, diagnose
 from flowlab.analysis.reference import Reference
 from flowlab.core import Density, System, named_generator
@@ -103,6 +104,7 @@ class Training(Published):
         self.comparison = comparison_of(target, seed) if comparison == "auto" else comparison
         self.optimisation = Optimisation(objective.parameter_groups(density), learning_rate, **optimiser)
         self.generator = named_generator(seed, "train", device=self.device)
+        self._kept = Kept()
         self._identity |= {
             "density": type(density).__qualname__,
             "objective": type(objective).__qualname__,
@@ -253,7 +255,7 @@ class Training(Published):
             told, said = overlaps.of_model(density, self.target, compared, unseen, n, spawned)
             seen, evidence = unseen if reference is None else reference, evidence + said
         generator, attrs = self._spawn("evaluate", step, seed), self._attrs(step, seed)
-        found = evaluation.evaluate(density, self.target, n, generator, attrs, self._own(seen), evidence)
+        found = evaluation.evaluate(density, self.target, n, generator, attrs, self._own(seen), evidence, self._kept)
         learned = self.objective.learned(density, self.target, self.drawn, generator=generator)
         found = found if learned is None else learned.add_to(found)
         return found if compared is None else overlaps.merged(found, told)

@@ -14,6 +14,7 @@ from flowlab.analysis.checks.enumerated import enumerated
 from flowlab.analysis.checks.witness import Witness
 from flowlab.core import named_generator
 from flowlab.core.variables import Angles
+from flowlab.estimators.weights.evidence import shown
 from flowlab.exact.enumeration import configurations, distribution
 
 
@@ -114,6 +115,21 @@ def test_half_of_the_configurations_say_all_of_what_is_even():
     assert half == pytest.approx(tuple(other), rel=1e-5) and half.total == pytest.approx(1, abs=1e-5)
     assert enumerated(density, ISING, seconds=1e-9) is None
     assert enumerated(fl.MADE((6, 6)), fl.Ising((6, 6), T=2.0)) is None
+
+
+def test_an_enumeration_is_kept_while_weights_and_couplings_stay(monkeypatch):
+    found = []
+    monkeypatch.setattr(
+        "flowlab.analysis.checks.enumerated.enumerated", lambda *given: found.append(enumerated(*given)) or found[-1]
+    )
+    run = fl.experiment("ising-xor", L=4, T=2.3, steps=4, batch=50, seed=1)
+    with shown():
+        run.run(2, progress=False)
+        one, other = (run.evaluate(100, seed=seed) for seed in (1, 2))
+        assert len(found) == 1 and float(one.ess_exact) == float(other.ess_exact) != float(one.ess)
+        run.run(progress=False)
+        assert float(run.evaluate(100, seed=1).ess_exact) == pytest.approx(found[1].ess) != float(one.ess_exact)
+    assert len(found) == 2
 
 
 def test_enumeration_sees_what_the_draws_do_not():
