@@ -12,6 +12,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from flowlab.core.arguments import given
 from flowlab.core.symmetry import flips_measured
 from flowlab.core.variables import Domain, Variables, variables_of
 
@@ -154,7 +155,7 @@ class System(nn.Module, ABC):
         other = copy.copy(self)
         for name in ("_parameters", "_buffers", "_modules"):  # a shallow copy shares them: moving it would move self
             other.__dict__[name] = self.__dict__[name].copy()
-        other.couplings = self.couplings | {name: as_coupling(value) for name, value in couplings.items()}
+        other.couplings = self.couplings | {name: as_coupling(name, value) for name, value in couplings.items()}
         other.check_couplings()
         return other
 
@@ -211,9 +212,10 @@ class System(nn.Module, ABC):
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
 
-def as_coupling(value: float | Tensor) -> Tensor:
+def as_coupling(name: str, value: float | Tensor) -> Tensor:
     """A coupling as a 0-d tensor: numbers become float64, tensors stay what they are (with their gradient)."""
-    tensor = value if isinstance(value, Tensor) else torch.tensor(float(value), dtype=torch.float64)
-    if tensor.ndim != 0:
-        raise ValueError(f"a coupling must be one number, got a tensor of shape {tuple(tensor.shape)}")
-    return tensor
+    if not isinstance(value, Tensor):
+        return torch.tensor(given(name, value, float), dtype=torch.float64)
+    if value.ndim != 0 or not value.is_floating_point():
+        raise ValueError(f"{name} must be one number, got a tensor of shape {tuple(value.shape)} and {value.dtype}")
+    return value

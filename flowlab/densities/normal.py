@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Density, Draw
+from flowlab.core.arguments import checked
 
 
 class Normal(Density):
@@ -21,6 +22,7 @@ class Normal(Density):
     (-1.8379, -1.8379)
     """
 
+    @checked
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
         self.shape = tuple(shape)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Density, Draw, LayerState, System
+from flowlab.core.arguments import checked
 from flowlab.core.one_hot import one_hot, states
 from flowlab.core.symmetry import asymmetry
 from flowlab.densities.pushforward import Pushforward
@@ -39,11 +40,12 @@ class PermutationSymmetrized(Density):
 
     permutations: Tensor
 
+    @checked
     def __init__(self, density: Density, group: Group | None = None, *, q: int | None = None) -> None:
         super().__init__()
         found = getattr(density, "q", None) or getattr(getattr(density, "base", None), "q", None) if q is None else q
         if found is None:
-            raise ValueError(f"{type(density).__name__} does not say its number of states: give q")
+            raise ValueError(f"the density, {type(density).__name__}, does not say its number of states: give q")
         self.density, self.shape, self.q = density, density.shape, int(found)
         self.group: Group = group or ("all" if self.q <= MAX_ALL else "cyclic")
         self.register_buffer("permutations", group_of_permutations(self.q, self.group), persistent=False)

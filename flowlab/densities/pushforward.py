@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, Flow, LayerState, System
+from flowlab.core.arguments import checked
 from flowlab.core.density import one_of
 from flowlab.core.symmetry import cannot_fit
 from flowlab.core.types import LayerKind
-from flowlab.flows.composed import Composed
+from flowlab.flows.composed import Composed, shape_of
 from flowlab.flows.continuous.continuous import ContinuousFlow
 from flowlab.flows.real.linear import Linear
 
@@ -34,9 +35,12 @@ class Pushforward(Density):
     ['latent', 'xor 1']
     """
 
+    @checked
     def __init__(self, flow: Flow, base: Density) -> None:
         super().__init__()
         self.flow, self.base, self.shape = flow, base, base.shape
+        if (sides := shape_of(flow) or tuple(self.shape)) != tuple(self.shape):
+            raise ValueError(f"base must have the shape of the flow, {sides}, got {tuple(self.shape)}")
         mine, wanted = base.flip_action(), self._pulled_flip()
         if mine is not None and wanted is not None and not torch.equal(mine, wanted):
             raise ValueError(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Density, Draw, LayerState, System
+from flowlab.core.arguments import checked
 from flowlab.core.symmetry import cannot_fit
 from flowlab.densities.autoregressive.autoregressive import Autoregressive
 from flowlab.densities.pushforward import Pushforward
@@ -32,6 +33,7 @@ class Z2Symmetrized(Density):
     True
     """
 
+    @checked
     def __init__(self, density: Density, action: str | Tensor = "all") -> None:
         super().__init__()
         self.density = density
@@ -138,7 +140,7 @@ class Z2Symmetrized(Density):
 
 def _action(shape: tuple[int, ...], action: str | Tensor) -> Tensor:
     if isinstance(action, Tensor):
-        if tuple(action.shape) != tuple(shape) or not bool((action.abs() == 1).all()):
+        if tuple(action.shape) != tuple(shape) or not bool(((action == 1) | (action == -1)).all()):
             raise ValueError(f"action must be ±1 of shape {tuple(shape)}, got a tensor of shape {tuple(action.shape)}")
         return action.float()
     if action == "all":

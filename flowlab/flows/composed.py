@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
 
 from flowlab.core import Flow
+from flowlab.core.arguments import checked
 
 
 class Composed(Flow):
@@ -24,8 +25,12 @@ class Composed(Flow):
     (torch.Size([2, 4, 4]), 0)
     """
 
+    @checked
     def __init__(self, layers: Sequence[Flow]) -> None:
         super().__init__()
+        shapes = {shape for layer in layers if (shape := shape_of(layer)) is not None}
+        if len(shapes) > 1:
+            raise ValueError(f"layers must have one shape, got {', '.join(map(str, sorted(shapes)))}")
         self.layers = nn.ModuleList(layers)
 
     def forward(self, z: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -72,3 +77,15 @@ class Composed(Flow):
     def __getitem__(self, item: int | slice) -> Flow:
         layers = list(self)
         return Composed(layers[item]) if isinstance(item, slice) else layers[item]
+
+
+def shape_of(flow: Flow) -> tuple[int, ...] | None:
+    """Sides of the configurations that a flow takes, None where any will do.
+
+    >>> shape_of(Composed([])) is None
+    True
+    """
+    if isinstance(flow, Composed):
+        return next((sides for layer in flow if (sides := shape_of(layer)) is not None), None)
+    shape: Any = getattr(flow, "shape", None)
+    return None if shape is None else tuple(shape)

@@ -53,14 +53,14 @@ class FieldKernel(nn.Module):
     def __init__(self, shape: Sequence[int], *, block: int = 2, kernel: int | None = 5) -> None:
         super().__init__()
         sides = tuple(int(side) for side in shape)
-        if not sides or len(set(sides)) > 1:
-            raise ValueError(f"shape must be equal sides, which rotations need, got {tuple(shape)}")
+        if not sides or len(set(sides)) > 1 or sides[0] < 1:
+            raise ValueError(f"shape must be equal sides of at least 1, which rotations need, got {tuple(shape)}")
         if block < 1 or sides[0] % block:
             raise ValueError(f"the sides must be a multiple of the block's {block} sites, got shape {tuple(shape)}")
         if kernel is not None and (kernel < 1 or kernel % 2 == 0 or kernel // 2 >= sides[0]):
             raise ValueError(
-                f"kernel must be odd and reach less than {sides[0]} sites to each side, or None for the whole lattice, "
-                f"got {kernel}"
+                f"kernel must be odd and reach less than {sides[0]} sites to each side of the shape {sides}, or None "
+                f"for all of it, got {kernel}"
             )
         self.shape, self.block, self.kernel = sides, int(block), kernel
         d = len(sides)

@@ -83,8 +83,8 @@ class Decimated(Representation):
         super().__init__()
         if not isinstance(parent, NearestNeighbour):
             raise TypeError(
-                "decimation needs couplings between nearest neighbours on a lattice of even and odd sites "
-                f"(Ising, Phi4, FreeField), got {type(parent).__name__}"
+                "decimation needs a parent with couplings between nearest neighbours on a lattice of even and odd "
+                f"sites (Ising, Phi4, FreeField), got {type(parent).__name__}"
             )
         self.shape = _halved(parent.shape)
         self.parent, self.dims, self.variables = parent, parent.dims, parent.variables

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
 from flowlab.core.variables import Reals
 from flowlab.systems.decimated import NearestNeighbour
@@ -33,12 +34,13 @@ class FreeField(NearestNeighbour):
     torch.Size([3, 4, 4])
     """
 
+    @checked
     def __init__(self, shape: tuple[int, ...], mass: float | Tensor) -> None:
         super().__init__()
         self.shape = check_sides(shape)
         self.dims = DIMS[len(self.shape)]
         self.variables = Reals()
-        self.couplings = {"mass": as_coupling(mass)}
+        self.couplings = {"mass": as_coupling("mass", mass)}
         self.check_couplings()
 
     @property

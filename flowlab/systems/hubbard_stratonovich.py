@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
 from flowlab.core import Reals, Representation
+from flowlab.core.arguments import checked
 from flowlab.systems.spin_glass import SpinGlass
 
 
@@ -55,10 +56,9 @@ class ContinuousSpinGlass(Representation):
     eigenvalues: Tensor
     eigenvectors: Tensor
 
+    @checked
     def __init__(self, glass: SpinGlass, epsilon: float = 0.01) -> None:
         super().__init__()
-        if not isinstance(glass, SpinGlass):
-            raise TypeError(f"ContinuousSpinGlass needs a SpinGlass, got {type(glass).__name__}")
         if not (math.isfinite(epsilon) and epsilon > 0):
             raise ValueError(f"epsilon must be positive, got {epsilon}")
         self.parent = glass

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
 from flowlab.core.variables import Spins
 from flowlab.systems.decimated import NearestNeighbour
@@ -42,6 +43,7 @@ class Ising(NearestNeighbour):
 
     square = True
 
+    @checked
     def __init__(
         self, shape: tuple[int, int], T: float | Tensor, J: float | Tensor = 1.0, h: float | Tensor = 0.0
     ) -> None:
@@ -49,7 +51,7 @@ class Ising(NearestNeighbour):
         self.shape = check_shape(shape)
         self.dims = ("y", "x")
         self.variables = Spins()
-        self.couplings = {"T": as_coupling(T), "J": as_coupling(J), "h": as_coupling(h)}
+        self.couplings = {"T": as_coupling("T", T), "J": as_coupling("J", J), "h": as_coupling("h", h)}
         self.check_couplings()
 
     @property

@@ -8,6 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
 from flowlab.core.variables import Reals
 from flowlab.systems.decimated import NearestNeighbour
@@ -39,26 +40,32 @@ class Phi4(NearestNeighbour):
 
     positive = ("lam",)
 
+    @checked
     def __init__(self, shape: tuple[int, ...], kappa: float | Tensor, lam: float | Tensor) -> None:
         super().__init__()
         self.shape = check_sides(shape)
         self.dims = DIMS[len(self.shape)]
         self.variables = Reals()
         self.form = "kappa"
-        self.couplings = {"kappa": as_coupling(kappa), "lam": as_coupling(lam)}
+        self.couplings = {"kappa": as_coupling("kappa", kappa), "lam": as_coupling("lam", lam)}
         self.check_couplings()
 
     @classmethod
+    @checked
     def from_beta(cls, shape: tuple[int, ...], beta: float | Tensor, lam: float | Tensor) -> Self:
         """S(φ) = Σ_x [-β Σ_μ φ_x φ_{x+μ} + φ_x² + λ (φ_x² - 1)²]: κ = β/2, and the constant λ per site stays in S.
 
         The form of Del Debbio, Marsh Rossney and Wilson 2021 (arXiv:2105.12481, eq. 40).
         """
-        system = cls(shape, beta / 2, lam)
+        half = as_coupling("beta", beta) / 2
+        if not bool(half.isfinite()):
+            raise ValueError(f"beta must be a finite number, got {float(half)}")
+        system = cls(shape, half, lam)
         system.form = "beta"
         return system
 
     @classmethod
+    @checked
     def from_mass(cls, shape: tuple[int, ...], m0_squared: float, g0: float) -> Self:
         """The couplings of S = Σ_x [½ Σ_μ (Φ_{x+μ} - Φ_x)² + ½ m0² Φ_x² + (g0 / 4!) Φ_x⁴], with Φ = √β φ.
 
@@ -77,7 +84,10 @@ class Phi4(NearestNeighbour):
             raise ValueError(f"g0 must be positive, or zero with a positive m0², got g0 = {g0} and m0² = {m0_squared}")
         quartic, half = g0 / 24, len(check_sides(shape)) + m0_squared / 2
         # 2 quartic β² + half β - 1 = 0, the root that is positive for every sign of half
-        beta = 2 / (half + math.sqrt(half**2 + 8 * quartic))
+        sum_of_roots = half + math.sqrt(half**2 + 8 * quartic)
+        if not sum_of_roots > 0:
+            raise ValueError(f"m0_squared is too far below zero for this g0 in double precision, got {m0_squared}")
+        beta = 2 / sum_of_roots
         return cls.from_beta(shape, beta, quartic * beta**2)
 
     @property

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import States, System
+from flowlab.core.arguments import checked
 from flowlab.core.one_hot import one_hot
 from flowlab.core.system import as_coupling
 from flowlab.systems.lattice import check_shape
@@ -39,6 +40,7 @@ class Potts(System):
 
     square = True
 
+    @checked
     def __init__(self, shape: tuple[int, int], T: float | Tensor, q: int = 3, J: float | Tensor = 1.0) -> None:
         super().__init__()
         if int(q) != q or q < 2:
@@ -46,7 +48,7 @@ class Potts(System):
         self.shape, self.q = check_shape(shape), int(q)
         self.dims = ("y", "x")
         self.variables = States(self.q)
-        self.couplings = {"T": as_coupling(T), "J": as_coupling(J)}
+        self.couplings = {"T": as_coupling("T", T), "J": as_coupling("J", J)}
         self.check_couplings()
 
     @property

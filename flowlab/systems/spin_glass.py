@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Spins, System
+from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
 from flowlab.systems.lattice import DIMS, check_sides
 
@@ -45,12 +46,13 @@ class SpinGlass(System):
     _sites: Tensor | None
     _bonds: Tensor | None
 
+    @checked
     def __init__(self, J: Any, T: float | Tensor, h: Any = None, *, shape: tuple[int, ...] | None = None) -> None:
         super().__init__()
         n, rows, columns, values = _entries(J)
         self.shape, self.dims = _lattice(shape, n)
         self.variables = Spins()
-        self.couplings = {"T": as_coupling(T)}
+        self.couplings = {"T": as_coupling("T", T)}
         self.check_couplings()
         self.name = f"Spin glass {_sides(self.shape)}"
         self.register_buffer("h", _fields(h, self.shape), persistent=False)
@@ -64,6 +66,7 @@ class SpinGlass(System):
             self.register_buffer(name, value, persistent=False)
 
     @classmethod
+    @checked
     def sherrington_kirkpatrick(cls, n: int, T: float | Tensor, seed: int = 0) -> Self:
         """Every pair of n sites coupled by J_ij ~ N(0, 1/n), critical at T = 1 (Sherrington, Kirkpatrick 1975).
 
@@ -89,6 +92,7 @@ class SpinGlass(System):
         return glass
 
     @classmethod
+    @checked
     def edwards_anderson(
         cls, shape: tuple[int, ...], T: float | Tensor, seed: int = 0, kind: Literal["gaussian", "pm1"] = "gaussian"
     ) -> Self:
@@ -222,7 +226,12 @@ def _fields(h: Any, shape: tuple[int, ...]) -> Tensor:
     n = math.prod(shape)
     if h is None:
         return torch.zeros(n, dtype=torch.float64)
-    fields = torch.as_tensor(h if isinstance(h, Tensor) else np.asarray(h, dtype=np.float64)).detach().double()
+    if not isinstance(h, Tensor):
+        h = np.asarray(h)
+        if h.dtype.kind not in "fiu":
+            raise TypeError(f"h must hold real numbers, got {h.dtype}")
+        h = torch.from_numpy(h.astype(np.float64))
+    fields: Tensor = h.detach().double()
     if fields.ndim and tuple(fields.shape) not in {(n,), shape}:
         raise ValueError(f"h must have one field for each of the {n} sites of J, got shape {tuple(fields.shape)}")
     if not bool(fields.isfinite().all()):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Spins, System
+from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
 from flowlab.systems.lattice import check_shape, window
 
@@ -36,12 +37,13 @@ class TriangularIsing(System):
     'Triangular Ising 3 × 3, J = -1, T = 1'
     """
 
+    @checked
     def __init__(self, shape: tuple[int, int], T: float | Tensor, J: float | Tensor = -1.0) -> None:
         super().__init__()
         self.shape = check_shape(shape)
         self.dims = ("y", "x")
         self.variables = Spins()
-        self.couplings = {"T": as_coupling(T), "J": as_coupling(J)}
+        self.couplings = {"T": as_coupling("T", T), "J": as_coupling("J", J)}
         self.check_couplings()
 
     @property

@@ -89,5 +89,5 @@ def test_a_mass_without_a_weight_is_refused(mass):
 
 @pytest.mark.parametrize("shape", [(), (1,), (4, 1), (2, 2, 2, 2), (2.5,)], ids=str)
 def test_what_is_no_lattice_is_refused(shape):
-    with pytest.raises(ValueError, match="shape must be one, two or three sides of at least 2, got"):
+    with pytest.raises(ValueError, match=r"shape must be (one, two or three sides|a sequence of whole)"):
         FreeField(shape, 1.0)

@@ -143,13 +143,13 @@ def test_couplings_must_be_finite(name: str, value: float) -> None:
 def test_couplings_must_exist_and_be_single_numbers() -> None:
     with pytest.raises(ValueError, match=r"Ising has the couplings \['J', 'T', 'h'\], got \['beta'\]"):
         Ising((4, 4), T=1.0).at(beta=0.5)
-    with pytest.raises(ValueError, match=r"a coupling must be one number, got a tensor of shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"T must be one number, got a tensor of shape \(2,\)"):
         Ising((4, 4), T=torch.ones(2))
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (4,), (4, 4, 4), (4, 2.5)], ids=str)
 def test_shape_must_be_a_lattice(shape: Any) -> None:
-    with pytest.raises(ValueError, match="shape must be two sides of at least 2, got"):
+    with pytest.raises(ValueError, match=r"shape must be (two sides of at least 2|2 whole numbers), got"):
         Ising(shape, T=1.0)
 
 

@@ -104,7 +104,6 @@ def test_observables():
         ({"lam": -0.1}, "lam must be 0 or positive, got -0.1"),
         ({"lam": 0.0, "kappa": 0.25}, r"free and needs \|kappa\| < 1/4 to be stable, got 0.25"),
         ({"kappa": math.nan}, "kappa must be a finite number, got nan"),
-        ({"shape": 6}, "shape must be one, two or three sides of at least 2, got 6"),
         ({"shape": (4, 1)}, "shape must be one, two or three sides of at least 2"),
         ({"shape": (2, 2, 2, 2)}, "shape must be one, two or three sides of at least 2"),
     ],

@@ -76,10 +76,10 @@ def test_one_hot_forms_agree():
     ("options", "message"),
     [
         ({"q": 1}, "q must be a number of states of at least 2, got 1"),
-        ({"q": 2.5}, "q must be a number of states of at least 2, got 2.5"),
+        ({"q": 2.5}, "q must be a whole number, got 2.5"),
         ({"T": 0.0}, "T must be positive, got 0.0"),
         ({"J": math.inf}, "J must be a finite number, got inf"),
-        ({"shape": (4,)}, r"shape must be two sides of at least 2, got \(4,\)"),
+        ({"shape": (4,)}, r"shape must be 2 whole numbers, got \(4,\)"),
     ],
 )
 def test_refused(options, message):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import System
+from flowlab.core.arguments import checked
 from flowlab.densities.autoregressive.autoregressive import Order
 from flowlab.densities.autoregressive.made import MADE
 from flowlab.systems.spin_glass import SpinGlass
@@ -47,6 +48,7 @@ class CoupledMADE(MADE):
     h: Tensor
     beta: Tensor
 
+    @checked
     def __init__(
         self,
         target: System,
@@ -138,5 +140,5 @@ def leading_sites_first(J: Tensor) -> Tensor:
 
 def _glass(target: System) -> SpinGlass:
     if not isinstance(target, SpinGlass):
-        raise TypeError(f"a coupled density needs a SpinGlass for its couplings, got {type(target).__name__}")
+        raise TypeError(f"target: a coupled density needs a SpinGlass for its couplings, got {type(target).__name__}")
     return target

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Density, Draw, Reals, System, named_generator
+from flowlab.core.arguments import checked
 from flowlab.core.symmetry import cannot_fit
 from flowlab.densities.multilevel.reals import Mixtures, OddEvenNetwork
 from flowlab.nn.causal_network import CausalNetwork
@@ -45,6 +46,7 @@ class FieldPixelCNN(Density):
 
     variables = Reals()
 
+    @checked
     def __init__(
         self,
         shape: tuple[int, ...],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from flowlab.core.arguments import checked
 from flowlab.densities.autoregressive.autoregressive import Autoregressive
 from flowlab.densities.autoregressive.potts_autoregressive import PottsAutoregressive
 
@@ -20,6 +21,7 @@ class IndependentSpins(Autoregressive):
     [0.0625]
     """
 
+    @checked
     def __init__(self, shape: tuple[int, ...], *, bias: float = 0.0) -> None:
         super().__init__(shape)
         self.bias = nn.Parameter(torch.full(self.shape, float(bias)))
@@ -45,6 +47,7 @@ class IndependentPotts(PottsAutoregressive):
     1.0
     """
 
+    @checked
     def __init__(self, shape: tuple[int, ...], q: int = 3, *, bias: float = 0.0) -> None:
         super().__init__(shape, q)
         start = torch.zeros(self.n_sites, self.q)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Density, named_generator
+from flowlab.core.arguments import checked
 from flowlab.densities.autoregressive.autoregressive import Autoregressive, Order
 from flowlab.systems.lattice import check_shape
 
@@ -46,6 +47,7 @@ class LocalAutoregressive(Autoregressive):
     index: Tensor
     seen: Tensor
 
+    @checked
     def __init__(
         self,
         shape: tuple[int, ...],

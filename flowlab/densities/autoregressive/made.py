@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from flowlab.core import named_generator
+from flowlab.core.arguments import checked
 from flowlab.densities.autoregressive.autoregressive import Autoregressive, Order
 from flowlab.nn.masked_linear import MaskedLinear
 
@@ -42,6 +43,7 @@ class MADE(Autoregressive):
 
     skip: MaskedLinear | None
 
+    @checked
     def __init__(
         self,
         shape: tuple[int, ...],

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import named_generator
+from flowlab.core.arguments import checked
 from flowlab.densities.autoregressive.autoregressive import Autoregressive
 from flowlab.nn.causal_network import CausalNetwork
 from flowlab.nn.masked_conv import CausalConv
@@ -42,6 +43,7 @@ class PixelCNN(Autoregressive):
     (torch.Size([10, 4, 4]), True)
     """
 
+    @checked
     def __init__(
         self,
         shape: tuple[int, ...],

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from flowlab.core import named_generator
+from flowlab.core.arguments import checked
 from flowlab.core.one_hot import one_hot
 from flowlab.densities.autoregressive.potts_autoregressive import PottsAutoregressive
 from flowlab.nn.masked_linear import MaskedLinear
@@ -33,6 +34,7 @@ class PottsMADE(PottsAutoregressive):
     (torch.Size([10, 2, 2]), True)
     """
 
+    @checked
     def __init__(
         self, shape: tuple[int, ...], q: int = 3, *, width: int = 8, generator: torch.Generator | None = None
     ) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import named_generator
+from flowlab.core.arguments import checked
 from flowlab.densities.autoregressive.autoregressive import Autoregressive, Order
 from flowlab.systems.lattice import check_shape, neighbours
 
@@ -41,6 +42,7 @@ class RowRNN(Autoregressive):
 
     index: Tensor
 
+    @checked
     def __init__(
         self,
         shape: tuple[int, ...],

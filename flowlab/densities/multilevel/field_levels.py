@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Density, Draw, Reals, named_generator
+from flowlab.core.arguments import checked
 from flowlab.densities.multilevel import geometry
 from flowlab.densities.multilevel.levels import Levels, Rows
 from flowlab.densities.multilevel.reals import Maps, Mixtures, OddEvenNetwork
@@ -56,6 +57,7 @@ class MultilevelFields(Levels):
 
     variables = Reals()
 
+    @checked
     def __init__(
         self,
         shape: tuple[int, ...],

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from flowlab.core import Density, Draw, LayerState, Spins, System, named_generator
+from flowlab.core.arguments import checked
 from flowlab.core.density import one_of
 from flowlab.core.symmetry import cannot_fit
 from flowlab.densities.multilevel.cross_made import CrossMADE
@@ -64,6 +65,7 @@ class Hierarchical(Density):
     single: Tensor
     around_single: Tensor
 
+    @checked
     def __init__(
         self,
         shape: tuple[int, ...],

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from flowlab.core import Density, Draw, Spins, System, named_generator
+from flowlab.core.arguments import checked
 from flowlab.densities.multilevel import geometry
 from flowlab.densities.multilevel.coarse import SpinTable
 from flowlab.densities.multilevel.levels import Levels, Rows
@@ -83,6 +84,7 @@ class Multilevel(Levels):
 
     variables = Spins()
 
+    @checked
     def __init__(
         self,
         shape: tuple[int, ...],

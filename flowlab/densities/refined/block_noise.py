@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Density, Draw
+from flowlab.core.arguments import checked
 
 
 class BlockNoise(Density):
@@ -35,11 +36,12 @@ class BlockNoise(Density):
     (True, torch.Size([3]))
     """
 
+    @checked
     def __init__(self, shape: Sequence[int], *, block: int = 2, sigma: float = 1.0) -> None:
         super().__init__()
         self.shape, self.block = tuple(int(side) for side in shape), int(block)
         if block < 2 or any(side % block for side in self.shape):
-            raise ValueError(f"the sides must be multiples of a block of at least 2 sites, got {shape} and {block}")
+            raise ValueError(f"shape must be multiples of a block of at least 2 sites, got {self.shape} and {block}")
         if not (sigma > 0 and math.isfinite(sigma)):
             raise ValueError(f"sigma must be positive, got {sigma}")
         self.log_sigma = nn.Parameter(torch.tensor(math.log(sigma)))

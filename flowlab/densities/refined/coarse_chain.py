@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import System, named_generator
+from flowlab.core.arguments import checked
 from flowlab.mcmc.hmc import HMC, HMCState
 from flowlab.mcmc.langevin import Langevin, LangevinState
 from flowlab.mcmc.tensor_chain import seeded
@@ -72,6 +73,7 @@ class CoarseHMC(ChainFields):
     step_size: Tensor
     done: Tensor
 
+    @checked
     def __init__(
         self, system: System, *, chains: int = 128, trajectories: int = 3, apart: int = 15, steps: int = 6
     ) -> None:
@@ -139,6 +141,7 @@ class CoarseLangevin(ChainFields):
 
     done: Tensor
 
+    @checked
     def __init__(
         self,
         system: System,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, Reals, System
+from flowlab.core.arguments import checked
 from flowlab.densities.refined.learned_couplings import LearnedCouplings
 
 Sampler = Callable[[System, int, torch.Generator | None], Tensor]
@@ -47,6 +48,7 @@ class CoarseFields(Density):
 
     variables = Reals()
 
+    @checked
     def __init__(
         self,
         system: System,
@@ -58,7 +60,7 @@ class CoarseFields(Density):
     ) -> None:
         super().__init__()
         if system.variables != Reals():
-            raise ValueError(f"coarse fields are real, got {system.title}")
+            raise ValueError(f"the system of coarse fields must be one of real fields, got {system.title}")
         if learned and log_z is not None and not callable(log_z):
             raise ValueError("ln Z changes with learned couplings: give log_z as a function of the system")
         self.shape, self.iid, self.sampler, self._start, self._log_z = system.shape, iid, sampler, system, log_z

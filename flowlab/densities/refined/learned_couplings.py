@@ -40,7 +40,8 @@ class LearnedCouplings(nn.Module):
         super().__init__()
         unknown = sorted(set(names) - set(system.couplings))
         if unknown:
-            raise ValueError(f"{type(system).__name__} has the couplings {sorted(system.couplings)}, got {unknown}")
+            known = f"{type(system).__name__} has the couplings {sorted(system.couplings)}"
+            raise ValueError(f"what is learned must be a coupling: {known}, got {unknown}")
         self._scales: dict[str, float | None] = {}
         for name in names:
             value = system.couplings[name].detach().clone()

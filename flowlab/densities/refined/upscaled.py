@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, Flow, LayerState, Reals, System, named_generator
+from flowlab.core.arguments import checked
 from flowlab.core.density import one_of
 from flowlab.densities.refined.block_noise import BlockNoise, block_average, upsampled
 from flowlab.densities.refined.coarse_fields import CoarseFields
@@ -75,6 +76,7 @@ class Upscaled(Density):
 
     variables = Reals()
 
+    @checked
     def __init__(
         self,
         coarse: Density,
@@ -92,7 +94,7 @@ class Upscaled(Density):
         self.block = self.shape[0] // coarse.shape[0]
         if len(self.shape) != len(coarse.shape) or self.block < 2 or self.shape[0] % coarse.shape[0]:
             raise ValueError(
-                f"the fine lattice must have sides of 2, 3, .. times those of the coarse one, {tuple(coarse.shape)}, "
+                f"shape must be sides of 2, 3, .. times those of the coarse one, {tuple(coarse.shape)}, "
                 f"got {self.shape}"
             )
         if tuple(getattr(flow, "shape", self.shape)) != self.shape:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Density, Draw, Spins
+from flowlab.core.arguments import checked
 from flowlab.densities.autoregressive.potts_made import PottsMADE
 from flowlab.systems.lattice import check_shape
 
@@ -38,6 +39,7 @@ class BlockSpins(Density):
 
     states: Tensor
 
+    @checked
     def __init__(
         self,
         shape: tuple[int, ...],
@@ -47,7 +49,7 @@ class BlockSpins(Density):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.shape, self.block = check_shape(shape), (int(block[0]), int(block[1]))
+        self.shape, self.block = check_shape(shape), block
         (n, m), (a, b) = self.shape, self.block
         if a < 1 or b < 1 or n % a or m % b:
             raise ValueError(f"shape must be divisible by the {a} x {b} block, got {tuple(shape)}")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from flowlab.core import Density, Draw, Spins, named_generator
+from flowlab.core.arguments import checked
 from flowlab.core.density import NoLikelihood
 from flowlab.densities.autoregressive.potts_made import PottsMADE
 from flowlab.nn.mlp import MLP
@@ -79,6 +80,7 @@ class VQVAE(Density):
     spins_around: Tensor
     cells_around: Tensor
 
+    @checked
     def __init__(
         self,
         shape: tuple[int, ...],

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Flow, named_generator
+from flowlab.core.arguments import checked
 from flowlab.flows.continuous.runge_kutta import Adjoint, AdjointWithSlope, runge_kutta, runge_kutta_with_slope
 from flowlab.nn.field_kernel import FieldKernel
 
@@ -61,6 +62,7 @@ class ContinuousFlow(Flow):
 
     label = "continuous"
 
+    @checked
     def __init__(
         self,
         shape: Sequence[int],

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Flow, Spins
+from flowlab.core.arguments import checked
 from flowlab.systems.lattice import check_shape
 
 Bonds = Literal["right", "down"]
@@ -46,6 +47,7 @@ class DomainWalls(Flow):
 
     label = "domain walls"
 
+    @checked
     def __init__(self, shape: tuple[int, ...], bonds: Bonds = "right") -> None:
         super().__init__()
         if bonds not in ("right", "down"):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Flow
+from flowlab.core.arguments import checked
 from flowlab.systems.lattice import check_shape
 
 
@@ -45,6 +46,7 @@ class MultiscaleXor(Flow):
 
     label = "multiscale"
 
+    @checked
     def __init__(self, shape: tuple[int, ...], *, packets: bool = False) -> None:
         super().__init__()
         self.shape, self.packets = check_shape(shape), bool(packets)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Flow, named_generator
+from flowlab.core.arguments import checked
 from flowlab.core.one_hot import one_hot, states
 from flowlab.flows.discrete.partitions import deciding_sites, everything, patterns
 from flowlab.flows.discrete.xor import MaskNetwork, Sublattice
@@ -50,6 +51,7 @@ class PermutationCoupling(Flow):
 
     label = "permutation"
 
+    @checked
     def __init__(
         self,
         shape: tuple[int, ...],

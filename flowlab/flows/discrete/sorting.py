@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Flow
+from flowlab.core.arguments import checked
 from flowlab.systems.lattice import check_shape
 
 NEAREST = 8
@@ -48,6 +49,7 @@ class SortingCoupling(Flow):
     around: Tensor
     weights: Tensor
 
+    @checked
     def __init__(
         self, shape: tuple[int, ...], reads: Tensor, changes: Tensor | None = None, *, second: int = 0
     ) -> None:
@@ -117,6 +119,7 @@ def _fields(shape: tuple[int, int], changed: Tensor, deciding: Tensor, second: i
     return deciding[places[:, :k]], weights
 
 
+@checked
 def coarse_to_fine(shape: tuple[int, ...], *, levels: int | None = None, second: int = 2) -> list[SortingCoupling]:
     """Sorting layers that fill a lattice from coarse to fine, the coarsest first, next to the latent.
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Flow, named_generator
+from flowlab.core.arguments import checked
 from flowlab.flows.discrete.mask import Gradient, HardSign
 from flowlab.flows.discrete.partitions import deciding_sites, everything, offsets, patterns
 from flowlab.nn.window_network import Parity as Parity
@@ -58,6 +59,7 @@ class XorCoupling(Flow):
 
     label = "xor"
 
+    @checked
     def __init__(
         self,
         shape: tuple[int, ...],

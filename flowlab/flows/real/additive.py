@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import named_generator
+from flowlab.core.arguments import checked
 from flowlab.flows.real.coupling import Coupling, Network
 from flowlab.nn.mlp import Activation
 
@@ -37,6 +38,7 @@ class AdditiveCoupling(Coupling):
 
     label = "additive"
 
+    @checked
     def __init__(
         self,
         mask: Tensor,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import named_generator
+from flowlab.core.arguments import checked
 from flowlab.flows.real.coupling import Coupling, Network
 from flowlab.nn.field_network import FieldNetwork
 from flowlab.nn.mlp import MLP, Activation
@@ -48,6 +49,7 @@ class AffineCoupling(Coupling):
 
     label = "affine"
 
+    @checked
     def __init__(
         self,
         mask: Tensor,
@@ -66,6 +68,8 @@ class AffineCoupling(Coupling):
         activation = activation if activation is not None else "tanh" if odd else "leaky_relu"
         if network == "mlp" and not odd and windows is None:
             width = mask.numel() if hidden is None else hidden
+            if width < 1:
+                raise ValueError(f"hidden must be at least 1, got {hidden}")
             self.network: MLP | FieldNetwork = MLP(
                 (len(self.read), *[width] * layers, len(self.changed)),
                 copies=2,
@@ -137,6 +141,7 @@ def complementary_masks(shape: Sequence[int], layers: int, *, generator: torch.G
     return masks[:layers]
 
 
+@checked
 def checkerboard_masks(shape: tuple[int, ...], layers: int) -> list[Tensor]:
     """The even and the odd sublattice in turns, for lattices of even sides.
 
@@ -147,6 +152,7 @@ def checkerboard_masks(shape: tuple[int, ...], layers: int) -> list[Tensor]:
     return [even if i % 2 == 0 else ~even for i in range(layers)]
 
 
+@checked
 def row_masks(shape: tuple[int, ...], layers: int) -> list[Tensor]:
     """The rows of even and of odd y in turns: on the even sublattice of a square lattice they are its checkerboard.
 

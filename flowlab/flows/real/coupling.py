@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Flow
+from flowlab.core.arguments import checked
 from flowlab.nn.field_network import FieldNetwork
 from flowlab.nn.mlp import Activation
 
@@ -157,6 +158,7 @@ def staggered_masks(shape: tuple[int, ...]) -> list[Tensor]:
     return [(colour == value).view(shape).to(torch.get_default_device()) for value in values]
 
 
+@checked
 def coupling_windows(mask: Tensor, kernel: int = 5, *, staggered: bool = False) -> Tensor:
     """For each site that ``mask`` changes, the sites in a window around it that it leaves alone, nearest first.
 
@@ -186,6 +188,8 @@ def coupling_windows(mask: Tensor, kernel: int = 5, *, staggered: bool = False) 
     """
     if kernel < 3 or kernel % 2 == 0:
         raise ValueError(f"kernel must be an odd number of at least 3, got {kernel}")
+    if mask.dtype != torch.bool or not 1 <= mask.ndim <= 3:
+        raise ValueError(f"mask must be booleans in one to three dimensions, got {mask.dtype} in {mask.ndim}")
     sides, sites = lattice_coordinates(tuple(mask.shape), staggered=staggered)
     stays = ~mask.flatten().to(sites.device)
     sites = sites[~stays]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Flow
+from flowlab.core.arguments import checked
 
 Estimate = Literal["scale", "covariance"]
 
@@ -37,6 +38,7 @@ class Linear(Flow):
 
     label = "linear"
 
+    @checked
     def __init__(
         self,
         shape: Sequence[int],
@@ -49,12 +51,14 @@ class Linear(Flow):
         if estimate not in ("scale", "covariance"):
             raise ValueError(f"estimate must be 'scale' or 'covariance', got {estimate!r}")
         self.shape, self.estimate = tuple(shape), estimate
+        if not self.shape or min(self.shape) < 1:
+            raise ValueError(f"shape must be positive sides, got {self.shape}")
         n_sites = torch.Size(self.shape).numel()
         one = torch.eye(n_sites, dtype=torch.float64)
         self.register_buffer("basis", one if basis is None else basis.detach().double().clone())
         self.register_buffer("scale", one.diagonal().clone() if scale is None else scale.detach().double().clone())
-        gram = self.basis.T @ self.basis
-        if self.basis.shape != one.shape or not torch.allclose(gram, one.to(gram), atol=1e-4):
+        square = self.basis.shape == one.shape
+        if not square or not torch.allclose(self.basis.T @ self.basis, one.to(self.basis), atol=1e-4):
             raise ValueError(f"basis must be {n_sites} orthonormal columns, got shape {tuple(self.basis.shape)}")
         if self.scale.shape != (n_sites,) or not bool((self.scale > 0).all() and self.scale.isfinite().all()):
             raise ValueError(f"scale must be {n_sites} positive numbers, got shape {tuple(self.scale.shape)}")
@@ -63,6 +67,7 @@ class Linear(Flow):
     scale: Tensor
 
     @classmethod
+    @checked
     def from_covariance(cls, covariance: Tensor, shape: Sequence[int] | None = None) -> Self:
         """The map that gives unit latents this covariance (N, N), along its eigenvectors in ascending order.
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Flow
+from flowlab.core.arguments import checked
 
 
 class Rescaling(Flow):
@@ -31,6 +32,7 @@ class Rescaling(Flow):
 
     label = "rescaling"
 
+    @checked
     def __init__(self, shape: Sequence[int], scale: float = 1.0) -> None:
         super().__init__()
         if not 0 < scale < math.inf:

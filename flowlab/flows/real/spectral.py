@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Flow
+from flowlab.core.arguments import checked
 from flowlab.flows.real.coupling import lattice_coordinates
 
 
@@ -41,6 +42,7 @@ class SpectralScaling(Flow):
 
     label = "spectral"
 
+    @checked
     def __init__(
         self, shape: Sequence[int], mass: float | None = 1.0, *, staggered: bool = False, symmetric: bool = True
     ) -> None:

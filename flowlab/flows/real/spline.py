@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import named_generator
+from flowlab.core.arguments import checked
 from flowlab.flows.real.coupling import Coupling, Network
 from flowlab.flows.real.odd_spline import odd_spline
 from flowlab.nn.mlp import Activation
@@ -54,6 +55,7 @@ class SplineCoupling(Coupling):
 
     label = "spline"
 
+    @checked
     def __init__(
         self,
         mask: Tensor,

@@ -299,7 +299,7 @@ def test_integration_error_counts_every_level():
         (lambda: BlockNoise((4, 5)), "multiples of a block"),
         (lambda: level(Normal((4, 4)), (8, 8)).bind(Phi4((4, 4), 0.1, 0.1)), r"shape \(8, 8\), target Phi4"),
         (lambda: level(Normal((4, 4)), (8, 8)).bind(Ising((8, 8), T=2.0)), "density of real fields cannot fit"),
-        (lambda: CoarseFields(Ising((4, 4), T=2.0), gaussian), "coarse fields are real"),
+        (lambda: CoarseFields(Ising((4, 4), T=2.0), gaussian), "must be one of real fields"),
         (lambda: free(0.1, learned=["beta"]), r"couplings \['kappa', 'lam'\], got \['beta'\]"),
         (lambda: free(0.1, learned=["kappa"], log_z=1.0), "log_z as a function"),
         (lambda: free(0.6), "stable"),
