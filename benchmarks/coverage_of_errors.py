@@ -1,6 +1,6 @@
 """Do errors cover? Evaluations of small runs repeated with fresh seeds, against exact values.
 
-    python benchmarks/coverage.py [--repeats 200] [-n 2000] [--only ising-xor:sk-xor] [--out FILE]
+    python benchmarks/coverage_of_errors.py [--repeats 200] [-n 2000] [--only ising-xor:sk-xor] [--out FILE]
 
 Every study that trains is trained for some seconds, then evaluated again and again with other draws. A row of the
 table: how many evaluations were consistent, not to be trusted and not checked; and of the consistent ones how often
@@ -12,7 +12,6 @@ as they come, and a later call leaves out those that are there.
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,6 @@ import torch
 import flowlab as fl
 from flowlab.estimators.weights.evidence import shown
 from flowlab.exact.enumeration import enumerate_spins
-
-sys.modules["coverage"] = None  # type: ignore[assignment]  # numba looks for a package of that name, not for this file
 
 SPINS: dict[str, dict[str, Any]] = {
     "ising-xor": {"L": 4, "T": 2.3, "steps": 300},
@@ -123,7 +120,7 @@ def written(path: Path) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = machine.parser(__doc__, "coverage")
+    parser = machine.parser(__doc__, "coverage_of_errors")
     parser.add_argument("--repeats", type=int, default=200, help="evaluations of each study (default 200)")
     parser.add_argument("-n", type=int, default=2000, help="samples of each evaluation (default 2000)")
     parser.add_argument("--only", default="", help="studies, parted by colons")
