@@ -1,6 +1,6 @@
 """Errors cover: evaluations of a small model with fresh draws, and short chains with fresh seeds, by exact values.
 
-The larger version, for every study, is ``benchmarks/coverage.py``.
+The larger version, for every study, is ``benchmarks/coverage_of_errors.py``.
 """
 
 from __future__ import annotations
