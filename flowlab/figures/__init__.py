@@ -19,7 +19,6 @@ from flowlab.figures.layers import (
     magnetization_histogram,
     strip,
 )
-from flowlab.figures.live_figure import LiveFigure
 from flowlab.figures.overlaps import overlap_distribution
 from flowlab.figures.refinement import learned_couplings, refinement_strip
 from flowlab.figures.report import write_report
@@ -41,7 +40,6 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Figure",
-    "LiveFigure",
     "acceptance_and_tau",
     "bound_by_layer",
     "chain_overview",

@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from flowlab.core.datasets import layer_names
 from flowlab.figures.shared.sites import sites_of, without_nan
-from flowlab.figures.shared.style import COLORS, INK, SPIN_SCALE, gaps, styled
+from flowlab.figures.shared.style import COLORS, MARK, SPIN_SCALE, gaps, styled
 
 ACROSS = 6
 
@@ -93,7 +93,7 @@ def add_spins(figure: go.Figure, spins: np.ndarray, marked: np.ndarray, *, pixel
     size = min(12.0, max(3.0, 0.3 * pixels / max(spins.shape)))
     figure.add_scatter(
         x=x, y=y, mode="markers", hoverinfo="skip",
-        marker=dict(size=size, color="white", line=dict(color=INK, width=1.2 if size > 5 else 0.7)), **cell,
+        marker=dict(size=size, color="white", line=dict(color=MARK, width=1.2 if size > 5 else 0.7)), **cell,
     )  # fmt: skip
     look: dict[str, Any] = dict(constrain="domain", showgrid=False, showline=False, fixedrange=True)
     anchor = next(figure.select_xaxes(**cell)).plotly_name.replace("xaxis", "x")

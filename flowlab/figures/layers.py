@@ -16,7 +16,7 @@ from flowlab.figures.multilevel import draws_in_levels, relabelled, sites_drawn
 from flowlab.figures.shared.bound import bound_per_site
 from flowlab.figures.shared.kinds import site_colors
 from flowlab.figures.shared.sites import axis_titles, nearest_known, sites_of, without_nan
-from flowlab.figures.shared.style import COLORS, INK, SPIN_SCALE, gaps, number, rounded_up, styled
+from flowlab.figures.shared.style import COLORS, INK, MARK, SPIN_SCALE, gaps, number, rounded_up, styled
 
 Array = NDArray[np.float64]
 
@@ -209,7 +209,7 @@ def _add_configuration(
     size = max(3.0, 0.3 * pixels / max(now.shape))
     figure.add_scatter(
         x=sites.column[changed], y=sites.row[changed], mode="markers", name="changed by this layer", showlegend=False,
-        marker=dict(size=min(size, 12.0), color="white", line=dict(color=INK, width=1.2 if size > 5 else 0.7)),
+        marker=dict(size=min(size, 12.0), color="white", line=dict(color=MARK, width=1.2 if size > 5 else 0.7)),
         hoverinfo="skip", **cell,
     )  # fmt: skip
 

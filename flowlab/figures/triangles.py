@@ -13,7 +13,7 @@ from flowlab.core.datasets import MEASURES
 from flowlab.estimators.observables.triangles import KINDS as KINDS
 from flowlab.estimators.observables.triangles import Convention as Convention
 from flowlab.figures.shared.sites import sites_of, without_nan
-from flowlab.figures.shared.style import COLORS, DENSITY_SCALE, INK, QUIET, SPIN_SCALE, gaps, number, styled
+from flowlab.figures.shared.style import COLORS, DENSITY_SCALE, INK, MARK, QUIET, SPIN_SCALE, gaps, number, styled
 
 Array = NDArray[np.float64]
 DISTANCE = {"signed": "d = (1 − q)/2", "folded": "d = (1 − |q|)/2"}
@@ -102,7 +102,7 @@ def triangle(corners: xr.DataArray, convention: Convention = "signed") -> go.Fig
         size = min(8.0, 0.3 * 190 / max(sites.rows, sites.columns))
         figure.add_scatter(
             x=sites.column[differs], y=sites.row[differs], mode="markers", hoverinfo="skip", showlegend=False,
-            marker=dict(size=max(size, 2.5), color="white", line=dict(color=INK, width=0.8)), **cell,
+            marker=dict(size=max(size, 2.5), color="white", line=dict(color=MARK, width=0.8)), **cell,
         )  # fmt: skip
         look = dict(showgrid=False, showline=False, showticklabels=False, ticks="", constrain="domain")
         figure.update_xaxes(range=[-0.5, sites.columns - 0.5], **look, **cell)

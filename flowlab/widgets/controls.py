@@ -12,6 +12,7 @@ import numpy as np
 
 from flowlab.figures.shared.bound import bound_per_site
 from flowlab.figures.shared.style import number
+from flowlab.widgets.words import AMBER, GREEN, RED, dot, quiet
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,7 +29,7 @@ ENABLED = {
 }
 """The buttons that make sense in each state of a run."""
 
-_DOT = {"running": "#4f8a3c", "paused": "#d08a2e", "failed": "#a3341f"}
+_DOT = {"running": GREEN, "paused": AMBER, "failed": RED}
 
 
 class RunControls:
@@ -105,8 +106,8 @@ def status_html(experiment: Run) -> str:
     if state in ("running", "paused") and isfinite(experiment.seconds_left):
         parts.append(f"{duration(experiment.seconds_left)} left")
     parts += [str(part) for part in (getattr(experiment, "device", ""), getattr(experiment, "activity", "")) if part]
-    dot = f"<span style='color:{_DOT.get(state, '#8f9ba5')}'>●</span>"
-    return f"<span style='white-space:nowrap'>{dot} <b>{state}</b> · {escape(' · '.join(parts))}</span>"
+    mark = dot(_DOT.get(state, "#8f9ba5"))
+    return f"<span style='white-space:nowrap'>{mark} <b>{state}</b> · {escape(' · '.join(parts))}</span>"
 
 
 def numbers_html(data: xr.Dataset) -> str:
@@ -116,7 +117,7 @@ def numbers_html(data: xr.Dataset) -> str:
     other chains: energy or action, magnetization and acceptance.
     """
     if data.sizes["step"] == 0:
-        return "<span style='color:#5f6f7c'>no steps yet</span>"
+        return quiet("no steps yet")
     if "log_z_bound" not in data:
         tail = data.isel(step=slice(-20, None))
         if "temperature" not in data:
@@ -136,7 +137,7 @@ def numbers_html(data: xr.Dataset) -> str:
         stage, ess = (float(value) for value in (data["stage"][-1], data["stage_ess"][-20:].mean()))
         return f"growing: smaller lattice {stage + 1:.0f} · ESS {number(ess, digits=3)}"
     if measured.sizes["step"] == 0:
-        return "<span style='color:#5f6f7c'>no bound has been measured yet</span>"
+        return quiet("no bound has been measured yet")
     bound = bound_per_site(measured)
     count = len(bound.value)
     error = float((bound.error**2).sum() ** 0.5 / count)
@@ -144,7 +145,7 @@ def numbers_html(data: xr.Dataset) -> str:
     if isfinite(bound.exact):
         text += f" · exact {number(bound.exact, digits=6)}"
     text += f" · ESS {number(float(measured['ess'].mean()), digits=3)}"
-    return f"{text} <span style='color:#5f6f7c'>(mean of the last {count} steps that measured it)</span>"
+    return f"{text} {quiet(f'(mean of the last {count} steps that measured it)')}"
 
 
 def duration(seconds: float) -> str:

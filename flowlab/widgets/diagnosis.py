@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import TYPE_CHECKING
 
 import ipywidgets
@@ -11,6 +10,7 @@ import xarray as xr
 
 from flowlab.analysis.diagnosis import Part, refusal
 from flowlab.widgets.background import Background
+from flowlab.widgets.words import quiet, said, wrong
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -33,7 +33,7 @@ class Diagnosis:
     def __init__(self, experiment: Run, parts: Sequence[Part], *, n: int, wake: Callable[[], None]) -> None:
         self.experiment, self.parts, self.n = experiment, list(parts), n
         self.data: xr.Dataset | None = None
-        self.line = ipywidgets.HTML(_quiet("diagnosis: working…"), layout={"min_height": "28px"})
+        self.line = ipywidgets.HTML(quiet("diagnosis: working…"), layout={"min_height": "28px"})
         self._asked: int | None = None
         self._shown: int | None = None
         self._results: Background[int, xr.Dataset] = Background(lambda _: self.read(), wake)
@@ -49,16 +49,16 @@ class Diagnosis:
             self._results.ask(step)
         if self._asked == self._shown or not self._results.is_ready(self._asked):
             if self._asked != self._shown:
-                self._say(_quiet("diagnosis: working…"))
+                self._say(quiet("diagnosis: working…"))
             return False
         self._shown = self._asked
         error = self._results.error(self._asked)
         if error is not None:
-            self._say(f"<b style='color:#a3341f'>{escape(f'diagnosis: {type(error).__name__}: {error}')}</b>")
+            self._say(wrong(f"diagnosis: {said(error)}"))
             return False
         self.data = self._results.ask(self._asked)
         assert self.data is not None
-        self._say(_quiet(f"diagnosis from {self.n} samples at step {self.data.attrs.get('step', step)}"))
+        self._say(quiet(f"diagnosis from {self.n} samples at step {self.data.attrs.get('step', step)}"))
         return True
 
     def _say(self, html: str) -> None:
@@ -77,7 +77,3 @@ def lacks(experiment: Run, part: Part) -> str | None:
     if density is None or target is None:
         return f"{part} needs a density and its flow, got a run that trains none"
     return refusal(part, density, target)
-
-
-def _quiet(text: str) -> str:
-    return f"<span style='color:#5f6f7c'>{escape(text)}</span>"

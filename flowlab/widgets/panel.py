@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
 from flowlab.figures import Figure
-from flowlab.figures.live_figure import LiveFigure
+from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.words import quiet, said, wrong
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -69,10 +69,7 @@ class Panel(ABC):
 
     def say(self, what: str | BaseException) -> None:
         """Put a line under the panel; an exception is shown as an error."""
-        if isinstance(what, BaseException):
-            text = f"<b style='color:#a3341f'>{type(what).__name__}: {escape(str(what))}</b>"
-        else:
-            text = f"<span style='color:#5f6f7c'>{escape(what)}</span>"
+        text = wrong(said(what)) if isinstance(what, BaseException) else quiet(what)
         with self.lock:
             self.message.value = text
 
@@ -98,7 +95,7 @@ class FigurePanel(Panel):
 
     def __init__(self, experiment: Run, publisher: Publisher | None = None) -> None:
         super().__init__(experiment, publisher)
-        self.live = LiveFigure(Figure())
+        self.live = Plot(Figure())
         self._shown: int | None = None
         self.widget = ipywidgets.VBox([self.message, self.live.widget])
 

@@ -10,13 +10,14 @@ import ipywidgets
 
 from flowlab.runs.summary import judged
 from flowlab.widgets.background import Background
+from flowlab.widgets.words import AMBER, GREEN, RED, dot
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
 
 DRAWS = 4000
 """Draws of the evaluation that is judged."""
-_DOT = {"consistent": "#4f8a3c", "not to be trusted": "#c8442b", "not checked": "#d08a2e"}
+_DOT = {"consistent": GREEN, "not to be trusted": RED, "not checked": AMBER}
 
 
 class VerdictLine:
@@ -57,7 +58,6 @@ def html(verdict: str, reasons: str, step: int) -> str:
     "<details><summary><span style='color:#4f8"
     """
     word, _, why = verdict.partition(": ")
-    dot = f"<span style='color:{_DOT.get(word, '#8f9ba5')}'>●</span>"
     items = "".join(f"<li>{escape(line)}</li>" for line in reasons.splitlines())
-    line = f"{dot} Verdict at step {step}: <b>{escape(word)}</b>: {escape(why)}"
+    line = f"{dot(_DOT.get(word, AMBER))} Verdict at step {step}: <b>{escape(word)}</b>: {escape(why)}"
     return f"<details><summary>{line}</summary><ul>{items}</ul></details>"

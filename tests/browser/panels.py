@@ -22,7 +22,16 @@ class LabPanel:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        self.received = 0
         self.output = page.locator(".jp-OutputArea-output").filter(has=page.locator(".jupyter-widget-tab"))
+
+    def count_bytes(self) -> None:
+        """Add up in ``received`` what the kernels of pages opened from now on send."""
+
+        def add(frame: str | bytes) -> None:
+            self.received += len(frame)
+
+        self.page.on("websocket", lambda socket: socket.on("framereceived", add))
 
     def open(self, lab: Lab, notebook: str) -> None:
         """Run all cells of a notebook whose last one shows the lab, and bring that into view."""

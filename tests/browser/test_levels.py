@@ -25,6 +25,7 @@ run.lab()
 
 def test_the_level_slider_shows_finer_lattices(page: Page, lab: Lab) -> None:
     panel = LabPanel(page)
+    panel.count_bytes()
     panel.open(lab, one_cell(lab, "levels", LEVELS))
     panel.tab("Layers")
     expect(panel.title()).to_contain_text("level 0 of", timeout=60_000)
@@ -32,6 +33,9 @@ def test_the_level_slider_shows_finer_lattices(page: Page, lab: Lab) -> None:
     panel.slide()
     expect(panel.title()).to_contain_text("level 1 of", timeout=60_000)
     panel.shot("10-levels.png")
+    panel.tab("Retrain")
+    expect(panel.title()).to_contain_text("bound per site", timeout=60_000)
+    assert 5_000_000 < panel.received < 6_000_000, "plotly.js is sent once a page"
 
 
 def test_a_coarse_field_is_refined(page: Page, lab: Lab) -> None:

@@ -38,12 +38,7 @@ def panel(one_panel: DefectsPanel, until) -> DefectsPanel:
 
 def click(panel: DefectsPanel, x: int, y: int) -> None:
     """A click on the first picture, as the browser reports it."""
-    panel.live.widget._js2py_pointsCallback = {
-        "event_type": "plotly_click",
-        "points": {"trace_indexes": [0], "point_indexes": [[y, x]], "xs": [x], "ys": [y], "zs": [1]},
-        "device_state": None,
-        "selector": None,
-    }
+    panel.live.widget._handle_custom_msg({"type": "click", "x": x, "y": y, "trace": 0}, [])
 
 
 def test_the_island_is_there_first(until) -> None:
@@ -64,7 +59,7 @@ def test_a_chosen_defect_passes_as_the_diagnosis_says(panel: DefectsPanel, until
     until(lambda: panel.path is not None and not panel._stale and f"<b>{name}</b>" in panel.line.value)
     for variable in ("defect_configuration", "defect_wall_length", "defect_flipped_sites"):
         np.testing.assert_array_equal(panel.path[variable], found[variable])
-    heats = [t for t in panel.strip.widget.data if t.type == "heatmap"]
+    heats = [t for t in panel.strip.figure.data if t.type == "heatmap"]
     for heat, spins in zip(heats, found["defect_configuration"].values[::-1], strict=True):
         np.testing.assert_array_equal(heat.z, spins)
     assert f"wall length {int(found['defect_wall_length'][-1])}," in panel.line.value
@@ -77,11 +72,11 @@ def test_clicks_paint(panel: DefectsPanel, run: Training, until) -> None:
     until(lambda: "<b>painted</b> · 2 down" in panel.line.value and not panel._stale)
     painted = np.ones((4, 4))
     painted[2, 1:3] = -1
-    np.testing.assert_array_equal(panel.live.widget.data[0].z, painted)
+    np.testing.assert_array_equal(panel.live.figure.data[0].z, painted)
     s = run.layers(x=np.stack([painted, np.ones((4, 4))]))["configuration"].values
     assert (s[0, 1] == -1).any(), "the gauge matters here"
     np.testing.assert_array_equal(panel.path["defect_wall_length"], wall_length(s[:, 0] * s[:, 1]))
-    assert list(panel.live.widget.data[2].y) == panel.path["defect_wall_length"].values[::-1].tolist()
+    assert list(panel.live.figure.data[2].y) == panel.path["defect_wall_length"].values[::-1].tolist()
 
 
 def test_painting_over_a_chosen_defect_begins_from_it(panel: DefectsPanel, until) -> None:

@@ -33,7 +33,7 @@ def test_only_panels_that_make_sense_appear(lab):
 
 
 def test_the_layers_speak_of_a_field_before_and_after_the_first_samples(lab):
-    for figure in (lab.layers.live.widget, lab.layers.snapshot()):
+    for figure in (lab.layers.live.figure, lab.layers.snapshot()):
         titles = [axis.title.text for axis in figure.select_xaxes()] + [
             axis.title.text for axis in figure.select_yaxes()
         ]

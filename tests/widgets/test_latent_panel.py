@@ -40,12 +40,7 @@ def panel(one_panel: LatentPanel, until) -> LatentPanel:
 
 def click(panel: LatentPanel, x: int, y: int) -> None:
     """A click on the latents, as the browser reports it."""
-    panel.live.widget._js2py_pointsCallback = {
-        "event_type": "plotly_click",
-        "points": {"trace_indexes": [0], "point_indexes": [[y, x]], "xs": [x], "ys": [y], "zs": [1]},
-        "device_state": None,
-        "selector": None,
-    }
+    panel.live.widget._handle_custom_msg({"type": "click", "x": x, "y": y, "trace": 0}, [])
 
 
 def test_a_click_flips_a_latent_and_shows_what_changes(panel: LatentPanel, run: Training, until) -> None:
@@ -56,14 +51,14 @@ def test_a_click_flips_a_latent_and_shows_what_changes(panel: LatentPanel, run: 
     other = z.copy()
     other[1, 3] *= -1
     x = run.layers(z=np.stack([z, other]))["configuration"].values[-1]
-    traces = panel.live.widget.data
+    traces = panel.live.figure.data
     for trace, expected in zip((traces[0], traces[2], traces[4]), (z, *x), strict=True):
         np.testing.assert_array_equal(trace.z, expected)
     assert f"changes {int((x[0] != x[1]).sum())} of 16 spins" in panel.line.value
     assert (panel.x.value, panel.y.value) == (3, 1)
     click(panel, x=3, y=1)
     until(lambda: "click on" in panel.line.value)
-    np.testing.assert_array_equal(traces[4].z, x[0])
+    np.testing.assert_array_equal(panel.live.figure.data[4].z, x[0])
 
 
 def test_the_button_flips_what_the_boxes_say_and_the_profile_points_to_it(panel: LatentPanel, until) -> None:
@@ -71,22 +66,22 @@ def test_the_button_flips_what_the_boxes_say_and_the_profile_points_to_it(panel:
     panel.flip.click()
     place = panel.diagnosis.data["place"].values.tolist().index(1)
     assert place != 1, "the base has an order of its own"
-    until(lambda: list(panel.profile.widget.data[1].x) == [place + 1])
+    until(lambda: list(panel.profile.figure.data[1].x) == [place + 1])
     assert f"place {place + 1} in the order" in panel.line.value
 
 
 def test_another_sample_keeps_the_flip(panel: LatentPanel, until) -> None:
     panel.turn(2, 2)
     panel.sample.value = 7
-    until(lambda: np.array_equal(panel.live.widget.data[0].z, panel.data["field"][0, 7]))
+    until(lambda: np.array_equal(panel.live.figure.data[0].z, panel.data["field"][0, 7]))
     until(lambda: panel._shown == (2, 2) and not panel._stale)
     panel.sample.value = 0
 
 
 def test_entropies_and_information_are_those_of_the_diagnosis(panel: LatentPanel) -> None:
     found = panel.diagnosis.data
-    np.testing.assert_array_equal(panel.profile.widget.data[0].y, found["conditional_entropy"])
-    bars = [t for t in panel.profile.widget.data if t.type == "bar"]
+    np.testing.assert_array_equal(panel.profile.figure.data[0].y, found["conditional_entropy"])
+    bars = [t for t in panel.profile.figure.data if t.type == "bar"]
     np.testing.assert_array_equal(bars[0].y, found["information_sign"][1:])
     assert "500 samples at step 3" in panel.diagnosis.line.value
 
@@ -141,10 +136,10 @@ def test_lab_has_latents_and_defects_of_a_flow_on_a_lattice_only(run: Training, 
 
 def test_layers_shows_the_change_of_the_bound_in_the_gauge(run: Training, until) -> None:
     panel = LayersPanel(run, n=50)
-    before = panel.changes.widget.layout.height
+    before = panel.changes.figure.layout.height
     panel.publisher.wake()
-    until(lambda: panel.work.data is not None and len(panel.changes.widget.data[0].x) == 2)
+    until(lambda: panel.work.data is not None and len(panel.changes.figure.data[0].x) == 2)
     expected = panel.work.data["delta_free_energy_per_site"].values[1:]
-    np.testing.assert_array_equal(panel.changes.widget.data[0].y, expected)
-    assert panel.changes.widget.layout.height == before
+    np.testing.assert_array_equal(panel.changes.figure.data[0].y, expected)
+    assert panel.changes.figure.layout.height == before
     panel.close()

@@ -61,7 +61,7 @@ def panel(make_glass, until) -> Iterator[OverlapsPanel]:
 
 
 def curve(panel: OverlapsPanel, name: str) -> np.ndarray:
-    return np.asarray(next(t for t in panel.live.widget.data if t.name == name).y)
+    return np.asarray(next(t for t in panel.live.figure.data if t.name == name).y)
 
 
 def test_the_slider_changes_the_curve(panel: OverlapsPanel) -> None:
@@ -70,7 +70,7 @@ def test_the_slider_changes_the_curve(panel: OverlapsPanel) -> None:
     for layer in (2, 1, 0):
         panel.layer.value = layer
         np.testing.assert_allclose(curve(panel, "this layer"), model["density"][layer])
-        assert f"layer {layer} of 2" in panel.live.widget.layout.title.text
+        assert f"layer {layer} of 2" in panel.live.figure.layout.title.text
     assert "<b>latent</b> · Binder cumulant" in panel.line.value
     assert "total variation to parallel tempering" in panel.line.value
     assert "trained at T = 0.5" in panel.line.value
@@ -83,7 +83,7 @@ def test_the_temperature_begins_at_the_models_own_and_changes_the_reference(pane
     panel.temperature.value = 2.0
     until(lambda: "at T = 2: thermalised" in panel.about.value)
     assert not np.array_equal(curve(panel, "parallel tempering"), cold)
-    assert panel.live.widget.layout.title.text.endswith("parallel tempering at T = 2")
+    assert panel.live.figure.layout.title.text.endswith("parallel tempering at T = 2")
     until(lambda: "needs parallel tempering at its own T = 0.5" in panel.verdict.value)
     panel.temperature.value = 0.5
     until(lambda: np.array_equal(curve(panel, "parallel tempering"), cold))
@@ -91,7 +91,7 @@ def test_the_temperature_begins_at_the_models_own_and_changes_the_reference(pane
 
 
 def test_a_model_that_sees_one_valley_is_named(panel: OverlapsPanel, until) -> None:
-    assert "<b style='color:#22303c'>" in panel.verdict.value, "nothing is lost here"
+    assert panel.verdict.value.startswith("<b>"), "nothing is lost here"
     layers = panel.experiment.layers
 
     def one_valley(n: int, *, seed: int) -> xr.Dataset:
@@ -100,7 +100,7 @@ def test_a_model_that_sees_one_valley_is_named(panel: OverlapsPanel, until) -> N
 
     panel.experiment.layers = one_valley
     panel.new_samples.click()
-    until(lambda: "<b style='color:#a3341f'>" in panel.verdict.value)
+    until(lambda: "error-color" in panel.verdict.value)
 
 
 def test_it_says_working_and_answers_while_the_reference_runs(make_glass, until) -> None:
@@ -117,7 +117,7 @@ def test_it_says_working_and_answers_while_the_reference_runs(make_glass, until)
     until(lambda: panel.data is not None)
     until(lambda: "parallel tempering at T = 0.5: working…" in panel.about.value)
     panel.layer.value = 2
-    assert "layer 2 of 2" in panel.live.widget.layout.title.text
+    assert "layer 2 of 2" in panel.live.figure.layout.title.text
     there.set()
     until(lambda: len(curve(panel, "parallel tempering")))
     panel.close()
@@ -163,7 +163,7 @@ def test_a_lab_of_a_spin_glass_has_overlaps_and_triangles(make_glass, until) -> 
     for index, name in ((1, "layer 0"), (2, "overlap distribution"), (3, "triangles")):
         lab.widget.selected_index = index
         until(lambda: lab.front.data is not None)
-        assert name in lab.front.live.widget.layout.title.text
+        assert name in lab.front.live.figure.layout.title.text
         assert isinstance(lab.snapshot(), Figure)
     lab.close()
 
@@ -190,7 +190,7 @@ def test_a_simulation_shows_itself_alone(make_glass, until) -> None:
     for index in (1, 2):
         lab.widget.selected_index = index
         until(lambda: lab.front.reference is not None)
-        assert "layer" not in lab.front.live.widget.layout.title.text
+        assert "layer" not in lab.front.live.figure.layout.title.text
         assert lab.front.layer not in lab.front.controls
     assert "<b>parallel tempering</b> · Binder cumulant" in lab.overlaps.line.value
     lab.close()

@@ -30,18 +30,18 @@ def run() -> Training:
 def test_the_slider_walks_through_both_doublings(run: Training, until) -> None:
     panel = RefinementPanel(run, n=4)
     assert panel.data is None
-    assert len(panel.live.widget.data) == 4
+    assert len(panel.live.figure.data) == 4
     panel.publisher.wake()
     until(lambda: "4 samples drawn" in panel.message.value)
     assert panel.layer.max == 9
     assert panel.layer.value == 9, "it shows the finished field first"
     fields = panel.data["configuration"].values
-    np.testing.assert_array_equal(panel.live.widget.data[3].z, fields[-1, 0])
+    np.testing.assert_array_equal(panel.live.figure.data[3].z, fields[-1, 0])
     panel.layer.value = 0
-    assert [np.shape(trace.z) for trace in panel.live.widget.data] == [(2, 2), (4, 4), (4, 4), (4, 4)]
+    assert [np.shape(trace.z) for trace in panel.live.figure.data] == [(2, 2), (4, 4), (4, 4), (4, 4)]
     assert "4 × 4, t = 0" in panel.line.value
     panel.sample.value = 2
-    np.testing.assert_array_equal(panel.live.widget.data[0].z, fields[1, 2, ::4, ::4])
+    np.testing.assert_array_equal(panel.live.figure.data[0].z, fields[1, 2, ::4, ::4])
     panel.close()
 
 
@@ -49,8 +49,8 @@ def test_the_couplings_follow_the_training(run: Training, until) -> None:
     panel = RefinementPanel(run, n=4, every=0.0)
     panel.follow.value = True
     run.run(progress=False)
-    until(lambda: len(panel.couplings.widget.data[1].x) == 4)
-    np.testing.assert_array_equal(panel.couplings.widget.data[1].y, run.data["coarse_kappa"])
+    until(lambda: len(panel.couplings.figure.data[1].x) == 4)
+    np.testing.assert_array_equal(panel.couplings.figure.data[1].y, run.data["coarse_kappa"])
     assert float(run.data["coarse_kappa"][-1]) != 0.05
     until(lambda: "at step 4" in panel.message.value)
     panel.close()

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
-from plotly.basedatatypes import Undefined
 
 from flowlab.core import Spins
 from flowlab.figures.triangles import cloud_of
@@ -52,15 +51,15 @@ def panel(one_panel: TrianglesPanel, until) -> TrianglesPanel:
 
 
 def select(panel: TrianglesPanel, name: str, x: tuple[float, float], y: tuple[float, float]) -> None:
-    """A box, as the browser reports it, with properties that have no value."""
+    """A box, as the browser reports it."""
     axis = "" if name == "model" else "2"
-    box = dict(type="rect", xref=f"x{axis}", yref=f"y{axis}", x0=x[0], x1=x[1], y0=y[0], y1=y[1], opacity=Undefined)
-    panel.live.widget.plotly_relayout({"selections": [box]}, source_view_id="browser")
+    box = dict(type="rect", xref=f"x{axis}", yref=f"y{axis}", x0=x[0], x1=x[1], y0=y[0], y1=y[1])
+    panel.live.widget.set_state({"selections": [box]})
 
 
 def shown(panel: TrianglesPanel) -> np.ndarray:
     """(3, N) the configurations on show."""
-    return np.array([np.ravel(t.z) for t in panel.corners.widget.data if t.type == "heatmap"], dtype=float)
+    return np.array([np.ravel(t.z) for t in panel.corners.figure.data if t.type == "heatmap"], dtype=float)
 
 
 def sides(s: np.ndarray, folded: bool = False) -> np.ndarray:
@@ -69,7 +68,7 @@ def sides(s: np.ndarray, folded: bool = False) -> np.ndarray:
 
 
 def test_clouds_and_fractions_follow_the_layer(panel: TrianglesPanel) -> None:
-    assert "layer 1 of 1" in panel.live.widget.layout.title.text
+    assert "layer 1 of 1" in panel.live.figure.layout.title.text
     lines = panel.line.value.split("<br>")
     assert ["model" in lines[0], "parallel tempering" in lines[1]] == [True, True]
     before = panel.line.value
@@ -79,11 +78,13 @@ def test_clouds_and_fractions_follow_the_layer(panel: TrianglesPanel) -> None:
 
 
 def test_the_tolerance_moves_triangles_between_the_kinds(panel: TrianglesPanel) -> None:
-    bars = next(t for t in panel.live.widget.data if t.type == "bar")
-    before = bars.y[0]
+    def bars() -> tuple[float, ...]:
+        return next(t for t in panel.live.figure.data if t.type == "bar").y
+
+    before = bars()[0]
     panel.tolerance.value = 0.15
-    assert bars.y[0] > before
-    assert sum(bars.y) == pytest.approx(1.0)
+    assert bars()[0] > before
+    assert sum(bars()) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("name", ["model", "parallel tempering"])
@@ -101,7 +102,7 @@ def test_a_selected_region_shows_triangles_of_it(panel: TrianglesPanel, name: st
         seen.append(s)
         panel.next.click()
     assert any(not np.array_equal(seen[0], s) for s in seen[1:])
-    marked = {t.name: t.selectedpoints for t in panel.live.widget.data if t.type == "scatter"}
+    marked = {t.name: t.selectedpoints for t in panel.live.figure.data if t.type == "scatter"}
     assert marked[name]
     assert marked["model" if name != "model" else "parallel tempering"] is None
 
@@ -118,9 +119,9 @@ def test_the_region_stays_with_another_layer(panel: TrianglesPanel) -> None:
 
 def test_a_lasso_that_holds_nothing_says_so(panel: TrianglesPanel) -> None:
     lasso = dict(type="path", xref="x", yref="y", path="M0.5,-0.1L1.0,-0.1L1.0,0.06L0.5,0.06Z")
-    panel.live.widget.plotly_relayout({"selections": [lasso]}, source_view_id="browser")
+    panel.live.widget.set_state({"selections": [lasso]})
     assert "in the region" in panel.chosen.value
-    panel.live.widget.plotly_relayout({"selections": [lasso | {"path": "M5,5L6e0,5L6,6.0Z"}]}, source_view_id="browser")
+    panel.live.widget.set_state({"selections": [lasso | {"path": "M5,5L6e0,5L6,6.0Z"}]})
     assert panel.chosen.value == "no triangle of model in the region"
     assert panel.next.disabled
 
@@ -130,8 +131,8 @@ def test_another_convention_forgets_the_region(panel: TrianglesPanel) -> None:
     panel.convention.value = "folded"
     assert panel.region is None
     assert "in all" in panel.chosen.value
-    assert "folded" in panel.live.widget.layout.title.text
-    text = panel.corners.widget.layout.title.text
+    assert "folded" in panel.live.figure.layout.title.text
+    text = panel.corners.figure.layout.title.text
     assert f"{round(sides(shown(panel), folded=True)[0], 3):.3g}" in text
 
 

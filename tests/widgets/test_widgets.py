@@ -7,8 +7,6 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from flowlab.figures import layer_overview, training_overview
-from flowlab.figures.live_figure import LiveFigure
 from flowlab.widgets import Lab, LayersPanel, RetrainPanel, TrainPanel
 from flowlab.widgets.controls import ENABLED
 from flowlab.widgets.publisher import Publisher
@@ -44,7 +42,7 @@ def test_curve_follows_training_to_its_end_and_the_thread_ends(make_run, until) 
     panel.publisher.wake()
     run.start()
     until(lambda: not panel.publisher.alive)
-    curve = next(t for t in panel.live.widget.data if t.name == "T = 2.5")
+    curve = next(t for t in panel.live.figure.data if t.name == "T = 2.5")
     np.testing.assert_allclose(curve.y, -2.5 * run.data["log_z_bound"] / 16)
     assert "finished" in panel.controls.status.value
     assert panel.controls.progress.value == 1.0
@@ -83,11 +81,11 @@ def test_slider_changes_the_picture(make_run) -> None:
     panel.sample.value = 0
     for layer in (1, 2, 0):
         panel.layer.value = layer
-        np.testing.assert_array_equal(panel.live.widget.data[0].z, panel.data["configuration"][layer, 0])
-        assert f"layer {layer}" in panel.live.widget.layout.title.text
-        np.testing.assert_array_equal(panel.live.widget.data[5].y, panel.data["correlation"][layer])
+        np.testing.assert_array_equal(panel.live.figure.data[0].z, panel.data["configuration"][layer, 0])
+        assert f"layer {layer}" in panel.live.figure.layout.title.text
+        np.testing.assert_array_equal(panel.live.figure.data[5].y, panel.data["correlation"][layer])
     panel.sample.value = 29
-    np.testing.assert_array_equal(panel.live.widget.data[0].z, panel.data["configuration"][0, 29])
+    np.testing.assert_array_equal(panel.live.figure.data[0].z, panel.data["configuration"][0, 29])
     panel.layer.value = 1
     assert "<b>xor 1</b>" in panel.line.value
     assert f"{-2.5 * 18 / 16:.3f}".replace("-", "−") in panel.line.value
@@ -138,9 +136,9 @@ def test_retraining_draws_the_new_curve_over_the_old(make_run, until) -> None:
         until(lambda count=count: len(panel.retrained) == count and not panel.publisher.alive)
         assert run.asked[-1] == {"T": panel.temperature.value, "steps": 20, "device": "cpu"}
         assert panel.current.state == "finished"
-        names = [t.name for t in panel.live.widget.data if t.showlegend]
+        names = [t.name for t in panel.live.figure.data if t.showlegend]
         assert names == [["T = 2", "T = 2.2"], ["T = 2.2", "T = 2", "T = 2.4"]][count - 1]
-        new = next(t for t in panel.live.widget.data if t.name == f"T = {T:g}")
+        new = next(t for t in panel.live.figure.data if t.name == f"T = {T:g}")
         np.testing.assert_allclose(new.y, -panel.current.T * panel.current.data["log_z_bound"] / 16)
         assert not panel.button.disabled
     panel.close()
@@ -177,29 +175,6 @@ def test_snapshots_are_static_figures(make_run, panel) -> None:
     assert isinstance(shown.snapshot(), go.Figure)
     assert not isinstance(shown.snapshot(), go.FigureWidget)
     shown.close()
-
-
-def test_a_zoomed_axis_keeps_its_range(make_run) -> None:
-    run = make_run()
-    run.rows = [(15.0, 0.1, 0.5)] * 5
-    live = LiveFigure(training_overview(run.data))
-    run.rows += [(19.0, 0.1, 0.5)] * 50
-    live.redraw(training_overview(run.data))
-    assert tuple(live.widget.layout.yaxis.range) == tuple(training_overview(run.data).layout.yaxis.range)
-    live.widget.layout.yaxis.range = (-3.0, -2.9)
-    run.rows += [(21.0, 0.1, 0.5)] * 50
-    live.redraw(training_overview(run.data))
-    assert tuple(live.widget.layout.yaxis.range) == (-3.0, -2.9)
-
-
-def test_a_redraw_equals_a_new_figure(make_run) -> None:
-    layers = make_run().layers(20, seed=0)
-    live = LiveFigure(layer_overview(layers, 0, 0))
-    live.redraw(layer_overview(layers, 3, 2))
-    for mine, new in zip(live.widget.data, layer_overview(layers, 3, 2).data, strict=True):
-        for key in ("x", "y", "z"):
-            if key in new:
-                np.testing.assert_array_equal(mine[key], new[key])
 
 
 def test_publisher_ends_with_its_owner() -> None:

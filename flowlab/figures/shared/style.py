@@ -7,6 +7,7 @@ from math import ceil
 import plotly.graph_objects as go
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
+PAGE = "#ffffff"
 INK = "#22303c"
 QUIET = "#5f6f7c"
 RULE = "#c3ccd3"
@@ -31,9 +32,20 @@ FIELD_SCALE = [[0.0, MINUS], [0.5, MIDDLE], [1.0, PLUS]]
 """Diverging scale of a real field, blue below zero and amber above, apart for all colour vision and in grey."""
 SPIN_SCALE = [[0.0, MINUS], [0.5, MINUS], [0.5, PLUS], [1.0, PLUS]]
 """The two ends of the same scale: blue is -1, amber is +1."""
-DENSITY_SCALE = [[0.0, "#ffffff"], [0.02, "#d7e6ec"], [0.25, "#7fb0c3"], [0.6, "#1c6e8c"], [1.0, "#0b2f3f"]]
+DENSITY_SCALE = [[0.0, PAGE], [0.02, "#d7e6ec"], [0.25, "#7fb0c3"], [0.6, "#1c6e8c"], [1.0, "#0b2f3f"]]
 """Scale of a probability: white where there is none."""
 
+DARK = {
+    "#1c6e8c": "#5ab4d6", "rgba(28,110,140,": "rgba(90,180,214,",
+    "#4f8a3c": "#86c56b", "rgba(79,138,60,": "rgba(134,197,107,",
+    "#84517b": "#c78fbd", "rgba(132,81,123,": "rgba(199,143,189,",
+    "#c4622d": "#e88d57", "rgba(196,98,45,": "rgba(232,141,87,",
+    "#d7e6ec": "#12303c", "#7fb0c3": "#2b7f9f", "#0b2f3f": "#d6f0fa",
+    "rgba(255,255,255,0.75)": "rgba(17,17,17,0.75)",
+}  # fmt: skip
+"""What curves and densities become on a dark page; lattices keep their colours."""
+MARK = "#16202a"
+"""The rim of a white mark on a lattice, on every page."""
 CLEAR = "rgba(0,0,0,0)"
 """No colour at all, so that what lies beneath is seen."""
 

@@ -13,11 +13,11 @@ import xarray as xr
 from flowlab.analysis import measure_defect
 from flowlab.analysis.layered_samples import flow_layers
 from flowlab.figures import Figure, defect_overview, defect_strip
-from flowlab.figures.live_figure import LiveFigure
 from flowlab.figures.shared.style import number
 from flowlab.widgets.diagnosis import Diagnosis, lacks
 from flowlab.widgets.panel import Panel, has_ended
 from flowlab.widgets.panels.sampled import NARROW, ROW
+from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
 
 if TYPE_CHECKING:
@@ -71,12 +71,12 @@ class DefectsPanel(Panel):
         self.line = ipywidgets.HTML(layout={"min_height": "28px"})
         self.about = ipywidgets.HTML(layout={"min_height": "56px"})
         blank = self._blank()
-        self.live, self.strip = LiveFigure(defect_overview(blank)), LiveFigure(defect_strip(blank))
+        self.live, self.strip = Plot(defect_overview(blank)), Plot(defect_strip(blank))
         row = ipywidgets.HBox([self.defect, self.clear, self.follow], layout=ROW)
         self.widget = ipywidgets.VBox(
             [row, self.line, self.message, self.live.widget, self.strip.widget, self.about, self.diagnosis.line]
         )
-        self.live.widget.data[0].on_click(self._clicked)
+        self.live.widget.clicked = self._clicked
         self.defect.observe(self._choose, "value")
         self.clear.on_click(lambda _: self._show(np.ones_like(self.spins), PAINTED))
         self.follow.observe(lambda _: self.publisher.wake(), "value")
@@ -89,12 +89,13 @@ class DefectsPanel(Panel):
         self._show(spins, PAINTED)
 
     def update(self) -> bool:
+        ended = has_ended(self.experiment)  # before the step that is drawn is read
         new_step = self.experiment.step != self._drawn_step
         if self._stale or (self.follow.value and new_step and time.monotonic() - self._drawn_at >= self.every):
             self._pass()
         if self.diagnosis.look_up(self._drawn_step):
             self._list()
-        return not has_ended(self.experiment) or (self.follow.value and new_step)
+        return not ended or (self.follow.value and new_step)
 
     def snapshot(self) -> Figure:
         if self.path is None or self._stale:
@@ -144,9 +145,9 @@ class DefectsPanel(Panel):
             self.say("working…")
         self.publisher.wake()
 
-    def _clicked(self, _: Any, points: Any, __: Any) -> None:
-        if points.xs:
-            self.paint(round(points.ys[0]), round(points.xs[0]))
+    def _clicked(self, point: dict[str, Any]) -> None:
+        if point["trace"] == 0:
+            self.paint(round(point["y"]), round(point["x"]))
 
     def _blank(self) -> xr.Dataset:
         """All-up before there is a path: as many layers as there will be."""

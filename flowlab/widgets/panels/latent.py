@@ -12,10 +12,11 @@ import xarray as xr
 from flowlab.analysis.diagnosis import Part
 from flowlab.figures import Figure, latent_flip, latent_overview
 from flowlab.figures.latent import changed_spins, entropy_text
-from flowlab.figures.live_figure import LiveFigure
 from flowlab.widgets.diagnosis import Diagnosis, lacks
 from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel, blank_layers
+from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.words import quiet
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -68,7 +69,7 @@ class LatentPanel(SampledPanel):
         super().__init__(experiment, n=n, every=every, publisher=publisher)
         parts: list[Part] = ["information"] if lacks(experiment, "entropy") else ["entropy", "information"]
         self.diagnosis = Diagnosis(experiment, parts, n=4000, wake=lambda: self.publisher.wake())
-        self.profile = LiveFigure(latent_overview(None))
+        self.profile = Plot(latent_overview(None))
         controls = [self.sample, self.x, self.y, self.flip, self.new_samples, self.follow]
         self.widget = ipywidgets.VBox(
             [
@@ -80,7 +81,7 @@ class LatentPanel(SampledPanel):
                 self.profile.widget,
             ]
         )
-        self.live.widget.data[0].on_click(self._clicked)
+        self.live.widget.clicked = self._clicked
         self.flip.on_click(lambda _: self.turn(self.y.value, self.x.value))
         self.sample.observe(self._ask, "value")
 
@@ -168,14 +169,14 @@ class LatentPanel(SampledPanel):
         raster = self._shown[0] * self.experiment.system.shape[1] + self._shown[1]
         return int(np.flatnonzero(found["place"].values == raster)[0])
 
-    def _clicked(self, _: Any, points: Any, __: Any) -> None:
-        if points.xs:
-            self.turn(round(points.ys[0]), round(points.xs[0]))
+    def _clicked(self, point: dict[str, Any]) -> None:
+        if point["trace"] == 0:
+            self.turn(round(point["y"]), round(point["x"]))
 
     def _ask(self, _: Any = None) -> None:
         with self.lock:
             self._stale = True
-            self.line.value = "<span style='color:#5f6f7c'>working…</span>"
+            self.line.value = quiet("working…")
         self.publisher.wake()
 
 

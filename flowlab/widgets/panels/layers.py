@@ -13,12 +13,12 @@ import xarray as xr
 from flowlab.core.datasets import kind_of, layer_names
 from flowlab.figures import Figure, delta_free_energy, layer_overview
 from flowlab.figures.fields import sign_words
-from flowlab.figures.live_figure import LiveFigure
 from flowlab.figures.multilevel import draws_in_levels, level_entropy, sites_drawn
 from flowlab.figures.shared.bound import bound_per_site
 from flowlab.figures.shared.style import number
 from flowlab.widgets.diagnosis import Diagnosis, lacks
 from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel, blank_layers
+from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class LayersPanel(SampledPanel):
         self.work: Diagnosis | None = None
         if lacks(experiment, "work") is None:
             self.work = Diagnosis(experiment, ["work"], n=max(1000, n), wake=lambda: self.publisher.wake())
-        self.changes = LiveFigure(self._change_figure())
+        self.changes = Plot(self._change_figure())
         controls = [self.play, self.layer, self.sample, self.new_samples, self.follow]
         row = ipywidgets.HBox(controls, layout=ROW)
         beneath = [self.changes.widget] if self.work is None else [self.changes.widget, self.work.line]

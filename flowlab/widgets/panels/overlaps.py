@@ -16,11 +16,11 @@ from flowlab.figures.shared.style import number
 from flowlab.widgets.panels.reference import Measured, ReferencePanel
 from flowlab.widgets.panels.sampled import ROW, blank_layers
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.words import quiet, wrong
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
 
-_QUIET = "<span style='color:#5f6f7c'>{}</span>"
 WAITING = "comparing with parallel tempering: working…"
 
 
@@ -51,7 +51,7 @@ class OverlapsPanel(ReferencePanel):
     def __init__(
         self, experiment: Run, *, n: int = 2000, every: float = 3.0, publisher: Publisher | None = None
     ) -> None:
-        self.verdict = ipywidgets.HTML(_QUIET.format(WAITING), layout={"min_height": "28px"})
+        self.verdict = ipywidgets.HTML(quiet(WAITING), layout={"min_height": "28px"})
         self._judged: tuple[object, object] = (None, None)
         super().__init__(experiment, n=n, every=every, publisher=publisher)
         row = ipywidgets.HBox(self.controls, layout=ROW)
@@ -93,7 +93,7 @@ class OverlapsPanel(ReferencePanel):
             return
         self._judged = (model, reference)
         with self.lock:
-            self.verdict.value = _QUIET.format(WAITING)
+            self.verdict.value = quiet(WAITING)
         text = verdict(model, reference, self.own_temperature)
         with self.lock:
             self.verdict.value = text
@@ -102,15 +102,14 @@ class OverlapsPanel(ReferencePanel):
 def verdict(model: Measured, reference: Measured | None, T: float) -> str:
     """Whether the last layer has lost valleys that the reference at the same temperature T has, as HTML."""
     if reference is None:
-        return _QUIET.format("no verdict without parallel tempering")
+        return quiet("no verdict without parallel tempering")
     if abs(float(reference.data.attrs["T"]) - T) > 1e-9 * T:
-        return _QUIET.format(f"the verdict on the model needs parallel tempering at its own T = {number(T, digits=4)}")
+        return quiet(f"the verdict on the model needs parallel tempering at its own T = {number(T, digits=4)}")
     try:
         found = mode_collapse(model.data, reference.data)
     except ValueError as error:
-        return _QUIET.format(escape(f"no verdict: {error}"))
-    color = "#a3341f" if found.collapsed else "#22303c"
-    return f"<b style='color:{color}'>{escape(found.text)}</b>"
+        return quiet(f"no verdict: {error}")
+    return wrong(found.text) if found.collapsed else f"<b>{escape(found.text)}</b>"
 
 
 def _numbers(name: str, found: xr.Dataset) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from html import escape
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +17,7 @@ from flowlab.figures.shared.style import number
 from flowlab.widgets.background import Background
 from flowlab.widgets.panels.sampled import NARROW, SampledPanel
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.words import quiet, wrong
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -146,15 +146,14 @@ class ReferencePanel(SampledPanel):
         at = f"parallel tempering at T = {number(key[0], digits=4)}"
         error = self._references.error(key)
         if error is not None:
-            text = f"<b style='color:#a3341f'>{escape(f'{at}: {error}')}</b>"
+            text = wrong(f"{at}: {error}")
         elif not self._references.is_ready(key):
-            text = f"<span style='color:#5f6f7c'>{at}: working…</span>"
+            text = quiet(f"{at}: working…")
         elif self.reference is None:
-            text = "<span style='color:#5f6f7c'>no parallel tempering to compare with</span>"
+            text = quiet("no parallel tempering to compare with")
         else:
             attrs = self.reference.data.attrs
-            color = "#5f6f7c" if attrs.get("thermalised", 1) else "#a3341f"
-            text = f"<span style='color:{color}'>{escape(f'{at}: ' + str(attrs.get('thermalisation', '')))}</span>"
+            text = (quiet if attrs.get("thermalised", 1) else wrong)(f"{at}: {attrs.get('thermalisation', '')}")
         if self.about.value != text:
             with self.lock:
                 self.about.value = text

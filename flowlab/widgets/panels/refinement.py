@@ -11,9 +11,9 @@ import numpy as np
 import xarray as xr
 
 from flowlab.figures import Figure
-from flowlab.figures.live_figure import LiveFigure
 from flowlab.figures.refinement import learned_couplings, moments, refinement_strip, time_of
 from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel
+from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class RefinementPanel(SampledPanel):
         )
         super().__init__(experiment, n=n, every=every, publisher=publisher)
         self.layer.description = "time"
-        self.couplings = LiveFigure(learned_couplings(experiment.data, points=LIVE_POINTS))
+        self.couplings = Plot(learned_couplings(experiment.data, points=LIVE_POINTS))
         self._steps_shown, self._curves_at = experiment.data.sizes["step"], 0.0
         controls = [self.play, self.layer, self.sample, self.new_samples, self.follow]
         row = ipywidgets.HBox(controls, layout=ROW)

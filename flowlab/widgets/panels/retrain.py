@@ -10,12 +10,12 @@ import ipywidgets
 import xarray as xr
 
 from flowlab.figures import Figure, training_overview
-from flowlab.figures.live_figure import LiveFigure
 from flowlab.figures.shared.bound import as_float
 from flowlab.runs.process import available_devices
 from flowlab.widgets.controls import RunControls
 from flowlab.widgets.panel import Panel, has_ended
 from flowlab.widgets.panels.train import DRAW_EVERY, LIVE_POINTS
+from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class RetrainPanel(Panel):
         )  # fmt: skip
         self.button.on_click(self._ask)
         self.controls = RunControls(None, wake=self.publisher.wake, say=self.say, names=("Pause", "Resume", "Stop"))
-        self.live = LiveFigure(training_overview(data, points=LIVE_POINTS))
+        self.live = Plot(training_overview(data, points=LIVE_POINTS))
         self._shown: object = None
         self._drawn_at = 0.0
         row = ipywidgets.HBox(
@@ -94,6 +94,7 @@ class RetrainPanel(Panel):
             request, self._request = self._request, None
             self._retrain(request)
         current = self.current
+        ended = all(has_ended(run) for run in (self.experiment, *self.retrained[-1:]))  # before what is shown is read
         with self.lock:
             if current is not None:
                 self.controls.show(current.data)
@@ -108,7 +109,7 @@ class RetrainPanel(Panel):
             self._shown, self._drawn_at = shown, time.monotonic()
         if current is not None and current.error is not None:
             self.say(current.error)
-        return not all(has_ended(run) for run in (self.experiment, *self.retrained[-1:]))
+        return not ended
 
     def snapshot(self) -> Figure:
         """The newest curve over those before it."""

@@ -12,8 +12,8 @@ import numpy as np
 import xarray as xr
 
 from flowlab.figures import Figure
-from flowlab.figures.live_figure import LiveFigure
 from flowlab.widgets.panel import Panel, has_ended
+from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class SampledPanel(Panel):
         self.new_samples = ipywidgets.Button(description="New samples", layout={"width": "110px"})
         self.follow = ipywidgets.Checkbox(False, description="follow training", indent=False, layout={"width": "140px"})
         self.line = ipywidgets.HTML(layout={"min_height": "28px"})
-        self.live = LiveFigure(self.figure())
+        self.live = Plot(self.figure())
         self.layer.observe(self.draw, "value")
         self.new_samples.on_click(self._renew)
         self.follow.observe(lambda _: self.publisher.wake(), "value")
@@ -80,12 +80,13 @@ class SampledPanel(Panel):
         return ""
 
     def update(self) -> bool:
+        ended = has_ended(self.experiment)  # before the step that is drawn is read
         new_step = self.experiment.step != self._drawn_step
         due = self.follow.value and new_step and time.monotonic() - self._drawn_at >= self.every
         if self._wanted or due:
             self._wanted = False
             self.sample_now()
-        return not has_ended(self.experiment) or (self.follow.value and new_step)
+        return not ended or (self.follow.value and new_step)
 
     def snapshot(self) -> Figure:
         """What is on show, as a static figure; draws samples where there are none yet."""

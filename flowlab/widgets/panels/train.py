@@ -9,9 +9,9 @@ import ipywidgets
 
 from flowlab.figures import Figure, tempering_overview, training_overview
 from flowlab.figures.chains import chain_overview
-from flowlab.figures.live_figure import LiveFigure
 from flowlab.widgets.controls import RunControls
 from flowlab.widgets.panel import Panel, has_ended
+from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.verdict import VerdictLine
 
@@ -41,14 +41,14 @@ class TrainPanel(Panel):
         self.title = "Train" if hasattr(experiment, "layers") else "Run"
         self.controls = RunControls(experiment, wake=self.publisher.wake, say=self.say)
         data = experiment.data
-        self.live = LiveFigure(overview(data))
+        self.live = Plot(overview(data))
         self.verdict = VerdictLine(experiment, self.publisher.wake)
         self._shown, self._drawn_at = data.sizes["step"], 0.0
         self.controls.show(data)
         self.widget = ipywidgets.VBox([self.controls.widget, self.verdict.widget, self.message, self.live.widget])
 
     def update(self) -> bool:
-        more = not has_ended(self.experiment)
+        more = not has_ended(self.experiment)  # asked before what is shown, which is then not older than the answer
         settled = self.experiment.state != "running"
         data = self.experiment.data
         with self.lock:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from flowlab.analysis import measure_triangles
 from flowlab.figures import Figure, triangle, triangle_cloud
-from flowlab.figures.live_figure import LiveFigure
 from flowlab.figures.shared.style import number
 from flowlab.figures.triangles import KINDS, MODEL, TEMPERING, Convention, cloud_of, fractions_of
 from flowlab.widgets.panels.reference import ReferencePanel
 from flowlab.widgets.panels.sampled import NARROW, ROW, blank_layers
+from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class TrianglesPanel(ReferencePanel):
         self.region: Region | None = None
         self._turn_number = 0
         super().__init__(experiment, n=n, every=every, publisher=publisher)
-        self.corners = LiveFigure(triangle(_blank_corners(experiment.system)))
+        self.corners = Plot(triangle(_blank_corners(experiment.system)))
         rows = [
             ipywidgets.HBox(children, layout=ROW)
             for children in (self.controls, [self.convention, self.tolerance], [self.next, self.chosen])
@@ -84,7 +84,7 @@ class TrianglesPanel(ReferencePanel):
         self.convention.observe(self._forget, "value")
         self.tolerance.observe(self.draw, "value")
         self.next.on_click(self._show_next)
-        self.live.widget.selected = self.select
+        self.live.selected = self.select
 
     def measure(self, data: xr.Dataset) -> Measurement:
         return {"signed": measure_triangles(data, "signed"), "folded": measure_triangles(data, "folded")}
@@ -93,11 +93,12 @@ class TrianglesPanel(ReferencePanel):
         kind: Convention = self.convention.value
         known = None if self.reference is None else self.reference.found[kind]
         if not self.has_layers:
-            return triangle_cloud(None, reference=known, convention=kind, tol=self.tolerance.value)
+            return self._marked(triangle_cloud(None, reference=known, convention=kind, tol=self.tolerance.value))
         model = measure_triangles(blank_layers(self.experiment.system), kind) if self.model is None else None
         model = self.model.found[kind] if self.model is not None else model
         assert model is not None
-        return triangle_cloud(model, min(self.layer.value, model.sizes["layer"] - 1), known, kind, self.tolerance.value)
+        layer = min(self.layer.value, model.sizes["layer"] - 1)
+        return self._marked(triangle_cloud(model, layer, known, kind, self.tolerance.value))
 
     def describe(self) -> str:
         return "<br>".join(
@@ -111,7 +112,6 @@ class TrianglesPanel(ReferencePanel):
             return
         with self.lock:
             super().draw()
-            self._mark()
             self._draw_corners()
 
     def _cloud(self, name: str) -> xr.Dataset | None:
@@ -152,7 +152,7 @@ class TrianglesPanel(ReferencePanel):
         """The other convention has other coordinates."""
         with self.lock:
             self.region, self._turn_number = None, 0
-            self.live.widget.layout.selections = ()
+            self.live.deselect()
             self.draw()
 
     def _show_next(self, _: Any) -> None:
@@ -162,17 +162,16 @@ class TrianglesPanel(ReferencePanel):
     def _redraw_corners(self) -> None:
         if self.is_ready:
             with self.lock:
-                self._mark()
+                self.live.redraw(self.figure())
                 self._draw_corners()
 
-    def _mark(self) -> None:
-        """Dots on the cells of the region; the caller holds the lock."""
-        with self.live.widget.batch_update():
-            for trace in self.live.widget.data:
-                if trace.type == "scatter" and trace.name in (MODEL, TEMPERING):
-                    here = self.region if self.region and self.region.cloud == trace.name else None
-                    inside = here and within(here, np.asarray(trace.x), np.asarray(trace.y))
-                    trace.selectedpoints = None if inside is None else np.flatnonzero(inside).tolist()
+    def _marked(self, figure: Figure) -> Figure:
+        """The figure with dots on the cells of the region."""
+        for trace in figure.data:
+            if self.region is not None and trace.type == "scatter" and trace.name == self.region.cloud:
+                inside = within(self.region, np.asarray(trace.x), np.asarray(trace.y))
+                trace.selectedpoints = np.flatnonzero(inside).tolist()
+        return figure
 
     def _draw_corners(self) -> None:
         """The next triangle of the region; the caller holds the lock."""

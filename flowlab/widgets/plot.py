@@ -1,0 +1,80 @@
+"""A plotly figure in a notebook that is drawn whole from its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import anywidget
+import traitlets
+from ipywidgets import widget_serialization
+
+from flowlab.figures import Figure
+from flowlab.figures.page import PALETTE, as_json, plotly_js
+from flowlab.widgets.view import View, script
+
+
+class Library(anywidget.AnyWidget):
+    """plotly.js, sent once to a page and used by all its figures."""
+
+    _esm = "export default {}"
+    source = traitlets.Bytes().tag(sync=True)
+
+
+class PlotView(View):
+    """The widget of a :class:`Plot`."""
+
+    _esm = script("theme.js", "plot.js")
+    library = traitlets.Instance(Library).tag(sync=True, **widget_serialization)
+    palette = traitlets.Dict(PALETTE).tag(sync=True)
+    figure = traitlets.Unicode("{}").tag(sync=True)
+    selections: traitlets.List[Any] = traitlets.List().tag(sync=True)
+
+
+class Plot:
+    """A figure on a page: ``redraw`` replaces it, by another with whatever traces and axes it has.
+
+    An axis that a person has zoomed keeps its range, and what has been selected stays.
+
+    Args:
+        figure: the first one.
+        clicked: called with ``x``, ``y`` and the number of the ``trace`` of a point that is clicked on.
+        selected: called with all boxes and lassos, in plotly's words, when a person has changed them.
+
+    Attributes:
+        figure: the one on show.
+        widget: what a notebook shows.
+    """
+
+    def __init__(
+        self,
+        figure: Figure,
+        *,
+        clicked: Callable[[dict[str, Any]], None] | None = None,
+        selected: Callable[[list[dict[str, Any]]], None] | None = None,
+    ) -> None:
+        self.figure = figure
+        self.selected = selected
+        self.widget = PlotView(library=_library(), figure=as_json(figure))
+        self.widget.clicked = clicked
+        self.widget.observe(self._select, "selections")
+
+    def redraw(self, figure: Figure) -> None:
+        """Show ``figure``."""
+        self.figure, text = figure, as_json(figure)
+        if text != self.widget.figure:
+            self.widget.change(figure=text)
+
+    def deselect(self) -> None:
+        """Take all boxes and lassos away."""
+        self.widget.change(selections=[])
+
+    def _select(self, change: dict[str, Any]) -> None:
+        if self.selected is not None:
+            self.selected(change["new"])
+
+
+@cache
+def _library() -> Library:
+    return Library(source=plotly_js())

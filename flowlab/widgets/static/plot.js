@@ -1,0 +1,99 @@
+// A plotly figure that is always drawn whole from the state of its model: late, twice or after a reload.
+//
+// State: `figure`, a figure as JSON; `version`, which counts its changes; `selections`, the boxes and lassos of a
+// person, kept here so that both sides know them; `library`, the model that holds plotly.js, once a page.
+
+const PLOTLY = Symbol.for('flowlab.plotly');
+
+function library(model) {
+  globalThis[PLOTLY] ??= load(model);
+  return globalThis[PLOTLY];
+}
+
+async function load(model) {
+  const holder = await model.widget_manager.get_model(model.get('library').replace('IPY_MODEL_', ''));
+  const url = URL.createObjectURL(new Blob([holder.get('source')], { type: 'text/javascript' }));
+  await new Promise((done, failed) => {
+    const script = document.createElement('script');
+    Object.assign(script, { src: url, onload: done, onerror: failed });
+    document.head.append(script);
+  });
+  URL.revokeObjectURL(url);
+  return globalThis.Plotly;
+}
+
+// The figure in the colours of the page. Its own are those of a light page; `palette` says what each becomes.
+function themed(text, palette) {
+  const dark = isDark();
+  for (const [role, color] of Object.entries(palette.roles))
+    text = text.replaceAll(`"${color}"`, JSON.stringify(pageColor(ROLES[role], color)));
+  if (dark)
+    for (const [light, instead] of Object.entries(palette.dark)) text = text.replaceAll(light, instead);
+  const figure = JSON.parse(text);
+  figure.layout = { ...figure.layout, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)' };
+  figure.layout.hoverlabel = { bgcolor: pageColor('--jp-layout-color1', '#ffffff'), bordercolor: '#8f9ba5',
+                               font: { color: pageColor('--jp-ui-font-color1', '#22303c') } };
+  figure.layout.modebar = { bgcolor: 'rgba(0,0,0,0)', color: '#8f9ba5', activecolor: pageColor('--jp-ui-font-color1', '#22303c') };
+  return figure;
+}
+
+const CONFIG = { displaylogo: false, responsive: false };
+
+async function render({ model, el }) {
+  const picture = document.createElement('div');
+  picture.className = 'flowlab-plot';
+  el.style.width = '100%';
+  el.append(picture);
+  let busy = false, stale = true, closed = false, listening = false;
+
+  async function draw() {
+    stale = true;
+    if (busy || closed) return;
+    busy = true;
+    try {
+      while (stale && !closed && el.clientWidth > 0) {
+        stale = false;
+        const figure = themed(model.get('figure'), model.get('palette'));
+        const { height = 320, width } = figure.layout;
+        picture.style.minHeight = `${height}px`;
+        Object.assign(figure.layout, { width: Math.min(width ?? Infinity, el.clientWidth), height, autosize: false });
+        figure.layout.selections = model.get('selections');
+        const Plotly = await library(model);
+        if (closed) return;
+        await Plotly.react(picture, figure.data, figure.layout, CONFIG);
+        if (!listening) listen();
+      }
+    } catch (error) {
+      picture.textContent = `this picture could not be drawn: ${error.message ?? error}`;
+    } finally {
+      busy = false;
+    }
+  }
+
+  function listen() {
+    listening = true;
+    picture.on('plotly_click', ({ points }) => {
+      const { x, y, curveNumber } = points[0];
+      model.send({ type: 'click', x, y, trace: curveNumber });
+    });
+    picture.on('plotly_relayout', (change) => {
+      if (!Object.keys(change).some((key) => key.startsWith('selections'))) return;
+      model.set('selections', JSON.parse(JSON.stringify(picture.layout.selections ?? [])));
+      model.save_changes();
+    });
+  }
+
+  model.on('change:version', draw);
+  model.on('change:selections', draw);
+  const ends = [onThemeChange(draw), onWidthChange(el, draw), greet(model)];
+  await draw();
+  return () => {
+    closed = true;
+    model.off('change:version', draw);
+    model.off('change:selections', draw);
+    ends.forEach((end) => end());
+    if (listening) globalThis.Plotly.purge(picture);
+  };
+}
+
+export default { render };

@@ -1,0 +1,54 @@
+// What all views share: the colours of the page they lie in, and when these change.
+
+// Roles that take their colour from JupyterLab's theme, with what they are where a page has no theme.
+const ROLES = {
+  page: '--jp-layout-color0',
+  ink: '--jp-ui-font-color1',
+  quiet: '--jp-ui-font-color2',
+  rule: '--jp-border-color1',
+  grid: '--jp-border-color2',
+};
+
+function pageColor(name, otherwise) {
+  return getComputedStyle(document.body).getPropertyValue(name).trim() || otherwise;
+}
+
+function isDark() {
+  const light = document.body.dataset.jpThemeLight;
+  if (light) return light === 'false';
+  const [r, g, b] = rgb(pageColor('--jp-layout-color0', '#ffffff'));
+  return 0.3 * r + 0.59 * g + 0.11 * b < 128;
+}
+
+// Red, green and blue of any colour that CSS knows, 0 to 255.
+function rgb(color) {
+  const pen = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  pen.fillStyle = color;
+  pen.fillRect(0, 0, 1, 1);
+  return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+}
+
+// Call back when the page changes between light and dark; returns what ends that.
+function onThemeChange(callback) {
+  const observer = new MutationObserver(() => requestAnimationFrame(callback));
+  observer.observe(document.body, { attributes: true, attributeFilter: ['data-jp-theme-light', 'data-jp-theme-name'] });
+  return () => observer.disconnect();
+}
+
+// Call back with the width of an element whenever it changes, 0 while it is hidden; returns what ends that.
+function onWidthChange(el, callback) {
+  let width = -1;
+  const observer = new ResizeObserver(() => {
+    if (el.clientWidth !== width) callback((width = el.clientWidth));
+  });
+  observer.observe(el);
+  return () => observer.disconnect();
+}
+
+// Ask the kernel for what it has, in case a message went by while this view was being built, and tell it that
+// somebody looks; returns what says goodbye.
+function greet(model) {
+  const view = Math.random().toString(36).slice(2);
+  model.send({ type: 'built', view, version: model.get('version') });
+  return () => model.send({ type: 'gone', view });
+}

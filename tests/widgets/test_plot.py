@@ -1,0 +1,79 @@
+"""A figure on a page: its state is the whole of it, and is sent again to a view that has an older one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+
+from flowlab.widgets.plot import Plot
+
+
+def figure(y: list[float], rows: int = 1) -> go.Figure:
+    made = go.Figure(go.Scatter(y=y), layout_title_text=f"{len(y)} points")
+    for k in range(2, rows + 1):
+        made.add_scatter(y=y, xaxis=f"x{k}", yaxis=f"y{k}")
+        made.update_layout({f"xaxis{k}": {"title": "new"}})
+    return made
+
+
+@pytest.fixture
+def sent(monkeypatch) -> list[Any]:
+    """The states that the kernel sends."""
+    states: list[Any] = []
+    monkeypatch.setattr("flowlab.widgets.plot.PlotView._send", lambda self, msg, buffers=None: states.append(msg))
+    return states
+
+
+def test_a_change_sends_the_whole_figure_in_one_message(sent) -> None:
+    plot = Plot(figure([1.0]))
+    sent.clear()
+    plot.redraw(figure([1.0, 2.0], rows=3))
+    (message,) = sent
+    state = message["state"]
+    assert state["version"] == 1
+    assert json.loads(state["figure"])["layout"]["xaxis3"] == {"title": {"text": "new"}}
+    assert [len(t["y"]) for t in json.loads(state["figure"])["data"]] == [2, 2, 2]
+    plot.redraw(figure([1.0, 2.0], rows=3))
+    assert len(sent) == 1, "the same figure is not sent again"
+
+
+@pytest.mark.parametrize("seen", [0, 1, 2])
+def test_a_view_built_while_the_state_changed_is_sent_what_it_lacks(sent, seen: int) -> None:
+    plot = Plot(figure([1.0]))
+    plot.redraw(figure([1.0, 2.0]))
+    plot.redraw(figure([1.0, 2.0, 3.0]))
+    sent.clear()
+    plot.widget._handle_custom_msg({"type": "built", "view": "a", "version": seen}, [])
+    if seen == 2:
+        assert sent == []
+    else:
+        assert sent[-1]["state"]["version"] == 2
+        assert "3 points" in sent[-1]["state"]["figure"]
+
+
+def test_views_come_and_go() -> None:
+    plot = Plot(figure([1.0]))
+    for view in ("a", "b"):
+        plot.widget._handle_custom_msg({"type": "built", "view": view, "version": 0}, [])
+    plot.widget._handle_custom_msg({"type": "gone", "view": "a"}, [])
+    assert plot.widget.viewers == {"b"}
+
+
+def test_clicks_and_selections_are_heard() -> None:
+    heard: list[Any] = []
+    plot = Plot(figure([1.0]), clicked=heard.append, selected=heard.append)
+    plot.widget._handle_custom_msg({"type": "click", "x": 3, "y": 1.2, "trace": 0}, [])
+    plot.widget.set_state({"selections": [{"type": "rect", "x0": 0}]})
+    assert heard[0]["x"] == 3
+    assert heard[1] == [{"type": "rect", "x0": 0}]
+    plot.deselect()
+    assert heard[2] == []
+
+
+def test_the_script_of_all_figures_is_one_model() -> None:
+    first, second = Plot(figure([1.0])), Plot(figure([2.0]))
+    assert first.widget.library is second.widget.library
+    assert len(first.widget.library.source) < 5.5e6
