@@ -3,6 +3,7 @@
 from flowlab.core.density import Density
 from flowlab.core.flow import Flow
 from flowlab.core.generators import named_generator
+from flowlab.core.made import Made
 from flowlab.core.representation import Representation
 from flowlab.core.system import System
 from flowlab.core.types import Draw, LayerState, MarkovChain
@@ -14,6 +15,7 @@ __all__ = [
     "Draw",
     "Flow",
     "LayerState",
+    "Made",
     "MarkovChain",
     "Reals",
     "Representation",

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from flowlab.core.made import Made
 from flowlab.core.system import System
 from flowlab.core.types import Draw, LayerState
 from flowlab.core.variables import Variables
@@ -21,7 +22,7 @@ class NoLikelihood(TypeError):
     """Raised by ``log_prob`` of a density whose ln q is no sum that can be done, such as one with hidden codes."""
 
 
-class Density(nn.Module, ABC):
+class Density(Made, nn.Module, ABC):
     """A distribution q over configurations with exact ln q.
 
     To write one: set ``shape`` and give ``draw`` and ``log_prob``, which agree on every configuration.

@@ -7,8 +7,10 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from flowlab.core.made import Made
 
-class Flow(nn.Module, ABC):
+
+class Flow(Made, nn.Module, ABC):
     """A bijection x = f(z), with its log-determinant.
 
     To write one: give ``forward`` and ``inverse``, exact inverses of each other, each returning the

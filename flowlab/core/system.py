@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any, Self
 
@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core.arguments import given
+from flowlab.core.made import Made
 from flowlab.core.symmetry import flips_measured
 from flowlab.core.variables import Domain, Variables, variables_of
 
 
-class System(nn.Module, ABC):
+class System(Made, nn.Module, ABC):
     """A target p(x) ∝ exp(log_weight(x)); it holds couplings and geometry and trains nothing.
 
     To write one: set ``shape``, ``dims``, ``variables`` (or ``domain``) and ``couplings``, and give ``log_weight`` and
@@ -159,6 +160,15 @@ class System(nn.Module, ABC):
         other.check_couplings()
         return other
 
+    def set_besides(self) -> dict[str, Any]:
+        return super().set_besides() | {"couplings": {name: _number(value) for name, value in self.couplings.items()}}
+
+    def set_again(self, besides: Mapping[str, Any]) -> Self:
+        own = {name: _number(value) for name, value in self.couplings.items()}
+        couplings = {name: value for name, value in besides["couplings"].items() if value != own.get(name)}
+        other = self.at(**couplings) if couplings else self
+        return super(System, other).set_again({name: value for name, value in besides.items() if name != "couplings"})
+
     def check_couplings(self) -> None:
         """Raise ValueError where a coupling has a value that makes no sense; called by ``at``."""
         for name, value in self.couplings.items():
@@ -210,6 +220,11 @@ class System(nn.Module, ABC):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         self.couplings = {name: fn(value) for name, value in self.couplings.items()}
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+
+def _number(coupling: Tensor) -> float | Tensor:
+    """A coupling as a number, where it is one in double precision, which is what a number becomes."""
+    return float(coupling.detach()) if coupling.dtype == torch.float64 else coupling.detach()
 
 
 def as_coupling(name: str, value: float | Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from flowlab.core.made import Made
+
 Report = Callable[[str], None]
 """Told in words what goes on before the first step."""
 
@@ -60,7 +62,7 @@ State = TypeVar("State")
 Info = TypeVar("Info")
 
 
-class MarkovChain(ABC, Generic[State, Info]):
+class MarkovChain(Made, ABC, Generic[State, Info]):
     """A transition kernel for a batch of chains.
 
     State is what the next step needs, its own serialisable random state included; Info is what a person looks at.

@@ -10,12 +10,15 @@ import re
 import textwrap
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 MOST_THREADS = 1024
 """Threads that torch is asked for at most: thousands of them end the interpreter."""
+
+NOT_KEYS = ("seed", "warm", "out", "workers", "progress")
+"""Arguments of studies and of sweeps that are not keys."""
 
 TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
@@ -194,6 +197,54 @@ def documented(function: Callable[..., Any]) -> dict[str, Meaning]:
         if said := re.match(r"(\w+)(?: \[([^]]+)\])?:\s(.*)", line, re.DOTALL):
             found[said[1]] = Meaning(" ".join(said[3].split()), said[2] or "")
     return found
+
+
+def check_function(name: str, function: Callable[..., Any], defaults: Mapping[str, Any], wanted: Sequence[str]) -> None:
+    """Refuse a function that cannot be a study, with what to write.
+
+    Args:
+        name: of the study.
+        function: its arguments but the ``wanted`` ones are the keys, all of them with hints and defaults.
+        defaults: of keys besides.
+        wanted: arguments that it must take, some of :data:`NOT_KEYS`.
+
+    Raises:
+        TypeError: for arguments that are missing, or are no keys.
+        ValueError: for another name than letters, digits, - and dots.
+    """
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ValueError(f"the name of a study is letters, digits, - and . as in 'my-study', got {name!r}")
+    signature = inspect.signature(function).parameters
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise TypeError(f"study {name!r}: a hint is not known where the function is defined: {error}") from None
+    say = {"seed": "seed: int = 0", "warm": "warm: bool = False", "out": "out: str | Path | None = None"}
+    say |= {"workers": "workers: int = 1", "progress": "progress: bool = True"}
+    missing = [say[argument] for argument in wanted if argument not in signature]
+    if missing:
+        raise TypeError(f"study {name!r} must take {' and '.join(missing)}: add it to its arguments")
+    for key, parameter in signature.items():
+        if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            raise TypeError(f"study {name!r}: {parameter} has no name that a person could give: name every key")
+        if key in wanted:
+            continue
+        if key in NOT_KEYS:
+            raise TypeError(f"study {name!r}: {key} cannot be a key, experiment() takes it: call it otherwise")
+        if key not in hints:
+            raise TypeError(f"study {name!r}: key {key} needs a hint, e.g. {key}: float = 1.0")
+        if not is_scalar(hints[key]):
+            raise TypeError(
+                f"study {name!r}: the hint of key {key} must be int, float, bool, str, a Literal of them, or one "
+                f"of these | None, so that JSON and a command line hold it, got {parameter.annotation}"
+            )
+        default: Any = defaults.get(key, parameter.default)
+        if default is parameter.empty:
+            raise TypeError(f"study {name!r}: key {key} needs a default, e.g. {key}: {parameter.annotation} = ...")
+        try:
+            converted(key, default, hints[key])
+        except ValueError as error:
+            raise TypeError(f"study {name!r}: the default of a key must fit its hint: {error}") from None
 
 
 def kinds_of(hint: Any) -> tuple[Any, ...]:

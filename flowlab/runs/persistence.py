@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from flowlab.core.made import CannotMake, Made, describe
 from flowlab.runs.precision import name_of
 from flowlab.runs.process import Cadence
 from flowlab.storage.checkpoint import step_of
@@ -21,7 +22,7 @@ from flowlab.storage.store import Store, StoreError
 RunState = Literal["ready", "running", "paused", "stopped", "finished", "failed"]
 
 
-class OnDisk(ABC):
+class OnDisk(Made, ABC):
     """The part of an Experiment that reads and writes its directory.
 
     Attributes:
@@ -101,7 +102,19 @@ class OnDisk(ABC):
             "parent": self.parent,
             "dtype": name_of(self.dtype),
         }
-        return asked | ({"built": plain(self._identity)} if self.study is None else {"module": self.module})
+        if self.study is not None:
+            return asked | {"module": self.module}
+        return asked | {"built": plain(self._identity), "made": self._made_with()}
+
+    def set_besides(self) -> dict[str, Any]:
+        return {}  # what a run has besides its arguments, its checkpoint holds
+
+    def _made_with(self) -> dict[str, Any]:
+        """All that this run was built with, from which it can be built again, or what is ``missing`` for that."""
+        try:
+            return dict(describe(self))
+        except CannotMake as error:
+            return {"missing": str(error)}
 
     def attach(self, path: str | Path) -> None:
         """Keep this run, with the records it has so far, in a new directory ``path``.
@@ -219,9 +232,8 @@ class OnDisk(ABC):
             raise RuntimeError("this run is training: stop() it first")
         store = Store.open(path, write=False)
         described = store.meta
-        refuse_other(
-            store.path, described, {name: own for name, own in self.meta().items() if name not in ("steps", "module")}
-        )
+        own = {name: value for name, value in self.meta().items() if name not in ("steps", "module", "made")}
+        refuse_other(store.path, described, own)
         if described.get("steps") != self.steps:
             raise StoreError(f"{path} has a horizon of {described.get('steps')} steps, this run of {self.steps}")
         checkpoint = store.load_checkpoint()

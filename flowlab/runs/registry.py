@@ -21,15 +21,25 @@ import torch
 import xarray as xr
 
 from flowlab.core.generators import named_seed
+from flowlab.core.made import CannotMake, describe, make
 from flowlab.core.numbers import seed_of
-from flowlab.runs.keys import Key, Scalar, converted, documented, is_scalar, key_of, refuse_idle, suggested
+from flowlab.runs.keys import (
+    NOT_KEYS,
+    Key,
+    Scalar,
+    check_function,
+    converted,
+    documented,
+    key_of,
+    refuse_idle,
+    suggested,
+)
 from flowlab.runs.precision import default_dtype, dtype_of
 from flowlab.runs.run import Experiment
+from flowlab.storage.described import described_twice, with_couplings
 from flowlab.storage.store import Store, StoreError
 
 Idle = Callable[[Mapping[str, Any]], Mapping[str, str]]
-NOT_KEYS = ("seed", "warm", "out", "workers", "progress")
-"""Arguments of studies and of sweeps that are not keys."""
 LITTLE = 0.05
 """Of its parameters: a run that took over less than this from another is no warm start."""
 
@@ -273,7 +283,8 @@ def sweep_study(
 
 def _take_in(study: Study, wanted: Sequence[str]) -> None:
     """Register a study whose name is free, or its own, and whose function takes what is ``wanted`` and keys."""
-    _check_function(study, wanted)
+    check_function(study.name, study.function, study.own, wanted)
+    _check_named(study)
     _look()
     other = _studies.get(study.name)
     if other is not None and _place(other.function) != _place(study.function):
@@ -286,46 +297,6 @@ def _take_in(study: Study, wanted: Sequence[str]) -> None:
 
 def _place(function: Callable[..., Any]) -> tuple[str, str]:
     return function.__module__, function.__qualname__
-
-
-def _check_function(study: Study, wanted: Sequence[str]) -> None:
-    """Raise TypeError where the function of a study lacks something, with what to write."""
-    if not re.fullmatch(r"[\w.-]+", study.name):
-        raise ValueError(f"the name of a study is letters, digits, - and . as in 'my-study', got {study.name!r}")
-    signature = inspect.signature(study.function).parameters
-    try:
-        hints = typing.get_type_hints(study.function, include_extras=True)
-    except NameError as error:
-        raise TypeError(f"study {study.name!r}: a hint is not known where the function is defined: {error}") from None
-    say = {"seed": "seed: int = 0", "warm": "warm: bool = False", "out": "out: str | Path | None = None"}
-    say |= {"workers": "workers: int = 1", "progress": "progress: bool = True"}
-    missing = [say[argument] for argument in wanted if argument not in signature]
-    if missing:
-        raise TypeError(f"study {study.name!r} must take {' and '.join(missing)}: add it to its arguments")
-    for key, parameter in signature.items():
-        if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            raise TypeError(f"study {study.name!r}: {parameter} has no name that a person could give: name every key")
-        if key in wanted:
-            continue
-        if key in NOT_KEYS:
-            raise TypeError(f"study {study.name!r}: {key} cannot be a key, experiment() takes it: call it otherwise")
-        if key not in hints:
-            raise TypeError(f"study {study.name!r}: key {key} needs a hint, e.g. {key}: float = 1.0")
-        if not is_scalar(hints[key]):
-            raise TypeError(
-                f"study {study.name!r}: the hint of key {key} must be int, float, bool, str, a Literal of them, or one "
-                f"of these | None, so that JSON and a command line hold it, got {parameter.annotation}"
-            )
-        default: Any = study.defaults[key]
-        if default is parameter.empty:
-            raise TypeError(
-                f"study {study.name!r}: key {key} needs a default, e.g. {key}: {parameter.annotation} = ..."
-            )
-        try:
-            converted(key, default, hints[key])
-        except ValueError as error:
-            raise TypeError(f"study {study.name!r}: the default of a key must fit its hint: {error}") from None
-    _check_named(study)
 
 
 def _check_named(study: Study) -> None:
@@ -408,14 +379,18 @@ def experiment(name: str, /, *, seed: int = 0, out: str | Path | None = None, **
     return built
 
 
-def neighbour(run: Experiment, changes: Mapping[str, Any], *, copied: float | None = None) -> Experiment:
+def neighbour(
+    run: Experiment, changes: Mapping[str, Any], *, copied: float | None = None, twice: bool = False
+) -> Experiment:
     """The study of ``run`` again with some keys changed, which has ``run`` as its parent.
+
+    A run that was built by hand is built again with other couplings or arguments, and with ``twice`` the side.
 
     Built as a warm start, unless the fraction of its parameters that are ``copied`` is less than 5 %. Its seed follows
     from the seed of ``run`` and the new keys, however they were spelled.
     """
     if run.study is None:
-        raise ValueError("this run was built by hand: build the other one by hand and density.warm_start(this one's)")
+        return _neighbour_by_hand(run, changes, copied, twice)
     found = find(run.study)
     given = found.given(changes)
     keys = run.keys | given
@@ -424,6 +399,37 @@ def neighbour(run: Experiment, changes: Mapping[str, Any], *, copied: float | No
     parent = {"study": run.study, "keys": run.keys, "seed": run.seed, "step": run.step}
     with default_dtype(run.dtype), _named(found, changes):
         return _build(run.study, keys, seed, parent if copied is None else parent | {"copied": copied})
+
+
+def _neighbour_by_hand(run: Experiment, changes: Mapping[str, Any], copied: float | None, twice: bool) -> Experiment:
+    """See :func:`neighbour`: all that ``run`` was built with is made again."""
+    couplings = {name: float(value.detach()) for name, value in run.system.couplings.items()}
+    seed = named_seed(run.seed, "by hand", *(f"{key}={value}" for key, value in sorted(changes.items()))) % 2**31
+    arguments: dict[str, Any] = {"seed": seed} | {k: v for k, v in changes.items() if k not in couplings}
+    if copied is not None and copied >= LITTLE:
+        arguments = {"annealing": None} | arguments
+    try:
+        described = describe(run)
+        described = with_couplings(described, couplings, {k: v for k, v in changes.items() if k in couplings})
+        described = described_twice(described, run.system.shape) if twice else described
+        names = inspect.signature(type(run)).parameters
+        unknown = [key for key in changes if key not in couplings and key not in names]
+        if unknown:
+            raise ValueError(
+                f"a run built by hand has no {', '.join(unknown)}: give its couplings {', '.join(couplings)}, or its "
+                f"arguments {', '.join(names)}"
+            )
+        described["with"] |= {key: describe(value) for key, value in arguments.items() if key in names}
+        with default_dtype(run.dtype):
+            other: Experiment = make(described, functions=None)
+    except CannotMake as error:
+        raise ValueError(
+            f"this run was built by hand and cannot be built again: {error}; build the other one by hand too, and call "
+            "its density.warm_start(run.density)"
+        ) from None
+    other.parent = {"study": None, "keys": couplings, "seed": run.seed, "step": run.step}
+    other.parent |= {} if copied is None else {"copied": copied}
+    return other
 
 
 def same_couplings(run: Experiment, changes: Mapping[str, Any]) -> dict[str, float]:
@@ -438,8 +444,8 @@ def same_couplings(run: Experiment, changes: Mapping[str, Any]) -> dict[str, flo
     return {name: float(getattr(run.system, name)) for name in unsaid}
 
 
-def load(path: str | Path, *, imports: Iterable[str] = ()) -> Experiment:
-    """The run of a study in directory ``path``, at its newest good checkpoint; the disk is left alone until it goes on.
+def load(path: str | Path, *, imports: Sequence[str] = ()) -> Experiment:
+    """The run in directory ``path``, at its newest good checkpoint; the disk is left alone until it goes on.
 
     Args:
         path: of the run.
@@ -448,13 +454,14 @@ def load(path: str | Path, *, imports: Iterable[str] = ()) -> Experiment:
 
     Raises:
         StoreError: where there is no run, or none of its checkpoints can be read.
-        ValueError: for a run that was built by hand, or a study that is not known; says which import is missing.
+        ValueError: for a study or a class that is not known, or a run built by hand of parts that cannot be made again;
+            says what is missing.
     """
     imported(imports)
     store = Store.open(path, write=False)
     meta = store.meta
     if meta.get("study") is None:
-        raise ValueError(f"{path} was built by hand, not by a study: build it again and restore({str(path)!r})")
+        return _load_by_hand(path, store, imports)
     if not isinstance(meta.get("keys"), dict) or type(meta.get("seed")) is not int:
         raise StoreError(
             f"experiment.json of {path} must have keys and a whole seed: it was changed after it was written"
@@ -468,6 +475,26 @@ def load(path: str | Path, *, imports: Iterable[str] = ()) -> Experiment:
     with default_dtype(_dtype(store)):
         run = _build(meta["study"], keys, meta["seed"], parent)
         run.restore(path)
+    return run
+
+
+def _load_by_hand(path: str | Path, store: Store, imports: Sequence[str]) -> Experiment:
+    """See :func:`load`: the run is made again from what it was built with."""
+    made = store.meta.get("made", {"missing": "it was kept by an earlier version, which did not note its parts"})
+    try:
+        if "missing" in made:
+            raise CannotMake(made["missing"])
+        with default_dtype(_dtype(store)):
+            run = make(made, functions=imports)
+    except CannotMake as error:
+        raise ValueError(
+            f"{path} was built by hand, not by a study, and cannot be built again: {error}; import what is missing, "
+            f"e.g. with fl.load(path, imports=[...]), or build the run as it was and call restore({str(path)!r})"
+        ) from None
+    if not isinstance(run, Experiment):
+        raise StoreError(f"made in experiment.json of {path} must describe a run: it was changed after it was written")
+    run.parent = store.meta.get("parent")
+    run.restore(path)
     return run
 
 

@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -340,7 +340,7 @@ class Experiment(Checkable, Stepping):
         return above["lab"](self)
 
     @staticmethod
-    def load(path: str | Path, *, imports: Iterable[str] = ()) -> Experiment:
+    def load(path: str | Path, *, imports: Sequence[str] = ()) -> Experiment:
         """The run in directory ``path``; see :func:`flowlab.load`."""
         run: Experiment = above["load"](path, imports=imports)
         return run

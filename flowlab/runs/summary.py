@@ -51,7 +51,8 @@ def facts(run: Any) -> dict[str, str]:
     if run.step:
         found["result"] = run.headline()
     if run.parent is not None:
-        found["warm start"] = f"from step {run.parent['step']} of {run.parent['study']}, seed {run.parent['seed']}"
+        made = run.parent["study"] or "a run built by hand"
+        found["warm start"] = f"from step {run.parent['step']} of {made}, seed {run.parent['seed']}"
         if (copied := run.parent.get("copied", 1.0)) < 1:
             found["warm start"] += f", {100 * copied:.2g} % of the weights"
     if run.path is not None:

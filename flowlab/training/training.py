@@ -319,10 +319,12 @@ class Training(Published):
 
         Args:
             changes: keys of the study, e.g. ``T=2.5`` or ``beta=0.4, steps=500, device="cpu"``; the others stay, and
-                the seed follows from this run's seed and the new keys.
+                the seed follows from this run's seed and the new keys. Of a run built by hand: couplings of its system
+                and arguments, e.g. ``T=2.5, steps=500``.
 
         Raises:
-            ValueError: for a run that no study made, keys that do not exist, or where no weights fit.
+            ValueError: for keys that do not exist, where no weights fit, or for a run built by hand of parts that
+                cannot be made again; says what is missing.
 
         Warns:
             RuntimeWarning: where less than 5 % of the weights are taken over; the other run then anneals as a cold one.
@@ -337,8 +339,11 @@ class Training(Published):
 
     def grow(self, **changes: Any) -> Training:
         """The same study, with further ``changes``, on a lattice of twice the side, couplings kept; see :meth:`at`."""
+        if self.study is None:
+            grown: Training = warm_started(self, self.reading()[1], changes, twice=True)
+            return grown
         if not isinstance(L := self.keys.get("L"), int):
-            raise ValueError(f"only a study with a side L can grow, and {self.study or 'a run built by hand'} has none")
+            raise ValueError(f"only a study with a side L can grow, and {self.study} has none")
         return self.at(L=2 * L, **same_couplings(self, changes) | changes)
 
     # on disk
@@ -349,7 +354,8 @@ class Training(Published):
         return weights, {"optimisation": self.optimisation.state_dict(), "generator": self.generator.get_state()}
 
     def load_state_dict(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        for name, module in {"density.": self.density, "objective.": self.objective}.items():
+        modules: dict[str, torch.nn.Module] = {"density.": self.density, "objective.": self.objective}
+        for name, module in modules.items():
             module.load_state_dict({k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)})
         self.optimisation.load_state_dict(state["optimisation"])
         self.generator.set_state(state["generator"].cpu())
@@ -362,15 +368,15 @@ class Training(Published):
         Training.load_state_dict(self, *mark)
 
 
-def warm_started(run: Experiment, weights: Density, changes: Mapping[str, Any]) -> Any:
+def warm_started(run: Experiment, weights: Density, changes: Mapping[str, Any], *, twice: bool = False) -> Any:
     """The training of the study of ``run`` with some keys changed, from its ``weights``; see :meth:`.Training.at`."""
-    other: Any = neighbour(run, changes, copied=1.0)
+    other: Any = neighbour(run, changes, copied=1.0, twice=twice)
     copied = take_over(other.density, weights)
     keys = ", ".join(f"{key}={value}" for key, value in changes.items())
     if not copied:
         raise ValueError(f"no weights of this run fit one with {keys}: begin that one anew, it cannot start from these")
     if copied < 1:
-        other = neighbour(run, changes, copied=copied)
+        other = neighbour(run, changes, copied=copied, twice=twice)
         take_over(other.density, weights)
     if copied < LITTLE:
         warnings.warn(

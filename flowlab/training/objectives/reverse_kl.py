@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, System
+from flowlab.core.made import Made
 from flowlab.core.types import Report, silent
 from flowlab.densities import Pushforward, Z2Symmetrized
 from flowlab.densities.autoregressive.autoregressive import Autoregressive
@@ -50,7 +51,7 @@ def together(losses: Sequence[Loss]) -> Loss:
     )
 
 
-class Objective(nn.Module, ABC):
+class Objective(Made, nn.Module, ABC):
     """A loss over a density and a target; may own parameters (a learned baseline) and state (a running one).
 
     Attributes:
