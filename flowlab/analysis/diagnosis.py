@@ -14,7 +14,6 @@ from flowlab.analysis.columns import Columns, Coords, described, pair
 from flowlab.analysis.latents import of_latents
 from flowlab.analysis.layered_samples import (
     Layered,
-    flow_layers,
     layered,
     on_a_lattice,
     place_in_order,
@@ -23,11 +22,8 @@ from flowlab.analysis.layered_samples import (
 )
 from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
-from flowlab.densities.multilevel.levels import Levels
 from flowlab.estimators.information.power_law import power_law
 from flowlab.estimators.weights.weights import Estimate
-from flowlab.flows import XorCoupling
-from flowlab.systems import Decimated, Ising
 
 Part = Literal[
     "entropy", "information", "walls", "work", "overlap", "self_similarity", "response", "defects", "duality"
@@ -78,22 +74,27 @@ def diagnose(
     coords: Coords = {}
     if "entropy" in wanted:
         columns |= _entropy(evaluation.diagnose(density, n, _generator(density, seed, "entropy"), {}))
-    if {"entropy", "information"} & set(wanted):
-        order = place_in_order(density)
-        coords |= {"site": np.arange(len(order)), "place": ("site", order)}
+    if "entropy" in wanted:
+        coords |= _places(place_in_order(density))
     if set(wanted) - {"entropy"}:
         samples = _generator(density, seed, "samples")
-        if isinstance(target, Decimated):
+        if target.sublattice:
             run = restored_samples(density, target, n, samples)
         else:
             run = layered(density, target, n, samples)
         coords |= {"layer": np.arange(len(run.spins)), "layer_name": ("layer", run.names)}
         coords |= {"layer_kind": ("layer", run.kinds), "time": ("layer", run.times)}
+        if "information" in wanted:
+            coords |= _places(run.order)
         for part in wanted:
             found, of_found = _part(part, run, untrained, seed)
             columns |= found
             coords |= of_found
     return described(columns, coords, attrs | {"n": n, "parts": ", ".join(wanted)})
+
+
+def _places(order: np.ndarray) -> Coords:
+    return {"site": np.arange(len(order)), "place": ("site", order)}
 
 
 def _generator(density: Density, seed: int, name: str) -> torch.Generator:
@@ -146,18 +147,18 @@ def refusal(part: Part, density: Density, target: System) -> str | None:
         if evaluation.has_conditionals(density):
             return None
         return f"conditional entropies need an autoregressive base, got {type(density).__name__}"
-    if isinstance(target, Decimated) and part in ("information", "walls"):
-        if not isinstance(density, Levels):
+    if target.sublattice and part in ("information", "walls"):
+        if not density.in_levels:
             return f"{part} of a decimated lattice needs a multilevel density, got {type(density).__name__}"
-        target = target.parent
+        target = target.physical
     if not on_a_lattice(target):
         return f"{part} needs spins on a lattice in the plane, got {type(target).__name__}"
-    layers = flow_layers(density)
+    layers = density.flow_layers
     if part in OF_A_FLOW and not layers:
         return f"{part} needs a flow, got {type(density).__name__} without layers"
-    if part == "self_similarity" and not all(isinstance(layer, XorCoupling) for layer in layers):
+    if part == "self_similarity" and any(layer.decides() is None for layer in layers):
         return f"{part} needs XOR layers, got {', '.join(sorted({type(layer).__name__ for layer in layers}))}"
-    if part in ON_SQUARES and not isinstance(target, Ising):
+    if part in ON_SQUARES and not target.square:
         return f"{part} needs the Ising model on the square lattice, got {type(target).__name__}"
     if part == "defects" and min(target.shape) < 4:
         return f"{part} need sides of at least 4, got {tuple(target.shape)}"

@@ -16,11 +16,9 @@ from flowlab.analysis.checks.witness import Witness, of_log_q
 from flowlab.analysis.integration import precise, shortfall
 from flowlab.analysis.representations import restored, to_array, weighed
 from flowlab.core import Density, LayerState, System, named_generator
-from flowlab.core.measured import measured
 from flowlab.core.names import about, labelled
 from flowlab.core.numbers import whole
-from flowlab.densities import Pushforward, Z2Symmetrized
-from flowlab.densities.autoregressive.autoregressive import Autoregressive
+from flowlab.core.system import measured
 from flowlab.estimators import Evidence
 
 CHUNK = 5000
@@ -263,10 +261,7 @@ def on_samples_of_the_target(
 
 def has_conditionals(density: Density) -> bool:
     """Whether :func:`diagnose` has something to say about a density."""
-    base = density.base if isinstance(density, Pushforward) else density
-    return isinstance(base, Autoregressive) or (
-        isinstance(base, Z2Symmetrized) and isinstance(base.density, Autoregressive)
-    )
+    return density.latent_density.autoregressive
 
 
 def diagnose(
@@ -276,8 +271,8 @@ def diagnose(
 
     And ``base_entropy_per_site``, the mean of -ln p(z) / N.
     """
-    base = density.base if isinstance(density, Pushforward) else density
-    if not isinstance(base, Autoregressive | Z2Symmetrized) or not has_conditionals(density):
+    base = density.latent_density
+    if not base.autoregressive:
         raise TypeError(f"conditional entropies need an autoregressive base, got {type(base).__name__}")
     n = whole("the number of samples", n)
     with torch.no_grad():

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
 
 from flowlab.core import Density
-from flowlab.flows.continuous.continuous import ContinuousFlow, refined
+from flowlab.core.flow import integrators
+from flowlab.flows.continuous.continuous import refined
 
 ROUND_TRIP, CLOSURE = 1e-6, 5e-5
 FACTORS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -23,11 +23,6 @@ class IntegrationWarning(UserWarning):
     """Continuous flows are farther from the solutions of their equations than numbers should be made from."""
 
 
-def continuous_flows(module: nn.Module) -> list[ContinuousFlow]:
-    """The continuous flows inside a module, in a fixed order."""
-    return [part for part in module.modules() if isinstance(part, ContinuousFlow)]
-
-
 def integration_error(density: Density, n: int, generator: torch.Generator | None = None) -> dict[str, float]:
     """How far the flows of a density are from the solutions of their equations, on n draws; empty without such flows.
 
@@ -36,7 +31,7 @@ def integration_error(density: Density, n: int, generator: torch.Generator | Non
     them, less what rounding makes.
     """
     found = density.integration_error(n, generator=generator)
-    if found or not continuous_flows(density):
+    if found or not integrators(density):
         return found
     with torch.no_grad():
         x, log_q = density.sample(n, generator=generator)
@@ -56,14 +51,14 @@ def precise(density: Density, generator: torch.Generator) -> Iterator[dict[str, 
     Warns:
         IntegrationWarning: where the errors stay above, with both.
     """
-    flows = continuous_flows(density)
+    flows = integrators(density)
     found: dict[str, float] = {}
     copied = copy.deepcopy(density) if flows else density
     probe = torch.Generator(generator.device).manual_seed(generator.initial_seed())
     for factor in FACTORS if flows else ():
         with refined(copied, factor):
             error = integration_error(copied, PROBE, probe)
-            steps = [float(flow.steps) for flow in continuous_flows(copied) if flow.solver == "rk4"]
+            steps = [float(flow.steps) for flow in integrators(copied) if flow.solver == "rk4"]
         names = {"round_trip": "round_trip_error", "closure": "log_det_closure"}
         found = {shown: error[name] for name, shown in names.items() if name in error}
         if steps:

@@ -11,12 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flowlab.analysis.representations import like, to_array
-from flowlab.core import Density, Flow, LayerState, Representation, Spins, System
-from flowlab.densities import Pushforward, Z2Symmetrized
-from flowlab.densities.autoregressive.autoregressive import Autoregressive
-from flowlab.densities.multilevel.levels import Levels
-from flowlab.flows import Composed
-from flowlab.systems.decimated import Decimated, even_sites, odd_sites
+from flowlab.core import Density, LayerState, Spins, System
 
 AT_ONCE = 4096
 
@@ -33,6 +28,7 @@ class Layered:
         gauge: (L+1, h, w) of ±1 by which the density's own spins were multiplied: where all-up passes on its way back.
         log_weight, log_q: (L+1, n) log weight and ln q of these spins.
         names, kinds, times: (L+1,) of the layers.
+        order: (N,) raster site numbers in the order in which the latents are drawn.
     """
 
     density: Density
@@ -44,16 +40,12 @@ class Layered:
     names: list[str]
     kinds: list[str]
     times: list[float]
+    order: np.ndarray
 
     @property
     def log_w(self) -> np.ndarray:
         """(L+1, n) log weight - ln q."""
         return np.asarray(self.log_weight - self.log_q)
-
-    @property
-    def order(self) -> np.ndarray:
-        """(N,) raster site numbers in the order in which the base draws its latents."""
-        return place_in_order(self.density)
 
     @property
     def latents(self) -> SpinArray:
@@ -76,40 +68,13 @@ class Layered:
 
 def on_a_lattice(target: System) -> bool:
     """Whether a target is a system of spins on a lattice in the plane, which the instruments are made for."""
-    return target.variables == Spins() and len(target.dims) == 2 and not isinstance(target, Representation)
-
-
-def pushforward(density: Density) -> Pushforward | None:
-    """The flow over a base that a density is, or the symmetrised version of; None where it has no layers of a flow."""
-    inner = density.density if isinstance(density, Z2Symmetrized) else density
-    if not isinstance(inner, Pushforward) or (isinstance(inner.flow, Composed) and not len(inner.flow)):
-        return None
-    return inner
-
-
-def flow_layers(density: Density) -> list[Flow]:
-    """The layers of its flow, latent first; none where it has no flow."""
-    found = pushforward(density)
-    if found is None:
-        return []
-    return list(found.flow) if isinstance(found.flow, Composed) else [found.flow]
+    return target.variables == Spins() and len(target.dims) == 2 and target.physical is target
 
 
 def place_in_order(density: Density) -> np.ndarray:
-    """(N,) raster site numbers in the order in which the base draws its latents; raster where it has none.
-
-    Of a multilevel density those of the whole lattice: the sites that it draws, then those that are summed over.
-    """
-    found = pushforward(density)
-    base = density if found is None else found.base
-    while isinstance(base, Z2Symmetrized | Pushforward):
-        base = base.density if isinstance(base, Z2Symmetrized) else base.base
-    if isinstance(base, Autoregressive):
-        return base.sites.cpu().numpy()
-    if isinstance(base, Levels):
-        whole = (base.shape[0], base.shape[0])
-        return np.concatenate([even_sites(whole)[base.order.cpu()], odd_sites(whole)])
-    return np.arange(int(np.prod(density.shape)))
+    """(N,) raster site numbers in the order in which the base draws its latents; raster if it has none."""
+    order = density.site_order
+    return np.arange(int(np.prod(density.shape))) if order is None else order.cpu().numpy()
 
 
 def passed(density: Density, *, x: np.ndarray | None = None, z: np.ndarray | None = None) -> SpinArray:
@@ -152,10 +117,11 @@ def layered(density: Density, target: System, n: int, generator: torch.Generator
         [state.name for state in states],
         [state.kind for state in states],
         [state.time for state in states],
+        place_in_order(density),
     )
 
 
-def restored_samples(density: Density, target: Decimated, n: int, generator: torch.Generator) -> Layered:
+def restored_samples(density: Density, target: System, n: int, generator: torch.Generator) -> Layered:
     """n fresh samples of a density of a decimated lattice, the sites that are summed over drawn; no layers before."""
     spins, log_weight, log_q = [], [], []
     with torch.no_grad():
@@ -163,18 +129,19 @@ def restored_samples(density: Density, target: Decimated, n: int, generator: tor
             x, of_x = density.sample(size, generator=generator)
             s, of_others = target.restore(x, generator=generator)
             spins.append(s.cpu().numpy().astype(np.int8))
-            log_weight.append(to_array(target.parent.log_weight(s)))
+            log_weight.append(to_array(target.physical.log_weight(s)))
             log_q.append(to_array(of_x + of_others))
     samples = np.concatenate(spins)[None]
     weights, of_samples = np.concatenate(log_weight)[None], np.concatenate(log_q)[None]
     up = np.ones_like(samples[:, 0])
-    return Layered(density, target.parent, samples, up, weights, of_samples, ["sample"], ["flow"], [1.0])
+    order = target.physical_order(torch.from_numpy(place_in_order(density))).numpy()
+    return Layered(density, target.physical, samples, up, weights, of_samples, ["sample"], ["flow"], [1.0], order)
 
 
 def _states(density: Density, stages: Iterable[LayerState]) -> list[LayerState]:
     """The layers of a flow; of a density without one, the samples alone."""
     states = list(stages)
-    return states if flow_layers(density) else states[-1:]
+    return states if density.flow_layers else states[-1:]
 
 
 def _spins(states: list[LayerState]) -> SpinArray:

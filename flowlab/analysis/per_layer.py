@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from flowlab.analysis.columns import Columns, Coords, after_the_latent, pair, scaled, stacked
-from flowlab.analysis.layered_samples import Layered, flow_layers, passed, tensor_like
-from flowlab.core import Density
+from flowlab.analysis.layered_samples import Layered, passed, tensor_like
+from flowlab.core import Density, Flow
 from flowlab.estimators.information import self_similarity
 from flowlab.estimators.information.power_law import power_law
 from flowlab.estimators.information.response import response
@@ -19,7 +19,6 @@ from flowlab.estimators.observables.defects import TOPOLOGY, defects, placements
 from flowlab.estimators.observables.domain_walls import domain_walls, wall_overlap
 from flowlab.estimators.series import blocks
 from flowlab.estimators.weights.weights import Estimate
-from flowlab.flows import XorCoupling
 
 SPINS_AT_ONCE = 2**20
 PLACEMENTS = 64
@@ -136,7 +135,7 @@ def of_masks(run: Layered) -> tuple[Columns, Coords]:
 
     The samples are shifted so that every layer of one kind of partition reads the sites that the first of them reads.
     """
-    layers = [layer for layer in flow_layers(run.density) if isinstance(layer, XorCoupling)]
+    layers = run.density.flow_layers
     s = run.samples[: max(1000, SPINS_AT_ONCE // (2 * run.target.n_sites * len(layers)))]
     seen = [_logits(layer, run, number, s) for number, layer in enumerate(layers, 1)]
     shape = (len(layers), len(layers))
@@ -159,18 +158,18 @@ def of_masks(run: Layered) -> tuple[Columns, Coords]:
     }, {"mask": numbers, "other_mask": ("other_mask", numbers[1])}
 
 
-def _logits(layer: XorCoupling, run: Layered, number: int, s: np.ndarray) -> tuple[bytes, np.ndarray]:
+def _logits(layer: Flow, run: Layered, number: int, s: np.ndarray) -> tuple[bytes, np.ndarray]:
     """A layer's partition shifted to a standard place, and its logits there, (n, M), in the gauge."""
-    deciding = layer.deciding.cpu().numpy()
+    decides = layer.decides()
+    assert decides is not None
+    deciding = decides.cpu().numpy()
     h, w = deciding.shape
     pattern, y, x = max((np.roll(deciding, (y, x), (0, 1)).tobytes(), y, x) for y in range(h) for x in range(w))
     before, after = run.gauge[number - 1], run.gauge[number]
     inputs = tensor_like(run.density, np.roll(s, (-y, -x), (1, 2)) * before)
     with torch.no_grad():
-        out = layer.network(inputs.flatten(1).T).T.cpu().double().numpy()
-    logits = np.zeros((len(s), h * w))
-    logits[:, layer.updated.cpu().numpy()] = out
-    logits = np.roll(logits.reshape(-1, h, w) * before * after, (y, x), (1, 2))
+        logits = layer.flip_logits(inputs).cpu().double().numpy()
+    logits = np.roll(logits * before * after, (y, x), (1, 2))
     return pattern, logits[:, ~np.frombuffer(pattern, dtype=bool).reshape(h, w)]
 
 
@@ -184,7 +183,7 @@ def _shuffled(density: Density, generator: torch.Generator) -> Density:
     """A copy whose flow has the entries of each of its parameters in random order."""
     other = copy.deepcopy(density)
     with torch.no_grad():
-        for layer in flow_layers(other):
+        for layer in other.flow_layers:
             for p in layer.parameters():
                 order = torch.randperm(p.numel(), generator=generator, device=generator.device).to(p.device)
                 p.copy_(p.flatten()[order].view_as(p))

@@ -1,6 +1,6 @@
 """The nouns every other folder speaks of: System, its Variables, Representation, Density, Draw, Flow, MarkovChain."""
 
-from flowlab.core.density import Density
+from flowlab.core.density import Density, Wrapper
 from flowlab.core.flow import Flow
 from flowlab.core.generators import named_generator
 from flowlab.core.made import Made
@@ -23,5 +23,6 @@ __all__ = [
     "States",
     "System",
     "Variables",
+    "Wrapper",
     "named_generator",
 ]

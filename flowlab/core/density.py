@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from flowlab.core.flow import Flow
 from flowlab.core.made import Made
 from flowlab.core.system import System
 from flowlab.core.types import Draw, LayerState
@@ -26,7 +27,14 @@ class Density(Made, nn.Module, ABC):
     """A distribution q over configurations with exact ln q.
 
     To write one: set ``shape`` and give ``draw`` and ``log_prob``, which agree on every configuration.
-    ``stages`` is worth overriding where a sample is built in steps that a person would want to see.
+    ``stages`` is worth overriding where a sample is built in steps that a person would want to see. What changes
+    another density, as a symmetry does, is best written as a :class:`flowlab.core.Wrapper`.
+
+    Everything else has a default, and is worth giving only if the density can do more: ``flip_action`` for a symmetry,
+    ``bind``, ``fit``, ``anneal``, ``warm_start`` and ``parameter_groups`` for training; ``site_order`` and, with
+    ``autoregressive = True``, ``log_conditionals``; ``flow_layers``, ``latent_density`` and ``latents_of`` for a flow
+    over another density, with ``staged = True`` and ``log_prob_at`` if wrappers shall show its layers;
+    ``integration_error``; ``draw_slope`` for objectives that match scores; ``metrics`` for the records of training.
 
     Attributes:
         shape: sides of one configuration.
@@ -34,12 +42,21 @@ class Density(Made, nn.Module, ABC):
         iid: whether the configurations of one draw are independent.
         log_norm: ln of log_prob's normalisation; None where unknown (then ln Z is NaN, with the reason). What wraps
             another density has that one's, and its ``iid``.
+        autoregressive: whether ``log_conditionals`` can be asked for.
+        in_levels: whether it draws coarse sites first, level by level; ``stages`` are then NaN at the sites to come.
+        staged: whether ``log_prob_at`` can be asked for.
+        refines: whether it makes the fields of a fine lattice from those of a coarse one, as :class:`flowlab.Upscaled`
+            does: it then has ``draw_parts``, ``coarse_system`` and ``flow``.
     """
 
     shape: tuple[int, ...]
     variables: Variables | None = None
     iid: bool = True
     log_norm: float | None = 0.0
+    autoregressive: bool = False
+    in_levels: bool = False
+    staged: bool = False
+    refines: bool = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Let every ``log_prob`` take what ``as_batch`` takes, whoever wrote it."""
@@ -109,6 +126,65 @@ class Density(Made, nn.Module, ABC):
                 log_q = self.log_prob(x)
         yield LayerState("sample", "flow", 1.0, x, log_q)
 
+    def log_prob_at(self, stage: int, x: Tensor) -> Tensor:
+        """(n, *shape) -> (n,) ln of the density of the configurations that ``stages`` shows as number ``stage``."""
+        raise TypeError(f"{type(self).__name__} does not say the density of its stages")
+
+    @property
+    def site_order(self) -> Tensor | None:
+        """(N,) numbers of the sites, in raster order, in the order in which they are drawn; None if all at once.
+
+        Of a flow the order in which the latents are drawn.
+        """
+        return None
+
+    def log_conditionals(self, x: Tensor) -> Tensor:
+        """(n, *shape) -> (n, N): ln q(x_i | x_<i), in nats, in the order of ``site_order``, differentiable.
+
+        Raises:
+            TypeError: by a density that is not ``autoregressive``.
+        """
+        raise TypeError(f"conditionals need an autoregressive density, got {type(self).__name__}")
+
+    @property
+    def latent_density(self) -> Density:
+        """The density of the latents, by itself this one."""
+        return self
+
+    def latents_of(self, x: Tensor) -> Tensor:
+        """(n, *shape) -> the latents (n, *shape) that made these configurations, by itself the same."""
+        return x
+
+    @property
+    def flow_layers(self) -> list[Flow]:
+        """The layers of its flow, latent first; none without a flow."""
+        return []
+
+    @property
+    def coarse_system(self) -> System | None:
+        """The system of the coarsest lattice at its present couplings, None without one."""
+        return None
+
+    @property
+    def learned_couplings(self) -> dict[str, Tensor]:
+        """Those of the ``coarse_system`` that are learned, by name."""
+        return {}
+
+    def draw_slope(self, n: int, *, generator: torch.Generator | None = None) -> tuple[Draw, Tensor]:
+        """n draws of which ln q has no gradient, and ∂ln q/∂x, (n, *shape), without one.
+
+        Raises:
+            TypeError: by a density that does not carry it along.
+        """
+        raise TypeError(f"this objective trains Upscaled densities and continuous flows, got {type(self).__name__}")
+
+    def warn_of_gradient(self) -> None:
+        """Warn, before training, of what its gradient along the path of x lacks; here that is nothing."""
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers of its own that the records of training have at every step."""
+        return {}
+
     def integration_error(
         self, n: int = 64, *, factor: int = 2, generator: torch.Generator | None = None
     ) -> dict[str, float]:
@@ -149,6 +225,63 @@ class Density(Made, nn.Module, ABC):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters by role: ``"base"`` and ``"flow"``, which may have learning rates of their own."""
         return {"base": [p for p in self.parameters() if p.requires_grad]}
+
+
+class Wrapper(Density):
+    """A density that changes what another one says of a configuration, and passes on the rest.
+
+    To write one: give ``draw`` and ``log_prob``, in terms of ``self.density``. What ``density`` says of its layers,
+    its order of sites, its integration and its training is said by the wrapper too. What the change may break is not:
+    ``flip_action`` and ``log_conditionals``.
+
+    Args:
+        density: the other one.
+    """
+
+    def __init__(self, density: Density) -> None:
+        super().__init__()
+        self.density, self.shape = density, density.shape
+
+    @property
+    def iid(self) -> bool:  # type: ignore[override]
+        return self.density.iid
+
+    @property
+    def log_norm(self) -> float | None:  # type: ignore[override]
+        return self.density.log_norm
+
+    @property
+    def in_levels(self) -> bool:  # type: ignore[override]
+        return self.density.in_levels
+
+    @property
+    def site_order(self) -> Tensor | None:
+        return self.density.site_order
+
+    @property
+    def flow_layers(self) -> list[Flow]:
+        return self.density.flow_layers
+
+    def integration_error(
+        self, n: int = 64, *, factor: int = 2, generator: torch.Generator | None = None
+    ) -> dict[str, float]:
+        return self.density.integration_error(n, factor=factor, generator=generator)
+
+    def warn_of_gradient(self) -> None:
+        self.density.warn_of_gradient()
+
+    def bind(self, target: System) -> None:
+        super().bind(target)
+        self.density.bind(target)
+
+    def fit(self, x: Tensor) -> None:
+        self.density.fit(x)
+
+    def anneal(self, progress: float) -> None:
+        self.density.anneal(progress)
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        return self.density.parameter_groups()
 
 
 def _of_batches(log_prob: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Any], Tensor]:

@@ -8,21 +8,39 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core.made import Made
+from flowlab.core.types import LayerKind
 
 
 class Flow(Made, nn.Module, ABC):
     """A bijection x = f(z), with its log-determinant.
 
     To write one: give ``forward`` and ``inverse``, exact inverses of each other, each returning the
-    log-determinant of its own direction (zeros for maps of a discrete set). A flow that is relaxed for
-    training (noise, temperature) is still the hard, exact bijection in the value it returns: only its
-    gradient may be a surrogate.
+    log-determinant of its own direction (zeros for maps of a discrete set); ``forward`` is called with ``generator=``.
+    A flow that is relaxed for training (noise, temperature) is still the hard, exact bijection in the value it returns:
+    only its gradient may be a surrogate.
+
+    Everything else has a default, and is worth giving only if the flow can do more: ``pull_flip`` for a symmetry,
+    ``fit`` and ``anneal`` for training, ``sequence`` and ``pieces`` for pictures, ``integration_error``, ``push`` and
+    ``reach`` for an integrator, ``decides`` and ``flip_logits`` for layers that flip spins.
 
     Attributes:
         label: what a person calls such a layer, e.g. ``"xor"``.
+        layer_kind: ``"time"`` if its ``pieces`` are points of time, else ``"flow"``.
+        frame: whether it is a fixed change of coordinates, such as a Fourier transform: as the last layer of a flow it
+            is shown first, and the layers before it through it.
+        integrates: whether it integrates a differential equation, with an error that falls with the number of steps. It
+            then has ``steps`` and ``tolerance``, which may be changed at any time, and ``solver``, "rk4" if the steps
+            are fixed.
+        reach: how many sites away from a site its output depends on the input; None for the whole lattice.
     """
 
     label: str = "flow"
+    layer_kind: LayerKind = "flow"
+    frame: bool = False
+    integrates: bool = False
+    steps: int
+    tolerance: float
+    solver: str
 
     @abstractmethod
     def forward(self, z: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -60,3 +78,49 @@ class Flow(Made, nn.Module, ABC):
 
     def anneal(self, progress: float) -> None:
         """Set what is annealed over training (relaxation noise); progress runs from 0 to 1."""
+
+    def sequence(self) -> list[Flow]:
+        """The layers that it is made of, in the order in which a latent meets them; by itself it is one layer."""
+        return [self]
+
+    def pieces(self, n: int = 4) -> list[Flow]:
+        """The same flow as at most n flows one after the other, to be looked at in between."""
+        return [self]
+
+    def integration_error(self, z: Tensor, *, factor: int = 2) -> dict[str, float]:
+        """How far the integration is from the solution at latents z (n, *shape); empty if it does not integrate.
+
+        Root mean squares: ``round_trip`` of f⁻¹(f(z)) - z a site, ``closure`` of the sum of ln|det| there and back, and
+        against ``factor`` times the steps ``field`` a site and ``log_det``.
+        """
+        return {}
+
+    def push(self, z: Tensor, slope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x, ln|det| as ``forward`` gives them, and ∂ln q/∂x, (n, *shape), from ``slope``, that at z.
+
+        x has its gradient in the parameters and in z; the other two have none.
+
+        Raises:
+            TypeError: here; a flow that integrates with fixed steps can give it.
+        """
+        raise TypeError(f"{type(self).__name__} does not carry ∂ln q/∂x along: this needs a continuous flow")
+
+    @property
+    def reach(self) -> int | None:
+        return None
+
+    def decides(self) -> Tensor | None:
+        """(*shape) booleans, True at the sites whose spins decide which of the others are flipped; None without such.
+
+        A flow that has them gives ``flip_logits`` too.
+        """
+        return None
+
+    def flip_logits(self, z: Tensor) -> Tensor:
+        """(n, *shape) spins -> (n, *shape): a site is flipped where this is negative; 0 at the sites that decide."""
+        raise TypeError(f"{type(self).__name__} flips no spins")
+
+
+def integrators(module: nn.Module) -> list[Flow]:
+    """The flows inside a module that integrate a differential equation, in a fixed order."""
+    return [part for part in module.modules() if isinstance(part, Flow) and part.integrates]

@@ -8,15 +8,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from flowlab.core import Density, Draw, LayerState, System
+from flowlab.core import Density, Draw, LayerState, System, Wrapper
 from flowlab.core.arguments import checked
 from flowlab.core.one_hot import one_hot, states
 from flowlab.core.symmetry import asymmetry
-from flowlab.densities.pushforward import Pushforward
 from flowlab.flows.discrete.permutation import MAX_ALL, Group, group_of_permutations
 
 
-class PermutationSymmetrized(Density):
+class PermutationSymmetrized(Wrapper):
     """q(x) = (1/|G|) Σ_g p(g·x): a density p of states 0 .. q-1, and one permutation g for all sites, drawn from G.
 
     ln q is exact: p is evaluated at every g·x, all q! of them for q up to 5, the q cyclic shifts beyond, which make
@@ -26,7 +25,7 @@ class PermutationSymmetrized(Density):
     Args:
         density: p, of states; it says q.
         group: "all" q! permutations or the "cyclic" ones; None takes all of them for q up to 5.
-        q: number of states, where the density does not have it as ``q``.
+        q: number of states, if the density has no ``variables`` that say it.
 
     Raises:
         ValueError: for a density without q, or a group that is too large.
@@ -42,21 +41,16 @@ class PermutationSymmetrized(Density):
 
     @checked
     def __init__(self, density: Density, group: Group | None = None, *, q: int | None = None) -> None:
-        super().__init__()
-        found = getattr(density, "q", None) or getattr(getattr(density, "base", None), "q", None) if q is None else q
+        super().__init__(density)
+        kinds = (density.variables, density.latent_density.variables)
+        found = (
+            next((kind.count for kind in kinds if kind and kind.discrete and not kind.signed), None) if q is None else q
+        )
         if found is None:
             raise ValueError(f"the density, {type(density).__name__}, does not say its number of states: give q")
-        self.density, self.shape, self.q = density, density.shape, int(found)
+        self.q = int(found)
         self.group: Group = group or ("all" if self.q <= MAX_ALL else "cyclic")
         self.register_buffer("permutations", group_of_permutations(self.q, self.group), persistent=False)
-
-    @property
-    def iid(self) -> bool:  # type: ignore[override]
-        return self.density.iid
-
-    @property
-    def log_norm(self) -> float | None:  # type: ignore[override]
-        return self.density.log_norm
 
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
         p = self.density.draw(n, generator=generator)
@@ -93,7 +87,7 @@ class PermutationSymmetrized(Density):
         generator: torch.Generator | None = None,
     ) -> Iterator[LayerState]:
         """The layers of p's flow, if p has one, each symmetrised; configurations and latents that are given stay."""
-        if not isinstance(self.density, Pushforward):
+        if not self.density.staged:
             yield from super().stages(n, x=x, z=z, generator=generator)
             return
         found = list(self.density.stages(n, x=x, z=z, generator=generator))
@@ -109,7 +103,6 @@ class PermutationSymmetrized(Density):
 
     def bind(self, target: System) -> None:
         super().bind(target)
-        self.density.bind(target)
         for image in self._generators():
             differ = asymmetry(target, lambda x, image=image: self._moved(x, image.expand(len(x), self.q)))  # type: ignore[misc]
             if differ > 0:
@@ -123,12 +116,3 @@ class PermutationSymmetrized(Density):
         first = torch.arange(self.q, device=self.permutations.device)
         exchange = torch.where(first < 2, 1 - first, first)
         return [(first + 1) % self.q, *([exchange] if self.group == "all" else [])]
-
-    def fit(self, x: Tensor) -> None:
-        self.density.fit(x)
-
-    def anneal(self, progress: float) -> None:
-        self.density.anneal(progress)
-
-    def parameter_groups(self) -> dict[str, list[torch.nn.Parameter]]:
-        return self.density.parameter_groups()

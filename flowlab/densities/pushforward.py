@@ -14,8 +14,6 @@ from flowlab.core.density import one_of
 from flowlab.core.symmetry import cannot_fit
 from flowlab.core.types import LayerKind
 from flowlab.flows.composed import Composed, shape_of
-from flowlab.flows.continuous.continuous import ContinuousFlow
-from flowlab.flows.real.linear import Linear
 
 
 class Pushforward(Density):
@@ -34,6 +32,8 @@ class Pushforward(Density):
     >>> [state.name for state in q.stages(5)]
     ['latent', 'xor 1']
     """
+
+    staged = True
 
     @checked
     def __init__(self, flow: Flow, base: Density) -> None:
@@ -56,6 +56,21 @@ class Pushforward(Density):
     def log_norm(self) -> float | None:  # type: ignore[override]
         return self.base.log_norm
 
+    @property
+    def site_order(self) -> Tensor | None:
+        return self.base.site_order
+
+    @property
+    def latent_density(self) -> Density:
+        return self.base
+
+    @property
+    def flow_layers(self) -> list[Flow]:
+        return self.flow.sequence()
+
+    def latents_of(self, x: Tensor) -> Tensor:
+        return self.flow.inverse(x)[0]
+
     def _pulled_flip(self) -> Tensor | None:
         device = next((t.device for t in [*self.flow.buffers(), *self.flow.parameters()]), torch.device("cpu"))
         return self.flow.pull_flip(-torch.ones(self.shape, device=device))
@@ -64,6 +79,11 @@ class Pushforward(Density):
         z, log_q, score = self.base.draw(n, generator=generator)
         x, log_det = self.flow(z, generator=generator)
         return Draw(x, log_q - log_det, score)
+
+    def draw_slope(self, n: int, *, generator: torch.Generator | None = None) -> tuple[Draw, Tensor]:
+        z, log_q, score = self.base.draw(n, generator=generator)
+        x, log_det, slope = self.flow.push(z, slope_of(self.base, z))
+        return Draw(x, log_q.detach() - log_det, score), slope
 
     def log_prob(self, x: Tensor) -> Tensor:
         z, log_det = self.flow.inverse(x)
@@ -107,8 +127,8 @@ class Pushforward(Density):
 
     def _layers(self) -> tuple[list[Flow], Composed]:
         """The layers, latent first, and the fixed map behind them through which they are seen (none or one layer)."""
-        layers = list(self.flow) if isinstance(self.flow, Composed) else [self.flow]
-        split = len(layers) - (len(layers) > 1 and isinstance(layers[-1], Linear))
+        layers = self.flow_layers
+        split = len(layers) - (len(layers) > 1 and layers[-1].frame)
         return layers[:split], Composed(layers[split:])
 
     def log_prob_at(self, stage: int, x: Tensor) -> Tensor:
@@ -124,13 +144,12 @@ class Pushforward(Density):
     ) -> dict[str, float]:
         """Over all continuous flows, those of the base too, the root of the sum of squares."""
         total = self.base.integration_error(n, factor=factor, generator=generator)
-        layers = list(self.flow) if isinstance(self.flow, Composed) else [self.flow]
-        if not any(isinstance(layer, ContinuousFlow) for layer in layers):
+        if not any(layer.integrates for layer in self.flow_layers):
             return total
         with torch.no_grad():
             z, _ = self.base.sample(n, generator=generator)
-            for layer in layers:
-                if isinstance(layer, ContinuousFlow):
+            for layer in self.flow_layers:
+                if layer.integrates:
                     found = layer.integration_error(z, factor=factor)
                     total = {name: math.hypot(total.get(name, 0.0), error) for name, error in found.items()}
                 z, _ = layer(z)
@@ -162,11 +181,19 @@ def _shown(layers: list[Flow]) -> list[tuple[str, LayerKind, Flow]]:
     """Name, kind and flow of each stage: the layers, continuous ones in pieces of time."""
     found: list[tuple[str, LayerKind, Flow]] = []
     for i, layer in enumerate(layers, 1):
-        if isinstance(layer, ContinuousFlow):
+        if layer.layer_kind == "time":
             found += [(piece.label, "time", piece) for piece in layer.pieces()]
         else:
             found.append((f"{layer.label} {i}", "flow", layer))
     return found
+
+
+def slope_of(density: Density, x: Tensor) -> Tensor:
+    """∂ln q/∂x (n, *shape) of a density at x (n, *shape), without a gradient of its own."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(density.log_prob(x).sum(), x)
+    return slope
 
 
 def _sites(action: Tensor) -> str:

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from flowlab.core import Density, Draw, LayerState, System
+from flowlab.core import Density, Draw, LayerState, System, Wrapper
 from flowlab.core.arguments import checked
 from flowlab.core.symmetry import cannot_fit
-from flowlab.densities.autoregressive.autoregressive import Autoregressive
-from flowlab.densities.pushforward import Pushforward
 from flowlab.systems.lattice import checkerboard
 
 
-class Z2Symmetrized(Density):
+class Z2Symmetrized(Wrapper):
     """q(x) = (p(x) + p(a·x)) / 2: a density p and a shared fair bit that applies the flip a or leaves it.
 
     Args:
@@ -35,20 +33,10 @@ class Z2Symmetrized(Density):
 
     @checked
     def __init__(self, density: Density, action: str | Tensor = "all") -> None:
-        super().__init__()
-        self.density = density
-        self.shape = density.shape
+        super().__init__(density)
         self.register_buffer("action", _action(self.shape, action), persistent=False)
 
     action: Tensor
-
-    @property
-    def iid(self) -> bool:  # type: ignore[override]
-        return self.density.iid
-
-    @property
-    def log_norm(self) -> float | None:  # type: ignore[override]
-        return self.density.log_norm
 
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
         """n configurations; where discrete choices are all there is to them, ``score`` is ln q, else that of p.
@@ -85,7 +73,7 @@ class Z2Symmetrized(Density):
 
         The bit belongs to fresh draws; configurations x and latents z that are given keep their sign.
         """
-        if not isinstance(self.density, Pushforward):
+        if not self.density.staged:
             yield from super().stages(n, x=x, z=z, generator=generator)
             return
         states = list(self.density.stages(n, x=x, z=z, generator=generator))
@@ -99,43 +87,27 @@ class Z2Symmetrized(Density):
                 both = torch.logaddexp(log_q, self.density.log_prob_at(i, other)) - math.log(2)
                 yield LayerState(name, kind, time, torch.where(bit, other, one), both)
 
-    def _autoregressive(self) -> Autoregressive:
-        if not isinstance(self.density, Autoregressive):
-            raise TypeError(f"conditionals need an autoregressive density, got {type(self.density).__name__}")
-        return self.density
-
-    def flatten_sites(self, x: Tensor) -> Tensor:
-        """(n, *shape) -> (n, N) in the order of an autoregressive p's sites."""
-        return self._autoregressive().flatten_sites(x)
+    @property
+    def autoregressive(self) -> bool:  # type: ignore[override]
+        return self.density.autoregressive
 
     def log_conditionals(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (n, N) ln q(x_k | x_<k) of the symmetrised density, in the order of an autoregressive p."""
-        both = self._autoregressive().log_conditionals(torch.cat([x, x * self.action.to(x.dtype)])).cumsum(-1)
+        both = self.density.log_conditionals(torch.cat([x, x * self.action.to(x.dtype)])).cumsum(-1)
         joint = torch.logaddexp(*both.chunk(2)) - math.log(2)
         return joint.diff(dim=-1, prepend=joint.new_zeros(len(x), 1))
-
-    def integration_error(
-        self, n: int = 64, *, factor: int = 2, generator: torch.Generator | None = None
-    ) -> dict[str, float]:
-        return self.density.integration_error(n, factor=factor, generator=generator)
 
     def flip_action(self) -> Tensor | None:
         return self.action
 
     def bind(self, target: System) -> None:
-        super().bind(target)
+        Density.bind(self, target)
         if not target.flip_symmetric:
             raise ValueError(f"a Z2-symmetrised density {cannot_fit(target)}")
         self.density.bind(target)
 
     def fit(self, x: Tensor) -> None:
         self.density.fit(torch.cat([x, x * self.action.to(x.dtype)]))
-
-    def anneal(self, progress: float) -> None:
-        self.density.anneal(progress)
-
-    def parameter_groups(self) -> dict[str, list[torch.nn.Parameter]]:
-        return self.density.parameter_groups()
 
 
 def _action(shape: tuple[int, ...], action: str | Tensor) -> Tensor:

@@ -62,6 +62,9 @@ class Composed(Flow):
         for layer in self:
             layer.anneal(progress)
 
+    def sequence(self) -> list[Flow]:
+        return list(self)
+
     def __len__(self) -> int:
         return len(self.layers)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flowlab.core import Density, System
-from flowlab.core.measured import measured
+from flowlab.core.system import measured
 from flowlab.mcmc.tensor_chain import Series, TensorChain, columns, opened, seeded
 
 

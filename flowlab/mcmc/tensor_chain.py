@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flowlab.core import MarkovChain, System
-from flowlab.core.measured import measured
+from flowlab.core.system import measured
 
 State = TypeVar("State", bound=tuple[Any, ...])
 Info = TypeVar("Info", bound=tuple[Any, ...])

@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from flowlab.analysis.integration import continuous_flows, integration_error
+from flowlab.analysis.integration import integration_error
 from flowlab.core import Density, System, named_generator
+from flowlab.core.flow import integrators
 from flowlab.densities.refined.coarse_chain import ChainFields
 from flowlab.training.objectives.reverse_kl import Objective
 from flowlab.training.staged import Grown
@@ -95,7 +96,7 @@ class ContinuousTraining(Grown):
         Training.load_state_dict(self, tensors, copy.deepcopy(state))
         self.generator.set_state(now)
         self._rolled_back += 1
-        for flow in continuous_flows(self.density):
+        for flow in integrators(self.density):
             flow.steps = math.ceil(1.25 * flow.steps)
         self._set_rates()
 
@@ -110,7 +111,7 @@ class ContinuousTraining(Grown):
         return tensors | {f"good.{name}": value for name, value in good.items()}, state | {
             "good": good_state,
             "rolled_back": self._rolled_back,
-            "flow_steps": [flow.steps for flow in continuous_flows(self.density)],
+            "flow_steps": [flow.steps for flow in integrators(self.density)],
         }
 
     def load_state_dict(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
@@ -121,18 +122,18 @@ class ContinuousTraining(Grown):
         self._good = (good, state["good"]) if state["good"] is not None else None
         self._rolled_back = int(state["rolled_back"])
         self._set_rates()
-        for flow, steps in zip(continuous_flows(self.density), state["flow_steps"], strict=True):
+        for flow, steps in zip(integrators(self.density), state["flow_steps"], strict=True):
             flow.steps = int(steps)
 
     def _mark(self) -> Any:
-        steps = [flow.steps for flow in continuous_flows(self.density)]
+        steps = [flow.steps for flow in integrators(self.density)]
         return super()._mark(), self._good, self._rolled_back, steps
 
     def _return_to(self, mark: Any) -> None:
         own, self._good, self._rolled_back, steps = mark
         super()._return_to(own)
         self._set_rates()
-        for flow, number in zip(continuous_flows(self.density), steps, strict=True):
+        for flow, number in zip(integrators(self.density), steps, strict=True):
             flow.steps = number
 
 

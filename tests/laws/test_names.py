@@ -11,8 +11,8 @@ import xarray as xr
 
 import flowlab as fl
 from flowlab.analysis import measure_overlaps, measure_proposals, measure_triangles, measure_two_point
-from flowlab.core.measured import measured
 from flowlab.core.names import COORDINATES, NAMES, about, known, labelled
+from flowlab.core.system import measured
 from flowlab.studies.ising.sweep import exact_values
 from tests.laws.named import assert_named
 from tests.laws.registry import SYSTEMS

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flowlab.core import System, named_generator
-from flowlab.core.measured import measured
+from flowlab.core.system import measured
 from flowlab.estimators.series.chains import chain_mean, chain_observables
 from flowlab.mcmc.hmc import HMC
 from flowlab.systems import ContinuousSpinGlass, Ising, Phi4, SpinGlass

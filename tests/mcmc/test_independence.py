@@ -10,7 +10,7 @@ import torch
 
 from flowlab import estimators, exact
 from flowlab.core import Draw, named_generator
-from flowlab.core.measured import measured
+from flowlab.core.system import measured
 from flowlab.densities import IndependentSpins, Normal
 from flowlab.estimators.series.chains import chain_mean
 from flowlab.mcmc.independence import IndependenceMetropolis

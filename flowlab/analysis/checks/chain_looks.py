@@ -11,7 +11,7 @@ from torch import Tensor
 from flowlab import estimators
 from flowlab.analysis.representations import to_array
 from flowlab.core import System
-from flowlab.core.measured import measured
+from flowlab.core.system import measured
 from flowlab.mcmc.opposite import Opposite
 
 FIRST, MOST = 128, 1024

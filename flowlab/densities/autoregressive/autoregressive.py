@@ -34,6 +34,7 @@ class Autoregressive(Density):
     """
 
     variables = Spins()
+    autoregressive = True
 
     def __init__(self, shape: tuple[int, ...], order: Order = "raster") -> None:
         super().__init__()
@@ -125,6 +126,10 @@ class Autoregressive(Density):
             chosen[:, site] = self.logits(self.unflatten_sites(x))[:, site]
             x[:, site] = torch.where(chosen[:, site] >= thresholds[:, site], 1.0, -1.0)
         return x, chosen
+
+    @property
+    def site_order(self) -> Tensor | None:
+        return self.sites
 
     @property
     def n_sites(self) -> int:

@@ -19,7 +19,6 @@ from flowlab.densities.multilevel.cross_made import CrossMADE
 from flowlab.densities.multilevel.spins import check_spins
 from flowlab.nn.windows import gather
 from flowlab.systems import CRITICAL_TEMPERATURE
-from flowlab.systems.decimated import NearestNeighbour
 from flowlab.systems.lattice import check_shape, neighbours
 
 SAMPLES_AT_ONCE = 1024
@@ -215,7 +214,7 @@ class Hierarchical(Density):
             ValueError: for a target of another shape, in a field, or not of spins with nearest neighbours.
         """
         super().bind(target)
-        if target.variables != Spins() or not isinstance(target, NearestNeighbour):
+        if target.variables != Spins() or target.bond is None:
             raise ValueError(f"domains need spins coupled to nearest neighbours (Ising), got {target.title}")
         if not target.flip_symmetric:
             raise ValueError(f"a flip-symmetric density {cannot_fit(target)}")

@@ -16,7 +16,6 @@ from flowlab.core.symmetry import cannot_fit
 from flowlab.densities.multilevel import geometry
 from flowlab.densities.multilevel.coarse import SpinTable
 from flowlab.densities.multilevel.geometry import Group
-from flowlab.systems.decimated import Decimated
 
 SAMPLES_AT_ONCE = 1024
 """Without gradients: a batch of these, lattices and all, stays in a processor's cache."""
@@ -52,6 +51,7 @@ class Levels(Density):
     """
 
     variables: Variables
+    in_levels = True
     order: Tensor
     places: Tensor
 
@@ -85,6 +85,10 @@ class Levels(Density):
         self, n: int = 64, *, factor: int = 2, generator: torch.Generator | None = None
     ) -> dict[str, float]:
         return {} if self.base is None else self.base.integration_error(n, factor=factor, generator=generator)
+
+    @property
+    def site_order(self) -> Tensor | None:
+        return self.order
 
     def blocks(self) -> list[list[Group]]:
         """Groups that follow each other and have one conditional."""
@@ -268,7 +272,7 @@ class Levels(Density):
             ValueError: for a target that is not decimated, of another shape, of other variables, or one that is not
                 symmetric under a flip where the density is.
         """
-        if not isinstance(target, Decimated):
+        if not target.sublattice:
             raise ValueError(
                 f"a multilevel density has shape {self.shape}, every other site of a square lattice with nearest "
                 f"neighbours: expected what .decimate() makes of one, got {target.title}"

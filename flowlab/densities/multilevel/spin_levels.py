@@ -26,7 +26,6 @@ from flowlab.densities.multilevel.spins import (
     check_spins,
     log_cosh,
 )
-from flowlab.systems.decimated import Decimated
 
 Kind = Literal["coloured", "autoregressive", "heat_bath"]
 KINDS = ("coloured", "autoregressive", "heat_bath")
@@ -208,8 +207,8 @@ class Multilevel(Levels):
             ValueError: for a target that is not decimated, of another shape, of other variables, or in a field.
         """
         super().bind(target)
-        assert isinstance(target, Decimated)
-        self.set_coupling(float(target.parent.bond.detach()))
+        assert target.physical.bond is not None
+        self.set_coupling(float(target.physical.bond.detach()))
 
 
 def renormalised(K: float, steps: int) -> float:

@@ -76,6 +76,20 @@ class CoarseFields(Density):
         return at_learned(self._start, dict(self.couplings)) if len(self.couplings) else self._start
 
     @property
+    def coarse_system(self) -> System | None:
+        return self.system
+
+    @property
+    def learned_couplings(self) -> dict[str, Tensor]:
+        return dict(self.couplings)
+
+    def warn_of_gradient(self) -> None:
+        """Hand the couplings to the sampler's own ``warn(system, names)``, if it has one."""
+        warn = getattr(self.sampler, "warn", None)
+        if warn is not None:
+            warn(self.system, self.couplings)
+
+    @property
     def log_norm(self) -> float | None:  # type: ignore[override]
         """ln Z of the coarse system, None where it is unknown."""
         return self._log_z(self.system) if callable(self._log_z) else self._log_z

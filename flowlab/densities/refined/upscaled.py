@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from flowlab.core import Density, Draw, Flow, LayerState, Reals, System, named_generator
 from flowlab.core.arguments import checked
 from flowlab.core.density import one_of
+from flowlab.densities.pushforward import slope_of
 from flowlab.densities.refined.block_noise import BlockNoise, block_average, upsampled
-from flowlab.densities.refined.coarse_fields import CoarseFields
-from flowlab.flows.composed import Composed
 from flowlab.flows.continuous.continuous import ContinuousFlow
 
 LOOKED_AT = 256
@@ -75,6 +74,7 @@ class Upscaled(Density):
     """
 
     variables = Reals()
+    refines = True
 
     @checked
     def __init__(
@@ -123,9 +123,20 @@ class Upscaled(Density):
 
     @property
     def coarse_system(self) -> System | None:
-        """The system of the coarsest lattice at its present couplings, None where the coarsest density has none."""
-        root = self.levels[0].coarse
-        return root.system if isinstance(root, CoarseFields) else None
+        return self.coarse.coarse_system
+
+    @property
+    def learned_couplings(self) -> dict[str, Tensor]:
+        return self.coarse.learned_couplings
+
+    def warn_of_gradient(self) -> None:
+        self.coarse.warn_of_gradient()
+
+    def metrics(self) -> dict[str, float]:
+        """The present coarse couplings, and the noise of the finest level."""
+        couplings = {} if self.coarse_system is None else self.coarse_system.couplings
+        found = {f"coarse_{name}": float(value.detach()) for name, value in couplings.items()}
+        return found | {"noise_sigma": self.noise.sigma}
 
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
         parts = self.draw_parts(n, generator=generator)
@@ -152,9 +163,13 @@ class Upscaled(Density):
         else:
             size = self.block ** len(self.shape)
             of_z = upsampled(of_coarse, self.block) / size - noise.detach() / self.noise.sigma**2
-            x, log_det, found = cast(ContinuousFlow, self.flow).push(z, of_z)
+            x, log_det, found = self.flow.push(z, of_z)
             log_q, log_p = log_q.detach(), log_p.detach()
         return Parts(root, coarse, noise, x, log_q + log_p + self._constant - log_det, score, found)
+
+    def draw_slope(self, n: int, *, generator: torch.Generator | None = None) -> tuple[Draw, Tensor]:
+        parts = self.draw_parts(n, generator=generator, slope=True)
+        return Draw(parts.x, parts.log_q, parts.score), cast(Tensor, parts.slope)
 
     def log_prob(self, x: Tensor) -> Tensor:
         z, log_det = self.flow.inverse(x)
@@ -207,11 +222,10 @@ class Upscaled(Density):
             yield state._replace(x=field, log_q=log_q)
         field, log_q = (upsampled(below[-1].x, self.block) + noise).to(noise), below[-1].log_q + log_p
         yield LayerState(f"noise {fine}", "level", 0.0, field, log_q)
-        over_time = isinstance(self.flow, ContinuousFlow)
-        for layer in self.flow.pieces() if isinstance(self.flow, ContinuousFlow) else Composed([self.flow]):
+        for layer in self.flow.pieces():
             field, log_det = layer(field)
             log_q = log_q - log_det
-            yield LayerState(layer.label, "time" if over_time else "flow", 0.0, field, log_q)
+            yield LayerState(layer.label, self.flow.layer_kind, 0.0, field, log_q)
 
     def integration_error(
         self, n: int = 64, *, factor: int = 2, generator: torch.Generator | None = None
@@ -219,7 +233,7 @@ class Upscaled(Density):
         """:meth:`ContinuousFlow.integration_error` on n draws: over all levels, the root of the sum of squares."""
         total = self.levels[0].coarse.integration_error(n, factor=factor, generator=generator)
         for level in self.levels:
-            if isinstance(level.flow, ContinuousFlow):
+            if level.flow.integrates:
                 with torch.no_grad():
                     parts = level.draw_parts(n, generator=generator)
                 z = upsampled(parts.coarse, level.block).to(parts.noise) + parts.noise
@@ -290,11 +304,3 @@ def roughness(x: Tensor) -> float:
     if not sides:
         return float(fields.std())
     return math.sqrt(sum(float((fields - fields.roll(1, side)).square().mean()) for side in sides) / (2 * len(sides)))
-
-
-def slope_of(density: Density, x: Tensor) -> Tensor:
-    """∂ln q/∂x (n, *shape) of a density at x (n, *shape), without a gradient of its own."""
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(density.log_prob(x).sum(), x)
-    return slope

@@ -6,13 +6,14 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
 from flowlab.core import Flow, named_generator
 from flowlab.core.arguments import checked
+from flowlab.core.flow import integrators
 from flowlab.flows.continuous.runge_kutta import Adjoint, AdjointWithSlope, runge_kutta, runge_kutta_with_slope
 from flowlab.nn.field_kernel import FieldKernel
 
@@ -61,6 +62,8 @@ class ContinuousFlow(Flow):
     """
 
     label = "continuous"
+    layer_kind = "time"
+    integrates = True
 
     @checked
     def __init__(
@@ -90,7 +93,7 @@ class ContinuousFlow(Flow):
             )
         self.kernel = FieldKernel(shape, block=block, kernel=kernel)
         self.shape, self.steps, self.tolerance = self.kernel.shape, steps, tolerance
-        self.solver: Solver = solver
+        self.solver = solver
         self.gradient: Gradient = gradient
         generator = generator if generator is not None else named_generator(0, "continuous")
         self.weight = nn.Parameter(torch.zeros(self.kernel.n_orbits, *bonds))
@@ -183,7 +186,7 @@ class ContinuousFlow(Flow):
             times=times,
             bonds=bonds,
             steps=self.steps,
-            solver=self.solver,
+            solver=cast(Solver, self.solver),
             gradient=self.gradient,
             tolerance=self.tolerance,
         )
@@ -215,6 +218,10 @@ class ContinuousFlow(Flow):
         }
         return {name: float(difference.square().mean().sqrt()) for name, difference in differences.items()}
 
+    @property
+    def reach(self) -> int | None:
+        return None if self.kernel.kernel is None else self.kernel.kernel // 2
+
     def pull_flip(self, action: Tensor) -> Tensor | None:
         return action if bool((action == -1).all()) else None
 
@@ -244,14 +251,14 @@ class ContinuousFlow(Flow):
 
 @contextmanager
 def refined(module: nn.Module, factor: float) -> Iterator[None]:
-    """Every continuous flow inside a module with ``factor`` times the steps, and 1/factor⁴ of the tolerance.
+    """Every flow inside a module that integrates, with ``factor`` times the steps, and 1/factor⁴ of the tolerance.
 
     >>> flow = ContinuousFlow((4,), steps=8)
     >>> with refined(flow, 3):
     ...     flow.steps
     24
     """
-    flows = [part for part in module.modules() if isinstance(part, ContinuousFlow)]
+    flows = integrators(module)
     before = [(flow.steps, flow.tolerance) for flow in flows]
     try:
         for flow in flows:

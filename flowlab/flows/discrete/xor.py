@@ -170,6 +170,13 @@ class XorCoupling(Flow):
     def anneal(self, progress: float) -> None:
         self.sign.anneal(progress)
 
+    def decides(self) -> Tensor | None:
+        return self.deciding
+
+    def flip_logits(self, z: Tensor) -> Tensor:
+        logits = z.new_zeros(self.deciding.numel(), len(z))
+        return logits.index_copy(0, self.updated, self.network(z.flatten(1).T)).T.reshape(z.shape)
+
     def extra_repr(self) -> str:
         return (
             f"shape={self.shape}, {len(self.updated)} sites flipped, parity={self.parity}, network={self.kind}, "

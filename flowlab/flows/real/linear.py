@@ -37,6 +37,7 @@ class Linear(Flow):
     """
 
     label = "linear"
+    frame = True
 
     @checked
     def __init__(

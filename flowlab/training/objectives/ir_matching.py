@@ -10,14 +10,10 @@ from typing import Literal, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from flowlab.analysis.integration import continuous_flows
 from flowlab.core import Density, Draw, System
+from flowlab.core.flow import integrators
 from flowlab.core.types import Report, silent
-from flowlab.densities.pushforward import Pushforward
-from flowlab.densities.refined.coarse_chain import CoarseLangevin
-from flowlab.densities.refined.coarse_fields import CoarseFields
-from flowlab.densities.refined.upscaled import Upscaled, slope_of
-from flowlab.flows.continuous.continuous import ContinuousFlow
+from flowlab.densities.refined.upscaled import Upscaled
 from flowlab.training.objectives.learned import DRAWS, Learned, directions, information, slopes
 from flowlab.training.objectives.reverse_kl import Loss, Objective
 
@@ -68,9 +64,8 @@ class IRMatching(Objective):
 
     def prepare(self, density: Density, target: System, *, fresh: bool, report: Report = silent) -> None:
         """Warns of a pathwise gradient that lacks part of itself, see :func:`.kept_shares`."""
-        root = density.levels[0].coarse if isinstance(density, Upscaled) else None
-        if fresh and isinstance(root, CoarseFields) and isinstance(root.sampler, CoarseLangevin):
-            root.sampler.warn(root.system, root.couplings)
+        if fresh:
+            density.warn_of_gradient()
 
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
         with jittered(density, self.jitter, generator):
@@ -83,7 +78,7 @@ class IRMatching(Objective):
                     value = value + covariance((parts.draw.log_q - log_weight).detach(), parts.draw.score)
                 draw = Draw(*(part.detach() for part in parts.draw))
         several = len(density.parameter_groups().get("couplings", ())) > 1
-        due, metrics = not several or int(self.steps_done) % SELDOM == 0, coarse_metrics(density)
+        due, metrics = not several or int(self.steps_done) % SELDOM == 0, density.metrics()
         self.steps_done += 1
         log_norm = density.log_norm if due else None
         if not several or log_norm is None:
@@ -107,21 +102,21 @@ class IRMatching(Objective):
         error is that of a fit to as many draws as were trained on. Over seeds learned couplings scatter by that, within
         a factor of 2 where the runs were long enough to forget how they began.
         """
-        root = density.levels[0].coarse if isinstance(density, Upscaled) else None
-        if not isinstance(density, Upscaled) or not isinstance(root, CoarseFields) or not len(root.couplings):
+        coarse = density.coarse_system
+        if not density.refines or coarse is None or not density.learned_couplings:
             return None
-        values = {name: float(root.couplings[name].detach()) for name in root.couplings}
+        values = {name: float(value.detach()) for name, value in density.learned_couplings.items()}
         if not drawn:
             return Learned.unknown("coarse", values)
         parts = drawn_parts(density, generator)
-        _, left = information(slopes(root.system, parts.root, list(values)), moves(density, target, parts))
+        _, left = information(slopes(coarse, parts.root, list(values)), moves(density, target, parts))
         return Learned("coarse", values, (torch.linalg.pinv(left) / drawn).cpu().numpy())
 
     def _pathwise(
         self, density: Density, target: System, n: int, generator: torch.Generator | None
     ) -> tuple[Tensor, Draw, Tensor]:
-        coarse = density.coarse_system if isinstance(density, Upscaled) else None
-        if coarse is None:
+        coarse = density.coarse_system
+        if coarse is None or not density.refines:
             raise TypeError(f"a pathwise gradient is for Upscaled densities over CoarseFields, got {density}")
         parts = cast(Upscaled, density).draw_parts(n, generator=generator)
         if density.parameter_groups().get("couplings") and not parts.root.requires_grad:
@@ -140,18 +135,18 @@ class Drawn(NamedTuple):
     x: Tensor
 
 
-def drawn_parts(density: Upscaled, generator: torch.Generator | None) -> Drawn:
-    """Such draws, without gradients, in double precision."""
+def drawn_parts(density: Density, generator: torch.Generator | None) -> Drawn:
+    """Such draws of a density that ``refines``, without gradients, in double precision."""
     with torch.no_grad():
-        several = [density.draw_parts(DRAWS // 8, generator=generator) for _ in range(8)]
+        several = [cast(Upscaled, density).draw_parts(DRAWS // 8, generator=generator) for _ in range(8)]
     root, noise, x = (torch.cat([getattr(part, name) for part in several]).double() for name in Drawn._fields)
     return Drawn(root, noise, x)
 
 
-def moves(density: Upscaled, target: System, parts: Drawn) -> Tensor:
+def moves(density: Density, target: System, parts: Drawn) -> Tensor:
     """(n, m) derivatives of ln q in what the flow and the noise of the finest level can do, at n draws."""
-    window = density.flow.kernel.kernel if isinstance(density.flow, ContinuousFlow) else None
-    found = directions(target, parts.x, max(parts.x.shape) if window is None else window // 2)
+    reach = cast(Upscaled, density).flow.reach
+    found = directions(target, parts.x, max(parts.x.shape) if reach is None else reach)
     return torch.cat([found, parts.noise.square().flatten(1).sum(1, keepdim=True)], 1)
 
 
@@ -169,7 +164,7 @@ class Path(NamedTuple):
 
 def check_steps(density: Density) -> None:
     """Raise ValueError unless the continuous flows of a density take fixed steps, as :func:`draw_path` needs."""
-    for flow in continuous_flows(density):
+    for flow in integrators(density):
         if flow.solver != "rk4":
             raise ValueError(
                 f"this objective carries ∂ln q/∂x along the path, in fixed steps: give the flow solver='rk4', got "
@@ -183,14 +178,7 @@ def draw_path(density: Density, n: int, generator: torch.Generator | None = None
     Raises:
         TypeError: for a density that cannot say it.
     """
-    if isinstance(density, Upscaled):
-        parts = density.draw_parts(n, generator=generator, slope=True)
-        return Path(Draw(parts.x, parts.log_q, parts.score), cast(Tensor, parts.slope))
-    if isinstance(density, Pushforward) and isinstance(density.flow, ContinuousFlow):
-        z, log_q, score = density.base.draw(n, generator=generator)
-        x, log_det, slope = density.flow.push(z, slope_of(density.base, z))
-        return Path(Draw(x, log_q.detach() - log_det, score), slope)
-    raise TypeError(f"this objective trains Upscaled densities and continuous flows, got {type(density).__name__}")
+    return Path(*density.draw_slope(n, generator=generator))
 
 
 def along_the_path(path: Path, target: System) -> tuple[Tensor, Tensor]:
@@ -224,19 +212,10 @@ def with_known_norm(
     return Loss(value, R.mean(), draw, log_weight, metrics | unknown | {"log_z_ratio_bound": -float(R.mean())})
 
 
-def coarse_metrics(density: Density) -> dict[str, float]:
-    """The present coarse couplings and the noise of the finest level."""
-    if not isinstance(density, Upscaled):
-        return {}
-    couplings = {} if density.coarse_system is None else density.coarse_system.couplings
-    found = {f"coarse_{name}": float(value.detach()) for name, value in couplings.items()}
-    return found | {"noise_sigma": density.noise.sigma}
-
-
 @contextmanager
 def jittered(density: Density, jitter: int, generator: torch.Generator | None) -> Iterator[None]:
     """Every continuous flow inside with a number of steps that is random by up to ``jitter``."""
-    flows = continuous_flows(density) if jitter else []
+    flows = integrators(density) if jitter else []
     before = [flow.steps for flow in flows]
     device = torch.device("cpu") if generator is None else generator.device
     if flows:

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from flowlab.core import Density, Draw, System
 from flowlab.core.made import Made
 from flowlab.core.types import Report, silent
-from flowlab.densities import Pushforward, Z2Symmetrized
-from flowlab.densities.autoregressive.autoregressive import Autoregressive
 from flowlab.training.objectives.learned import Learned
 
 Baseline = Literal["leave_one_out", "running", "learned"]
@@ -150,15 +148,13 @@ class ReverseKL(Objective):
 
     def _learned(self, density: Density, x: Tensor, R: Tensor) -> tuple[Tensor, dict[str, float]]:
         assert self.site_baseline is not None
-        base, z = density, x
-        if isinstance(density, Pushforward):
-            base = density.base
-            with torch.no_grad():
-                z, _ = density.flow.inverse(x)
-        if not isinstance(base, Autoregressive | Z2Symmetrized):
+        base = density.latent_density
+        if not base.autoregressive or base.site_order is None:
             raise TypeError(f"a learned baseline needs an autoregressive base, got {type(base).__name__}")
+        with torch.no_grad():
+            z = density.latents_of(x)
         centred = R - _mean_of_others(R)
-        guess = self.site_baseline(base.flatten_sites(z))
+        guess = self.site_baseline(z.flatten(1).index_select(1, base.site_order))
         fit = (centred[:, None] - guess).square().mean()
         score = ((centred[:, None] - guess.detach()) * base.log_conditionals(z)).sum(-1).mean()
         return score + fit, {"baseline_misfit": float(fit.detach())}

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, System
-from flowlab.densities import Upscaled
 from flowlab.densities.refined.coarse_chain import CoarseHMC
 from flowlab.densities.refined.coarse_fields import at_learned
 from flowlab.densities.refined.learned_couplings import LearnedCouplings
@@ -18,7 +17,6 @@ from flowlab.training.continuous import ContinuousTraining
 from flowlab.training.objectives.ir_matching import (
     along_the_path,
     check_steps,
-    coarse_metrics,
     draw_path,
     drawn_parts,
     jittered,
@@ -107,7 +105,7 @@ class UVMatching(Objective):
         with jittered(density, self.jitter, generator):
             path = draw_path(density, n, generator)
         value, log_weight = along_the_path(path, now)
-        metrics = coarse_metrics(density)
+        metrics = density.metrics()
         if self.method == "gradient":
             weights, ess = self._weights(now, generator)
             learned = target.at(**dict(self.couplings))
@@ -147,7 +145,7 @@ class UVMatching(Objective):
         """
         names = list(self.couplings)
         values = {name: float(self.couplings[name].detach()) for name in names}
-        if not isinstance(density, Upscaled) or not drawn:
+        if not density.refines or not drawn:
             return Learned.unknown("fine", values)
         now, parts = self.at(target), drawn_parts(density, generator)
         at_fixed, left = information(slopes(now, parts.x, names), moves(density, now, parts))

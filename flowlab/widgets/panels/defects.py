@@ -11,7 +11,6 @@ import numpy as np
 import xarray as xr
 
 from flowlab.analysis import measure_defect
-from flowlab.analysis.layered_samples import flow_layers
 from flowlab.figures import Figure, defect_overview, defect_strip
 from flowlab.figures.shared.style import number
 from flowlab.widgets.diagnosis import Diagnosis, lacks
@@ -151,7 +150,7 @@ class DefectsPanel(Panel):
 
     def _blank(self) -> xr.Dataset:
         """All-up before there is a path: as many layers as there will be."""
-        count = 1 + len(flow_layers(self.experiment.density))
+        count = 1 + len(self.experiment.density.flow_layers)
         shape = (count, 1, *self.spins.shape)
         return measure_defect(
             xr.Dataset({"configuration": (("layer", "sample", "y", "x"), np.ones(shape))}).isel(sample=[0, 0])

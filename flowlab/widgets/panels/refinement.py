@@ -105,7 +105,7 @@ def refines(experiment: Run) -> bool:
     >>> refines(SimpleNamespace(density=None))
     False
     """
-    return hasattr(getattr(experiment, "density", None), "coarse_system")
+    return getattr(getattr(experiment, "density", None), "refines", False)
 
 
 def _blank(system: Any) -> xr.Dataset:

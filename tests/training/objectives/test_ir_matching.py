@@ -10,8 +10,8 @@ import torch
 
 from flowlab import exact
 from flowlab.analysis.evaluation import evaluate
-from flowlab.analysis.integration import continuous_flows
 from flowlab.core import named_generator
+from flowlab.core.flow import integrators
 from flowlab.densities import MADE, CoarseFields, Normal, Pushforward, Upscaled
 from flowlab.densities.refined.coarse_chain import CoarseHMC, CoarseLangevin
 from flowlab.exact.interpolated import KnownLogZ
@@ -175,7 +175,7 @@ def test_a_bad_integration_rolls_back():
     np.testing.assert_array_equal(data.rolled_back, [0, 0, 0, 1])
     for name, value in run.density.state_dict().items():
         torch.testing.assert_close(value, good[name], rtol=0, atol=0)
-    assert continuous_flows(run.density)[0].steps == 5
+    assert integrators(run.density)[0].steps == 5
     run.run(1, progress=False)
     assert float(run.data.learning_rate[-1]) < 0.5 * 1e-2
     assert np.isnan(run.data.log_z_bound).all() and np.isfinite(run.data.log_z_ratio_bound).all()
