@@ -30,6 +30,11 @@ class Checkable(OnDisk):
         super().__init__()
         self._checked: xr.Dataset | None = None
 
+    @property
+    @abstractmethod
+    def log_z_exact(self) -> float | None:
+        """Exact ln Z of the system, None where none is known."""
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Attributes that every Dataset of this run carries."""
@@ -77,7 +82,8 @@ class Checkable(OnDisk):
         except TypeError as error:
             return xr.Dataset(attrs=about | verdict_attrs("not checked", [str(error)]))
         with torch_threads(self.threads):
-            found = check(self.system, drawn, seconds, seed, about | {"step": step, "n": len(drawn.configurations)})
+            about |= {"step": step, "n": len(drawn.configurations)}
+            found = check(self.system, drawn, seconds, seed, about, self.log_z_exact)
         self._checked = found
         try:
             if self._store is not None:

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 import flowlab as fl
-from flowlab.analysis.checks import check
+from flowlab.analysis.checks import check, comparison
 from flowlab.analysis.checks.check import check_evidence
 from flowlab.cli import main
 from flowlab.densities import IndependentPotts, Normal
+from flowlab.estimators.weights.pareto import weights_problem
 from flowlab.mcmc import opposite
 from flowlab.systems import FreeField, Phi4, Potts
 from flowlab.training import ReverseKL, Training
@@ -134,3 +135,29 @@ def test_what_has_no_draws_is_not_checked() -> None:
     glass = fl.SpinGlass.sherrington_kirkpatrick(4, T=1.0)
     run = fl.Simulation(glass, fl.ParallelTempering(glass, [1.0, np.inf], replicas=3), temperatures=(1.0,), steps=20)
     assert run.check(0.1).attrs["verdict"] == "not checked: Simulation trains no density"
+
+
+class Lying(IndependentPotts):
+    """Says a ln q that is the same constant too high for every configuration, which neither draws nor chains see."""
+
+    def log_prob(self, x):
+        return super().log_prob(x) + 0.04
+
+    def draw(self, n, *, generator=None):
+        drawn = super().draw(n, generator=generator)
+        return drawn._replace(log_q=drawn.log_q + 0.04, score=drawn.score + 0.04)
+
+
+def test_the_exact_ln_z_speaks_where_there_is_one() -> None:
+    found = training(Potts((3, 3), T=100.0), Lying((3, 3), 3)).check(20.0, n=2000, seed=3)
+    assert found.attrs["verdict"].startswith("not to be trusted: ln Z is "), found.attrs
+    assert "exactly" in found.attrs["verdict"] and "errors too low" in found.attrs["verdict"]
+
+
+def test_weights_of_unknown_error_are_not_consistent() -> None:
+    """Where nothing reweighted has an error, nothing reweighted was compared."""
+    x = torch.from_numpy(np.random.default_rng(0).integers(0, 3, (2000, 3, 3))).double()
+    drawn = check.Drawn(x.numpy(), np.log1p(np.random.default_rng(5).pareto(1.3, 2000)), None, normalised=True)
+    found = check.check(Potts((3, 3), T=1e6), drawn, 5.0, 0)
+    assert weights_problem(drawn.log_w) and comparison.worth(drawn.log_w) > 100
+    assert found.attrs["verdict"].startswith("not to be trusted: the tail of the 2000 weights is heavy"), found.attrs

@@ -19,7 +19,9 @@ from flowlab.core import System, named_generator
 from flowlab.core.names import labelled
 from flowlab.estimators.series.chains import chain_mean
 from flowlab.estimators.series.starts import R_HAT, SIGMAS
+from flowlab.estimators.weights.evaluation import TRANSFER_MATRIX
 from flowlab.estimators.weights.evidence import Evidence
+from flowlab.estimators.weights.pareto import weights_problem
 from flowlab.mcmc.opposite import opposite
 
 BYTES = 1 << 24
@@ -78,7 +80,12 @@ class Found(NamedTuple):
 
 
 def check(
-    system: System, drawn: Drawn, seconds: float, seed: int, attrs: Mapping[str, Any] | None = None
+    system: System,
+    drawn: Drawn,
+    seconds: float,
+    seed: int,
+    attrs: Mapping[str, Any] | None = None,
+    log_z_exact: float | None = None,
 ) -> xr.Dataset:
     """Draws of a model beside chains of the same system that began hot and cold; see :meth:`.Checkable.check`.
 
@@ -88,6 +95,7 @@ def check(
         seconds: time for the chains, at most; less where their errors have become as small as the model's.
         seed: of the chains.
         attrs: attributes to keep.
+        log_z_exact: exact ln Z of the system, where it is known: more than chains know.
 
     Raises:
         ValueError: for a time that is not positive.
@@ -121,6 +129,9 @@ def check(
     thermalised = not problems
     if thermalised:
         kind, why = "consistent", reasons(found, drawn, chains.what)
+        if log_z_exact is not None:
+            accuracy = 0.0 if system.variables.discrete else TRANSFER_MATRIX
+            why = beside_exact(found, log_z_exact, accuracy + 1 / len(drawn.configurations)) + why
         kind = "not to be trusted" if why else kind
         why = why or [agreement(found, chains.what)]
     else:
@@ -197,6 +208,8 @@ def reasons(found: Found, drawn: Drawn, what: str) -> list[str]:
     said = []
     if drawn.log_w is not None and (few := comparison.worth(drawn.log_w)) < comparison.FEW:
         said.append(f"the weights of {len(drawn.log_w)} draws are worth {few:.3g} of them, less than {comparison.FEW}")
+    elif drawn.log_w is not None and (problem := weights_problem(drawn.log_w)):
+        said.append(f"{problem}: nothing reweighted has a known error")
     if found.outside:
         said.append(f"q gives no probability to {found.outside:.2g} of the configurations of {what}")
     for name, row in found.rows.items():
@@ -217,6 +230,22 @@ def reasons(found: Found, drawn: Drawn, what: str) -> list[str]:
                 f"the distribution of {name} differs from that of {what}: total variation {one.variation:.2g}, "
                 f"{one.floor:.2g} from noise alone"
             )
+    return said
+
+
+def beside_exact(found: Found, exact: float, accuracy: float) -> list[str]:
+    """What speaks against ln Z of the draws, alone or together with the chains, beside its exact value.
+
+    No error counts as less than ``accuracy``: what n draws cannot see holds about 1/n of the weight.
+    """
+    row, said = found.rows.get("log_z"), []
+    if row is not None:
+        for how, one in (("by the weights", row.value), ("by draws and chains together", row.reference)):
+            off = (one.value - exact) / math.hypot(one.error, accuracy)
+            if abs(off) > SIGMAS:
+                side = "low" if off < 0 else "high"
+                known = f"{one.value:.5g} ± {one.error:.2g}"
+                said.append(f"ln Z is {known} {how} and {exact:.5g} exactly: {abs(off):.3g} errors too {side}")
     return said
 
 
