@@ -2,199 +2,147 @@
 
 import flowlab as fl
 
+fl.help("ising-xor")
 run = fl.experiment("ising-xor", L=8, T=2.3, out="runs/first")
 run.run(seconds=60)
 run.evaluate(20_000)
 run.lab()
+
+Runs of studies by name
+    experiment, load, sweep     start one, open one from disk, run many over the values of some keys
+    help                        what studies there are, what one is and what its keys mean
+    study                       make a function of keys a study
+    Experiment, Training, ChainRun   what a run is
+
+Systems
+    Ising, TriangularIsing, Potts, SpinGlass, Phi4, FreeField, ContinuousSpinGlass; CRITICAL_TEMPERATURE
+    System, and its variables Spins, States, Reals, Angles: to write one
+
+A run by hand: a density, perhaps behind a flow, trained by an objective
+    Density, Flow, Objective, MarkovChain: to write one
+    Pushforward, Composed, Normal, IndependentSpins, MADE, XorCoupling, AffineCoupling, ReverseKL, PathGradient, HMC
+
+Rooms, loaded when they are first used; help(fl.densities) says what is in one
+    fl.systems      what is sampled              fl.exact        answers in closed form
+    fl.densities    what can be drawn, with ln q fl.estimators   numbers with errors, from arrays
+    fl.flows        invertible maps              fl.analysis     what is read out of a density or a chain
+    fl.mcmc         Markov chains                fl.figures      pictures of Datasets
+    fl.training     training and its objectives  fl.widgets      panels in Jupyter
+    fl.runs         runs, studies, sweeps        fl.studies      the experiments of the papers
+    fl.core         what all of them share       fl.storage      runs on disk
+    fl.nn           small networks
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import warnings
+from typing import TYPE_CHECKING, Any
 
-from flowlab import estimators, exact
-from flowlab.analysis.vqvae_bounds import latent_bounds
-from flowlab.core import (
-    Angles,
-    Density,
-    Draw,
-    Flow,
-    LayerState,
-    MarkovChain,
-    Reals,
-    Representation,
-    Spins,
-    States,
-    System,
-)
-from flowlab.densities import (
-    MADE,
-    VQVAE,
-    BlockNoise,
-    BlockSpins,
-    CoarseFields,
-    CoupledMADE,
-    FieldPixelCNN,
-    Hierarchical,
-    IndependentPotts,
-    IndependentSpins,
-    LocalAutoregressive,
-    Multilevel,
-    MultilevelFields,
-    Normal,
-    PermutationSymmetrized,
-    PixelCNN,
-    PottsMADE,
-    Pushforward,
-    RowRNN,
-    Upscaled,
-    Z2Symmetrized,
-)
-from flowlab.flows import (
-    AdditiveCoupling,
-    AffineCoupling,
-    Composed,
-    ContinuousFlow,
-    DomainWalls,
-    Linear,
-    MultiscaleXor,
-    PermutationCoupling,
-    Rescaling,
-    SortingCoupling,
-    SpectralScaling,
-    SplineCoupling,
-    XorCoupling,
-)
-from flowlab.manual import help
-from flowlab.mcmc import (
-    HMC,
-    AnnealedImportance,
-    HeatBath,
-    IndependenceMetropolis,
-    Langevin,
-    Metropolis,
-    Mixed,
-    ParallelTempering,
-    SwendsenWang,
-    Wolff,
-)
-from flowlab.runs import AnnealedRun, ChainRun, Experiment, Simulation, experiment, load, study, sweep
-from flowlab.runs.registry import provide
-from flowlab.runs.run import above
-from flowlab.systems import (
-    CRITICAL_TEMPERATURE,
-    ContinuousSpinGlass,
-    Decimated,
-    FreeField,
-    Ising,
-    Phi4,
-    Potts,
-    SpinGlass,
-    TriangularIsing,
-)
-from flowlab.training import ForwardKL, Grown, Objective, PathGradient, ReverseKL, Training
+from flowlab.hooks import above, providers
+
+if TYPE_CHECKING:
+    from flowlab.core import Angles as Angles
+    from flowlab.core import Density as Density
+    from flowlab.core import Flow as Flow
+    from flowlab.core import MarkovChain as MarkovChain
+    from flowlab.core import Reals as Reals
+    from flowlab.core import Spins as Spins
+    from flowlab.core import States as States
+    from flowlab.core import System as System
+    from flowlab.densities import MADE as MADE
+    from flowlab.densities import IndependentSpins as IndependentSpins
+    from flowlab.densities import Normal as Normal
+    from flowlab.densities import Pushforward as Pushforward
+    from flowlab.flows import AffineCoupling as AffineCoupling
+    from flowlab.flows import Composed as Composed
+    from flowlab.flows import XorCoupling as XorCoupling
+    from flowlab.manual import help as help
+    from flowlab.mcmc import HMC as HMC
+    from flowlab.runs import ChainRun as ChainRun
+    from flowlab.runs import Experiment as Experiment
+    from flowlab.runs import experiment as experiment
+    from flowlab.runs import load as load
+    from flowlab.runs import study as study
+    from flowlab.runs import sweep as sweep
+    from flowlab.systems import CRITICAL_TEMPERATURE as CRITICAL_TEMPERATURE
+    from flowlab.systems import ContinuousSpinGlass as ContinuousSpinGlass
+    from flowlab.systems import FreeField as FreeField
+    from flowlab.systems import Ising as Ising
+    from flowlab.systems import Phi4 as Phi4
+    from flowlab.systems import Potts as Potts
+    from flowlab.systems import SpinGlass as SpinGlass
+    from flowlab.systems import TriangularIsing as TriangularIsing
+    from flowlab.training import Objective as Objective
+    from flowlab.training import PathGradient as PathGradient
+    from flowlab.training import ReverseKL as ReverseKL
+    from flowlab.training import Training as Training
 
 __version__ = "0.1.0"
 
-_ON_FIRST_ACCESS = ("figures", "widgets")
+_ROOMS = (
+    "analysis", "core", "densities", "estimators", "exact", "figures", "flows", "mcmc", "nn", "runs", "storage",
+    "studies", "systems", "training", "widgets",
+)  # fmt: skip
 
-provide("flowlab.studies")
+
+def _by_name(rooms: dict[str, str]) -> dict[str, str]:
+    return {name: room for room, names in rooms.items() for name in names.split()}
+
+
+_SHOWN = _by_name({
+    "core": "Angles Density Flow MarkovChain Reals Spins States System",
+    "densities": "MADE IndependentSpins Normal Pushforward",
+    "flows": "AffineCoupling Composed XorCoupling",
+    "manual": "help",
+    "mcmc": "HMC",
+    "runs": "ChainRun Experiment experiment load study sweep",
+    "systems": "CRITICAL_TEMPERATURE ContinuousSpinGlass FreeField Ising Phi4 Potts SpinGlass TriangularIsing",
+    "training": "Objective PathGradient ReverseKL Training",
+})  # fmt: skip
+"""Name -> its room: what ``dir(flowlab)`` shows."""
+
+_KEPT = _by_name({
+    "densities": "BlockNoise Multilevel Upscaled Z2Symmetrized",
+    "flows": "ContinuousFlow Rescaling SpectralScaling",
+    "mcmc": "AnnealedImportance",
+})  # fmt: skip
+"""What tutorials and notebooks use besides."""
+
+_MOVED = _by_name({
+    "analysis": "latent_bounds",
+    "core": "Draw LayerState Representation",
+    "densities": "BlockSpins CoarseFields CoupledMADE FieldPixelCNN Hierarchical IndependentPotts LocalAutoregressive "
+    "MultilevelFields PermutationSymmetrized PixelCNN PottsMADE RowRNN VQVAE",
+    "flows": "AdditiveCoupling DomainWalls Linear MultiscaleXor PermutationCoupling SortingCoupling SplineCoupling",
+    "mcmc": "HeatBath IndependenceMetropolis Langevin Metropolis Mixed ParallelTempering SwendsenWang Wolff",
+    "runs": "AnnealedRun Simulation",
+    "systems": "Decimated",
+    "training": "ForwardKL Grown",
+})  # fmt: skip
+"""What was here and is in its room now."""
+
+providers.append("flowlab.studies")
 above["lab"] = lambda run: importlib.import_module("flowlab.widgets").lab_of(run)
-above["load"] = load
+above["load"] = lambda path, **how: importlib.import_module("flowlab.runs").load(path, **how)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ON_FIRST_ACCESS:
+    if name in _ROOMS:
         return importlib.import_module(f"flowlab.{name}")
-    raise AttributeError(f"flowlab has no {name!r}")
+    room = _SHOWN.get(name) or _KEPT.get(name) or _MOVED.get(name)
+    if room is None:
+        raise AttributeError(f"flowlab has no {name!r}: see dir(flowlab) and help(flowlab)")
+    if name in _MOVED:
+        warnings.warn(f"flowlab.{name} is flowlab.{room}.{name} now", DeprecationWarning, stacklevel=2)
+    found = getattr(importlib.import_module(f"flowlab.{room}"), name)
+    if name not in _MOVED:
+        globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_ON_FIRST_ACCESS])
+    return sorted([*_SHOWN, *_ROOMS])
 
 
-__all__ = [
-    "CRITICAL_TEMPERATURE",
-    "HMC",
-    "MADE",
-    "VQVAE",
-    "AdditiveCoupling",
-    "AffineCoupling",
-    "Angles",
-    "AnnealedImportance",
-    "AnnealedRun",
-    "BlockNoise",
-    "BlockSpins",
-    "ChainRun",
-    "CoarseFields",
-    "Composed",
-    "ContinuousFlow",
-    "ContinuousSpinGlass",
-    "CoupledMADE",
-    "Decimated",
-    "Density",
-    "DomainWalls",
-    "Draw",
-    "Experiment",
-    "FieldPixelCNN",
-    "Flow",
-    "ForwardKL",
-    "FreeField",
-    "Grown",
-    "HeatBath",
-    "Hierarchical",
-    "IndependenceMetropolis",
-    "IndependentPotts",
-    "IndependentSpins",
-    "Ising",
-    "Langevin",
-    "LayerState",
-    "Linear",
-    "LocalAutoregressive",
-    "MarkovChain",
-    "Metropolis",
-    "Mixed",
-    "Multilevel",
-    "MultilevelFields",
-    "MultiscaleXor",
-    "Normal",
-    "Objective",
-    "ParallelTempering",
-    "PathGradient",
-    "PermutationCoupling",
-    "PermutationSymmetrized",
-    "Phi4",
-    "PixelCNN",
-    "Potts",
-    "PottsMADE",
-    "Pushforward",
-    "Reals",
-    "Representation",
-    "Rescaling",
-    "ReverseKL",
-    "RowRNN",
-    "Simulation",
-    "SortingCoupling",
-    "SpectralScaling",
-    "SpinGlass",
-    "Spins",
-    "SplineCoupling",
-    "States",
-    "SwendsenWang",
-    "System",
-    "Training",
-    "TriangularIsing",
-    "Upscaled",
-    "Wolff",
-    "XorCoupling",
-    "Z2Symmetrized",
-    "estimators",
-    "exact",
-    "experiment",
-    "help",
-    "latent_bounds",
-    "load",
-    "study",
-    "sweep",
-]
+__all__ = sorted(_SHOWN)

@@ -19,6 +19,7 @@ OWED = {"Experiment", "Training"}
 
 # What each folder (or file) at the top of flowlab may import besides itself and core.
 MAY_IMPORT: dict[str, set[str]] = {
+    "hooks": set(),
     "core": set(),
     "systems": set(),
     "nn": set(),
@@ -29,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "mcmc": {"systems", "estimators"},
     "densities": {"flows", "nn", "mcmc", "systems"},
     "analysis": {"densities", "flows", "mcmc", "systems", "exact", "estimators"},
-    "runs": {"analysis", "storage", "mcmc", "systems", "exact", "estimators"},
+    "runs": {"hooks", "analysis", "storage", "mcmc", "systems", "exact", "estimators"},
     "training": {"runs", "analysis", "storage", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
     "studies": {"training", "runs", "analysis", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
     "figures": {"estimators"},

@@ -7,5 +7,13 @@ from flowlab.analysis.measurements import (
     measure_triangles,
     measure_two_point,
 )
+from flowlab.analysis.vqvae_bounds import latent_bounds
 
-__all__ = ["measure_defect", "measure_overlaps", "measure_proposals", "measure_triangles", "measure_two_point"]
+__all__ = [
+    "latent_bounds",
+    "measure_defect",
+    "measure_overlaps",
+    "measure_proposals",
+    "measure_triangles",
+    "measure_two_point",
+]

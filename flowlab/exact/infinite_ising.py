@@ -6,7 +6,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ellipe, ellipkm1
 
 from flowlab.systems import CRITICAL_TEMPERATURE
 
@@ -66,6 +65,8 @@ def onsager(beta: float, J: float = 1.0) -> OnsagerExact:
     >>> round(ising.log_z, 9), round(ising.energy, 9), round(ising.magnetization, 6)
     (1.025792813, -1.745564575, 0.911319)
     """
+    from scipy.special import ellipe, ellipkm1  # slow to import
+
     if not (math.isfinite(beta) and beta > 0):
         raise ValueError(f"beta must be a positive number, got {beta}")
     if not (math.isfinite(J) and J != 0):

@@ -6,8 +6,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import gammaln
 
 from flowlab.systems.lattice import check_shape
 
@@ -62,6 +60,8 @@ def mean_field(shape: tuple[int, int], beta: float, J: float = 1.0, *, z2: bool 
     >>> round(found.free_energy_per_site, 6), round(found.magnetization, 4)
     (-2.061003, 0.9575)
     """
+    from scipy.optimize import minimize_scalar  # slow to import
+
     n, m = check_shape(shape)
     if not (math.isfinite(beta) and beta > 0):
         raise ValueError(f"beta must be a positive number, got {beta}")
@@ -79,6 +79,8 @@ def mean_field(shape: tuple[int, int], beta: float, J: float = 1.0, *, z2: bool 
 
 def _beta_f(b: float, K: float, n_sites: int, z2: bool) -> float:
     """F_var / T at m = tanh b."""
+    from scipy.special import gammaln  # slow to import
+
     up, down = -np.logaddexp(0, -2 * b), -np.logaddexp(0, 2 * b)
     energy = -2 * n_sites * K * math.tanh(b) ** 2
     if not z2:

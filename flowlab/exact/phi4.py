@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh, eigh_tridiagonal
 
 from flowlab.exact.free_field import gaussian_log_z
 from flowlab.systems.phi4 import Phi4
@@ -157,6 +156,8 @@ class _Site:
 
     def gauss(self, n: int) -> tuple[Array, Array, Array]:
         """n nodes, ln of what each counts for in ∫ dφ, and the (degree, node) polynomials there times √weight."""
+        from scipy.linalg import eigh_tridiagonal  # slow to import
+
         nodes, vectors = eigh_tridiagonal(np.zeros(n), self.off_diagonal[: n - 1])
         vectors *= np.sign(vectors[0])
         nodes, first = (nodes - nodes[::-1]) / 2, (vectors[0] + vectors[0, ::-1]) / 2
@@ -188,6 +189,8 @@ class _Slices:
 
     def leading(self, parity: int, start: Array | None) -> tuple[Array, Array]:
         """Eigenvalues of T among the states ψ(-φ) = ``parity`` ψ(φ), all or the largest, and the states in rows."""
+        from scipy.linalg import eigh  # slow to import
+
         size = self.W.size
         if size <= DENSE:
             values, vectors = eigh(self.apply(np.eye(size), parity))

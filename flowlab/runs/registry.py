@@ -23,6 +23,7 @@ import xarray as xr
 from flowlab.core.generators import named_seed
 from flowlab.core.made import CannotMake, describe, make
 from flowlab.core.numbers import seed_of
+from flowlab.hooks import providers
 from flowlab.runs.keys import (
     NOT_KEYS,
     Key,
@@ -178,19 +179,10 @@ class Study:
 
 
 _studies: dict[str, Study] = {}
-_providers: list[str] = []
 _asked = False
 """Whether installed entry points have been looked for."""
 OF_A_RUN, OF_A_SWEEP = ("seed", "warm"), ("seed", "out", "workers", "progress")
 """What the function of a study must take besides its keys."""
-
-
-def provide(module: str) -> None:
-    """Name a module that registers studies when it is imported, which the first lookup does.
-
-    Modules that are installed with an entry point in the group ``flowlab.studies`` are imported then as well.
-    """
-    _providers.append(module)
 
 
 def imported(modules: Iterable[str]) -> None:
@@ -329,12 +321,12 @@ def studies() -> dict[str, Study]:
 
 def _look() -> None:
     """Import what provides studies, once; a module that cannot be imported is tried again at the next look."""
-    while _providers:
-        module = _providers.pop(0)
+    while providers:
+        module = providers.pop(0)
         try:
             importlib.import_module(module)
         except BaseException:
-            _providers.insert(0, module)
+            providers.insert(0, module)
             raise
     for entry in _installed():
         try:

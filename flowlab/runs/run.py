@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from flowlab.core import System
 from flowlab.core.generators import named_seed
 from flowlab.core.numbers import seed_of, whole
 from flowlab.core.symmetry import check_symmetry
+from flowlab.hooks import above
 from flowlab.runs import summary
 from flowlab.runs.checkable import Checkable
 from flowlab.runs.keys import MOST_THREADS
@@ -32,9 +33,6 @@ from flowlab.runs.precision import default_dtype
 from flowlab.runs.process import interrupts_call, offer, progress_interval, torch_threads
 from flowlab.runs.stepping import Stepping
 from flowlab.storage.identity import of_system
-
-above: dict[str, Callable[..., Any]] = {}
-"""What stands above a run and that it can be asked for, "lab" and "load": put in by ``flowlab/__init__``."""
 
 
 class Experiment(Checkable, Stepping):

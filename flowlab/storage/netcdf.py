@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import h5netcdf
 import numpy as np
 import xarray as xr
 from xarray.backends import H5NetCDFStore
@@ -22,6 +21,8 @@ def to_netcdf(dataset: xr.Dataset) -> bytes:
 
     In memory, because HDF5 may crash the process when the disk fills up under it.
     """
+    import h5netcdf  # slow to import
+
     plain = dataset.copy()
     items: list[Any] = [plain, *plain.variables.values()]
     for item in items:

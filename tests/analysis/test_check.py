@@ -81,7 +81,7 @@ def test_a_broken_symmetry_of_fields_is_found_and_both_signs_are_seen_by_the_cha
 
         def draw(self, n, *, generator=None):
             x = super().draw(n, generator=generator).x + 1.0
-            return fl.Draw(x, self.log_prob(x), torch.zeros(n))
+            return fl.core.Draw(x, self.log_prob(x), torch.zeros(n))
 
     found = training(Phi4((2, 2), kappa=0.5, lam=1.0), Shifted((2, 2))).check(20.0, n=1000)
     assert abs(found.sel(quantity="positive_fraction").reference - 0.5) < 0.1
@@ -133,7 +133,9 @@ def test_a_system_without_observables_is_looked_at_and_checked_by_density_and_by
 
 def test_what_has_no_draws_is_not_checked() -> None:
     glass = fl.SpinGlass.sherrington_kirkpatrick(4, T=1.0)
-    run = fl.Simulation(glass, fl.ParallelTempering(glass, [1.0, np.inf], replicas=3), temperatures=(1.0,), steps=20)
+    run = fl.runs.Simulation(
+        glass, fl.mcmc.ParallelTempering(glass, [1.0, np.inf], replicas=3), temperatures=(1.0,), steps=20
+    )
     assert run.check(0.1).attrs["verdict"] == "not checked: Simulation trains no density"
 
 

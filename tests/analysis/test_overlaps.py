@@ -43,7 +43,7 @@ class Table(fl.Density):
     def draw(self, n, *, generator=None):
         chosen = torch.multinomial(self.table.exp(), n, replacement=True, generator=generator)
         log_q = self.table[chosen].float()
-        return fl.Draw(configurations((N,))[chosen].float(), log_q, torch.zeros(n))
+        return fl.core.Draw(configurations((N,))[chosen].float(), log_q, torch.zeros(n))
 
     def log_prob(self, x):
         place = ((x > 0).long() * 2 ** torch.arange(N)).sum(1)
@@ -72,7 +72,7 @@ def test_the_forward_divergence_is_on_samples_that_were_held_out(held_out):
     """A fraction of less than a replica, too; and what is trained on reverse has seen none of them."""
     numbered = configurations((N,))[:200]
     reference = xr.Dataset({"configuration": (("replica", "sample", "site"), numbered.reshape(10, 20, N).numpy())})
-    forward = fl.ForwardKL(numbered, held_out=held_out)
+    forward = fl.training.ForwardKL(numbered, held_out=held_out)
     forward.prepare(Table(distribution(GLASS)), GLASS, fresh=False)
     found = overlaps.unseen(reference, forward)
     seen_twice = (found[:, None] == forward._train[None]).all(-1).any()

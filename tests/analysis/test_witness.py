@@ -47,7 +47,7 @@ class Among(fl.Density):
 
     def draw(self, n, *, generator=None):
         chosen = torch.multinomial(self.table.exp(), n, replacement=True, generator=generator)
-        return fl.Draw(self.x[chosen].float(), self.table[chosen].float() + self.lie, torch.zeros(n))
+        return fl.core.Draw(self.x[chosen].float(), self.table[chosen].float() + self.lie, torch.zeros(n))
 
     def log_prob(self, x):
         rows = (self.number.get(tuple(row.flatten().tolist()), -1) for row in x)
@@ -64,7 +64,7 @@ class Uniform(fl.Density):
 
     def draw(self, n, *, generator=None):
         x = (torch.rand(n, *self.shape, generator=generator) - 0.5) * self.width
-        return fl.Draw(x, self.log_q.expand(n), torch.zeros(n))
+        return fl.core.Draw(x, self.log_q.expand(n), torch.zeros(n))
 
     def log_prob(self, x):
         return self.log_q.expand(len(x))
@@ -176,7 +176,7 @@ def test_moves_of_one_site_balance_for_every_kind_of_variable():
 def test_draws_of_a_field_that_come_again_are_counted():
     class Again(fl.Normal):
         def draw(self, n, *, generator=None):
-            return fl.Draw(*(part.repeat_interleave(4, 0)[:n] for part in super().draw(n, generator=generator)))
+            return fl.core.Draw(*(part.repeat_interleave(4, 0)[:n] for part in super().draw(n, generator=generator)))
 
     field = fl.systems.FreeField((4,), mass=1.0)
     verdict, reasons, _ = evaluate(field, Again((4,)), n=400)

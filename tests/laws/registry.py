@@ -82,11 +82,11 @@ SPIN_FLOWS: dict[str, Callable[[], fl.Flow]] = {
     "xor along the couplings": lambda: xor(
         partitions.halves(SHAPE, 1)[0], parity="odd", network="mlp", start="local_field", couplings=neighbours(8)
     ),
-    "domain walls": lambda: fl.DomainWalls(SHAPE),
-    "domain walls of the other bonds": lambda: fl.DomainWalls(SHAPE, "down"),
-    "multiscale": lambda: fl.MultiscaleXor(SHAPE),
-    "multiscale packets": lambda: fl.MultiscaleXor(SHAPE, packets=True),
-    "sorting": lambda: fl.SortingCoupling(SHAPE, checkerboard(SHAPE)),
+    "domain walls": lambda: fl.flows.DomainWalls(SHAPE),
+    "domain walls of the other bonds": lambda: fl.flows.DomainWalls(SHAPE, "down"),
+    "multiscale": lambda: fl.flows.MultiscaleXor(SHAPE),
+    "multiscale packets": lambda: fl.flows.MultiscaleXor(SHAPE, packets=True),
+    "sorting": lambda: fl.flows.SortingCoupling(SHAPE, checkerboard(SHAPE)),
     "sorting from coarse to fine": lambda: fl.Composed(coarse_to_fine(SHAPE)),
     "composed identity": lambda: alternating(2, parity="even", gradient="identity"),
 }
@@ -98,9 +98,9 @@ def affine(layers: int) -> list[fl.Flow]:
     return [shaken(layer, 0.1) for layer in layers]
 
 
-def linear() -> fl.Linear:
+def linear() -> fl.flows.Linear:
     spread = torch.randn(8, 8, generator=named_generator(5, "law"), dtype=torch.float64)
-    return fl.Linear.from_covariance(spread @ spread.T + torch.eye(8), SHAPE)
+    return fl.flows.Linear.from_covariance(spread @ spread.T + torch.eye(8), SHAPE)
 
 
 def coupled(
@@ -121,19 +121,19 @@ REAL_FLOWS: dict[str, Callable[[], fl.Flow]] = {
     ),
     "linear": linear,
     "composed affine and linear": lambda: fl.Composed([*affine(4), linear()]),
-    "additive": lambda: coupled(fl.AdditiveCoupling)[0],
-    "odd additive": lambda: coupled(fl.AdditiveCoupling, odd=True)[0],
+    "additive": lambda: coupled(fl.flows.AdditiveCoupling)[0],
+    "odd additive": lambda: coupled(fl.flows.AdditiveCoupling, odd=True)[0],
     "odd affine": lambda: [shaken(fl.AffineCoupling(checkerboard(SHAPE), odd=True, layers=1), 0.1)][0],
-    "spline": lambda: coupled(fl.SplineCoupling)[0],
-    "odd spline": lambda: coupled(fl.SplineCoupling, odd=True)[0],
-    "odd spline by convolution": lambda: coupled(fl.SplineCoupling, odd=True, network="conv")[0],
+    "spline": lambda: coupled(fl.flows.SplineCoupling)[0],
+    "odd spline": lambda: coupled(fl.flows.SplineCoupling, odd=True)[0],
+    "odd spline by convolution": lambda: coupled(fl.flows.SplineCoupling, odd=True, network="conv")[0],
     "rescaling": lambda: fl.Rescaling(SHAPE, 0.7),
     "spectral": lambda: shaken(fl.SpectralScaling(SHAPE), 0.3),
     "staggered spectral": lambda: shaken(fl.SpectralScaling(SHAPE, 0.4, staggered=True), 0.3),
     "odd splines over a staggered spectrum": lambda: fl.Composed(
         [
             fl.SpectralScaling(SHAPE, staggered=True),
-            *coupled(fl.SplineCoupling, 2, row_masks, odd=True),
+            *coupled(fl.flows.SplineCoupling, 2, row_masks, odd=True),
             fl.Rescaling(SHAPE),
         ]
     ),
@@ -145,9 +145,9 @@ def made(**options: object) -> fl.MADE:
     return fl.MADE(SHAPE, generator=named_generator(3, "law"), **options)
 
 
-def pixelcnn(**options: object) -> fl.PixelCNN:
+def pixelcnn(**options: object) -> fl.densities.PixelCNN:
     options = {"channels": 4, "layers": 3, "kernel": 3} | options
-    return fl.PixelCNN(SHAPE, generator=named_generator(3, "law"), **options)
+    return fl.densities.PixelCNN(SHAPE, generator=named_generator(3, "law"), **options)
 
 
 def glass(h: float | None = None) -> fl.SpinGlass:
@@ -179,27 +179,27 @@ SPIN_DENSITIES: dict[str, Callable[[], fl.Density]] = {
     "xor over made": lambda: fl.Pushforward(alternating(2, parity="even"), made()),
     "xor over z2": lambda: over(alternating(3, parity="odd"), made()),
     "gumbel xor over z2": lambda: over(alternating(2, parity="odd", gradient="gumbel"), made()),
-    "domain walls over made": lambda: over(fl.DomainWalls(SHAPE), made()),
-    "multiscale over made": lambda: over(fl.MultiscaleXor(SHAPE), made()),
-    "sorting over made": lambda: over(fl.SortingCoupling(SHAPE, checkerboard(SHAPE)), made()),
-    "blocks": lambda: fl.BlockSpins(SHAPE),
-    "z2 of blocks": lambda: fl.Z2Symmetrized(fl.BlockSpins(SHAPE, block=(2, 1), width=4)),
+    "domain walls over made": lambda: over(fl.flows.DomainWalls(SHAPE), made()),
+    "multiscale over made": lambda: over(fl.flows.MultiscaleXor(SHAPE), made()),
+    "sorting over made": lambda: over(fl.flows.SortingCoupling(SHAPE, checkerboard(SHAPE)), made()),
+    "blocks": lambda: fl.densities.BlockSpins(SHAPE),
+    "z2 of blocks": lambda: fl.Z2Symmetrized(fl.densities.BlockSpins(SHAPE, block=(2, 1), width=4)),
     "made on a hilbert curve": lambda: made(order="hilbert"),
     "pixelcnn": lambda: pixelcnn(),
     "pixelcnn without residuals": lambda: pixelcnn(residual=False, kernel=(7, 3, 1)),
-    "row rnn": lambda: fl.RowRNN(SHAPE, hidden=4),
-    "row rnn in a hierarchical order": lambda: fl.RowRNN(SHAPE, hidden=4, order="hierarchical"),
-    "local": lambda: fl.LocalAutoregressive(SHAPE, hidden=4),
-    "local previous row": lambda: fl.LocalAutoregressive(
+    "row rnn": lambda: fl.densities.RowRNN(SHAPE, hidden=4),
+    "row rnn in a hierarchical order": lambda: fl.densities.RowRNN(SHAPE, hidden=4, order="hierarchical"),
+    "local": lambda: fl.densities.LocalAutoregressive(SHAPE, hidden=4),
+    "local previous row": lambda: fl.densities.LocalAutoregressive(
         SHAPE, k="row", neighbourhood="previous", site_bias=True, order="checkerboard"
     ),
-    "z2 of local": lambda: fl.Z2Symmetrized(fl.LocalAutoregressive(SHAPE, hidden=4)),
+    "z2 of local": lambda: fl.Z2Symmetrized(fl.densities.LocalAutoregressive(SHAPE, hidden=4)),
     "xor over pixelcnn": lambda: over(alternating(2, parity="odd"), pixelcnn()),
     "xor on halves over z2": lambda: over(
         partitioned(partitions.halves(SHAPE, 2), parity="even", network="mlp"), made()
     ),
-    "coupled": lambda: fl.CoupledMADE(glass()),
-    "coupled in fields": lambda: fl.CoupledMADE(glass(0.3), layers=2, order="raster"),
+    "coupled": lambda: fl.densities.CoupledMADE(glass()),
+    "coupled in fields": lambda: fl.densities.CoupledMADE(glass(0.3), layers=2, order="raster"),
     "free xor over z2": lambda: over(alternating(2, parity=None), made()),
 }
 
@@ -209,12 +209,16 @@ def couplings(n: int) -> Tensor:
 
 
 REAL_DENSITIES: dict[str, Callable[[], fl.Density]] = {
-    "multilevel fields": lambda: shaken(fl.MultilevelFields(SHAPE, hidden=(8, 8)), 0.1),
-    "multilevel mixtures": lambda: shaken(fl.MultilevelFields(SHAPE, conditional="mixture", hidden=(8, 8)), 0.1),
-    "multilevel fields site by site": lambda: shaken(fl.MultilevelFields(SHAPE, "autoregressive", hidden=(8, 8)), 0.1),
-    "field pixelcnn": lambda: shaken(fl.FieldPixelCNN(SHAPE, channels=4, layers=2, kernel=3), 0.1),
+    "multilevel fields": lambda: shaken(fl.densities.MultilevelFields(SHAPE, hidden=(8, 8)), 0.1),
+    "multilevel mixtures": lambda: shaken(
+        fl.densities.MultilevelFields(SHAPE, conditional="mixture", hidden=(8, 8)), 0.1
+    ),
+    "multilevel fields site by site": lambda: shaken(
+        fl.densities.MultilevelFields(SHAPE, "autoregressive", hidden=(8, 8)), 0.1
+    ),
+    "field pixelcnn": lambda: shaken(fl.densities.FieldPixelCNN(SHAPE, channels=4, layers=2, kernel=3), 0.1),
     "field pixelcnn of four components without residuals": lambda: shaken(
-        fl.FieldPixelCNN(SHAPE, channels=4, layers=2, kernel=(5, 1), residual=False, components=4), 0.1
+        fl.densities.FieldPixelCNN(SHAPE, channels=4, layers=2, kernel=(5, 1), residual=False, components=4), 0.1
     ),
     "upscaled": lambda: shaken(fl.Upscaled(fl.Normal((2,)), (4,), fl.ContinuousFlow((4,), steps=60), sigma=0.7), 0.01),
     "normal": lambda: fl.Normal(SHAPE),

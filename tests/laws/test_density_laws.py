@@ -128,7 +128,7 @@ class Normal(fl.Density):
     def draw(self, n, *, generator=None):
         x = torch.randn(n, *SHAPE, generator=generator, dtype=torch.float64)
         log_q = self.log_prob(x)
-        return fl.Draw(x, log_q, torch.zeros_like(log_q))
+        return fl.core.Draw(x, log_q, torch.zeros_like(log_q))
 
     def log_prob(self, x):
         return -(x.square() / 2 + math.log(2 * math.pi) / 2).sum((-1, -2))

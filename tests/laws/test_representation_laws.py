@@ -15,7 +15,7 @@ def glass(h=None):
     return fl.ContinuousSpinGlass(fl.SpinGlass(couplings(4), T=1.2, h=h))
 
 
-class Doubled(fl.Representation):
+class Doubled(fl.core.Representation):
     """A representation of one's own: every field is twice the physical one."""
 
     def __init__(self, parent):
@@ -40,7 +40,7 @@ class Doubled(fl.Representation):
 CASES = {
     "ising": lambda: (fl.Ising((4, 4), T=2.0).decimate(), fl.Multilevel(HALF, hidden=(8,))),
     "ising in a field": lambda: (fl.Ising((4, 4), T=2.0, h=0.3).decimate(), fl.MADE(HALF)),
-    "phi4": lambda: (fl.Phi4((4, 4), 0.2, 0.5).decimate(), fl.MultilevelFields(HALF, hidden=(8, 8))),
+    "phi4": lambda: (fl.Phi4((4, 4), 0.2, 0.5).decimate(), fl.densities.MultilevelFields(HALF, hidden=(8, 8))),
     "phi4 in the form of beta": lambda: (fl.Phi4.from_beta((4, 4), 0.4, 0.5).decimate(), fl.Normal(HALF)),
     "free field": lambda: (fl.FreeField((4, 4), 0.7).decimate(), fl.Normal(HALF)),
     "ising of two sides of 2": lambda: (fl.Ising((2, 2), T=2.0).decimate(), fl.MADE((2, 1))),

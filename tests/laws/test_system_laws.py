@@ -68,7 +68,7 @@ def test_at_changes_one_coupling_and_leaves_the_rest(system):
 
 
 def test_at_another_temperature_scales_the_weight(system):
-    if "T" not in system.couplings or isinstance(system, fl.Representation):
+    if "T" not in system.couplings or isinstance(system, fl.core.Representation):
         pytest.skip("no temperature of the whole weight")
     x, T = spins(system), float(system.couplings["T"])
     torch.testing.assert_close(system.at(T=3.3).log_weight(x) * 3.3, system.log_weight(x) * T)
@@ -84,7 +84,7 @@ def numbers_of(system, x):
     """Everything that a system works out from configurations, by name."""
     found = {name: getattr(system, name)(x) for name in FUNCTIONS if hasattr(system, name)}
     found |= system.observables(x)
-    if isinstance(system, fl.Representation):
+    if isinstance(system, fl.core.Representation):
         whole, found["ln p"] = system.restore(x, generator=torch.Generator().manual_seed(3))
         found["there and back"] = system.reduce(whole, generator=torch.Generator().manual_seed(4))
     return found

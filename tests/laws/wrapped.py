@@ -29,14 +29,14 @@ def affine(shape: tuple[int, ...]) -> fl.Flow:
     return fl.Composed([fl.AffineCoupling(mask, layers=1) for mask in masks])
 
 
-def chain_fields(shape: tuple[int, ...], *, learned: tuple[str, ...] = ("kappa",)) -> fl.CoarseFields:
+def chain_fields(shape: tuple[int, ...], *, learned: tuple[str, ...] = ("kappa",)) -> fl.densities.CoarseFields:
     """Fields that come from elsewhere, with a coupling to learn: a score term, and no normalisation."""
 
     def gaussian(system: fl.System, n: int, generator: torch.Generator | None) -> torch.Tensor:
         like = next(iter(system.couplings.values()))
         return torch.randn(n, *shape, generator=generator, dtype=torch.float64).to(like)
 
-    return fl.CoarseFields(fl.Phi4(shape, kappa=0.1, lam=0.5), gaussian, learned=learned)
+    return fl.densities.CoarseFields(fl.Phi4(shape, kappa=0.1, lam=0.5), gaussian, learned=learned)
 
 
 COARSE_SPINS: dict[str, Make] = {
@@ -44,17 +44,17 @@ COARSE_SPINS: dict[str, Make] = {
     "exact table": lambda: SpinTable(2, exact=True),
     "independent": lambda: fl.IndependentSpins(COARSE, bias=0.4),
     "made": lambda: fl.MADE(COARSE),
-    "pixelcnn": lambda: fl.PixelCNN(COARSE, channels=4, layers=2, kernel=3),
-    "row rnn": lambda: fl.RowRNN(COARSE, hidden=4),
-    "local": lambda: fl.LocalAutoregressive(COARSE, hidden=4),
-    "blocks": lambda: fl.BlockSpins(COARSE, block=(2, 1), width=4),
-    "hierarchical": lambda: fl.Hierarchical(COARSE, width=2),
-    "coupled": lambda: fl.CoupledMADE(fl.SpinGlass(couplings(4), T=0.7, shape=COARSE)),
+    "pixelcnn": lambda: fl.densities.PixelCNN(COARSE, channels=4, layers=2, kernel=3),
+    "row rnn": lambda: fl.densities.RowRNN(COARSE, hidden=4),
+    "local": lambda: fl.densities.LocalAutoregressive(COARSE, hidden=4),
+    "blocks": lambda: fl.densities.BlockSpins(COARSE, block=(2, 1), width=4),
+    "hierarchical": lambda: fl.densities.Hierarchical(COARSE, width=2),
+    "coupled": lambda: fl.densities.CoupledMADE(fl.SpinGlass(couplings(4), T=0.7, shape=COARSE)),
     "xor over made": lambda: fl.Pushforward(xor(COARSE), fl.MADE(COARSE)),
 }
 COARSE_FIELDS: dict[str, Make] = {
     "normal": lambda: fl.Normal(COARSE),
-    "pixelcnn": lambda: fl.FieldPixelCNN(COARSE, channels=4, layers=2, kernel=3),
+    "pixelcnn": lambda: fl.densities.FieldPixelCNN(COARSE, channels=4, layers=2, kernel=3),
     "affine over normal": lambda: fl.Pushforward(affine(COARSE), fl.Normal(COARSE)),
     "continuous over normal": lambda: fl.Pushforward(continuous(COARSE), fl.Normal(COARSE)),
     "fields of a chain": lambda: chain_fields(COARSE),
@@ -68,8 +68,10 @@ MULTILEVELS: dict[str, Callable[[fl.Density], fl.Density]] = {
     ),
 }
 FIELD_LEVELS: dict[str, Callable[[fl.Density], fl.Density]] = {
-    "multilevel fields": lambda base: fl.MultilevelFields(SHAPE, base=base, hidden=(8, 8)),
-    "multilevel mixtures": lambda base: fl.MultilevelFields(SHAPE, base=base, conditional="mixture", hidden=(8, 8)),
+    "multilevel fields": lambda base: fl.densities.MultilevelFields(SHAPE, base=base, hidden=(8, 8)),
+    "multilevel mixtures": lambda base: fl.densities.MultilevelFields(
+        SHAPE, base=base, conditional="mixture", hidden=(8, 8)
+    ),
     "upscaled": lambda base: fl.Upscaled(base, (4, 4), affine((4, 4)), sigma=0.7),
     "upscaled by a continuous flow": lambda base: fl.Upscaled(base, (4, 4), continuous((4, 4)), sigma=0.7),
     "upscaled twice": lambda base: fl.Upscaled(
@@ -77,17 +79,21 @@ FIELD_LEVELS: dict[str, Callable[[fl.Density], fl.Density]] = {
     ),
 }
 OTHERS: dict[str, Make] = {
-    "potts made": lambda: fl.PottsMADE(SHAPE, 3, width=8),
-    "independent potts": lambda: fl.IndependentPotts(SHAPE, 3, bias=0.5),
+    "potts made": lambda: fl.densities.PottsMADE(SHAPE, 3, width=8),
+    "independent potts": lambda: fl.densities.IndependentPotts(SHAPE, 3, bias=0.5),
     "sorting over potts made": lambda: fl.Pushforward(
-        fl.PermutationCoupling(SHAPE, q=3), fl.PottsMADE(SHAPE, 3, width=8)
+        fl.flows.PermutationCoupling(SHAPE, q=3), fl.densities.PottsMADE(SHAPE, 3, width=8)
     ),
-    "permutations of potts made": lambda: fl.PermutationSymmetrized(fl.PottsMADE(SHAPE, 3, width=8)),
-    "shifts of independent potts": lambda: fl.PermutationSymmetrized(fl.IndependentPotts(SHAPE, 6, bias=0.5)),
-    "permutations of sorting over potts made": lambda: fl.PermutationSymmetrized(
-        fl.Pushforward(fl.PermutationCoupling(SHAPE, q=3), fl.PottsMADE(SHAPE, 3, width=8))
+    "permutations of potts made": lambda: fl.densities.PermutationSymmetrized(
+        fl.densities.PottsMADE(SHAPE, 3, width=8)
     ),
-    "hierarchical": lambda: fl.Hierarchical((4, 4), width=2),
+    "shifts of independent potts": lambda: fl.densities.PermutationSymmetrized(
+        fl.densities.IndependentPotts(SHAPE, 6, bias=0.5)
+    ),
+    "permutations of sorting over potts made": lambda: fl.densities.PermutationSymmetrized(
+        fl.Pushforward(fl.flows.PermutationCoupling(SHAPE, q=3), fl.densities.PottsMADE(SHAPE, 3, width=8))
+    ),
+    "hierarchical": lambda: fl.densities.Hierarchical((4, 4), width=2),
     "block noise": lambda: fl.BlockNoise((4, 4), sigma=0.7),
     "fields of a chain": lambda: chain_fields(SHAPE),
 }

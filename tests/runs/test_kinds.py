@@ -39,7 +39,7 @@ class UniformAngles(fl.Density):
 
     def draw(self, n, *, generator=None):
         x = 2 * math.pi * torch.rand(n, *self.shape, generator=generator) - math.pi
-        return fl.Draw(x, self.log_prob(x), torch.zeros(n))
+        return fl.core.Draw(x, self.log_prob(x), torch.zeros(n))
 
     def log_prob(self, x):
         return -x[0].numel() * math.log(2 * math.pi) + 0 * self.unused + torch.zeros(len(x), dtype=x.dtype)
@@ -58,7 +58,7 @@ def angles():
 
 @pytest.fixture(scope="module")
 def states():
-    return training(fl.Potts((4, 4), 0.7), fl.PottsMADE((4, 4), q=3))
+    return training(fl.Potts((4, 4), 0.7), fl.densities.PottsMADE((4, 4), q=3))
 
 
 def test_angles_have_no_equation_of_motion(angles):
@@ -156,9 +156,9 @@ def test_a_system_may_call_something_else_T(angles):
     [
         (lambda: fl.MADE((4, 4)), "a density of spins cannot fit"),
         (lambda: fl.IndependentSpins((4, 4)), "a density of spins cannot fit"),
-        (lambda: fl.Z2Symmetrized(fl.PixelCNN((4, 4))), "cannot fit"),
-        (lambda: fl.PottsMADE((4, 4), q=4), "a density of Potts states with q = 4 cannot fit"),
-        (lambda: fl.FieldPixelCNN((4, 4)), "a density of real fields cannot fit"),
+        (lambda: fl.Z2Symmetrized(fl.densities.PixelCNN((4, 4))), "cannot fit"),
+        (lambda: fl.densities.PottsMADE((4, 4), q=4), "a density of Potts states with q = 4 cannot fit"),
+        (lambda: fl.densities.FieldPixelCNN((4, 4)), "a density of real fields cannot fit"),
     ],
 )
 @pytest.mark.parametrize("system", [lambda: XY(4, 2.0), lambda: fl.Potts((4, 4), 1.0)], ids=["angles", "states"])

@@ -19,8 +19,8 @@ from flowlab.storage.store import Store, StoreError
 from tests.runs.small_runs import broken_off_everywhere, by_hand, records, study
 
 
-def local(L: int) -> fl.LocalAutoregressive:
-    return fl.LocalAutoregressive((L, L), generator=named_generator(L, "local"))
+def local(L: int) -> fl.densities.LocalAutoregressive:
+    return fl.densities.LocalAutoregressive((L, L), generator=named_generator(L, "local"))
 
 
 def grown() -> fl.training.Grown:
@@ -34,7 +34,7 @@ RUNS = {
     "in two stages": grown,
     "heat bath": lambda: fl.runs.ChainRun(ISING, HeatBath(ISING), chains=4, steps=8, every=2, keep_every=3),
     "hmc": lambda: fl.runs.ChainRun(FIELD, HMC(FIELD, tuning=4), chains=4, steps=8, every=2, keep_every=3),
-    "tempering": lambda: fl.Simulation(
+    "tempering": lambda: fl.runs.Simulation(
         ISING,
         ParallelTempering(ISING, [2.5, np.inf], replicas=3),
         temperatures=(2.5,),

@@ -63,7 +63,10 @@ def built(system=None, density=None, **options) -> fl.Training:
 
 
 OTHERS = {
-    "class": (lambda: built(fl.Potts((2, 2), T=2.0, q=2), fl.IndependentPotts((2, 2), 2)), "system Ising, not Potts"),
+    "class": (
+        lambda: built(fl.Potts((2, 2), T=2.0, q=2), fl.densities.IndependentPotts((2, 2), 2)),
+        "system Ising, not Potts",
+    ),
     "coupling": (lambda: built(fl.Ising((2, 2), T=2.0, J=0.5)), r"couplings J 1.0, not 0.5"),
     "shape": (lambda: built(fl.Ising((2, 4), T=2.0)), r"shape \[2, 2\], not \[2, 4\]"),
     "seed": (lambda: built(seed=2), "seed 1, not 2"),
@@ -101,9 +104,9 @@ def test_couplings_of_a_glass_the_chain_and_its_ladder_are_compared(tmp_path):
     with pytest.raises(StoreError, match=r"another run \(every 2, not 3, chains 4, not 5\)"):
         fl.runs.ChainRun(ising, HeatBath(ising), chains=5, steps=8, every=3).restore(tmp_path / "chain")
 
-    def simulation(ladder: list[float]) -> fl.Simulation:
+    def simulation(ladder: list[float]) -> fl.runs.Simulation:
         chain = ParallelTempering(ising, ladder, replicas=3)
-        return fl.Simulation(ising, chain, temperatures=(2.5,), steps=24)
+        return fl.runs.Simulation(ising, chain, temperatures=(2.5,), steps=24)
 
     simulation([2.5, np.inf]).attach(tmp_path / "pt")
     with pytest.raises(StoreError, match=r"another run \(ladder \[2.5, 'inf'\], not \[2.5, 5.0, 'inf'\]\)"):

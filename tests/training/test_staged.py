@@ -13,8 +13,8 @@ from flowlab.training.staged import Grown
 HOW = {"batch": 50, "learning_rate": {"base": 1e-2}}
 
 
-def local(L: int) -> fl.LocalAutoregressive:
-    return fl.LocalAutoregressive((L, L), generator=named_generator(L, "local"))
+def local(L: int) -> fl.densities.LocalAutoregressive:
+    return fl.densities.LocalAutoregressive((L, L), generator=named_generator(L, "local"))
 
 
 def grown(steps: int = 4) -> Grown:

@@ -91,7 +91,7 @@ def test_hand_built_runs_on_random_couplings_anneal_and_are_compared_where_nothi
     assert run.comparison is not None and run.comparison.temperatures == (0.5,)
     plain = built(glass, fl.MADE((6,)), annealing=None, comparison=None)
     assert plain.annealing is None and plain.comparison is None
-    on_samples = built(glass, fl.MADE((6,)), fl.ForwardKL(torch.ones(20, 6)))
+    on_samples = built(glass, fl.MADE((6,)), fl.training.ForwardKL(torch.ones(20, 6)))
     assert on_samples.annealing is None and on_samples.comparison is not None
     ferromagnet = built(fl.Ising((4, 4), T=2.0), fl.MADE((4, 4)))
     assert ferromagnet.annealing is None and ferromagnet.comparison is None

@@ -39,7 +39,7 @@ class Hotter(fl.Density):
 
     def draw(self, n, *, generator=None):
         chosen = torch.multinomial(self.table.exp(), n, replacement=True, generator=generator)
-        return fl.Draw(configurations((10,))[chosen].float(), self.table[chosen].float(), torch.zeros(n))
+        return fl.core.Draw(configurations((10,))[chosen].float(), self.table[chosen].float(), torch.zeros(n))
 
     def log_prob(self, x):
         return self.table[((x > 0).long() * 2 ** torch.arange(10)).sum(1)].float()

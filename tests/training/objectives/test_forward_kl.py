@@ -29,7 +29,7 @@ def samples(n: int, seed: int = 0) -> torch.Tensor:
 
 def test_on_spins_it_finds_the_distribution_itself():
     run = fl.Training(
-        glass(), fl.MADE(SHAPE, hidden=12), fl.ForwardKL(samples(40_000)), steps=400, batch=1000,
+        glass(), fl.MADE(SHAPE, hidden=12), fl.training.ForwardKL(samples(40_000)), steps=400, batch=1000,
         learning_rate={"base": 2e-2}, threads=1,
     )  # fmt: skip
     run.run(progress=False)
@@ -44,8 +44,8 @@ def test_on_spins_it_finds_the_distribution_itself():
 
 def test_bounds_enclose_ln_z_of_the_spins_on_the_continuous_form():
     target = fl.ContinuousSpinGlass(glass())
-    density = fl.Z2Symmetrized(fl.Pushforward(fl.Linear(SHAPE), fl.Normal(SHAPE)))
-    objective = fl.ForwardKL(samples(4000), look_every=1)
+    density = fl.Z2Symmetrized(fl.Pushforward(fl.flows.Linear(SHAPE), fl.Normal(SHAPE)))
+    objective = fl.training.ForwardKL(samples(4000), look_every=1)
     objective.prepare(density, target, fresh=True)
     loss = objective.loss(density, target, 4000, generator=named_generator(0, "loss"))
     exact = fl.exact.log_z(glass())
@@ -56,8 +56,8 @@ def test_bounds_enclose_ln_z_of_the_spins_on_the_continuous_form():
 
 def test_continuous_variables_are_drawn_afresh_for_every_batch():
     target = fl.ContinuousSpinGlass(glass())
-    density = fl.Pushforward(fl.Linear(SHAPE), fl.Normal(SHAPE))
-    objective = fl.ForwardKL(torch.ones(10, 3), held_out=0.3)
+    density = fl.Pushforward(fl.flows.Linear(SHAPE), fl.Normal(SHAPE))
+    objective = fl.training.ForwardKL(torch.ones(10, 3), held_out=0.3)
     objective.prepare(density, target, fresh=False)
     generator = named_generator(0, "loss")
     first, second = (float(objective.loss(density, target, 50, generator=generator).loss) for _ in range(2))
@@ -66,17 +66,17 @@ def test_continuous_variables_are_drawn_afresh_for_every_batch():
 
 def test_the_density_takes_its_scales_from_the_samples_once():
     target = fl.ContinuousSpinGlass(glass())
-    density = fl.Pushforward(fl.Linear(SHAPE), fl.Normal(SHAPE))
-    fl.ForwardKL(samples(4000)).prepare(density, target, fresh=False)
+    density = fl.Pushforward(fl.flows.Linear(SHAPE), fl.Normal(SHAPE))
+    fl.training.ForwardKL(samples(4000)).prepare(density, target, fresh=False)
     assert torch.equal(density.flow.scale, torch.ones(3).double())
-    fl.ForwardKL(samples(20_000)).prepare(density, target, fresh=True)
+    fl.training.ForwardKL(samples(20_000)).prepare(density, target, fresh=True)
     expected = (1 + (torch.linalg.inv(target.shifted_couplings)).diagonal()).sqrt()
     torch.testing.assert_close(density.flow.scale, expected, rtol=0.03, atol=0)
 
 
 def test_looks_now_and_then_at_the_model_and_at_what_is_held_out():
     run = fl.Training(
-        glass(), fl.MADE(SHAPE, hidden=12), fl.ForwardKL(samples(100), look_every=3), steps=7, batch=20,
+        glass(), fl.MADE(SHAPE, hidden=12), fl.training.ForwardKL(samples(100), look_every=3), steps=7, batch=20,
         learning_rate={"base": 1e-2}, threads=1,
     )  # fmt: skip
     data = run.run(progress=False)
@@ -89,8 +89,8 @@ def test_looks_now_and_then_at_the_model_and_at_what_is_held_out():
 def test_stops_when_the_held_out_loss_rises():
     few = samples(40)
     run = fl.Training(
-        glass(), fl.MADE(SHAPE, hidden=300), fl.ForwardKL(few, held_out=0.5, look_every=1), steps=3000, batch=20,
-        learning_rate={"base": 5e-2}, schedule="constant", patience=40, threads=1,
+        glass(), fl.MADE(SHAPE, hidden=300), fl.training.ForwardKL(few, held_out=0.5, look_every=1), steps=3000,
+        batch=20, learning_rate={"base": 5e-2}, schedule="constant", patience=40, threads=1,
     )  # fmt: skip
     run.run(progress=False)
     assert run.state == "finished" and run.step < 3000
@@ -105,7 +105,8 @@ def test_a_function_gives_the_samples_when_training_starts():
         return samples(100)
 
     run = fl.Training(
-        glass(), fl.MADE(SHAPE, hidden=3), fl.ForwardKL(sampler), steps=3, batch=5, learning_rate={"base": 1e-2},
+        glass(), fl.MADE(SHAPE, hidden=3), fl.training.ForwardKL(sampler), steps=3, batch=5,
+        learning_rate={"base": 1e-2},
     )  # fmt: skip
     assert asked == []
     run.run(progress=False)
@@ -121,7 +122,7 @@ def test_a_function_gives_the_samples_when_training_starts():
 )
 def test_refuses(given, message):
     with pytest.raises(ValueError, match=message):
-        fl.ForwardKL(torch.ones(10, 3), **given)
+        fl.training.ForwardKL(torch.ones(10, 3), **given)
 
 
 def test_refuses_samples_that_are_none_of_the_system():
@@ -130,7 +131,7 @@ def test_refuses_samples_that_are_none_of_the_system():
         (torch.ones(10, 4), "configurations must have"),
     ):
         with pytest.raises(ValueError, match=message):
-            fl.ForwardKL(wrong).prepare(fl.MADE(SHAPE), glass(), fresh=True)
+            fl.training.ForwardKL(wrong).prepare(fl.MADE(SHAPE), glass(), fresh=True)
     with pytest.raises(ValueError, match="leave fewer than 2"):
-        fl.ForwardKL(torch.ones(5, 3)).prepare(fl.MADE(SHAPE), glass(), fresh=True)
+        fl.training.ForwardKL(torch.ones(5, 3)).prepare(fl.MADE(SHAPE), glass(), fresh=True)
     assert LOOKED_AT >= 1000

@@ -1,0 +1,12 @@
+"""What lies above the runs and is found by them by name: filled in by ``import flowlab``, which loads none of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+providers: list[str] = []
+"""Modules that register studies when they are imported."""
+
+above: dict[str, Callable[..., Any]] = {}
+"""What a run can be asked for that stands above it, "lab" and "load"."""
