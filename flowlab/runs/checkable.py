@@ -21,14 +21,22 @@ from flowlab.storage.store import Store, StoreError
 class Checkable(OnDisk):
     """The part of an Experiment that is checked by chains of the same system, and keeps what they found."""
 
-    system: System
-    target: System
     threads: int
     device: torch.device = torch.device("cpu")
 
     def __init__(self) -> None:
         super().__init__()
         self._checked: xr.Dataset | None = None
+
+    @property
+    @abstractmethod
+    def system(self) -> System:
+        """The physical system."""
+
+    @property
+    @abstractmethod
+    def target(self) -> System:
+        """What is sampled."""
 
     @property
     @abstractmethod

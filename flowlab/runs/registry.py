@@ -399,7 +399,7 @@ def _neighbour_by_hand(run: Experiment, changes: Mapping[str, Any], copied: floa
     seed = named_seed(run.seed, "by hand", *(f"{key}={value}" for key, value in sorted(changes.items()))) % 2**31
     arguments: dict[str, Any] = {"seed": seed} | {k: v for k, v in changes.items() if k not in couplings}
     if copied is not None and copied >= LITTLE:
-        arguments = {"annealing": None} | arguments
+        arguments = {"annealing": None, "stages": []} | arguments
     try:
         described = describe(run)
         described = with_couplings(described, couplings, {k: v for k, v in changes.items() if k in couplings})

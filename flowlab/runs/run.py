@@ -67,7 +67,7 @@ class Experiment(Checkable, Stepping):
         super().__init__()
         self.threads, self.dtype = threads, torch.get_default_dtype()
         self._identity = {"run": type(self).__qualname__, **of_system(system), "target": type(target).__qualname__}
-        self.system, self.target, self.steps, self.seed = system, target, steps, seed
+        self._system, self._target, self.steps, self.seed = system, target, steps, seed
         self.state: RunState = "ready"
         self.activity = ""
         self.error: BaseException | None = None
@@ -78,6 +78,16 @@ class Experiment(Checkable, Stepping):
         self._listeners: list[queue.Queue[dict[str, float]]] = []
         self._bars: list[Any] = []
         self._calls: dict[int, Iterator[int]] = {}
+
+    @property
+    def system(self) -> System:
+        """The physical system."""
+        return self._system
+
+    @property
+    def target(self) -> System:
+        """What is sampled: the system, or a Representation of it."""
+        return self._target
 
     @abstractmethod
     def evaluate(self, n: int = 10_000, *, seed: int | None = None) -> xr.Dataset:

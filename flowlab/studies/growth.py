@@ -8,9 +8,10 @@ from typing import Any
 
 from flowlab.core import Density, System
 from flowlab.core.generators import named_seed
-from flowlab.training import Grown, Objective, Training
+from flowlab.training import Objective, Stage, Training
 from flowlab.training.glasses import Annealing
 from flowlab.training.optimisation import beta_ramp
+from flowlab.training.staged import HandOn, warm_start
 
 BETA = 0.44
 """Close to criticality: the inverse temperature of the published comparisons."""
@@ -47,14 +48,15 @@ def grown(
     steps: int,
     ramp: Callable[[System], Annealing | None],
     seed: int,
+    threads: int,
     shares: str | None = None,
-    hand_on: Callable[[Any, Any], object] = lambda density, before: density.warm_start(before),
+    hand_on: HandOn = warm_start,
     **training: Any,
 ) -> Training:
     """Trainings on first · 2, · 4, ... up to L as one run of ``steps`` steps.
 
     The first of them is annealed: ``ramp`` says how for its own target, whose couplings may differ from those of L.
-    ``hand_on`` is as in :class:`flowlab.training.Grown`.
+    ``hand_on`` and ``training`` are as in :class:`flowlab.training.Training`.
     """
     if not share > 0:
         raise ValueError(f"share must be positive, steps on each smaller lattice for one on the largest, got {share}")
@@ -66,16 +68,16 @@ def grown(
     counts = [max(1, int(steps * part / sum(parts))) for part in parts[:-1]]
     targets = [target(side) for side in smaller]
     before = [
-        Training(
+        Stage(
             small, density(side), objective(), steps=count, annealing=None if i else ramp(small),
             seed=named_seed(seed, "stage", side), **training,
         )
         for i, (side, small, count) in enumerate(zip(smaller, targets, counts, strict=True))
     ]  # fmt: skip
-    own = steps - sum(counts)
-    if not before:
-        return Training(largest, whole, objective(), steps=own, annealing=ramp(largest), seed=seed, **training)
-    return Grown(before, largest, whole, objective(), steps=own, seed=seed, hand_on=hand_on, **training)
+    return Training(
+        largest, whole, objective(), steps=steps - sum(counts), annealing=None if before else ramp(largest),
+        stages=before, hand_on=hand_on, seed=seed, threads=threads, **training,
+    )  # fmt: skip
 
 
 def beta_rises(warm: bool, anneal: float) -> Callable[[System], Annealing | None]:

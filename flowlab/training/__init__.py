@@ -4,12 +4,13 @@ import warnings
 from typing import Any
 
 from flowlab import runs
-from flowlab.training.continuous import ContinuousTraining
+from flowlab.training.earlier import ContinuousTraining, Grown
+from flowlab.training.integration_check import IntegrationCheck
 from flowlab.training.objectives.forward_kl import ForwardKL
 from flowlab.training.objectives.ir_matching import IRMatching
 from flowlab.training.objectives.reverse_kl import Objective, PathGradient, ReverseKL
 from flowlab.training.objectives.uv_matching import UVMatching
-from flowlab.training.staged import Grown
+from flowlab.training.stage import Stage
 from flowlab.training.training import Training
 
 __all__ = [
@@ -17,9 +18,11 @@ __all__ = [
     "ForwardKL",
     "Grown",
     "IRMatching",
+    "IntegrationCheck",
     "Objective",
     "PathGradient",
     "ReverseKL",
+    "Stage",
     "Training",
     "UVMatching",
 ]

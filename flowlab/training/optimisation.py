@@ -108,6 +108,7 @@ class Optimisation:
         self.learning_rate = _rates(learning_rate, list(self.groups))
         self.schedule, self.warmup, self.clip = schedule, warmup, clip
         self.restarts = int(restarts)
+        self._halved = 0
         self.adam = {
             role: torch.optim.AdamW(p, lr=self.learning_rate[role], betas=betas, weight_decay=weight_decay, fused=True)
             for role, p in self.groups.items()
@@ -121,7 +122,7 @@ class Optimisation:
         """
         if not self.groups:
             raise ValueError("the density has no parameters: there is nothing to train")
-        factor = learning_rate_factor(self.schedule, progress, self.warmup, self.restarts)
+        factor = learning_rate_factor(self.schedule, progress, self.warmup, self.restarts) / 2**self._halved
         for adam in self.adam.values():
             adam.zero_grad(set_to_none=True)
         for loss in losses:
@@ -135,6 +136,10 @@ class Optimisation:
                 adam.step()
         first = next(iter(self.groups))
         return norm, self.learning_rate[first] * factor
+
+    def halve(self, times: int) -> None:
+        """Let all rates be those of the schedule, halved so many times in all."""
+        self._halved = times
 
     @property
     def settings(self) -> dict[str, Any]:

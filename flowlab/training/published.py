@@ -1,35 +1,36 @@
-"""The density of a run, read by whoever wants to look while another thread trains it."""
+"""What a run trains, read by whoever wants to look while another thread trains it."""
 
 from __future__ import annotations
 
 import copy
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
 
 from flowlab.core import Density
-from flowlab.runs.run import Experiment
 
 
-class Published(Experiment):
-    """A run whose ``density`` others may read: the thread that trains it makes the copies, between two steps."""
+class Published:
+    """Copies of a density for readers: the thread that trains it makes them, between two steps.
 
-    density: Density
+    Args:
+        take: the step, and a copy of the density as it is.
+        stepping: held by the thread that trains while it takes a step.
+    """
 
-    def __init__(self, *system_and_target: Any, **options: Any) -> None:
-        super().__init__(*system_and_target, **options)
+    def __init__(self, take: Callable[[], tuple[int, Density]], stepping: threading.Lock) -> None:
+        self._take, self._stepping = take, stepping
         self._copy: tuple[int, float, Density] | None = None
         self._wanted, self._published = threading.Event(), threading.Event()
 
-    def reading(self) -> tuple[int, Density]:
-        """The step and a detached copy of the density, as of the last step or at most 0.5 s old.
+    def read(self, step: int, elsewhere: bool) -> tuple[int, Density]:
+        """The step and a copy, as of ``step``; where another thread trains, as of the last one or at most 0.5 s old.
 
-        While another thread trains, that thread makes the copy between two steps; where it is held up there (paused, or
-        a ``stream`` that nobody draws from), this one does.
+        That thread makes the copy between two steps; where it is held up there (paused, or a ``stream`` that nobody
+        draws from), this one does.
         """
-        elsewhere = self._streamer not in (None, threading.get_ident())
         copied = self._copy
-        if copied is None or (copied[0] != self.step and not (elsewhere and time.monotonic() - copied[1] < 0.5)):
+        if copied is None or (copied[0] != step and not (elsewhere and time.monotonic() - copied[1] < 0.5)):
             self._published.clear()
             self._wanted.set()
             while not (elsewhere and self._published.wait(0.05)):
@@ -44,11 +45,15 @@ class Published(Experiment):
 
     def _publish(self) -> None:
         self._wanted.clear()
-        density = copy.deepcopy(self.density).requires_grad_(False)
-        density.bind(self.target)
-        self._copy = (self.step, time.monotonic(), density)
+        step, density = self._take()
+        self._copy = (step, time.monotonic(), density)
 
-    def _between_steps(self) -> None:
+    def between_steps(self) -> None:
+        """Called after each step by the thread that trains: it makes the copy that somebody waits for."""
         if self._wanted.is_set():
             self._publish()
             self._published.set()
+
+    def forget(self) -> None:
+        """Called where the density is another one at the same step."""
+        self._copy = None

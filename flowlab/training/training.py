@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import math
-import time
+import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,19 +22,24 @@ from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.core.numbers import seed_of, whole
 from flowlab.runs.precision import in_own_dtype
-from flowlab.runs.process import resolve_device, torch_threads
-from flowlab.runs.registry import LITTLE, experiment, neighbour, same_couplings
+from flowlab.runs.process import torch_threads
+from flowlab.runs.registry import LITTLE, neighbour, same_couplings
 from flowlab.runs.run import Experiment
-from flowlab.runs.stepping import cloned
-from flowlab.training.glasses import Annealing, Auto, annealing_of, comparison_of
-from flowlab.training.metrics import of_loss, trained_at
-from flowlab.training.objectives.reverse_kl import Loss, Objective, together
-from flowlab.training.optimisation import Optimisation, has_plateaued
+from flowlab.training.glasses import Annealing, Auto, comparison_of
+from flowlab.training.integration_check import IntegrationCheck
+from flowlab.training.objectives.reverse_kl import Objective
+from flowlab.training.optimisation import has_plateaued
 from flowlab.training.published import Published
+from flowlab.training.stage import Diverged, Stage
+from flowlab.training.staged import HandOn, Stages, warm_start
 
 
-class Training(Published):
+class Training(Experiment):
     """Trains a density on a target and records how well it does.
+
+    With ``stages`` it trains other densities first and hands their weights on: a sampler of a large lattice is grown
+    from one of a small lattice (Singha et al. 2025, arXiv:2503.08918, algorithm 1), see
+    :class:`flowlab.training.staged.Stages`.
 
     Args:
         target: the system to be sampled.
@@ -50,9 +54,18 @@ class Training(Published):
             over this many steps; 0 never stops early.
         comparison: configurations of the system at equilibrium to compare with, None for none; by default parallel
             tempering of spins with random couplings, run by the first evaluation.
+        stages: what is trained before, in order, each a :class:`.Stage` that no other run uses.
+        hand_on: called with the density of a stage and that of the one before it; by default the warm start of the
+            first from the second.
+        integration: a check of the integration of continuous flows, None for none.
         seed, threads: see :class:`flowlab.Experiment`.
         device: where to compute, "cpu" or "cuda".
         optimiser: schedule, warmup, clip and more, see :class:`flowlab.training.optimisation.Optimisation`.
+
+    Attributes:
+        density, objective, optimisation, batch, annealing, device: of the last stage.
+        stages: all of them; before: those before the last.
+        own_steps: the horizon of the last stage; ``steps`` is that of all together.
 
     Raises:
         ValueError: where density and target do not fit, or an argument makes no sense.
@@ -60,10 +73,14 @@ class Training(Published):
     >>> from flowlab.densities import MADE
     >>> from flowlab.systems import Ising
     >>> from flowlab.training.objectives.reverse_kl import ReverseKL
-    >>> training = Training(Ising((4, 4), T=3.0), MADE((4, 4)), ReverseKL(), steps=3, batch=100,
-    ...                     learning_rate={"base": 1e-3})
+    >>> how = {"steps": 3, "batch": 100, "learning_rate": {"base": 1e-3}}
+    >>> training = Training(Ising((4, 4), T=3.0), MADE((4, 4)), ReverseKL(), **how)
     >>> [record["step"] for record in training.stream()]
     [1, 2, 3]
+    >>> small = Stage(Ising((2, 2), T=3.0), MADE((2, 2)), ReverseKL(), **how)
+    >>> grown = Training(Ising((4, 4), T=3.0), MADE((4, 4)), ReverseKL(), stages=[small], **how)
+    >>> [record["stage"] for record in grown.stream()]
+    [0, 0, 0, 1, 1, 1]
     """
 
     doubts = True
@@ -81,94 +98,80 @@ class Training(Published):
         annealing: Annealing | Auto | None = "auto",
         patience: int = 0,
         comparison: Reference | Auto | None = "auto",
+        stages: Sequence[Stage] = (),
+        hand_on: HandOn = warm_start,
+        integration: IntegrationCheck | None = None,
         seed: int = 0,
         threads: int = 0,
         device: torch.device | str = "cpu",
         **optimiser: Any,
     ) -> None:
         super().__init__(target.physical, target, steps=steps, seed=seed, threads=threads)
-        batch, accumulate, patience = map(whole, ("batch", "accumulate", "patience"), (batch, accumulate, patience))
-        if batch < 2:
-            raise ValueError(f"batch must be at least 2, got {batch}")
-        if accumulate < 1 or batch % accumulate or batch < 2 * accumulate:
-            raise ValueError(f"accumulate must divide a batch of {batch} into parts of at least 2, got {accumulate}")
-        if patience < 0 or patience == 1:
-            raise ValueError(f"patience must be 0 (never stop early) or at least 2 steps, got {patience}")
-        density.bind(target)
-        self.device = resolve_device(str(device))
-        self.target = self.target.to(self.device)
-        self.density = density.to(self.device)
-        self.objective = objective.to(self.device)
-        self.batch, self.accumulate, self.patience = batch, accumulate, patience
-        self.annealing = annealing_of(self.target, objective) if annealing == "auto" else annealing
-        self.comparison = comparison_of(target, seed) if comparison == "auto" else comparison
-        self.optimisation = Optimisation(objective.parameter_groups(density), learning_rate, **optimiser)
-        self.generator = named_generator(seed, "train", device=self.device)
+        self._last = Stage(
+            target, density, objective, steps=steps, batch=batch, learning_rate=learning_rate, accumulate=accumulate,
+            annealing=annealing, patience=patience, integration=integration, seed=self.seed, device=device, **optimiser,
+        )  # fmt: skip
+        self.before, self.stages = tuple(stages), (*stages, self._last)
+        self._stages = Stages(self.stages, hand_on)
+        self.steps = self._stages.total
+        self.density, self.objective, self.device = self._last.density, self._last.objective, self._last.device
+        self.optimisation, self.integration = self._last.optimisation, integration
+        self.batch, self.annealing, self.own_steps = self._last.batch, self._last.annealing, self._last.steps
+        self.comparison = comparison_of(target, self.seed) if comparison == "auto" else comparison
         self._kept = Kept()
-        self._identity |= {
-            "density": type(density).__qualname__,
-            "objective": type(objective).__qualname__,
-            "batch": self.batch,
-            "accumulate": accumulate,
-            "patience": self.patience,
-            **self.optimisation.settings,
-        }
+        self._published = Published(self._copied, self._stepping)
+        # an eighth of what the optimiser and the marks of two steps hold; to build the study again for it costs more
+        self._untrained = {name: value.detach().cpu().clone() for name, value in density.state_dict().items()}
+        del self._identity["run"]  # which had other names in earlier versions
+        self._identity |= self._last.identity
+        self._identity |= {"stages": [list(stage.system.shape) for stage in self.before]} if self.before else {}
+
+    @property
+    def target(self) -> System:
+        """What is sampled, at the couplings that the objective has learned so far where it learns them."""
+        return self._last.target
+
+    @property
+    def system(self) -> System:
+        """The physical system that the target stands for."""
+        return self._last.system
+
+    @property
+    def log_z_exact(self) -> float | None:
+        """Exact ln Z of the system, None where none is known or its couplings are being learned."""
+        return super().log_z_exact if self._last.fixed else None
 
     # training
 
     def _prepare(self) -> None:
-        self.objective.prepare(self.density, self.target, fresh=self.step == 0, report=self._report)
+        self._last.prepare(self.step == 0, self._report)
 
     @property
     def progress(self) -> float:
-        """How much of the schedules is done, from 0 to 1."""
-        return self.step / self.steps
+        """How much of the schedules of the last stage is done, up to 1; below 0 before it begins."""
+        return self._stages.own(self.step) / self.own_steps
 
     @property
     def drawn(self) -> int:
         """Draws that the density has been trained on."""
-        return self.batch * self.step
+        return self.batch * max(0, self._stages.own(self.step))
 
     def advance(self) -> dict[str, float]:
-        progress = self.progress
-        couplings = self.annealing(progress) if self.annealing is not None else {}
-        target = self.target.at(**couplings) if couplings else self.target
-        if self.annealing is not None:
-            self.density.bind(target)
-        self.density.anneal(progress)
-        parts: list[Loss] = []
-        grad_norm, learning_rate = self.optimisation.step(self._losses(target, parts), progress)
-        loss = together(parts)
-        value = float(loss.loss)
-        if not (math.isfinite(grad_norm) and math.isfinite(value)):
-            raise FloatingPointError(self._diverged(value, grad_norm))
-        return of_loss(loss, self.target, annealed=bool(couplings), generator=self.generator) | {
-            "loss": value,
-            "grad_norm": grad_norm,
-            "learning_rate": learning_rate,
-            **trained_at(target),
-            "stage": 0,
-            **loss.metrics,
-        }
-
-    def _losses(self, target: System, parts: list[Loss]) -> Iterator[Tensor]:
-        """The losses of the parts of one batch, one in memory at a time; their values are left in ``parts``."""
-        for _ in range(self.accumulate):
-            loss = self.objective.loss(self.density, target, self.batch // self.accumulate, generator=self.generator)
-            yield loss.value / self.accumulate
-            parts.append(loss._replace(value=loss.value.detach()))
-
-    def _diverged(self, loss: float, grad_norm: float) -> str:
-        what = f"the loss became {loss}" if not math.isfinite(loss) else f"the gradient norm became {grad_norm}"
-        checkpoint = self._store.newest_checkpoint() if self._store is not None else None
-        saved = f"the last good checkpoint is {checkpoint}" if checkpoint else "nothing was saved"
-        return f"{what} at step {self.step + 1}; {saved}; try a smaller learning rate or a smaller clip"
+        try:
+            record = self._stages.advance(self.step, self._records)
+        except Diverged as error:
+            checkpoint = self._store.newest_checkpoint() if self._store is not None else None
+            saved = f"the last good checkpoint is {checkpoint}" if checkpoint else "nothing was saved"
+            advice = "try a smaller learning rate or a smaller clip"
+            raise FloatingPointError(f"{error} at step {self.step + 1}; {saved}; {advice}") from None
+        self.steps = self._stages.total
+        return record
 
     def _converged(self) -> bool:
-        first = self.step - 2 * self.patience
-        if not self.patience or first < 0:
+        patience, first = self._last.patience, self.step - 2 * self._last.patience
+        if not patience or first < 0 or (done := self._stages.own(first)) < 0:
             return False
-        if self.annealing is not None and self.annealing(first / self.steps) != self.annealing(1.0):
+        if self.annealing is not None and self.annealing(done / self.own_steps) != self.annealing(1.0):
             return False  # the bound refers to the final target, and says little while another is trained on
         name, direction = self.objective.watched
         column = self._records.column(name)[first:]
@@ -176,34 +179,34 @@ class Training(Published):
         return has_plateaued(seen if direction == "rises" else -seen, len(seen) // 2)
 
     def describe(self) -> dict[str, Any]:
-        return super().describe() | {"device": str(self.device)}
+        """``stages`` are the lattices in order, e.g. "4 × 4, 8 × 8"; there are none where there is one stage."""
+        shapes = [stage.system.shape for stage in self.stages]
+        stages = ", ".join(" × ".join(map(str, shape)) for shape in shapes)
+        told = {"stages": stages} if self._stages.told else {}
+        return super().describe() | {"device": str(self.device)} | told
 
     @in_own_dtype
     def seconds_per_step(self) -> float:
-        probe = Training(
-            self.target,
-            copy.deepcopy(self.density),
-            copy.deepcopy(self.objective),
-            steps=100,
-            batch=self.batch,
-            accumulate=self.accumulate,
-            learning_rate=self.optimisation.learning_rate,
-            annealing=None,
-            comparison=None,
-            seed=named_seed(self.seed, "probe"),
-            device=self.device,
-        )
         with torch_threads(self.threads):
-            self.objective.prepare(self.density, self.target, fresh=self.step == 0, report=self._report)
-            probe.objective = copy.deepcopy(self.objective)
-            for _ in range(3):
-                probe.advance()
-            started = time.perf_counter()
-            for _ in range(10):
-                probe.advance()
-        return (time.perf_counter() - started) / 10
+            return self._stages.seconds_per_step(self.step == 0, self._report)
 
     # reading
+
+    def reading(self) -> tuple[int, Density]:
+        """The step and a detached copy of the density, as of the last step or at most 0.5 s old.
+
+        Before the last stage, what the weights of the stage so far make on the final lattice.
+        """
+        return self._published.read(self.step, self._streamer not in (None, threading.get_ident()))
+
+    def _copied(self) -> tuple[int, Density]:
+        density = copy.deepcopy(self.density).requires_grad_(False)
+        density.bind(self.target)
+        self._stages.hand_over(density, self.step)
+        return self.step, density
+
+    def _between_steps(self) -> None:
+        self._published.between_steps()
 
     @in_own_dtype
     def sample(self, n: int, *, seed: int | None = None) -> xr.Dataset:
@@ -274,8 +277,10 @@ class Training(Published):
         seed = self.seed if seed is None else seed_of(seed)
         attrs, own = self._attrs(step, seed), named_seed(seed, "diagnose", step)
         if not self.system.disordered:
-            fresh = None if self.study is None else experiment(self.study, seed=self.seed, **self.keys)
-            untrained = fresh.density if isinstance(fresh, Training) else None
+            untrained = None  # what a person gives may have been trained before
+            if self.study is not None:
+                untrained = copy.deepcopy(density)
+                untrained.load_state_dict(self._untrained)
             return diagnose(density, self.target, n, own, attrs, parts=parts, untrained=untrained)
         if parts is not None:
             raise TypeError(f"parts {', '.join(parts)} need spins on a lattice in the plane, got {self.system.title}")
@@ -349,23 +354,22 @@ class Training(Published):
     # on disk
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        weights = {f"density.{k}": v for k, v in self.density.state_dict().items()}
-        weights |= {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
-        return weights, {"optimisation": self.optimisation.state_dict(), "generator": self.generator.get_state()}
+        return self._stages.state_dict(self.step)
 
     def load_state_dict(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        modules: dict[str, torch.nn.Module] = {"density.": self.density, "objective.": self.objective}
-        for name, module in modules.items():
-            module.load_state_dict({k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)})
-        self.optimisation.load_state_dict(state["optimisation"])
-        self.generator.set_state(state["generator"].cpu())
-        self._copy = None
+        self._stages.load_state_dict(tensors, state)
+        self._changed()
 
     def _mark(self) -> Any:
-        return cloned(Training.state_dict(self))
+        return self._stages.mark(self.step)
 
     def _return_to(self, mark: Any) -> None:
-        Training.load_state_dict(self, *mark)
+        self._stages.return_to(mark)
+        self._changed()
+
+    def _changed(self) -> None:
+        self.steps = self._stages.total
+        self._published.forget()
 
 
 def warm_started(run: Experiment, weights: Density, changes: Mapping[str, Any], *, twice: bool = False) -> Any:

@@ -23,10 +23,10 @@ def local(L: int) -> fl.densities.LocalAutoregressive:
     return fl.densities.LocalAutoregressive((L, L), generator=named_generator(L, "local"))
 
 
-def grown() -> fl.training.Grown:
+def grown() -> fl.Training:
     how = {"batch": 20, "learning_rate": {"base": 1e-2}}
-    before = [fl.Training(fl.Ising((2, 2), T=3.0), local(2), fl.ReverseKL(), steps=3, **how)]
-    return fl.training.Grown(before, fl.Ising((4, 4), T=3.0), local(4), fl.ReverseKL(), steps=3, **how)
+    stages = [fl.training.Stage(fl.Ising((2, 2), T=3.0), local(2), fl.ReverseKL(), steps=3, **how)]
+    return fl.Training(fl.Ising((4, 4), T=3.0), local(4), fl.ReverseKL(), steps=3, stages=stages, **how)
 
 
 ISING, FIELD = fl.Ising((4, 4), T=2.5), fl.Phi4((4, 4), kappa=0.2, lam=0.02)

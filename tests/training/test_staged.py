@@ -8,7 +8,7 @@ import torch
 
 import flowlab as fl
 from flowlab.core import named_generator
-from flowlab.training.staged import Grown
+from flowlab.training import Stage
 
 HOW = {"batch": 50, "learning_rate": {"base": 1e-2}}
 
@@ -17,9 +17,9 @@ def local(L: int) -> fl.densities.LocalAutoregressive:
     return fl.densities.LocalAutoregressive((L, L), generator=named_generator(L, "local"))
 
 
-def grown(steps: int = 4) -> Grown:
-    before = [fl.Training(fl.Ising((L, L), T=3.0), local(L), fl.ReverseKL(), steps=3, **HOW) for L in (4, 6)]
-    return Grown(before, fl.Ising((8, 8), T=3.0), local(8), fl.ReverseKL(), steps=steps, **HOW)
+def grown(steps: int = 4) -> fl.Training:
+    stages = [Stage(fl.Ising((L, L), T=3.0), local(L), fl.ReverseKL(), steps=3, **HOW) for L in (4, 6)]
+    return fl.Training(fl.Ising((8, 8), T=3.0), local(8), fl.ReverseKL(), steps=steps, stages=stages, **HOW)
 
 
 def test_stages_follow_each_other_and_hand_their_weights_on():
@@ -51,13 +51,6 @@ def test_interrupted_in_any_stage_is_uninterrupted(tmp_path, at):
     assert again.data.drop_vars("wall_time").identical(whole)
 
 
-def test_a_stage_that_has_begun_is_refused():
-    begun = fl.Training(fl.Ising((4, 4), T=3.0), local(4), fl.ReverseKL(), steps=3, **HOW)
-    begun.run(1, progress=False)
-    with pytest.raises(ValueError, match="must not have begun"):
-        Grown([begun], fl.Ising((8, 8), T=3.0), local(8), fl.ReverseKL(), steps=3, **HOW)
-
-
 def test_a_run_of_a_study_grows():
     run = fl.experiment("ising-xor", L=4, T=3.0, layers=0, base="local", steps=2, batch=20)
     run.run(progress=False)
@@ -67,4 +60,20 @@ def test_a_run_of_a_study_grows():
         if larger.density.state_dict()[name].shape == value.shape:
             torch.testing.assert_close(larger.density.state_dict()[name], value)
     with pytest.raises(ValueError, match="side L"):
-        grown().grow()
+        fl.experiment("sk-reverse", N=6, steps=2, batch=20).grow()
+    larger = grown().grow()
+    assert larger.system.shape == (16, 16) and not larger.before
+
+
+def test_a_run_in_stages_built_by_hand_is_made_again_and_a_warm_start_from_it_has_none(tmp_path):
+    run = grown()
+    run.attach(tmp_path / "run")
+    run.run(4, progress=False)
+    again = fl.load(tmp_path / "run")
+    assert again.step == 4 and [stage.system.shape for stage in again.before] == [(4, 4), (6, 6)]
+    assert (
+        again.run(progress=False).drop_vars("wall_time").identical(grown().run(progress=False).drop_vars("wall_time"))
+    )
+    other = run.at(T=3.5)
+    assert not other.before and other.steps == 4 and float(other.system.couplings["T"]) == 3.5
+    torch.testing.assert_close(dict(other.density.named_parameters()), dict(run.reading()[1].named_parameters()))

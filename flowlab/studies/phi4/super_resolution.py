@@ -17,9 +17,9 @@ from flowlab.runs.keys import Count, Inside, Meaning, Odd, Positive, Several
 from flowlab.studies.keys import WARM, Batch, Beta, Device, Dimension, Kappa, Lam, Patience, Rate, Side, Steps, Threads
 from flowlab.studies.phi4.flows import phi4_system
 from flowlab.systems import Phi4
-from flowlab.training.continuous import ContinuousTraining
+from flowlab.training import IntegrationCheck, Stage, Training
 from flowlab.training.objectives.ir_matching import IRMatching
-from flowlab.training.objectives.uv_matching import UVMatching, UVTraining
+from flowlab.training.objectives.uv_matching import Method, UVMatching
 
 Kernel = Annotated[Odd, Meaning("side of the flow's kernel", "sites")]
 Shared = Annotated[bool, Meaning("whether all levels have the same weights")]
@@ -27,7 +27,7 @@ OdeSteps = Annotated[Count, Meaning("steps of the integration in training")]
 RateSigma = Annotated[Positive, Meaning("peak learning rate of the noise")]
 RateKappa = Annotated[Positive, Meaning("peak learning rate of the couplings")]
 CheckEvery = Annotated[
-    Count, Meaning("between two checks of the integration, see :class:`flowlab.training.ContinuousTraining`", "steps")
+    Count, Meaning("between two checks of the integration, see :class:`flowlab.training.IntegrationCheck`", "steps")
 ]
 
 SLICE = 4
@@ -84,7 +84,7 @@ def ir_matching(
     device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
-) -> ContinuousTraining:
+) -> Training:
     """Fields of a coarse lattice, refined by a flow: fine couplings given, coarse couplings learned.
 
     Keys:
@@ -116,16 +116,23 @@ def ir_matching(
             CoarseFields(start, sampler, learned=names, log_z=log_z), coarse, side, d, kernel, ode_steps, shared, seed
         )
 
-    def trained(side: int, horizon: int, **more: Any) -> ContinuousTraining:
-        return ContinuousTraining(
-            phi4_system((side,) * d, beta, kappa, lam), density(side), IRMatching(gradient), steps=horizon, batch=batch,
-            learning_rate={"base": lr_sigma, "flow": lr, "couplings": lr_kappa},
-            warmup=0.05 if warm or side > sides[0] else 0.0, check_every=check_every, seed=seed, threads=threads,
-            device=device, patience=patience, **more,
-        )  # fmt: skip
+    def how(side: int, horizon: int) -> dict[str, Any]:
+        return {
+            "target": phi4_system((side,) * d, beta, kappa, lam),
+            "density": density(side),
+            "objective": IRMatching(gradient),
+            "steps": horizon,
+            "batch": batch,
+            "learning_rate": {"base": lr_sigma, "flow": lr, "couplings": lr_kappa},
+            "warmup": 0.05 if warm or side > sides[0] else 0.0,
+            "integration": IntegrationCheck(check_every),
+            "patience": patience,
+            "seed": seed,
+            "device": device,
+        }
 
-    before = [] if warm else [trained(side, stage_steps) for side in sides[:-1]]
-    return trained(L, steps, before=before)
+    stages = [] if warm else [Stage(**how(side, stage_steps)) for side in sides[:-1]]
+    return Training(**how(L, steps), stages=stages, threads=threads)
 
 
 @study("phi4-uv-matching", one_of=(("beta", "kappa"),), idle=_uv_idle)
@@ -155,7 +162,7 @@ def uv_matching(
     device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
-) -> UVTraining:
+) -> Training:
     """Fields of a coarse lattice, refined again and again: coarse couplings given, fine couplings learned.
 
     The flow from ``coarse`` to twice the side is trained with its fine couplings. For a finer lattice it is iterated:
@@ -178,21 +185,27 @@ def uv_matching(
     start = phi4_system((coarse,) * d, beta, kappa, lam)
     log_z = KnownLogZ([]) if coarse ** (d - 1) <= SLICE else None
 
-    def trained(side: int, **more: Any) -> UVTraining:
+    def how(side: int) -> dict[str, Any]:
         first = side == sides[0] and not warm
         fine = phi4_system((side,) * d, beta, kappa, lam)
         fields = CoarseFields(start, CoarseHMC(start, chains=batch), log_z=log_z)
+        method: Method = "gradient" if first else "scan"
         rate = 1.0 if first else 0.2
-        return UVTraining(
-            fine, _stack(fields, coarse, side, d, kernel, ode_steps, shared, seed),
-            UVMatching(fine, names, method="gradient" if first else "scan", samples=samples, lowest_ess=lowest_ess),
-            steps=steps if first or warm else retrain, batch=batch,
-            learning_rate={"base": rate * lr_sigma, "flow": rate * lr, "couplings": lr_kappa},
-            check_every=check_every, seed=seed, threads=threads, device=device, patience=patience, **more,
-        )  # fmt: skip
+        return {
+            "target": fine,
+            "density": _stack(fields, coarse, side, d, kernel, ode_steps, shared, seed),
+            "objective": UVMatching(fine, names, method=method, samples=samples, lowest_ess=lowest_ess),
+            "steps": steps if first or warm else retrain,
+            "batch": batch,
+            "learning_rate": {"base": rate * lr_sigma, "flow": rate * lr, "couplings": lr_kappa},
+            "integration": IntegrationCheck(check_every),
+            "patience": patience,
+            "seed": seed,
+            "device": device,
+        }
 
-    before = [] if warm else [trained(side) for side in sides[:-1]]
-    return trained(L, before=before)
+    stages = [] if warm else [Stage(**how(side)) for side in sides[:-1]]
+    return Training(**how(L), stages=stages, threads=threads)
 
 
 @study("phi4-cnf", one_of=(("beta", "kappa"),))
@@ -215,7 +228,7 @@ def cnf(
     device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
-) -> ContinuousTraining:
+) -> Training:
     """A continuous flow over unit normal latents with all translations of the lattice, for comparison.
 
     Keys:
@@ -227,9 +240,9 @@ def cnf(
     flow = ContinuousFlow(
         shape, block=1, kernel=kernel, frequencies=frequencies, steps=ode_steps, generator=named_generator(seed, "flow")
     )
-    return ContinuousTraining(
+    return Training(
         phi4_system(shape, beta, kappa, lam), Pushforward(flow, Normal(shape)), IRMatching(), steps=steps, batch=batch,
-        learning_rate={"base": lr, "flow": lr}, warmup=0.05 if warm else 0.0, check_every=check_every,
+        learning_rate={"base": lr, "flow": lr}, warmup=0.05 if warm else 0.0, integration=IntegrationCheck(check_every),
         patience=patience, seed=seed, threads=threads, device=device,
     )  # fmt: skip
 

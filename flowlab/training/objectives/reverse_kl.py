@@ -79,6 +79,10 @@ class Objective(Made, nn.Module, ABC):
         """The couplings that ``drawn`` draws of training have learned, with errors; None where none are learned."""
         return None
 
+    def present(self, target: System) -> System:
+        """The target as it is by now: the one given, or the same at couplings that were learned so far."""
+        return target
+
     def unseen(self, samples: Tensor) -> Tensor:
         """Those samples of a run's comparison, (n, *shape), that are not trained on; all of them by default."""
         return samples

@@ -13,7 +13,6 @@ from flowlab.core import Density, Draw, System
 from flowlab.densities.refined.coarse_chain import CoarseHMC
 from flowlab.densities.refined.coarse_fields import at_learned
 from flowlab.densities.refined.learned_couplings import LearnedCouplings
-from flowlab.training.continuous import ContinuousTraining
 from flowlab.training.objectives.ir_matching import (
     along_the_path,
     check_steps,
@@ -94,14 +93,14 @@ class UVMatching(Objective):
             self.register_buffer("kept", torch.zeros(samples, *system.shape, dtype=torch.float64))
             self.register_buffer("kept_log_weight", torch.zeros(samples, dtype=torch.float64))
 
-    def at(self, target: System) -> System:
-        """The target at the present couplings, without a gradient."""
+    def present(self, target: System) -> System:
+        """The target at the couplings learned so far, without a gradient."""
         return at_learned(target, {name: self.couplings[name].detach() for name in self.couplings})
 
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
         if self.method == "scan" and int(self.steps_done) % self.every == 0:
             self._scan(density, target, generator)
-        now = self.at(target)
+        now = self.present(target)
         with jittered(density, self.jitter, generator):
             path = draw_path(density, n, generator)
         value, log_weight = along_the_path(path, now)
@@ -132,7 +131,7 @@ class UVMatching(Objective):
 
     def _scan(self, density: Density, target: System, generator: torch.Generator | None) -> None:
         x, log_q = copy.deepcopy(density).sample(SCANNED, generator=generator)  # its own chains stay where they are
-        for name, value in best_couplings(self.at(target), x, log_q, list(self.couplings), self.reach).items():
+        for name, value in best_couplings(self.present(target), x, log_q, list(self.couplings), self.reach).items():
             self.couplings.set(name, value)
 
     def learned(
@@ -147,7 +146,7 @@ class UVMatching(Objective):
         values = {name: float(self.couplings[name].detach()) for name in names}
         if not density.refines or not drawn:
             return Learned.unknown("fine", values)
-        now, parts = self.at(target), drawn_parts(density, generator)
+        now, parts = self.present(target), drawn_parts(density, generator)
         at_fixed, left = information(slopes(now, parts.x, names), moves(density, now, parts))
         kept = len(self.kept) * int(self.resampled) if self.method == "gradient" else SCANNED
         inverse = torch.linalg.pinv(left)
@@ -194,31 +193,3 @@ def best_couplings(
             ess = ess_against(system.at(**found), x, log_q, name, values)
             found[name] = float(values[ess.argmax()])
     return found
-
-
-class UVTraining(ContinuousTraining):
-    """:class:`.ContinuousTraining` whose target has the couplings that its :class:`UVMatching` has found so far."""
-
-    @property
-    def target(self) -> System:
-        """The fine system at the present couplings."""
-        objective = getattr(self, "objective", None)
-        return objective.at(self._target) if isinstance(objective, UVMatching) else self._target
-
-    @target.setter
-    def target(self, target: System) -> None:
-        self._target = target
-
-    @property
-    def system(self) -> System:
-        """The same."""
-        return self.target
-
-    @system.setter
-    def system(self, system: System) -> None:
-        self._target = system
-
-    @property
-    def log_z_exact(self) -> float | None:
-        """None: the couplings move."""
-        return None

@@ -7,7 +7,6 @@ import pytest
 
 import flowlab as fl
 from flowlab.core import named_generator
-from flowlab.training import Grown
 
 FAST = {"device": "cpu", "batch": 100}
 STUDIES = {
@@ -61,7 +60,7 @@ def test_a_short_run_improves(name):
 
 def test_heat_bath_is_published_before_it_is_tuned():
     run = build("ising-mlmc-hb", L=4)
-    assert not isinstance(run, Grown) and run.annealing is None
+    assert not run.before and run.annealing is None
     assert abs(float(run.evaluate(2000).ess) - 0.86) < 0.086
     run = build("ising-mlmc-hb")
     assert all(name.endswith("scale") for name, _ in run.density.named_parameters())
@@ -78,8 +77,8 @@ def test_growth_spends_the_steps_as_it_is_told():
     assert [stage.annealing is None for stage in [*run.before, run]] == [False, True, True]
     run = build("ising-coloured", L=16, steps=60, shares="1,2,3")
     assert [stage.steps for stage in run.before] == [10, 20] and run.own_steps == 30
-    assert not isinstance(build("ising-coloured", grow=False), Grown)
-    assert not isinstance(build("ising-coloured", L=4), Grown)
+    assert not build("ising-coloured", grow=False).before
+    assert not build("ising-coloured", L=4).before
     assert [stage.system.shape for stage in build("ising-han", L=16).before] == [(4, 4), (8, 8)]
     assert [stage.system.shape for stage in build("phi4-multilevel", L=20).before] == [(10, 10)]
     assert build("phi4-multilevel", L=20).density.coarsest == 5 and build("ising-rigcs", L=12).density.coarsest == 3
@@ -135,7 +134,7 @@ def test_a_warm_start_takes_over_and_does_not_grow():
     run = build("ising-han", steps=4)
     run.run(progress=False)
     larger = run.grow()
-    assert not isinstance(larger, Grown) and larger.annealing is None and larger.system.shape == (16, 16)
+    assert not larger.before and larger.annealing is None and larger.system.shape == (16, 16)
     name = "networks.domain 7.skip.weight"
     assert np.array_equal(larger.density.state_dict()[name], run.density.state_dict()[name])
 

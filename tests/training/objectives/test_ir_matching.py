@@ -17,7 +17,7 @@ from flowlab.densities.refined.coarse_chain import CoarseHMC, CoarseLangevin
 from flowlab.exact.interpolated import KnownLogZ
 from flowlab.flows.continuous.continuous import ContinuousFlow, refined
 from flowlab.systems import Ising, Phi4
-from flowlab.training.continuous import ContinuousTraining
+from flowlab.training import IntegrationCheck, Stage, Training
 from flowlab.training.objectives.ir_matching import IRMatching, coarse_gradient, draw_path, jittered
 from flowlab.training.objectives.reverse_kl import PathGradient
 from flowlab.training.objectives.uv_matching import UVMatching
@@ -155,12 +155,13 @@ def test_log_z_between_points():
     assert KnownLogZ(["kappa"])(Phi4((12, 12), 0.25, 0.02)) is None
 
 
-def small(steps=8, before=(), solver="rk4", objective=None, **options):
+def small(steps=8, kind=Training, solver="rk4", objective=None, check_every=50, largest_error=0.05, **options):
     how = {"batch": 8, "learning_rate": {"base": 1e-2, "flow": 1e-2, "couplings": 1e-3}}
     coarse = CoarseFields(Phi4((2,), 0.3, 0.02), CoarseHMC(Phi4((2,), 0.3, 0.02), chains=8), learned=["kappa"])
     q = Upscaled(coarse, (4,), ContinuousFlow((4,), kernel=3, steps=4, solver=solver), sigma=SIGMA)
-    return ContinuousTraining(
-        Phi4((4,), 0.3, 0.02), q, objective or IRMatching(), steps=steps, before=before, **how, **options
+    integration = IntegrationCheck(check_every, largest_error)
+    return kind(
+        Phi4((4,), 0.3, 0.02), q, objective or IRMatching(), steps=steps, integration=integration, **how, **options
     )
 
 
@@ -168,7 +169,7 @@ def test_a_bad_integration_rolls_back():
     run = small(check_every=2)
     run.run(2, progress=False)
     good = {name: value.clone() for name, value in run.density.state_dict().items()}
-    run.largest_error = 1e-12
+    run.integration.largest_error = 1e-12
     run.run(2, progress=False)
     data = run.data
     np.testing.assert_array_equal(np.isnan(data.integration_error), [True, False, True, False])
@@ -183,10 +184,10 @@ def test_a_bad_integration_rolls_back():
 
 @pytest.mark.parametrize(("check_every", "before"), [(2, 0), (1, 0), (1, 2)])
 def test_a_bad_integration_at_first_rolls_back_to_the_beginning(check_every, before):
-    run = small(check_every=check_every, before=[small(before, check_every=1)] if before else [])
+    run = small(check_every=check_every, stages=[small(before, Stage, check_every=1)] if before else [])
     run.run(before, progress=False)
     start = (run.before[0] if before else run).density.flow.weight.detach().clone()
-    run.largest_error = 1e-14
+    run.integration.largest_error = 1e-14
     run.run(check_every, progress=False)
     assert float(run.data.rolled_back[-1]) == 1
     torch.testing.assert_close(run.density.flow.weight, start, rtol=0, atol=0)
@@ -196,7 +197,7 @@ def test_a_bad_integration_at_first_rolls_back_to_the_beginning(check_every, bef
 @pytest.mark.parametrize("at", [3, 5])
 def test_resumed_is_uninterrupted_after_rolling_back(tmp_path, at):
     def build():
-        return small(check_every=2, largest_error=1e-12 if at == 5 else 0.05, before=[small(4, check_every=2)])
+        return small(check_every=2, largest_error=1e-12 if at == 5 else 0.05, stages=[small(4, Stage, check_every=2)])
 
     whole = build().run(progress=False).drop_vars("wall_time")
     run = build()

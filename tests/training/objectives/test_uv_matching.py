@@ -13,7 +13,8 @@ from flowlab.densities import CoarseFields, Upscaled
 from flowlab.densities.refined.coarse_chain import CoarseHMC
 from flowlab.flows.continuous.continuous import ContinuousFlow
 from flowlab.systems import Phi4
-from flowlab.training.objectives.uv_matching import UVMatching, UVTraining, best_couplings, ess_against
+from flowlab.training import IntegrationCheck, Stage, Training
+from flowlab.training.objectives.uv_matching import UVMatching, best_couplings, ess_against
 from tests.training.gaussian_fields import gaussian, precision
 
 COARSE, FINE, SIGMA = Phi4((2,), 0.2, 0.0), Phi4((4,), 0.2, 0.0), 0.6
@@ -77,15 +78,15 @@ def test_a_scan_finds_the_couplings_of_the_draws():
     )
 
 
-def training(method="gradient", before=(), steps=4):
-    fine = Phi4((8,) if before else (4,), 0.3, 0.05)
+def training(method="gradient", side=4, kind=Training, steps=4, **more):
+    fine = Phi4((side,), 0.3, 0.05)
     coarse = Phi4((2,), 0.3, 0.05)
     q = CoarseFields(coarse, CoarseHMC(coarse, chains=8), log_z=0.0)
-    for side in (4, 8) if before else (4,):
-        q = Upscaled(q, (side,), ContinuousFlow((side,), kernel=3, steps=3), sigma=SIGMA)
-    return UVTraining(
-        fine, q, UVMatching(fine, method=method, samples=32, every=2), steps=steps, batch=8, before=before,
-        learning_rate={"base": 1e-2, "flow": 1e-2, "couplings": 1e-2}, check_every=2,
+    for L in (4, 8)[: side // 4]:
+        q = Upscaled(q, (L,), ContinuousFlow((L,), kernel=3, steps=3), sigma=SIGMA)
+    return kind(
+        fine, q, UVMatching(fine, method=method, samples=32, every=2), steps=steps, batch=8,
+        learning_rate={"base": 1e-2, "flow": 1e-2, "couplings": 1e-2}, integration=IntegrationCheck(2), **more,
     )  # fmt: skip
 
 
@@ -102,7 +103,7 @@ def test_the_target_has_the_learned_coupling():
 @pytest.mark.parametrize("at", [2, 5])
 def test_interrupted_is_uninterrupted(tmp_path, at):
     def build():
-        return training("scan", before=[training()])
+        return training("scan", 8, stages=[training(kind=Stage)])
 
     whole = build().run(progress=False).drop_vars("wall_time")
     run = build()
