@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +19,9 @@ class Flow(Made, nn.Module, ABC):
     """A bijection x = f(z), with its log-determinant.
 
     To write one: give ``forward`` and ``inverse``, exact inverses of each other, each returning the
-    log-determinant of its own direction (zeros for maps of a discrete set); ``forward`` is called with ``generator=``.
-    A flow that is relaxed for training (noise, temperature) is still the hard, exact bijection in the value it returns:
-    only its gradient may be a surrogate.
+    log-determinant of its own direction (zeros for maps of a discrete set). ``forward`` may take ``generator=`` or leave
+    it out. A flow that is relaxed for training (noise, temperature) is still the hard, exact bijection in the value it
+    returns: only its gradient may be a surrogate.
 
     Everything else has a default, and is worth giving only if the flow can do more: ``pull_flip`` for a symmetry,
     ``fit`` and ``anneal`` for training, ``sequence`` and ``pieces`` for pictures, ``integration_error``, ``push`` and
@@ -42,11 +46,19 @@ class Flow(Made, nn.Module, ABC):
     tolerance: float
     solver: str
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let every ``forward`` be called with a ``generator``, whether it takes one or not."""
+        super().__init_subclass__(**options)
+        forward = cls.__dict__.get("forward")
+        if forward is not None and not takes(forward, "generator"):
+            cls.forward = _without_generator(forward)  # type: ignore[method-assign]
+
     @abstractmethod
     def forward(self, z: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Latent (n, *shape) -> physical (n, *shape) and ln|det dx/dz|, (n,).
 
-        ``generator`` feeds the noise of a surrogate gradient where there is one; values never depend on it.
+        One's own may leave ``generator`` out: it feeds the noise of a surrogate gradient where there is one; values
+        never depend on it.
         """
 
     @abstractmethod
@@ -124,3 +136,21 @@ class Flow(Made, nn.Module, ABC):
 def integrators(module: nn.Module) -> list[Flow]:
     """The flows inside a module that integrate a differential equation, in a fixed order."""
     return [part for part in module.modules() if isinstance(part, Flow) and part.integrates]
+
+
+def takes(function: Callable[..., Any], argument: str) -> bool:
+    """Whether a function may be called with ``argument=...``.
+
+    >>> takes(lambda z, *, generator=None: z, "generator"), takes(lambda z: z, "generator")
+    (True, False)
+    """
+    parameters = inspect.signature(function).parameters
+    return argument in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+
+
+def _without_generator(forward: Callable[[Any, Tensor], tuple[Tensor, Tensor]]) -> Callable[..., tuple[Tensor, Tensor]]:
+    @functools.wraps(forward)
+    def called(self: Flow, z: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        return forward(self, z)
+
+    return called

@@ -131,7 +131,7 @@ def _of_made(value: Made, where: str, seen: dict[int, int]) -> dict[str, Any]:
     if "<locals>" in kind.__qualname__:
         raise CannotMake(f"{where} is a {kind.__qualname__}: define that class at the top level of its module")
     arguments: Arguments = value.__dict__["_made"]
-    bound = inspect.signature(kind.__init__).bind(value, *arguments.args, **arguments.kwargs).arguments
+    bound = inspect.signature(kind.__init__).bind_partial(value, *arguments.args, **arguments.kwargs).arguments
     names = list(bound)[1:]
     given = {name: _described(bound[name], f"{name} of {kind.__qualname__}", seen) for name in names}
     seen[id(value)] = len(seen)

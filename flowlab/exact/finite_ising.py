@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from flowlab.exact.infinite_ising import inverse_temperature
 from flowlab.systems.lattice import check_shape
 
 LN2 = math.log(2.0)
@@ -45,7 +46,9 @@ class IsingExact(NamedTuple):
         return self.specific_heat / self.n_sites
 
 
-def kaufman(shape: tuple[int, int], beta: float, J: float = 1.0) -> IsingExact:
+def kaufman(
+    shape: int | tuple[int, int], beta: float | None = None, J: float = 1.0, *, T: float | None = None
+) -> IsingExact:
     """ln Z, energy and specific heat of E = -J Σ_<xy> s_x s_y on an n x m torus, whole lattice.
 
     For a ferromagnet, with K = beta J, s = sinh 2K and cosh γ_l = s + 1/s - cos(π l / n):
@@ -60,8 +63,8 @@ def kaufman(shape: tuple[int, int], beta: float, J: float = 1.0) -> IsingExact:
     their limits, are good to about 1e-15 N and 1e-15 N max(1, beta²).
 
     Args:
-        shape: (n, m), both at least 2, odd or even.
-        beta: inverse temperature 1/T, not negative, in units of k_B / J.
+        shape: (n, m), both at least 2, odd or even; or one number L for L x L.
+        beta: inverse temperature 1/T, not negative, in units of k_B / J; or T in its place.
         J: exchange coupling of either sign.
 
     Raises:
@@ -74,10 +77,11 @@ def kaufman(shape: tuple[int, int], beta: float, J: float = 1.0) -> IsingExact:
     >>> ising = kaufman((8, 8), beta=0.4)
     >>> round(ising.log_z, 10), round(ising.energy_per_site, 10)
     (56.5993887604, -1.2223206433)
-    >>> kaufman((8, 8), beta=0.4, J=-1.0) == ising
+    >>> kaufman((8, 8), beta=0.4, J=-1.0) == kaufman(8, T=2.5) == ising
     True
     """
     n, m = check_shape(shape)
+    beta = inverse_temperature(beta, T)
     if not (math.isfinite(beta) and beta >= 0):
         raise ValueError(f"beta must be a finite number, zero or more, got {beta}")
     if not math.isfinite(J):

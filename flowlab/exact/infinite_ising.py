@@ -31,6 +31,24 @@ class OnsagerExact(NamedTuple):
     magnetization: float
 
 
+def inverse_temperature(beta: float | None, T: float | None) -> float:
+    """1/T, of which one is given, as beta or as T.
+
+    Raises:
+        ValueError: for both or neither, or a T that is not positive.
+
+    >>> inverse_temperature(None, 2.0)
+    0.5
+    """
+    if (beta is None) == (T is None):
+        raise ValueError(f"give beta or T, one of the two, got beta = {beta} and T = {T}")
+    if beta is not None:
+        return beta
+    if T is None or not T > 0:
+        raise ValueError(f"T must be a positive number, got {T}")
+    return 1 / T
+
+
 def critical_temperature(J: float = 1.0) -> float:
     """T_c = 2|J| / ln(1 + √2), in units of J / k_B (Onsager 1944).
 
@@ -40,7 +58,7 @@ def critical_temperature(J: float = 1.0) -> float:
     return CRITICAL_TEMPERATURE * abs(J)
 
 
-def onsager(beta: float, J: float = 1.0) -> OnsagerExact:
+def onsager(beta: float | None = None, J: float = 1.0, *, T: float | None = None) -> OnsagerExact:
     """Per-site ln Z, free energy, energy, specific heat and spontaneous magnetization at inverse temperature ``beta``.
 
     With K = beta |J|, s = sinh 2K, κ' = tanh ln s and the complete elliptic integrals K1, E1 of modulus √(1 - κ'²):
@@ -53,7 +71,7 @@ def onsager(beta: float, J: float = 1.0) -> OnsagerExact:
     Good to 12 digits for 0.5 < T/|J| < 50, outside to about 1e-15 T/|J| and 1e-15 max(1, beta²) in energy and C.
 
     Args:
-        beta: inverse temperature 1/T, positive, in units of k_B / J.
+        beta: inverse temperature 1/T, positive, in units of k_B / J; or T in its place.
         J: exchange coupling of either sign, not 0; both signs have the same energies.
 
     Raises:
@@ -61,12 +79,13 @@ def onsager(beta: float, J: float = 1.0) -> OnsagerExact:
 
     Source: L. Onsager, Phys. Rev. 65, 117 (1944); C. N. Yang, Phys. Rev. 85, 808 (1952).
 
-    >>> ising = onsager(beta=0.5)
+    >>> ising = onsager(T=2.0)
     >>> round(ising.log_z, 9), round(ising.energy, 9), round(ising.magnetization, 6)
     (1.025792813, -1.745564575, 0.911319)
     """
     from scipy.special import ellipe, ellipkm1  # slow to import
 
+    beta = inverse_temperature(beta, T)
     if not (math.isfinite(beta) and beta > 0):
         raise ValueError(f"beta must be a positive number, got {beta}")
     if not (math.isfinite(J) and J != 0):

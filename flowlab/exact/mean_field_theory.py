@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flowlab.exact.infinite_ising import inverse_temperature
 from flowlab.systems.lattice import check_shape
 
 POINTS = 400
@@ -33,7 +34,14 @@ class MeanField(NamedTuple):
         return self.free_energy / self.n_sites
 
 
-def mean_field(shape: tuple[int, int], beta: float, J: float = 1.0, *, z2: bool = True) -> MeanField:
+def mean_field(
+    shape: int | tuple[int, int],
+    beta: float | None = None,
+    J: float = 1.0,
+    *,
+    T: float | None = None,
+    z2: bool = True,
+) -> MeanField:
     """The lowest variational free energy of independent spins of one magnetization on an n x m torus, whole lattice.
 
     Independent spins of mean m have, with s(m) = -Σ_± (1 ± m)/2 ln (1 ± m)/2,
@@ -49,20 +57,21 @@ def mean_field(shape: tuple[int, int], beta: float, J: float = 1.0, *, z2: bool 
 
     Args:
         shape: (n, m), both at least 2; on a side of length 2 every pair of neighbours has two bonds.
-        beta: inverse temperature 1/T, positive, in units of k_B / J.
+        beta: inverse temperature 1/T, positive, in units of k_B / J; or T in its place.
         J: exchange coupling; negative only where both sides are even, the sublattices then being turned.
         z2: whether the shared bit is there.
 
     Raises:
         ValueError: for a shape that is no lattice, a beta that is not positive, or an antiferromagnet on an odd side.
 
-    >>> found = mean_field((8, 8), beta=1 / 2)
+    >>> found = mean_field((8, 8), T=2.0)
     >>> round(found.free_energy_per_site, 6), round(found.magnetization, 4)
     (-2.061003, 0.9575)
     """
     from scipy.optimize import minimize_scalar  # slow to import
 
     n, m = check_shape(shape)
+    beta = inverse_temperature(beta, T)
     if not (math.isfinite(beta) and beta > 0):
         raise ValueError(f"beta must be a positive number, got {beta}")
     if not math.isfinite(J) or (J < 0 and (n % 2 or m % 2)):

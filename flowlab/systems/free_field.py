@@ -11,7 +11,7 @@ from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
 from flowlab.core.variables import Reals
 from flowlab.systems.decimated import NearestNeighbour
-from flowlab.systems.lattice import DIMS, check_sides, lattice_momentum_squared, structure_factor_1
+from flowlab.systems.lattice import DIMS, check_sides, lattice_momentum_squared, structure_factor_1, takes_side
 
 
 class FreeField(NearestNeighbour):
@@ -21,7 +21,7 @@ class FreeField(NearestNeighbour):
     neighbours has two bonds. ln q of a :meth:`sample` is log_weight - ln Z, with ``flowlab.exact.log_z`` for ln Z.
 
     Args:
-        shape: one, two or three sides of at least 2.
+        shape: one, two or three sides of at least 2; or one number, L, for L x L, which ``L=8`` gives too.
         mass: m > 0, in inverse lattice spacings.
 
     Raises:
@@ -34,8 +34,9 @@ class FreeField(NearestNeighbour):
     torch.Size([3, 4, 4])
     """
 
+    @takes_side
     @checked
-    def __init__(self, shape: tuple[int, ...], mass: float | Tensor) -> None:
+    def __init__(self, shape: int | tuple[int, ...], mass: float | Tensor) -> None:
         super().__init__()
         self.shape = check_sides(shape)
         self.dims = DIMS[len(self.shape)]

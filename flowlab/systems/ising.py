@@ -12,7 +12,7 @@ from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
 from flowlab.core.variables import Spins
 from flowlab.systems.decimated import NearestNeighbour
-from flowlab.systems.lattice import check_shape
+from flowlab.systems.lattice import check_shape, takes_side
 
 CRITICAL_TEMPERATURE = 2.0 / math.log(1.0 + math.sqrt(2.0))
 
@@ -24,7 +24,7 @@ class Ising(NearestNeighbour):
     The critical temperature of the infinite lattice is 2J / ln(1 + √2) (Onsager 1944).
 
     Args:
-        shape: (n, m), both sides at least 2.
+        shape: (n, m), both sides at least 2; or one number, L, for L x L, which ``L=8`` gives too.
         T: temperature in units of J / k_B, positive.
         J: exchange coupling; positive is ferromagnetic.
         h: magnetic field in units of J.
@@ -43,9 +43,10 @@ class Ising(NearestNeighbour):
 
     square = True
 
+    @takes_side
     @checked
     def __init__(
-        self, shape: tuple[int, int], T: float | Tensor, J: float | Tensor = 1.0, h: float | Tensor = 0.0
+        self, shape: int | tuple[int, int], T: float | Tensor, J: float | Tensor = 1.0, h: float | Tensor = 0.0
     ) -> None:
         super().__init__()
         self.shape = check_shape(shape)

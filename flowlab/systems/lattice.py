@@ -5,7 +5,11 @@ Sites are numbered in raster order, site = y * m + x on an n x m lattice.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,31 +19,48 @@ DIMS = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
 """Names of the sides, by how many there are."""
 
 
-def check_sides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """``shape`` as one, two or three sides of at least 2, else ValueError.
+def check_sides(shape: int | Sequence[int]) -> tuple[int, ...]:
+    """``shape`` as one, two or three sides of at least 2, else ValueError; one number L is a square of that side.
 
-    >>> check_sides([4, 6, 2])
-    (4, 6, 2)
+    >>> check_sides([4, 6, 2]), check_sides(8)
+    ((4, 6, 2), (8, 8))
     """
-    try:
-        sides = tuple(shape)
-    except TypeError:  # one number
-        sides = ()
+    sides = _sides(shape)
     if not 1 <= len(sides) <= 3 or any(int(side) != side or side < 2 for side in sides):
         raise ValueError(f"shape must be one, two or three sides of at least 2, got {shape}")
     return tuple(int(side) for side in sides)
 
 
-def check_shape(shape: tuple[int, ...]) -> tuple[int, int]:
-    """``shape`` as two sides of at least 2, else ValueError.
+def check_shape(shape: int | Sequence[int]) -> tuple[int, int]:
+    """``shape`` as two sides of at least 2, else ValueError; one number L is a square of that side.
 
-    >>> check_shape((4, 6))
-    (4, 6)
+    >>> check_shape((4, 6)), check_shape(8)
+    ((4, 6), (8, 8))
     """
-    sides = tuple(shape)
+    sides = _sides(shape)
     if len(sides) != 2 or any(int(side) != side or side < 2 for side in sides):
         raise ValueError(f"shape must be two sides of at least 2, got {shape}")
     return int(sides[0]), int(sides[1])
+
+
+def _sides(shape: int | Sequence[int]) -> tuple[int, ...]:
+    return (shape, shape) if isinstance(shape, int) else tuple(shape)
+
+
+def takes_side(constructor: Callable[..., None]) -> Callable[..., None]:
+    """A constructor of a lattice system that takes ``L=8`` in place of ``shape=8``, which is 8 x 8."""
+    signature = inspect.signature(constructor)
+    side = inspect.Parameter("L", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="int | None")
+    named = signature.replace(parameters=[*signature.parameters.values(), side])
+
+    @functools.wraps(constructor)
+    def called(self: Any, *args: Any, L: int | None = None, **keys: Any) -> None:
+        if L is not None and (args or "shape" in keys):
+            raise TypeError("give the shape or the side L, not both, and what comes after them by name")
+        constructor(self, *args, **keys | ({} if L is None else {"shape": L}))
+
+    called.__signature__ = named  # type: ignore[attr-defined]
+    return called
 
 
 def check_even_shape(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
 from flowlab.core.variables import Reals
 from flowlab.systems.decimated import NearestNeighbour
-from flowlab.systems.lattice import DIMS, check_sides, structure_factor_1
+from flowlab.systems.lattice import DIMS, check_sides, structure_factor_1, takes_side
 from flowlab.systems.site_table import site_table
 
 
@@ -23,7 +23,7 @@ class Phi4(NearestNeighbour):
     constant is λ per site for a system made by :meth:`from_beta`, else 0.
 
     Args:
-        shape: one, two or three sides of at least 2.
+        shape: one, two or three sides of at least 2; or one number, L, for L x L, which ``L=8`` gives too.
         kappa: hopping parameter κ; λ = 0 needs \\|κ\\| < 1 / (2 d), d the number of sides.
         lam: quartic coupling λ >= 0.
 
@@ -40,8 +40,9 @@ class Phi4(NearestNeighbour):
 
     positive = ("lam",)
 
+    @takes_side
     @checked
-    def __init__(self, shape: tuple[int, ...], kappa: float | Tensor, lam: float | Tensor) -> None:
+    def __init__(self, shape: int | tuple[int, ...], kappa: float | Tensor, lam: float | Tensor) -> None:
         super().__init__()
         self.shape = check_sides(shape)
         self.dims = DIMS[len(self.shape)]

@@ -11,7 +11,7 @@ from flowlab.core import States, System
 from flowlab.core.arguments import checked
 from flowlab.core.one_hot import one_hot
 from flowlab.core.system import as_coupling
-from flowlab.systems.lattice import check_shape
+from flowlab.systems.lattice import check_shape, takes_side
 
 
 class Potts(System):
@@ -22,7 +22,7 @@ class Potts(System):
     gradient in them is that of polynomials through the states, or of their one-hot form where a flow made them.
 
     Args:
-        shape: (n, m), both sides at least 2.
+        shape: (n, m), both sides at least 2; or one number, L, for L x L, which ``L=8`` gives too.
         T: temperature in units of J / k_B, positive.
         q: number of states, at least 2.
         J: exchange coupling; positive is ferromagnetic.
@@ -40,8 +40,9 @@ class Potts(System):
 
     square = True
 
+    @takes_side
     @checked
-    def __init__(self, shape: tuple[int, int], T: float | Tensor, q: int = 3, J: float | Tensor = 1.0) -> None:
+    def __init__(self, shape: int | tuple[int, int], T: float | Tensor, q: int = 3, J: float | Tensor = 1.0) -> None:
         super().__init__()
         if int(q) != q or q < 2:
             raise ValueError(f"q must be a number of states of at least 2, got {q}")

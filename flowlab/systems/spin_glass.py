@@ -94,7 +94,11 @@ class SpinGlass(System):
     @classmethod
     @checked
     def edwards_anderson(
-        cls, shape: tuple[int, ...], T: float | Tensor, seed: int = 0, kind: Literal["gaussian", "pm1"] = "gaussian"
+        cls,
+        shape: int | tuple[int, ...],
+        T: float | Tensor,
+        seed: int = 0,
+        kind: Literal["gaussian", "pm1"] = "gaussian",
     ) -> Self:
         """Nearest neighbours of a periodic lattice coupled at random (Edwards, Anderson 1975).
 
@@ -103,7 +107,7 @@ class SpinGlass(System):
         of 2 a pair of neighbours has two bonds, whose couplings add.
 
         Args:
-            shape: one, two or three sides of at least 2.
+            shape: one, two or three sides of at least 2, or one number L for L x L.
             T: temperature, positive.
             seed: number of the instance, not negative.
             kind: ``"gaussian"`` for J_ij ~ N(0, 1), ``"pm1"`` for -1 or 1 with equal chances.

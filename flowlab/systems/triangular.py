@@ -8,7 +8,7 @@ from torch import Tensor
 from flowlab.core import Spins, System
 from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
-from flowlab.systems.lattice import check_shape, window
+from flowlab.systems.lattice import check_shape, takes_side, window
 
 OFFSETS = [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, 1)]
 RESIDUAL_ENTROPY = 0.32306594721945057
@@ -23,7 +23,7 @@ class TriangularIsing(System):
     need both sides divisible by 3: :func:`flowlab.flows.discrete.partitions.sublattices`.
 
     Args:
-        shape: (n, m), both sides at least 2.
+        shape: (n, m), both sides at least 2; or one number, L, for L x L, which ``L=8`` gives too.
         T: temperature in units of |J| / k_B, positive.
         J: exchange coupling; negative is antiferromagnetic.
 
@@ -37,8 +37,9 @@ class TriangularIsing(System):
     'Triangular Ising 3 × 3, J = -1, T = 1'
     """
 
+    @takes_side
     @checked
-    def __init__(self, shape: tuple[int, int], T: float | Tensor, J: float | Tensor = -1.0) -> None:
+    def __init__(self, shape: int | tuple[int, int], T: float | Tensor, J: float | Tensor = -1.0) -> None:
         super().__init__()
         self.shape = check_shape(shape)
         self.dims = ("y", "x")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowlab.core import Flow, named_generator
 from flowlab.core.arguments import checked
 from flowlab.flows.discrete.mask import Gradient, HardSign
 from flowlab.flows.discrete.partitions import deciding_sites, everything, offsets, patterns
+from flowlab.nn.given_network import Factory, GivenMask
 from flowlab.nn.window_network import Parity as Parity
 from flowlab.nn.window_network import SideBySide, WindowNetwork
 from flowlab.systems.lattice import window
@@ -35,7 +36,9 @@ class XorCoupling(Flow):
         reads: the sites A that decide; the others are flipped. "even" or "odd" is that sublattice (both sides even),
             any other partition is booleans (*shape), see :mod:`flowlab.flows.discrete.partitions`.
         parity: "even", "odd", or None for a mask without symmetry (the one to use in a field).
-        network: "window" or "mlp"; None is a window on two sides, else a fully connected network.
+        network: "window" or "mlp"; None is a window on two sides, else a fully connected network. Or a module that
+            maps the sites A, (n, |A|), to a number for each of the others, whose sign is the mask, or a function that
+            makes it from the numbers of its inputs and outputs; it starts as it is, and has its even or odd part taken.
         kernel: side of the window that the mask sees: 3, 5 and 7 are the reach of one, two and three 3x3 layers.
         hidden: widths of the mask network's hidden layers.
         start: the mask to start near: "identity" (m = +1; not odd), "local_field" (the sign of the sum of the nearest
@@ -66,7 +69,7 @@ class XorCoupling(Flow):
         reads: Sublattice | Tensor = "even",
         *,
         parity: Parity | None = "even",
-        network: MaskNetwork | None = None,
+        network: MaskNetwork | Factory | None = None,
         kernel: int = 5,
         hidden: tuple[int, ...] = (16,),
         start: Start = "identity",
@@ -77,14 +80,22 @@ class XorCoupling(Flow):
         super().__init__()
         if parity not in ("even", "odd", None):
             raise ValueError(f"parity must be 'even', 'odd' or None, got {parity!r}")
-        if network not in ("window", "mlp", None):
-            raise ValueError(f"network must be 'window', 'mlp' or None, got {network!r}")
+        if (network is None or isinstance(network, str)) and network not in ("window", "mlp", None):
+            raise ValueError(f"network must be 'window', 'mlp' or None, got {network!r}; or a module, or a function")
         deciding = deciding_sites(reads, shape)
         self.shape, self.parity, self.start = tuple(shape), parity, start
-        self.kind: MaskNetwork = network or ("window" if len(self.shape) == 2 else "mlp")
+        given = None if network is None or isinstance(network, str) else network
+        named = network if isinstance(network, str) else None
+        self.kind = "given" if given is not None else named or ("window" if len(self.shape) == 2 else "mlp")
         seen = patterns(deciding, kernel) if self.kind == "window" else [everything(deciding)]
         self.register_buffer("deciding", deciding, persistent=False)
         self.register_buffer("updated", torch.cat([sites for sites, _ in seen]), persistent=False)
+        self.sign = HardSign(gradient)
+        if given is not None:
+            count, odd = len(self.updated), parity == "odd"
+            of = {"even": 0 if odd else count, "odd": count if odd else 0}
+            self.network: nn.Module = GivenMask(given, seen[0][1][0], parity=parity is not None, **of)
+            return
         if generator is None:
             generator = named_generator(0, "xor", reads if isinstance(reads, str) else "partition")
         networks = [
@@ -98,7 +109,6 @@ class XorCoupling(Flow):
             for sites, around in seen
         ]
         self.network = networks[0] if len(networks) == 1 else SideBySide(networks)
-        self.sign = HardSign(gradient)
         self._start(start, [(net, *sites) for net, sites in zip(networks, seen, strict=True)], couplings)
 
     deciding: Tensor

@@ -12,6 +12,7 @@ from flowlab.core import named_generator
 from flowlab.core.arguments import checked
 from flowlab.flows.real.coupling import Coupling, Network
 from flowlab.nn.field_network import FieldNetwork
+from flowlab.nn.given_network import GivenNetwork
 from flowlab.nn.mlp import MLP, Activation
 from flowlab.systems.lattice import checkerboard
 
@@ -29,7 +30,9 @@ class AffineCoupling(Coupling):
     Args:
         mask: (*shape) booleans, True on A, the sites that are changed; B is the rest.
         odd: whether f(-z) = -f(z).
-        network: "mlp", fully connected, or "conv", the same function of a window around every site of A.
+        network: "mlp", fully connected, or "conv", the same function of a window around every site of A; or a module
+            (n, |B|) -> (n, k, |A|), s and t, k = 2,
+            or a function of inputs and outputs that makes it, see :class:`Coupling`.
         windows: (|A|, k) site numbers for "conv"; None takes :func:`coupling_windows` of the mask.
         hidden: width of the hidden layers; None takes the number of sites N, for "conv" 16.
         layers: number of hidden layers.
@@ -70,7 +73,7 @@ class AffineCoupling(Coupling):
             width = mask.numel() if hidden is None else hidden
             if width < 1:
                 raise ValueError(f"hidden must be at least 1, got {hidden}")
-            self.network: MLP | FieldNetwork = MLP(
+            self.network: MLP | FieldNetwork | GivenNetwork = MLP(
                 (len(self.read), *[width] * layers, len(self.changed)),
                 copies=2,
                 activation=activation,

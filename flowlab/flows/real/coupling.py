@@ -5,23 +5,30 @@ from __future__ import annotations
 import itertools
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowlab.core import Flow
 from flowlab.core.arguments import checked
 from flowlab.nn.field_network import FieldNetwork
+from flowlab.nn.given_network import GivenNetwork
 from flowlab.nn.mlp import Activation
 
-Network = Literal["mlp", "conv"]
+Network = Literal["mlp", "conv"] | nn.Module | Callable[[int, int], nn.Module]
 
 
 class Coupling(Flow):
     """x_A = C(z_A; z_B), x_B = z_B: the sites A are moved one by one, in ways that a network reads off the rest, B.
 
     To write one: call ``_network`` in the constructor and give ``_move``.
+
+    ``network="mlp"`` and "conv" are networks of flowlab's. Any other is a module that maps the sites that stay, (n,
+    |B|), to k numbers for each that is changed, (n, k, |A|) or flat, or a function that makes it from the numbers of
+    its inputs and outputs, e.g. ``lambda inputs, outputs: nn.Linear(inputs, outputs)``. Layers that are ``odd`` take
+    the even or the odd part of what it gives.
 
     Args:
         mask: (*shape) booleans, True on A, the sites that are changed; B is the rest.
@@ -80,10 +87,13 @@ class Coupling(Flow):
         layers: int,
         activation: Activation,
         generator: torch.Generator,
-    ) -> FieldNetwork:
+    ) -> FieldNetwork | GivenNetwork:
         """Gives every site of A ``even`` and ``odd`` numbers, so named for layers that are ``odd``."""
+        if not isinstance(network, str):
+            count = len(self.changed)
+            return GivenNetwork(network, self.read, even=even * count, odd=odd * count, parity=self.odd)
         if network not in ("mlp", "conv"):
-            raise ValueError(f"network must be 'mlp' or 'conv', got {network!r}")
+            raise ValueError(f"network must be 'mlp' or 'conv', got {network!r}; or a module, or a function")
         if layers < 1:
             raise ValueError(f"layers must be at least 1 hidden layer, got {layers}")
         outputs, n_sites = len(self.changed), math.prod(self.shape)
@@ -118,7 +128,7 @@ class Coupling(Flow):
             raise ValueError("windows must be numbers of sites that the mask leaves alone (False)")
         return windows
 
-    def _heads(self, network: FieldNetwork, sites: Tensor) -> tuple[Tensor, Tensor]:
+    def _heads(self, network: FieldNetwork | GivenNetwork, sites: Tensor) -> tuple[Tensor, Tensor]:
         """All (n, N) fields -> numbers for the sites of A: (even, |A|, n) and (odd, |A|, n)."""
         even, odd = (head.flatten(0, 1) for head in network(sites.T.contiguous()))
         count, n = len(self.changed), len(sites)

@@ -35,7 +35,9 @@ class SplineCoupling(Coupling):
         bins: K, at least 2; even with ``odd``.
         bound: a, positive, in units of the fields.
         odd: whether f(-z) = -f(z).
-        network: "mlp", fully connected, or "conv", the same function of a window around every site of A.
+        network: "mlp", fully connected, or "conv", the same function of a window around every site of A; or a module
+            (n, |B|) -> (n, k, |A|), k = 3 ``bins`` - 1, with ``odd`` 3 ``bins``/2 + 3,
+            or a function of inputs and outputs that makes it, see :class:`Coupling`.
         windows: (|A|, k) site numbers for "conv"; None takes :func:`coupling_windows` of the mask.
         hidden: width of the hidden layers; None takes the number of sites N, for "conv" 16.
         layers: number of hidden layers.

@@ -1,0 +1,69 @@
+"""A network that a user brings, where a layer would make one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Factory = nn.Module | Callable[..., Any]
+"""A module, or what makes one: called with the numbers of its inputs and of its outputs."""
+
+
+class GivenNetwork(nn.Module):
+    """Numbers for a layer from any module: (n, inputs) -> (n, outputs), outputs of any shape with so many numbers.
+
+    With ``parity`` its outputs are made even and odd under a flip of the inputs, (g(v) ± g(-v)) / 2.
+
+    Args:
+        network: the module, or a function ``network(inputs, outputs)`` that makes it.
+        read: (inputs,) site numbers that it sees.
+        even, odd: how many of its outputs, in this order, are even and odd.
+        parity: False lifts both constraints.
+
+    Raises:
+        TypeError: for what makes no module.
+
+    >>> network = GivenNetwork(nn.Linear, torch.tensor([0, 2]), even=1, odd=3, parity=True)
+    >>> even, odd = network(torch.ones(4, 5))
+    >>> even.shape, odd.shape, bool((network(-torch.ones(4, 5))[1] == -odd).all())
+    (torch.Size([1, 1, 5]), torch.Size([3, 1, 5]), True)
+    """
+
+    def __init__(self, network: Factory, read: Tensor, *, even: int, odd: int, parity: bool) -> None:
+        super().__init__()
+        made = network if isinstance(network, nn.Module) else network(len(read), even + odd)
+        if not isinstance(made, nn.Module):
+            raise TypeError(f"network must be a module, or a function (inputs, outputs) that makes one, got {made!r}")
+        self.network, self.even, self.odd, self.parity = made, even, odd, parity
+        self.register_buffer("read", read, persistent=False)
+
+    read: Tensor
+
+    def forward(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, n) sites with the batch last -> (even, 1, n) and (odd, 1, n)."""
+        seen = v.index_select(0, self.read).T
+        found = self._numbers(seen)
+        if not self.parity:
+            return found[: self.even], found[self.even :]
+        flipped = self._numbers(-seen)
+        return (found + flipped)[: self.even] / 2, (found - flipped)[self.even :] / 2
+
+    def _numbers(self, seen: Tensor) -> Tensor:
+        found: Tensor = self.network(seen)
+        n, outputs = len(seen), self.even + self.odd
+        if len(found) != n or found.numel() != n * outputs:
+            raise ValueError(
+                f"network must give {outputs} numbers for each of {n} configurations of {len(self.read)} sites, got "
+                f"shape {tuple(found.shape)}"
+            )
+        return found.reshape(n, outputs, 1).movedim(0, -1)
+
+
+class GivenMask(GivenNetwork):
+    """The same for one kind of numbers: (N, n) -> (outputs, n)."""
+
+    def forward(self, v: Tensor) -> Tensor:  # type: ignore[override]
+        return torch.cat(super().forward(v)).squeeze(1)
