@@ -16,6 +16,7 @@ from flowlab.figures.layers import (
     correlation,
     field_histogram,
     layer_overview,
+    layer_statistics,
     magnetization_histogram,
     strip,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "latent_information",
     "latent_overview",
     "layer_overview",
+    "layer_statistics",
     "learned_couplings",
     "magnetization_histogram",
     "overlap_distribution",

@@ -131,19 +131,18 @@ def layer_overview(layers: xr.Dataset, sample: int = 0, layer: int = 0) -> go.Fi
     figure = make_subplots(rows=1, cols=3, column_widths=[0.36, 0.32, 0.32], horizontal_spacing=0.09)
     _add_configuration(figure, layers, sample, layer, scale_bar=False, pixels=300, row=1, col=1)
     _square_axes(figure, layers, row=1, col=1)
-    kind = kind_of(layers)
-    field = kind.signed and not kind.discrete
-    (_add_fields if field else _add_magnetizations)(figure, layers, layer, row=1, col=2)
-    figure.update_xaxes(title_text=kind.value if field else "magnetization per site, m", row=1, col=2)
-    figure.update_yaxes(title_text="fraction of sites" if field else "fraction of samples", row=1, col=2)
-    if "correlation" in layers:
-        _add_correlation(figure, layers, layer, showlegend=False, row=1, col=3)
-        figure.update_xaxes(title_text="distance r (lattice spacings)", row=1, col=3)
-        figure.update_yaxes(title_text=kind.two_point, row=1, col=3)
-    else:
-        _add_raster(figure, layers, sample, layer, row=1, col=3)
+    _add_statistics(figure, layers, sample, layer, columns=(2, 3))
     _add_nearest(figure, layers, sample, layer, row=1, col=1)
     return styled(relabelled(figure, layers), title=layer_title(layers, sample, layer), height=400, bargap=0.0)
+
+
+def layer_statistics(layers: xr.Dataset, sample: int = 0, layer: int = 0) -> go.Figure:
+    """What :func:`layer_overview` shows besides the configuration: all samples after one layer."""
+    layer, sample = _check(layers, layer, sample)
+    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.16)
+    _add_statistics(figure, layers, sample, layer, columns=(1, 2))
+    title = f"{layers.sizes['sample']} samples · {_short(layers, layer)}"
+    return styled(relabelled(figure, layers), title=title, height=400, bargap=0.0)
 
 
 def layer_title(layers: xr.Dataset, sample: int, layer: int) -> str:
@@ -163,6 +162,22 @@ def layer_title(layers: xr.Dataset, sample: int, layer: int) -> str:
     if bool(np.isnan(layers["configuration"][layer, sample]).any()):
         title += "<br><sub>pale: not yet sampled, shown as the nearest site that is</sub>"
     return title
+
+
+def _add_statistics(figure: go.Figure, layers: xr.Dataset, sample: int, layer: int, columns: tuple[int, int]) -> None:
+    """Of all samples the histogram of the magnetization or field, and the correlation function or a raster."""
+    left, right = (dict(row=1, col=column) for column in columns)
+    kind = kind_of(layers)
+    field = kind.signed and not kind.discrete
+    (_add_fields if field else _add_magnetizations)(figure, layers, layer, **left)
+    figure.update_xaxes(title_text=kind.value if field else "magnetization per site, m", **left)
+    figure.update_yaxes(title_text="fraction of sites" if field else "fraction of samples", **left)
+    if "correlation" in layers:
+        _add_correlation(figure, layers, layer, showlegend=False, **right)
+        figure.update_xaxes(title_text="distance r (lattice spacings)", **right)
+        figure.update_yaxes(title_text=kind.two_point, **right)
+    else:
+        _add_raster(figure, layers, sample, layer, **right)
 
 
 def changed_sites(layers: xr.Dataset, sample: int, layer: int) -> NDArray[np.bool_]:

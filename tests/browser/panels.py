@@ -43,11 +43,11 @@ class LabPanel:
         self.output.get_by_role("tab", name=name, exact=True).click()
 
     def title(self) -> Locator:
-        """The title of the first figure of the tab in front."""
-        return self.output.locator(".gtitle").locator("visible=true").first
+        """The title of the first picture of the tab in front."""
+        return self.output.locator(".flowlab-title, .gtitle").locator("visible=true").first
 
     def pictures(self) -> Locator:
-        """The heat maps of the tab in front."""
+        """The heat maps in the figures of the tab in front."""
         return self.output.locator(".heatmaplayer image").locator("visible=true")
 
     def slide(self, key: str = "ArrowRight") -> None:

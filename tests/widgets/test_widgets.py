@@ -81,11 +81,13 @@ def test_slider_changes_the_picture(make_run) -> None:
     panel.sample.value = 0
     for layer in (1, 2, 0):
         panel.layer.value = layer
-        np.testing.assert_array_equal(panel.live.figure.data[0].z, panel.data["configuration"][layer, 0])
         assert f"layer {layer}" in panel.live.figure.layout.title.text
-        np.testing.assert_array_equal(panel.live.figure.data[5].y, panel.data["correlation"][layer])
+        np.testing.assert_array_equal(panel.live.figure.data[3].y, panel.data["correlation"][layer])
+        np.testing.assert_array_equal(panel.snapshot().data[0].z, panel.data["configuration"][layer, 0])
+    view = panel.lattice.widget
+    sent = np.frombuffer(view.frames, view.dtype).reshape(view.shape)
+    np.testing.assert_array_equal(sent, panel.data["configuration"])
     panel.sample.value = 29
-    np.testing.assert_array_equal(panel.live.figure.data[0].z, panel.data["configuration"][0, 29])
     panel.layer.value = 1
     assert "<b>xor 1</b>" in panel.line.value
     assert f"{-2.5 * 18 / 16:.3f}".replace("-", "−") in panel.line.value

@@ -17,6 +17,7 @@ GIVEN_BY = {
     "latent_information": """run.diagnose(parts=["information"])""",
     "latent_overview": """run.diagnose(parts=["entropy", "information"])""",
     "layer_overview": "run.layers(n)",
+    "layer_statistics": "run.layers(n)",
     "learned_couplings": "run.data of a run that learns couplings",
     "magnetization_histogram": "run.layers(n)",
     "overlap_distribution": "run.layers(n) or run.reference()",

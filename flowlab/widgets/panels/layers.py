@@ -11,12 +11,13 @@ import numpy as np
 import xarray as xr
 
 from flowlab.core.datasets import kind_of, layer_names
-from flowlab.figures import Figure, delta_free_energy, layer_overview
+from flowlab.figures import Figure, delta_free_energy, layer_overview, layer_statistics
 from flowlab.figures.fields import sign_words
 from flowlab.figures.multilevel import draws_in_levels, level_entropy, sites_drawn
 from flowlab.figures.shared.bound import bound_per_site
 from flowlab.figures.shared.style import number
 from flowlab.widgets.diagnosis import Diagnosis, lacks
+from flowlab.widgets.lattice import Lattice
 from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel, blank_layers
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
@@ -41,7 +42,8 @@ class LayersPanel(SampledPanel):
     Attributes:
         data: the Dataset on show, None before the first.
         layer, play, sample, new_samples, follow: the controls.
-        changes: the live figure of the changes of the bound.
+        lattice: the picture of one sample; live: the figures of all of them.
+        changes: the figure of the changes of the bound.
     """
 
     title = "Layers"
@@ -57,6 +59,8 @@ class LayersPanel(SampledPanel):
             0, min=0, max=n - 1, description="sample", style=NARROW, layout={"width": "130px"}
         )
         super().__init__(experiment, n=n, every=every, publisher=publisher)
+        blank = blank_layers(experiment.system)
+        self.lattice = Lattice(blank, layer=self.layer, sample=self.sample, play=self.play)
         self.work: Diagnosis | None = None
         if lacks(experiment, "work") is None:
             self.work = Diagnosis(experiment, ["work"], n=max(1000, n), wake=lambda: self.publisher.wake())
@@ -64,12 +68,20 @@ class LayersPanel(SampledPanel):
         controls = [self.play, self.layer, self.sample, self.new_samples, self.follow]
         row = ipywidgets.HBox(controls, layout=ROW)
         beneath = [self.changes.widget] if self.work is None else [self.changes.widget, self.work.line]
-        self.widget = ipywidgets.VBox([row, self.line, self.message, self.live.widget, *beneath])
+        self.widget = ipywidgets.VBox(
+            [row, self.line, _beside(self.lattice.widget, self.live.widget), *beneath, self.message]
+        )
         self.sample.observe(self.draw, "value")
 
     def figure(self) -> Figure:
         if self.data is None:
-            return layer_overview(blank_layers(self.experiment.system))
+            return layer_statistics(blank_layers(self.experiment.system))
+        return layer_statistics(self.data, self.sample.value, self.layer.value)
+
+    def snapshot(self) -> Figure:
+        if self.data is None:
+            self.sample_now()
+        assert self.data is not None
         return layer_overview(self.data, self.sample.value, self.layer.value)
 
     def describe(self) -> str:
@@ -103,7 +115,9 @@ class LayersPanel(SampledPanel):
         return delta_free_energy(found, self.layer.value)
 
     def arrived(self, data: xr.Dataset, *, first: bool) -> str:
-        self.sample.max = data.sizes["sample"] - 1
+        self.lattice.redraw(data)
+        self.sample.max = self.lattice.samples - 1
+        data = data.isel(sample=slice(self.lattice.samples))
         if not first:
             return ""
         if draws_in_levels(data):
@@ -111,6 +125,13 @@ class LayersPanel(SampledPanel):
             return f"; sample {self.sample.value} has the smallest magnetization"
         self.sample.value = most_changed(data)
         return f"; sample {self.sample.value} is the one that the layers change most"
+
+
+def _beside(picture: ipywidgets.Widget, figure: ipywidgets.Widget) -> ipywidgets.HBox:
+    """A picture of fixed width, and a figure that takes what is left."""
+    picture.layout = {"flex": "0 0 350px"}
+    figure.layout = {"flex": "1 1 0", "min_width": "0"}
+    return ipywidgets.HBox([picture, figure], layout={"width": "100%"})
 
 
 def most_changed(layers: xr.Dataset) -> int:

@@ -1,0 +1,365 @@
+// Configurations after each layer, drawn on a canvas from one block of numbers: slider, play, hover and zoom are
+// answered here, without the kernel.
+//
+// State: `frames`, (layer, sample, row, column) as int8 or int16, row by row from below, `nothing` where there is no
+// value; `shape`; `scale`, of one unit; `lower`, `upper` and `colors`, the scale of the colours; `ticks` and `symbol` of
+// the colour bar; `names` of the layers, `word` for one of them; `labels` of the sites, empty on a lattice (y, x);
+// `marks`, whether a dot marks what a layer changed; `torus`, whether a site without a value shows its nearest
+// neighbour, pale; `layer`, `sample`, `playing` and `interval` in milliseconds, which a person sets.
+
+const STYLE = `
+.flowlab-lattice { outline: none; position: relative; color: var(--jp-ui-font-color1, #22303c); max-width: 100%;
+  font: 12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif; }
+.flowlab-lattice:focus-visible { box-shadow: 0 0 0 2px var(--jp-brand-color1, #1c6e8c); border-radius: 3px; }
+.flowlab-lattice .flowlab-title { font-size: 14px; line-height: 20px; min-height: 40px; padding: 0 4px; }
+.flowlab-lattice canvas { display: block; cursor: crosshair; }
+.flowlab-lattice .thumbs { display: flex; flex-wrap: wrap; gap: 4px; margin: 6px 0 0 34px; }
+.flowlab-lattice .thumbs canvas { border: 2px solid transparent; cursor: pointer; border-radius: 2px; }
+.flowlab-lattice .thumbs canvas.on { border-color: var(--jp-brand-color1, #1c6e8c); }
+.flowlab-lattice .tip { position: absolute; pointer-events: none; display: none; padding: 2px 6px; border-radius: 3px;
+  background: var(--jp-layout-color1, #fff); border: 1px solid #8f9ba5; white-space: nowrap; z-index: 2; }
+.flowlab-lattice .bar { height: 10px; margin: 8px 0 2px; }
+.flowlab-lattice .ticks { position: relative; height: 16px; color: var(--jp-ui-font-color2, #5f6f7c); font-size: 11px; }
+.flowlab-lattice .ticks span { position: absolute; transform: translateX(-50%); }
+.flowlab-lattice .foot { margin-left: 34px; }
+`;
+const LEFT = 34, BELOW = 34, MARK = '#16202a';
+
+// The values of a model as numbers, and what is known of them.
+class Frames {
+  constructor(model) {
+    const bytes = model.get('frames');
+    [this.layers, this.samples, this.rows, this.columns] = model.get('shape');
+    const Kind = model.get('dtype') === 'int8' ? Int8Array : Int16Array;
+    const start = bytes.byteOffset ?? 0, buffer = bytes.buffer ?? bytes;
+    this.values = new Kind(buffer.slice(start, start + bytes.byteLength));
+    this.nothing = Kind === Int8Array ? -128 : -32768;
+    this.scale = model.get('scale');
+    this.size = this.rows * this.columns;
+    this.torus = model.get('torus');
+  }
+  at(layer, sample) {
+    const start = (layer * this.samples + sample) * this.size;
+    return this.values.subarray(start, start + this.size);
+  }
+  value(layer, sample, site) {
+    const unit = this.at(layer, sample)[site];
+    return unit === this.nothing ? NaN : unit * this.scale;
+  }
+  changed(layer, sample) {
+    if (layer === 0) return [];
+    const now = this.at(layer, sample), before = this.at(layer - 1, sample), found = [];
+    for (let k = 0; k < this.size; k++)
+      if (now[k] !== before[k] && now[k] !== this.nothing && before[k] !== this.nothing) found.push(k);
+    return found;
+  }
+  // The root of the mean square of what a layer adds.
+  moved(layer, sample) {
+    if (layer === 0) return NaN;
+    let sum = 0, count = 0;
+    for (let k = 0; k < this.size; k++) {
+      const change = this.value(layer, sample, k) - this.value(layer - 1, sample, k);
+      if (change === change) { sum += change * change; count++; }
+    }
+    return Math.sqrt(sum / count);
+  }
+  there(layer, sample) {
+    return this.at(layer, sample).reduce((count, unit) => count + (unit !== this.nothing), 0);
+  }
+  // For each site without a value the nearest site that has one, on the torus.
+  nearest(layer, sample) {
+    const now = this.at(layer, sample), from = new Int32Array(this.size).fill(-1);
+    let front = [];
+    for (let k = 0; k < this.size; k++) if (now[k] !== this.nothing) { from[k] = k; front.push(k); }
+    while (front.length) {
+      const next = [];
+      for (const k of front) {
+        const y = Math.floor(k / this.columns), x = k % this.columns;
+        for (const [dy, dx] of [[0, 1], [1, 0], [0, -1], [-1, 0]]) {
+          const to = ((y + dy + this.rows) % this.rows) * this.columns + (x + dx + this.columns) % this.columns;
+          if (from[to] < 0) { from[to] = from[k]; next.push(to); }
+        }
+      }
+      front = next;
+    }
+    return from;
+  }
+}
+
+// 256 colours of a scale of [place, colour], which may have steps.
+function lookUp(scale) {
+  const stops = scale.map(([place, color]) => [place, rgb(color)]);
+  return Array.from({ length: 256 }, (_, k) => {
+    const t = k / 255, n = stops.findLastIndex(([place]) => place <= t);
+    const [a, low] = stops[n], [b, high] = stops[Math.min(n + 1, stops.length - 1)];
+    const part = b > a ? (t - a) / (b - a) : 0;
+    return low.map((c, each) => Math.round(c + part * (high[each] - c)));
+  });
+}
+
+// One configuration as a canvas of a pixel a site.
+function paint(frames, colors, lower, upper, layer, sample) {
+  const canvas = document.createElement('canvas');
+  Object.assign(canvas, { width: frames.columns, height: frames.rows });
+  const pen = canvas.getContext('2d'), image = pen.createImageData(frames.columns, frames.rows);
+  const units = frames.at(layer, sample);
+  const from = frames.torus && units.includes(frames.nothing) ? frames.nearest(layer, sample) : null;
+  for (let k = 0; k < frames.size; k++) {
+    const pale = units[k] === frames.nothing, source = pale && from ? from[k] : k;
+    if (source < 0 || units[source] === frames.nothing) continue;
+    const t = (units[source] * frames.scale - lower) / (upper - lower);
+    const [r, g, b] = colors[Math.max(0, Math.min(255, Math.round(255 * t)))];
+    const y = frames.rows - 1 - Math.floor(k / frames.columns), at = 4 * (y * frames.columns + (k % frames.columns));
+    image.data.set([r, g, b, pale ? 64 : 255], at);
+  }
+  pen.putImageData(image, 0, 0);
+  return canvas;
+}
+
+function element(parent, tag, className = '') {
+  const made = document.createElement(tag);
+  made.className = className;
+  parent.append(made);
+  return made;
+}
+
+function sharp(canvas, width, height) {
+  const ratio = globalThis.devicePixelRatio || 1;
+  Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
+  Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+  const pen = canvas.getContext('2d');
+  pen.scale(ratio, ratio);
+  pen.imageSmoothingEnabled = false;
+  return pen;
+}
+
+function render({ model, el }) {
+  const box = element(el, 'div', 'flowlab-lattice');
+  element(box, 'style').textContent = STYLE;
+  Object.assign(box, { tabIndex: 0 });
+  box.setAttribute('role', 'application');
+  box.setAttribute('aria-label', 'lattice: arrow keys step through layers and samples, space plays');
+  const title = element(box, 'div', 'flowlab-title'), main = element(box, 'canvas', 'main');
+  const foot = element(box, 'div', 'foot'), bar = element(foot, 'div', 'bar'), ticks = element(foot, 'div', 'ticks');
+  const thumbs = element(box, 'div', 'thumbs'), tip = element(box, 'div', 'tip');
+  let frames, colors, lower, upper, zoom = null, place = null, queued = false, timer = null, drag = null;
+  const pictures = new Map();
+
+  const clamp = (name, count) => Math.max(0, Math.min(count - 1, model.get(name)));
+  const layer = () => clamp('layer', frames.layers), sample = () => clamp('sample', frames.samples);
+
+  function load() {
+    frames = new Frames(model);
+    [lower, upper] = [model.get('lower'), model.get('upper')];
+    colors = lookUp(model.get('colors'));
+    zoom = null;
+    pictures.clear();
+    drawBar();
+    redraw();
+  }
+
+  function set(name, value) {
+    model.set(name, value);
+    model.save_changes();
+  }
+
+  function redraw() {
+    if (queued) return;
+    queued = true;
+    requestAnimationFrame(() => { queued = false; draw(); });
+  }
+
+  function pictureOf(k, n) {
+    const at = k * frames.samples + n;
+    if (pictures.size > 400) pictures.clear();
+    if (!pictures.has(at)) pictures.set(at, paint(frames, colors, lower, upper, k, n));
+    return pictures.get(at);
+  }
+
+  function draw() {
+    const width = Math.min(el.clientWidth, model.get('width'));
+    if (width <= LEFT) return;
+    const [k, n] = [layer(), sample()];
+    title.textContent = words(k, n);
+    const view = zoom ?? { x: 0, y: 0, w: frames.columns, h: frames.rows };
+    const side = width - LEFT - 8, cell = side / Math.max(view.w, view.h);
+    place = { left: LEFT, cell, view, height: cell * view.h };
+    const pen = sharp(main, width, place.height + BELOW);
+    const picture = pictureOf(k, n);
+    pen.drawImage(picture, view.x, frames.rows - view.y - view.h, view.w, view.h, LEFT, 0, cell * view.w, place.height);
+    if (cell >= 10 && model.get('discrete')) lines(pen, cell, view);
+    if (model.get('marks')) dots(pen, frames.changed(k, n), cell);
+    axes(pen, cell, view);
+    if (drag?.to) rubber(pen);
+    drawThumbs(k, n);
+  }
+
+  function words(k, n) {
+    const parts = [`${model.get('word')} ${k} of ${frames.layers - 1}`, model.get('names')[k], `sample ${n}`];
+    const there = frames.there(k, n), all = model.get('sites');
+    if (there === 0) return model.get('names')[k];
+    if (there < all) parts.push(`${there} of ${all} sites are drawn; pale: the nearest one that is`);
+    else if (k > 0 && model.get('marks')) parts.push(`${frames.changed(k, n).length} of ${all} sites changed`);
+    else if (k > 0 && !model.get('discrete')) parts.push(`changed by ${Number(frames.moved(k, n).toPrecision(2))} rms`);
+    return parts.join(' · ');
+  }
+
+  function lines(pen, cell, { w, h }) {
+    pen.strokeStyle = pageColor('--jp-layout-color0', '#ffffff');
+    pen.lineWidth = 1;
+    pen.beginPath();
+    for (let x = 1; x < w; x++) { pen.moveTo(LEFT + x * cell, 0); pen.lineTo(LEFT + x * cell, h * cell); }
+    for (let y = 1; y < h; y++) { pen.moveTo(LEFT, y * cell); pen.lineTo(LEFT + w * cell, y * cell); }
+    pen.stroke();
+  }
+
+  function dots(pen, sites, cell) {
+    const radius = Math.max(1.2, Math.min(6, 0.15 * cell));
+    pen.fillStyle = '#ffffff';
+    pen.strokeStyle = MARK;
+    pen.lineWidth = radius > 2.5 ? 1.2 : 0.7;
+    for (const site of sites) {
+      const [x, y] = middle(site);
+      if (x === null) continue;
+      pen.beginPath();
+      pen.arc(x, y, radius, 0, 2 * Math.PI);
+      pen.fill();
+      pen.stroke();
+    }
+  }
+
+  function middle(site) {
+    const { view, cell } = place, x = (site % frames.columns) - view.x, y = Math.floor(site / frames.columns) - view.y;
+    if (x < 0 || y < 0 || x >= view.w || y >= view.h) return [null, null];
+    return [LEFT + (x + 0.5) * cell, (view.h - y - 0.5) * cell];
+  }
+
+  function axes(pen, cell, view) {
+    if (model.get('labels').length) return;
+    pen.fillStyle = pageColor('--jp-ui-font-color2', '#5f6f7c');
+    pen.font = `11px ${getComputedStyle(box).fontFamily}`;
+    const step = Math.max(1, Math.ceil(Math.max(view.w, view.h) / 8));
+    pen.textAlign = 'center';
+    for (let x = Math.ceil(view.x / step) * step; x < view.x + view.w; x += step)
+      pen.fillText(x, LEFT + (x - view.x + 0.5) * cell, view.h * cell + 14);
+    pen.fillText('x', LEFT + (view.w * cell) / 2, view.h * cell + 28);
+    pen.textAlign = 'right';
+    for (let y = Math.ceil(view.y / step) * step; y < view.y + view.h; y += step)
+      pen.fillText(y, LEFT - 5, (view.h - (y - view.y) - 0.5) * cell + 4);
+    pen.fillText('y', 9, (view.h * cell) / 2);
+  }
+
+  function rubber(pen) {
+    const [a, b] = [drag.from, drag.to];
+    pen.strokeStyle = MARK;
+    pen.setLineDash([4, 3]);
+    pen.strokeRect(Math.min(a.px, b.px), Math.min(a.py, b.py), Math.abs(a.px - b.px), Math.abs(a.py - b.py));
+  }
+
+  function drawThumbs(k, n) {
+    const count = frames.layers, width = Math.min(el.clientWidth, model.get('width')) - LEFT - 8;
+    thumbs.style.display = count > 2 && count <= 48 ? 'flex' : 'none';
+    if (thumbs.style.display === 'none') return;
+    while (thumbs.children.length < count) element(thumbs, 'canvas');
+    while (thumbs.children.length > count) thumbs.lastChild.remove();
+    const across = count <= 6 ? count : Math.ceil(count / Math.ceil(count / 8));
+    const side = Math.max(16, Math.min(72, Math.floor((width + 4) / across) - 8)), tall = Math.max(frames.rows, frames.columns);
+    [...thumbs.children].forEach((canvas, each) => {
+      const picture = pictureOf(each, n);
+      const pen = sharp(canvas, (side * frames.columns) / tall, (side * frames.rows) / tall);
+      pen.drawImage(picture, 0, 0, (side * frames.columns) / tall, (side * frames.rows) / tall);
+      canvas.className = each === k ? 'on' : '';
+      canvas.title = `${each} · ${model.get('names')[each]}`;
+      canvas.onclick = () => set('layer', each);
+    });
+  }
+
+  function drawBar() {
+    const step = (place, color) => `${color} ${100 * place}%`;
+    bar.style.background = `linear-gradient(to right, ${model.get('colors').map(([p, c]) => step(p, c)).join(', ')})`;
+    bar.style.width = ticks.style.width = '160px';
+    ticks.replaceChildren();
+    for (const [value, text] of model.get('ticks')) {
+      const tick = element(ticks, 'span');
+      tick.textContent = text;
+      tick.style.left = `${(160 * (value - lower)) / (upper - lower)}px`;
+    }
+    const symbol = element(ticks, 'span');
+    Object.assign(symbol.style, { left: '180px' });
+    symbol.textContent = model.get('symbol');
+  }
+
+  // The site under the mouse, null beside the lattice.
+  function site(event) {
+    const bounds = main.getBoundingClientRect(), px = event.clientX - bounds.left, py = event.clientY - bounds.top;
+    const { view, cell, height } = place ?? {};
+    const x = Math.floor((px - LEFT) / cell), y = Math.floor((height - py) / cell);
+    if (!(x >= 0 && y >= 0 && x < view.w && y < view.h)) return null;
+    return { x: x + view.x, y: y + view.y, px, py };
+  }
+
+  function hover(event) {
+    const at = site(event);
+    if (drag && at) {
+      drag.to = Math.abs(at.px - drag.from.px) + Math.abs(at.py - drag.from.py) > 6 ? at : null;
+      redraw();
+    }
+    tip.style.display = at ? 'block' : 'none';
+    if (!at) return;
+    const k = at.y * frames.columns + at.x, value = frames.value(layer(), sample(), k), labels = model.get('labels');
+    const text = Number.isNaN(value) ? 'not yet drawn' : Number(value.toPrecision(3)) > 0 && model.get('signed')
+      ? `+${Number(value.toPrecision(3))}` : String(Number(value.toPrecision(3))).replace('-', '−');
+    tip.textContent = `${labels.length ? labels[k] : `x ${at.x}, y ${at.y}`}: ${text}`;
+    if (labels.length && !labels[k]) tip.style.display = 'none';
+    const side = at.px > main.clientWidth / 2 ? -tip.offsetWidth - 10 : 12;
+    Object.assign(tip.style, { left: `${main.offsetLeft + at.px + side}px`, top: `${main.offsetTop + at.py + 12}px` });
+  }
+
+  function release(event) {
+    const { from, to } = drag ?? {};
+    drag = null;
+    if (to) {
+      zoom = { x: Math.min(from.x, to.x), y: Math.min(from.y, to.y), w: Math.abs(from.x - to.x) + 1, h: Math.abs(from.y - to.y) + 1 };
+      redraw();
+    } else if (from && site(event)) model.send({ type: 'click', x: from.x, y: from.y, trace: 0 });
+  }
+
+  function key(event) {
+    const last = frames.layers - 1, moves = {
+      ArrowRight: ['layer', Math.min(last, layer() + 1)], ArrowLeft: ['layer', Math.max(0, layer() - 1)],
+      Home: ['layer', 0], End: ['layer', last],
+      ArrowUp: ['sample', Math.min(frames.samples - 1, sample() + 1)], ArrowDown: ['sample', Math.max(0, sample() - 1)],
+      ' ': ['playing', !model.get('playing')],
+    };
+    if (!moves[event.key]) return;
+    event.preventDefault();
+    event.stopPropagation();
+    set(...moves[event.key]);
+  }
+
+  function play() {
+    clearInterval(timer);
+    timer = null;
+    if (!model.get('playing') || !model.get('plays')) return;
+    timer = setInterval(() => set('layer', (layer() + 1) % frames.layers), model.get('interval'));
+  }
+
+  main.addEventListener('mousemove', hover);
+  main.addEventListener('mouseleave', () => { tip.style.display = 'none'; });
+  main.addEventListener('mousedown', (event) => { const at = site(event); drag = at && { from: at, to: null }; box.focus({ preventScroll: true }); });
+  main.addEventListener('mouseup', release);
+  main.addEventListener('dblclick', () => { zoom = null; redraw(); });
+  box.addEventListener('keydown', key);
+  const calls = { 'change:version': load, 'change:layer': redraw, 'change:sample': redraw, 'change:playing': play };
+  for (const [event, call] of Object.entries(calls)) model.on(event, call);
+  load();
+  play();
+  const ends = [onThemeChange(redraw), onWidthChange(el, redraw), greet(model)];
+  return () => {
+    clearInterval(timer);
+    for (const [event, call] of Object.entries(calls)) model.off(event, call);
+    ends.forEach((end) => end());
+  };
+}
+
+export default { render };

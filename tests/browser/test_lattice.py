@@ -1,0 +1,148 @@
+"""The lattice on its canvas: slider, keys, hover and zoom without a kernel, and while a cell runs."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from playwright.sync_api import Page, expect
+
+from flowlab.widgets.lattice import frames_of
+from tests.browser.helpers import Lab
+from tests.browser.panels import LabPanel, one_cell
+from tests.browser.views import set_up
+
+MINUS, PLUS = [47, 93, 138], [230, 169, 79]
+PIXEL = """([x, y]) => {
+    const c = document.querySelector('.flowlab-lattice canvas.main'), ratio = c.width / c.clientWidth;
+    return [...c.getContext('2d').getImageData(x * ratio, y * ratio, 1, 1).data].slice(0, 3);
+}"""
+
+
+def state(values: np.ndarray, **more: Any) -> dict[str, Any]:
+    layers = xr.Dataset({"configuration": (("layer", "sample", "y", "x"), values)}, attrs={"domain": "spin"})
+    made = frames_of(layers) | dict(version=0, width=350, layer=0, sample=0, playing=False, plays=True, interval=20)
+    return made | {"frames": base64.b64encode(made["frames"]).decode()} | more
+
+
+def spins(size: int = 4) -> np.ndarray:
+    """All up, then down at x = 1, y = 0, then all down; the second sample the other way round."""
+    s = np.ones((3, 2, size, size))
+    s[1, 0, 0, 1] = -1
+    s[2, 0] = -1
+    s[:, 1] = -s[:, 0]
+    return s
+
+
+@pytest.fixture
+def drawn(page: Page) -> Page:
+    set_up(page, ["theme.js", "lattice.js"], state(spins()), with_library=False)
+    page.evaluate("async () => { window.end = await view.render({model, el}); }")
+    expect(page.locator(".flowlab-title")).to_contain_text("layer 0 of 2")
+    return page
+
+
+def color_at(page: Page, x: int, y: int, size: int = 4) -> list[int]:
+    """The colour of a site, beside its middle, where a mark may be."""
+    cell = (350 - 42) / size
+    return page.evaluate(PIXEL, [34 + (x + 0.85) * cell, (size - y - 0.15) * cell])
+
+
+def test_keys_step_through_layers_and_samples(drawn: Page) -> None:
+    assert color_at(drawn, 1, 0) == PLUS
+    drawn.locator(".flowlab-lattice").focus()
+    drawn.keyboard.press("ArrowRight")
+    expect(drawn.locator(".flowlab-title")).to_have_text("layer 1 of 2 · layer 1 · sample 0 · 1 of 16 sites changed")
+    assert (color_at(drawn, 1, 0), color_at(drawn, 0, 1)) == (MINUS, PLUS)
+    drawn.keyboard.press("ArrowUp")
+    expect(drawn.locator(".flowlab-title")).to_contain_text("sample 1")
+    assert (color_at(drawn, 1, 0), color_at(drawn, 0, 1)) == (PLUS, MINUS)
+    drawn.keyboard.press("End")
+    expect(drawn.locator(".flowlab-title")).to_contain_text("layer 2 of 2")
+    assert drawn.evaluate("[model.get('layer'), model.get('sample')]") == [2, 1]
+
+
+def test_space_plays(drawn: Page) -> None:
+    drawn.locator(".flowlab-lattice").focus()
+    drawn.keyboard.press("Space")
+    drawn.wait_for_function("model.get('layer') === 2")
+    drawn.wait_for_function("model.get('layer') === 0")
+    drawn.keyboard.press("Space")
+    assert drawn.evaluate("model.get('playing')") is False
+
+
+def test_the_mouse_reads_values_and_zooms(drawn: Page) -> None:
+    box = drawn.locator("canvas.main").bounding_box()
+    assert box is not None
+    cell = (350 - 42) / 4
+    drawn.evaluate("model.set('layer', 1)")
+    drawn.mouse.move(box["x"] + 34 + 1.5 * cell, box["y"] + 3.5 * cell)
+    expect(drawn.locator(".tip")).to_have_text("x 1, y 0: −1")
+    drawn.mouse.down()
+    drawn.mouse.move(box["x"] + 34 + 2.5 * cell, box["y"] + 2.5 * cell, steps=3)
+    drawn.mouse.up()
+    drawn.wait_for_timeout(100)
+    drawn.mouse.move(box["x"] + 34 + 0.5 * cell, box["y"] + 3.5 * cell)
+    expect(drawn.locator(".tip")).to_have_text("x 1, y 0: −1")  # the lower left corner of what is left
+    drawn.mouse.dblclick(box["x"] + 34 + 0.5 * cell, box["y"] + 3.5 * cell)
+    drawn.wait_for_timeout(100)
+    drawn.mouse.move(box["x"] + 34 + 0.6 * cell, box["y"] + 3.5 * cell)
+    expect(drawn.locator(".tip")).to_have_text("x 0, y 0: +1")
+
+
+def test_a_click_on_a_small_one_chooses_its_layer(drawn: Page) -> None:
+    drawn.locator(".thumbs canvas").nth(2).click()
+    expect(drawn.locator(".flowlab-title")).to_contain_text("layer 2 of 2")
+    expect(drawn.locator(".thumbs canvas.on")).to_have_count(1)
+
+
+def test_new_configurations_are_drawn_where_a_person_is(drawn: Page) -> None:
+    drawn.evaluate("model.set('layer', 1)")
+    expect(drawn.locator(".flowlab-title")).to_contain_text("layer 1")
+    frames = base64.b64encode(-spins().astype(np.int8)).decode()
+    drawn.evaluate(
+        "(f) => model.change({frames: new DataView(Uint8Array.from(atob(f), (c) => c.charCodeAt(0)).buffer)})", frames
+    )
+    drawn.wait_for_timeout(100)
+    assert (color_at(drawn, 1, 0), color_at(drawn, 0, 1)) == (PLUS, MINUS)
+
+
+def test_a_large_lattice_is_drawn_in_a_moment(page: Page) -> None:
+    s = np.where(np.random.default_rng(0).random((5, 2, 128, 128)) < 0.5, -1.0, 1.0)
+    set_up(page, ["theme.js", "lattice.js"], state(s), with_library=False)
+    page.evaluate("async () => { await view.render({model, el}); }")
+    took = page.evaluate(
+        "async () => { const t = performance.now(); for (let k = 0; k < 50; k++) { model.set('layer', k % 5);"
+        " await new Promise(requestAnimationFrame); } return (performance.now() - t) / 50; }"
+    )
+    assert took < 100, f"{took:.0f} ms a picture"
+
+
+CELL = """
+import time
+import flowlab as fl
+from IPython.display import display
+run = fl.experiment("ising-xor", L=8, T=2.5, layers=3, start="random", steps=3, batch=20, device="cpu")
+run.run(progress=False)
+lab = run.lab()
+lab.widget.selected_index = 1
+display(lab)
+time.sleep(120)
+"""
+
+
+def test_the_slider_moves_the_lattice_while_a_cell_runs(page: Page, lab: Lab) -> None:
+    panel = LabPanel(page)
+    panel.open(lab, one_cell(lab, "busy", CELL))
+    title = panel.output.locator(".flowlab-lattice .flowlab-title")
+    expect(title).to_contain_text("layer 0 of 3", timeout=60_000)
+    panel.slide()
+    expect(title).to_contain_text("layer 1 of 3 · xor 1", timeout=3000)
+    panel.output.locator(".flowlab-lattice").focus()
+    page.keyboard.press("ArrowRight")
+    expect(title).to_contain_text("layer 2 of 3", timeout=3000)
+    assert page.locator(".jp-InputPrompt").first.inner_text() == "[*]:", "the cell still runs"
+    panel.shot("lattice-while-a-cell-runs.png")
