@@ -19,9 +19,9 @@ class Flow(Made, nn.Module, ABC):
     """A bijection x = f(z), with its log-determinant.
 
     To write one: give ``forward`` and ``inverse``, exact inverses of each other, each returning the
-    log-determinant of its own direction (zeros for maps of a discrete set). ``forward`` may take ``generator=`` or leave
-    it out. A flow that is relaxed for training (noise, temperature) is still the hard, exact bijection in the value it
-    returns: only its gradient may be a surrogate.
+    log-determinant of its own direction (zeros for maps of a discrete set). ``forward`` may take ``generator=`` or
+    leave it out. A flow that is relaxed for training (noise, temperature) is still the hard, exact bijection in the
+    value it returns: only its gradient may be a surrogate.
 
     Everything else has a default, and is worth giving only if the flow can do more: ``pull_flip`` for a symmetry,
     ``fit`` and ``anneal`` for training, ``sequence`` and ``pieces`` for pictures, ``integration_error``, ``push`` and

@@ -1,12 +1,13 @@
 """What an object was made with, kept beside it: it can be described as JSON, and made again from that.
 
-Nothing is imported and no code is run but constructors of classes that this process knows and that derive from
-:class:`Made`; functions are taken only from modules that a person named.
+Nothing but flowlab's own modules is imported, and no code is run but constructors of classes that this process knows
+and that derive from :class:`Made`; functions are taken only from modules that a person named.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib
 import inspect
 import math
@@ -180,7 +181,6 @@ def make(described: Any, *, functions: Collection[str] | None = ()) -> Any:
 class _Maker:
     def __init__(self, functions: Collection[str] | None) -> None:
         self.functions = functions
-        self.classes = {f"{kind.__module__}:{kind.__qualname__}": kind for kind in _subclasses(Made)}
         self.seen: list[Any] = []
 
     def made(self, value: Any) -> Any:
@@ -214,10 +214,8 @@ class _Maker:
         raise CannotMake(f"no object is described by {', '.join(map(str, value))}")
 
     def _object(self, name: str, given: dict[str, Any], besides: dict[str, Any]) -> Any:
-        module, _, kind = name.partition(":")
-        if name not in self.classes:
-            raise CannotMake(f"{kind} is defined in {module}, which is not imported")
-        made_from: Any = self.classes[name]
+        kind = name.partition(":")[2]
+        made_from = _class(name)
         arguments = {key: self.made(item) for key, item in given.items()}
         signature = inspect.signature(made_from.__init__)
         bound = inspect.BoundArguments(signature, OrderedDict({"self": None} | arguments))
@@ -239,6 +237,18 @@ class _Maker:
         if not inspect.isfunction(found):
             raise CannotMake(f"{module} has no function {qualname}")
         return found
+
+
+def _class(name: str) -> Any:
+    """The class of that name, which derives from :class:`Made`, as it was defined last."""
+    module, _, kind = name.partition(":")
+    if module.startswith("flowlab."):
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(module)
+    found = [each for each in _subclasses(Made) if f"{each.__module__}:{each.__qualname__}" == name]
+    if not found:
+        raise CannotMake(f"{kind} is defined in {module}, which is not imported")
+    return found[-1]
 
 
 def _dtype(name: str) -> torch.dtype:

@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
+from flowlab.core.made import Made
 from flowlab.core.names import labelled
 from flowlab.estimators.weights import weights
 from flowlab.mcmc.heat_bath import FloatArray, HeatBath, IntArray, in_parts, numbers
@@ -78,7 +79,7 @@ class Annealed(NamedTuple):
         return labelled(xr.Dataset(columns))
 
 
-class AnnealedImportance:
+class AnnealedImportance(Made):
     """Chains cooled from β = 0 to the target's 1/T, weighted so that Z comes out without bias.
 
     With β_0 = 0 < β_1 < ... < β_K = 1/T and random spins x_0, ln w = N ln 2 + Σ_k (β_k - β_k-1) (-E(x_k-1)), where
