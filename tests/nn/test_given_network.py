@@ -11,10 +11,6 @@ from flowlab.systems.lattice import checkerboard
 
 MASK = checkerboard((4, 4))
 LAYERS = {"affine": fl.AffineCoupling, "additive": fl.flows.AdditiveCoupling, "spline": fl.flows.SplineCoupling}
-    "affine": (fl.AffineCoupling, 2),
-    "additive": (fl.flows.AdditiveCoupling, 1),
-    "spline": (fl.flows.SplineCoupling, 23),
-}
 
 
 def made(inputs: int, outputs: int) -> nn.Module:
