@@ -230,9 +230,9 @@ class Density(Made, nn.Module, ABC):
 class Wrapper(Density):
     """A density that changes what another one says of a configuration, and passes on the rest.
 
-    To write one: give ``draw`` and ``log_prob``, in terms of ``self.density``. What ``density`` says of its layers,
-    its order of sites, its integration and its training is said by the wrapper too. What the change may break is not:
-    ``flip_action`` and ``log_conditionals``.
+    To write one: give ``draw`` and ``log_prob``, in terms of ``self.density``. What ``density`` says of its order of
+    sites, its integration and its training is said by the wrapper too. What the change may break is not:
+    ``flip_action``, ``log_conditionals``, and the layers, ``stages`` and ``flow_layers``, which belong together.
 
     Args:
         density: the other one.
@@ -257,10 +257,6 @@ class Wrapper(Density):
     @property
     def site_order(self) -> Tensor | None:
         return self.density.site_order
-
-    @property
-    def flow_layers(self) -> list[Flow]:
-        return self.density.flow_layers
 
     def integration_error(
         self, n: int = 64, *, factor: int = 2, generator: torch.Generator | None = None

@@ -246,6 +246,7 @@ def measured(system: System, x: Tensor) -> dict[str, Tensor]:
     >>> sorted(measured(Ising((4, 4), T=2.0), torch.ones(1, 4, 4)))
     ['energy_per_site', 'magnetization']
     """
+    x = system.batch(x)
     with torch.no_grad():
         found = dict(system.observables(x))
         if system.physical is system:

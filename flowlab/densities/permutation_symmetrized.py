@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from flowlab.core import Density, Draw, LayerState, System, Wrapper
+from flowlab.core import Density, Draw, Flow, LayerState, System, Wrapper
 from flowlab.core.arguments import checked
 from flowlab.core.one_hot import one_hot, states
 from flowlab.core.symmetry import asymmetry
@@ -77,6 +77,10 @@ class PermutationSymmetrized(Wrapper):
             matrices = one_hot(permutations.to(x.dtype), self.q)  # row s: the state that s becomes
             return states(torch.einsum("n...s,nsk->n...k", one_hot(x, self.q), matrices))
         return permutations.gather(1, x.detach().flatten(1).long()).reshape(x.shape).to(x.dtype)
+
+    @property
+    def flow_layers(self) -> list[Flow]:
+        return self.density.flow_layers
 
     def stages(
         self,

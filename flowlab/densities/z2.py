@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from flowlab.core import Density, Draw, LayerState, System, Wrapper
+from flowlab.core import Density, Draw, Flow, LayerState, System, Wrapper
 from flowlab.core.arguments import checked
 from flowlab.core.symmetry import cannot_fit
 from flowlab.systems.lattice import checkerboard
@@ -60,6 +60,10 @@ class Z2Symmetrized(Wrapper):
     def log_prob(self, x: Tensor) -> Tensor:
         both = self.density.log_prob(torch.cat([x, x * self.action.to(x.dtype)]))
         return torch.logaddexp(*both.chunk(2)) - math.log(2)
+
+    @property
+    def flow_layers(self) -> list[Flow]:
+        return self.density.flow_layers
 
     def stages(
         self,

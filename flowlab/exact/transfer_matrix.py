@@ -32,13 +32,13 @@ def transfer_log_z(system: Potts | TriangularIsing) -> float:
     67.152353798
     """
     m, n = sorted(system.shape)
-    q = system.q if isinstance(system, Potts) else 2
+    q, states = system.variables.count or 2, system.variables.scale == "categorical"
     if q**m > MAX_ROW_STATES:
         raise ValueError(
             f"the transfer matrix takes at most {MAX_ROW_STATES} states of a row, got {q}^{m} = {q**m} for the shape "
             f"{tuple(system.shape)}"
         )
-    if isinstance(system, Potts):
+    if states:
         features, steps = one_hot(potts_configurations((m,), q), q), [0]
     else:
         features, steps = configurations((m,))[..., None], [0, 1]

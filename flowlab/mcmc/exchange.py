@@ -9,10 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from flowlab.core import System, named_generator
+from flowlab.core import MarkovChain, System, named_generator
 from flowlab.mcmc.hmc import HMC
 from flowlab.mcmc.parallel_tempering import ladder
-from flowlab.mcmc.tensor_chain import TensorChain, columns, opened, seeded
+from flowlab.mcmc.tensor_chain import columns, opened, seeded
 
 TARGET = 0.8
 """Acceptance that the trajectories of real fields are tuned to, at every power."""
@@ -55,7 +55,7 @@ class ExchangeInfo(NamedTuple):
     energies: Tensor
 
 
-class Exchange(TensorChain[ExchangeState, ExchangeInfo]):
+class Exchange(MarkovChain[ExchangeState, ExchangeInfo]):
     """Replicas at the powers 1 = b_0 > b_1 > .. of one weight, exp(b log_weight(x)), which swap with their neighbours.
 
     A step is a sweep at every power, then the pairs (0, 1), (2, 3).. in even steps, (1, 2), (3, 4).. in odd ones, swap

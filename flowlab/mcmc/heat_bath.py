@@ -66,6 +66,8 @@ class IsingChain(MarkovChain[IsingState, IsingInfo]):
         ValueError: for a number of threads below 1, or a system that the chain cannot sample.
     """
 
+    system: Ising
+    state_type = IsingState
     kind: int
     clusters: int = 0
 
@@ -150,10 +152,6 @@ class IsingChain(MarkovChain[IsingState, IsingInfo]):
 
         in_parts(part, n, self.threads)
         return new, IsingInfo(-(J * found[0] + h * found[1]) / N, found[1] / N, found[2], found[3])
-
-    def state_dict(self, state: IsingState) -> dict[str, NDArray[Any]]:
-        """The arrays of a state by name, as a safetensors file holds them."""
-        return state._asdict()
 
     def load_state_dict(self, arrays: Mapping[str, Any]) -> IsingState:
         """The state again, from arrays or tensors by name.

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from flowlab.core import System
-from flowlab.mcmc.tensor_chain import TensorChain, checked_continuous, columns, opened, seeded
+from flowlab.core import MarkovChain, System
+from flowlab.mcmc.tensor_chain import checked_continuous, columns, opened, seeded
 
 JITTER = 0.2
 """Each trajectory of each chain has a step size within this fraction of the common one."""
@@ -46,7 +46,7 @@ class HMCInfo(NamedTuple):
     energies: Tensor
 
 
-class HMC(TensorChain[HMCState, HMCInfo]):
+class HMC(MarkovChain[HMCState, HMCInfo]):
     """Leapfrog trajectories of H = ½ Σ π² - log_weight(φ) with fresh Gaussian π, then a Metropolis decision.
 
     The step size is tuned in the first ``tuning`` trajectories and frozen after them. The length of a trajectory is
@@ -104,6 +104,9 @@ class HMC(TensorChain[HMCState, HMCInfo]):
         self.tuning = int(tuning) if step_size is None else 0
         self.flips = system.flip_symmetric if flips is None else flips
         self._force = system.force
+
+    def records(self, state: HMCState) -> dict[str, float]:
+        return {"step_size": float(state.step_size)}
 
     def init(self, n: int, *, generator: torch.Generator | None = None) -> HMCState:
         """n chains that start at independent Gaussians of standard deviation 1/2, within reach of most potentials."""

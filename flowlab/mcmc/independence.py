@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowlab.core import Density, System
+from flowlab.core import Density, MarkovChain, System
 from flowlab.core.system import measured
-from flowlab.mcmc.tensor_chain import Series, TensorChain, columns, opened, seeded
+from flowlab.core.types import Series
+from flowlab.mcmc.tensor_chain import columns, opened, seeded
 
 
 class IndependenceState(NamedTuple):
@@ -42,7 +43,7 @@ class IndependenceInfo(NamedTuple):
     acceptance: Tensor
 
 
-class IndependenceMetropolis(TensorChain[IndependenceState, IndependenceInfo]):
+class IndependenceMetropolis(MarkovChain[IndependenceState, IndependenceInfo]):
     """Proposals from q, accepted with probability min(1, w'/w), w = exp(log_weight - ln q), for n chains at once.
 
     Exact whatever q is, as long as it leaves nothing out; a configuration that q draws too rarely is held for long.

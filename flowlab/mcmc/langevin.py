@@ -9,8 +9,8 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from flowlab.core import System
-from flowlab.mcmc.tensor_chain import TensorChain, checked_continuous, columns, opened, seeded
+from flowlab.core import MarkovChain, System
+from flowlab.mcmc.tensor_chain import checked_continuous, columns, opened, seeded
 
 
 class LangevinState(NamedTuple):
@@ -37,7 +37,7 @@ class LangevinInfo(NamedTuple):
     acceptance: Tensor
 
 
-class Langevin(TensorChain[LangevinState, LangevinInfo]):
+class Langevin(MarkovChain[LangevinState, LangevinInfo]):
     """φ' = φ + ε ∂log_weight/∂φ + √(2ε) η with unit Gaussian η, for n chains at once.
 
     Where a coupling requires a gradient, so do the fields: the loop is backpropagated through. The stationary

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from flowlab.core import MarkovChain, System
 from flowlab.mcmc.independence import IndependenceMetropolis, IndependenceState
-from flowlab.mcmc.tensor_chain import TensorChain, opened, seeded
+from flowlab.mcmc.tensor_chain import opened, seeded
 
 
 class MixedState(NamedTuple):
@@ -40,7 +39,7 @@ class MixedInfo(NamedTuple):
     local: Any
 
 
-class Mixed(TensorChain[MixedState, MixedInfo]):
+class Mixed(MarkovChain[MixedState, MixedInfo]):
     """A proposal from a density, then ``local_steps`` of a local chain, for n chains at once.
 
     Local steps free a chain from a configuration that the density draws too rarely, at which proposals alone would be
@@ -61,13 +60,12 @@ class Mixed(TensorChain[MixedState, MixedInfo]):
     def __init__(
         self, independence: IndependenceMetropolis, local: MarkovChain[Any, Any], *, local_steps: int = 1
     ) -> None:
-        other = getattr(local, "system", independence.system)
-        if not _one_system(other, independence.system):
-            raise ValueError(f"both chains must sample one system, got {independence.system!r} and {other!r}")
+        if not _one_system(local.system, independence.system):
+            raise ValueError(f"both chains must sample one system, got {independence.system!r} and {local.system!r}")
         if local_steps < 1:
             raise ValueError(f"local_steps must be at least 1, got {local_steps}")
         self.independence, self.local, self.local_steps = independence, local, int(local_steps)
-        self.system, self.tuning = independence.system, -(-getattr(local, "tuning", 0) // local_steps)
+        self.system, self.tuning = independence.system, -(-local.tuning // local_steps)
 
     def init(self, n: int, *, generator: torch.Generator | None = None) -> MixedState:
         """n chains that start at draws of the density.
@@ -77,32 +75,30 @@ class Mixed(TensorChain[MixedState, MixedInfo]):
         """
         own = seeded(generator)
         proposals, local = self.independence.init(n, generator=own), self.local.init(n, generator=own)
-        if not hasattr(local, "configurations"):
-            raise TypeError(f"the local chain must carry one configuration a chain, got {type(self.local).__name__}")
+        self.local.configurations(local)
         return MixedState(proposals, local)
 
     def step(self, state: MixedState) -> tuple[MixedState, MixedInfo]:
         """One proposal and ``local_steps`` local steps for every chain."""
         state_of_proposals, info = self.independence.step(state.independence)
-        local, local_info = _moved(state.local, state_of_proposals.configurations), None
+        local, local_info = self.local.moved(state.local, state_of_proposals.configurations), None
         for _ in range(self.local_steps):
             local, local_info = self.local.step(local)
-        x = torch.as_tensor(local.configurations).to(state.configurations.dtype)
+        x = self.local.configurations(local).to(state.configurations.dtype)
         own = opened(state_of_proposals.rng)
         new = state_of_proposals._replace(configurations=x, log_w=self.independence.log_w(x, own), rng=own.get_state())
         return MixedState(new, local), MixedInfo(info.accepted, info.acceptance, local_info)
 
     def state_dict(self, state: MixedState) -> dict[str, Tensor]:
         """The tensors of a state by name, those of the local chain under ``local.``."""
-        chain: Any = self.local
-        local = {f"local.{name}": torch.as_tensor(value) for name, value in chain.state_dict(state.local).items()}
+        values = self.local.state_dict(state.local)
+        local = {f"local.{name}": torch.as_tensor(value) for name, value in values.items()}
         return self.independence.state_dict(state.independence) | local
 
     def load_state_dict(self, tensors: Mapping[str, Any]) -> MixedState:
-        """The state again; see :meth:`.TensorChain.load_state_dict`."""
-        chain: Any = self.local
+        """The state again; see :meth:`flowlab.core.MarkovChain.load_state_dict`."""
         local = {name.removeprefix("local."): tensors[name] for name in tensors if name.startswith("local.")}
-        return MixedState(self.independence.load_state_dict(tensors), chain.load_state_dict(local))
+        return MixedState(self.independence.load_state_dict(tensors), self.local.load_state_dict(local))
 
 
 def _one_system(a: System, b: System) -> bool:
@@ -114,11 +110,3 @@ def _one_system(a: System, b: System) -> bool:
         and mine.keys() == theirs.keys()
         and all(torch.equal(mine[name].detach().cpu(), theirs[name].detach().cpu()) for name in mine)
     )
-
-
-def _moved(state: Any, x: Tensor) -> Any:
-    """A local chain's state at other configurations, in its own kind of array."""
-    old = state.configurations
-    if isinstance(old, np.ndarray):
-        return state._replace(configurations=x.numpy().astype(old.dtype))
-    return state._replace(configurations=x.to(old.dtype))

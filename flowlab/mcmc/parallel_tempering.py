@@ -164,7 +164,7 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
         for name, value in (("replicas", replicas), ("sweeps", sweeps), ("threads", threads)):
             if int(value) != value or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
-        self.systems, self.temperatures = systems, _checked(temperatures)
+        self.system, self.systems, self.temperatures = systems[0], systems, _checked(temperatures)
         self.replicas, self.sweeps, self.threads = int(replicas), int(sweeps), int(threads)
         self.unit = spread(*graphs)
         self._betas = np.array([self.unit / T for T in self.temperatures])
@@ -204,7 +204,7 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
         swapped = new.accepted > state.accepted
         return new, TemperingInfo(new.energies, tried, swapped, new.walkers, new.round_trips)
 
-    def run(
+    def run(  # type: ignore[override]  # a replica holds a configuration at every temperature
         self, state: TemperingState, steps: int, *, every: int = 1, keep: Sequence[int] = ()
     ) -> tuple[TemperingState, FloatArray, NDArray[np.int8]]:
         """Many steps, recorded whenever the steps since :meth:`init` are a multiple of ``every``.

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowlab.mcmc.tensor_chain import TensorChain, opened, seeded
+from flowlab.core import MarkovChain
+from flowlab.mcmc.tensor_chain import opened, seeded
 from flowlab.systems import Potts
 
 
@@ -37,7 +38,7 @@ class PottsInfo(NamedTuple):
     clusters: Tensor
 
 
-class PottsClusters(TensorChain[PottsState, PottsInfo]):
+class PottsClusters(MarkovChain[PottsState, PottsInfo]):
     """Swendsen and Wang's clusters of the ferromagnetic Potts model, n chains at once.
 
     A bond between equal neighbours is kept with probability 1 - exp(-J/T); every cluster of sites joined by kept bonds

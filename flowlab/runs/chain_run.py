@@ -7,11 +7,10 @@ import time
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 
 from flowlab.analysis.checks.check import Drawn
-from flowlab.core import System, named_generator
+from flowlab.core import MarkovChain, System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.core.names import about, named
 from flowlab.core.numbers import seed_of, whole
@@ -37,9 +36,7 @@ class ChainRun(MarkovRun):
 
     Args:
         system: what is sampled.
-        chain: with ``init(n, generator=)``, ``run(state, sweeps) -> (state, {name: (sweeps, n)})``,
-            ``state_dict(state)`` and ``load_state_dict(tensors)``, its states with ``configurations`` (n, *shape); its
-            steps ``tuning``, where it has such, are left out of estimates.
+        chain: a :class:`flowlab.MarkovChain`; its first ``tuning`` steps are left out of estimates.
         chains: how many, n.
         steps: of the run.
         every: steps of the chains in a step of the run.
@@ -62,7 +59,7 @@ class ChainRun(MarkovRun):
     def __init__(
         self,
         system: System,
-        chain: Any,
+        chain: MarkovChain[Any, Any],
         *,
         chains: int = 64,
         steps: int,
@@ -93,7 +90,7 @@ class ChainRun(MarkovRun):
         self._chain_state, found = self.chain.run(self._chain_state, self.every)
         self._series.append({name: np.asarray(values, dtype=np.float64) for name, values in found.items()})
         if (self.step + 1) % self.keep_every == 0:
-            self._kept.append(torch.as_tensor(self._chain_state.configurations).numpy().astype(self._kept_type))
+            self._kept.append(self._ask("configurations").numpy().astype(self._kept_type))
         record = {
             name: float(values.mean()) for name, values in found.items() if name in ("acceptance", "magnetization")
         }
@@ -102,9 +99,13 @@ class ChainRun(MarkovRun):
                 record[f"{kind}_mean"] = float(found[f"{kind}_per_site"].mean()) * self.system.n_sites
         if "magnetization" in found and not self.system.disordered:
             record["abs_magnetization"] = float(np.abs(found["magnetization"]).mean())
-        if hasattr(self._chain_state, "step_size"):
-            record["step_size"] = float(self._chain_state.step_size)
-        return record
+        own: dict[str, float] = self._ask("records")
+        return record | own
+
+    def _ask(self, name: str) -> Any:
+        """What the chain says of where it is; one that does not derive from MarkovChain has that one's defaults."""
+        own = getattr(self.chain, name, None)
+        return getattr(MarkovChain, name)(self.chain, self._chain_state) if own is None else own(self._chain_state)
 
     def headline(self) -> str:
         known = set(self._records.names)

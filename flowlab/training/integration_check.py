@@ -15,7 +15,7 @@ from flowlab.core import Density, named_generator
 from flowlab.core.flow import integrators
 from flowlab.core.made import Made
 from flowlab.core.numbers import whole
-from flowlab.densities.refined.coarse_chain import ChainFields
+from flowlab.densities.refined.coarse_chain import chains_of
 from flowlab.training.optimisation import Optimisation
 
 
@@ -126,10 +126,3 @@ class IntegrationCheck(Made):
         """Undo what was done since ``mark``."""
         self._good, rolled_back, flow_steps = mark
         self._set(stage, rolled_back, flow_steps)
-
-
-def chains_of(density: Density) -> int | None:
-    """The number of chains that draw the coarsest fields of a density, None where none do."""
-    chains = (part for part in density.modules() if isinstance(part, ChainFields))
-    sampler = next(chains, None)  # others inside are for readings
-    return None if sampler is None else len(sampler.fields)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flowlab.core import System, named_generator
+from flowlab.core import Density, System, named_generator
 from flowlab.core.arguments import checked
 from flowlab.mcmc.hmc import HMC, HMCState
 from flowlab.mcmc.langevin import Langevin, LangevinState
@@ -43,6 +43,13 @@ class ChainFields(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         return self
+
+
+def chains_of(density: Density) -> int | None:
+    """The number of chains that draw the coarsest fields of a density, None where none do."""
+    chains = (part for part in density.modules() if isinstance(part, ChainFields))
+    sampler = next(chains, None)  # others inside are for readings
+    return None if sampler is None else len(sampler.fields)
 
 
 class CoarseHMC(ChainFields):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,8 @@ class AffineCoupling(Coupling):
         super().__init__(mask, odd=odd)
         generator = generator if generator is not None else named_generator(0, "affine")
         activation = activation if activation is not None else "tanh" if odd else "leaky_relu"
-        if network == "mlp" and not odd and windows is None:
+        self._dense = network == "mlp" and not odd and windows is None
+        if self._dense:
             width = mask.numel() if hidden is None else hidden
             if width < 1:
                 raise ValueError(f"hidden must be at least 1, got {hidden}")
@@ -96,10 +98,11 @@ class AffineCoupling(Coupling):
 
     def _log_scale_and_shift(self, sites: Tensor) -> tuple[Tensor, Tensor]:
         """(n, N) -> s and t, each (n, |A|)."""
-        if isinstance(self.network, MLP):
+        if self._dense:
             s, t = self.network(sites.index_select(1, self.read))
         else:
-            s, t = (head.squeeze(0).T for head in self._heads(self.network, sites))
+            network = cast("FieldNetwork | GivenNetwork", self.network)
+            s, t = (head.squeeze(0).T for head in self._heads(network, sites))
         s = s.tanh()
         return s if self.scale is None else s * self.scale, t
 

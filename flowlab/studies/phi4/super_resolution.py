@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from flowlab.core import named_generator
+from flowlab.core import Density, named_generator
 from flowlab.densities import CoarseFields, Normal, Pushforward, Upscaled
 from flowlab.densities.refined.coarse_chain import CoarseHMC, CoarseLangevin, enough_steps
 from flowlab.exact.interpolated import KnownLogZ
@@ -251,7 +251,7 @@ def _stack(
     density: CoarseFields, coarse: int, side: int, d: int, kernel: int, ode_steps: int, shared: bool, seed: int
 ) -> Upscaled:
     """Levels of refinement by 2 from the coarse fields up to ``side``."""
-    stacked: CoarseFields | Upscaled = density
+    stacked: Density = density
     flow: ContinuousFlow | None = None
     for fine in _sides(coarse, side):
         shape = (fine,) * d
@@ -260,8 +260,7 @@ def _stack(
         else:
             flow = flow.on(shape)
         stacked = Upscaled(stacked, shape, flow, generator=named_generator(seed, "noise", fine))
-    assert isinstance(stacked, Upscaled)
-    return stacked
+    return cast(Upscaled, stacked)
 
 
 def _sides(coarse: int, L: int) -> list[int]:
