@@ -57,7 +57,7 @@ clean:
 
 .venv/.stamp-run: pyproject.toml constraints.txt | .venv/bin/pip
 	@echo "Installing flowlab into .venv; the first time takes minutes, most of them for torch."
-	@$(INSTALL) -e .
+	@$(INSTALL) -e '.[lab,chains,export]'
 	@touch $@
 
 .venv/.stamp-dev: pyproject.toml constraints.txt | .venv/bin/pip

@@ -39,6 +39,7 @@ import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from flowlab.extras import told
 from flowlab.hooks import above, providers
 
 if TYPE_CHECKING:
@@ -123,13 +124,14 @@ _MOVED = _by_name({
 """What was here and is in its room now."""
 
 providers.append("flowlab.studies")
-above["lab"] = lambda run: importlib.import_module("flowlab.widgets").lab_of(run)
+above["lab"] = lambda run: __getattr__("widgets").lab_of(run)
 above["load"] = lambda path, **how: importlib.import_module("flowlab.runs").load(path, **how)
 
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
-        return importlib.import_module(f"flowlab.{name}")
+        with told("lab" if name == "widgets" else None):
+            return importlib.import_module(f"flowlab.{name}")
     room = _SHOWN.get(name) or _KEPT.get(name) or _MOVED.get(name)
     if room is None:
         raise AttributeError(f"flowlab has no {name!r}: see dir(flowlab) and help(flowlab)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import importlib
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from flowlab import manual
 from flowlab.analysis.integration import IntegrationWarning
 from flowlab.estimators import columns, scalars
 from flowlab.estimators.weights.evidence import shown
+from flowlab.extras import told
 from flowlab.runs import Experiment, experiment, studies
 from flowlab.runs.registry import find, imported
 from flowlab.runs.sweeps import sweep
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.path.insert(0, os.getcwd())  # as python -m does
             imported(options.imports)
         return int(options.command(options))
-    except (ValueError, FloatingPointError, StoreError, SweepError, OSError) as error:
+    except (ValueError, FloatingPointError, StoreError, SweepError, OSError, ImportError) as error:
         print(f"flowlab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -261,6 +263,8 @@ def _print_table(lists: dict[str, list[float | None]]) -> None:
 
 
 def _lab(options: argparse.Namespace) -> int:
+    with told():
+        importlib.import_module("jupyterlab")
     tutorials = Path("tutorials")
     folder = options.dir or (tutorials if tutorials.is_dir() else ".")
     command = [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--ServerApp.root_dir={Path(folder).resolve()}"]

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "flowlab"
 
 # From the ground up; folders of one line do not know each other.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("core", "hooks"),
+    ("core", "hooks", "extras"),
     ("systems", "nn", "storage", "estimators"),
     ("exact", "flows"),
     ("mcmc",),

@@ -20,6 +20,7 @@ OWED = {"Experiment", "Training"}
 # What each folder (or file) at the top of flowlab may import besides itself and core.
 MAY_IMPORT: dict[str, set[str]] = {
     "hooks": set(),
+    "extras": set(),
     "core": set(),
     "systems": set(),
     "nn": set(),
@@ -27,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "estimators": set(),
     "exact": {"systems"},
     "flows": {"nn", "systems.lattice"},
-    "mcmc": {"systems", "estimators"},
+    "mcmc": {"extras", "systems", "estimators"},
     "densities": {"flows", "nn", "mcmc", "systems"},
     "analysis": {"densities", "flows", "mcmc", "systems", "exact", "estimators"},
     "runs": {"hooks", "analysis", "storage", "mcmc", "systems", "exact", "estimators"},
@@ -36,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "figures": {"estimators"},
     "widgets": {"figures", "runs", "analysis"},
     "manual": {"runs"},
-    "cli": {"manual", "studies", "runs", "analysis", "storage", "estimators"},
+    "cli": {"extras", "manual", "studies", "runs", "analysis", "storage", "estimators"},
     "__main__": {"cli"},
 }
 # The public names: these folders load on first access, inside flowlab's __getattr__.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from flowlab.core.made import Made
 from flowlab.core.names import labelled
 from flowlab.estimators.weights import weights
+from flowlab.extras import told
 from flowlab.mcmc.heat_bath import FloatArray, HeatBath, IntArray, in_parts, numbers
 from flowlab.mcmc.swendsen_wang import SwendsenWang
 from flowlab.mcmc.wolff import Wolff, clusters_per_sweep
@@ -146,7 +147,8 @@ class AnnealedImportance(Made):
         """
         if n < 2:
             raise ValueError(f"the number of chains must be at least 2 for an error of ln Z, got {n}")
-        from flowlab.mcmc.kernels.ising import anneal
+        with told():
+            from flowlab.mcmc.kernels.ising import anneal
 
         J, h, _ = numbers(self.system)
         N = self.system.n_sites

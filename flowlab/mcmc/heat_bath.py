@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from flowlab.core import MarkovChain, Spins, System
+from flowlab.extras import told
 from flowlab.systems import Ising
 from flowlab.systems.lattice import check_even_shape, neighbours
 
@@ -136,7 +137,8 @@ class IsingChain(MarkovChain[IsingState, IsingInfo]):
     def _advance(self, state: IsingState, sweeps: int) -> tuple[IsingState, IsingInfo]:
         if sweeps < 0:
             raise ValueError(f"the number of sweeps must not be negative, got {sweeps}")
-        from flowlab.mcmc.kernels.ising import advance
+        with told():
+            from flowlab.mcmc.kernels.ising import advance
 
         J, h, beta = numbers(self.system)
         self._checked_state(state)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from flowlab.core import MarkovChain, System
+from flowlab.extras import told
 from flowlab.mcmc.kernels.graphs import FloatArray, IntArray, spin_graph, spread, stacked
 
 
@@ -223,7 +224,8 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
             raise ValueError(
                 f"expected steps >= 0, every >= 1 and places in keep below {K}, got {steps}, {every} and {list(keep)}"
             )
-        from flowlab.mcmc.kernels.tempering import advance
+        with told():
+            from flowlab.mcmc.kernels.tempering import advance
 
         new = TemperingState._make(np.array(array, order="C") for array in self._checked_state(state))
         D, R = new.steps.shape
