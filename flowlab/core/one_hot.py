@@ -6,6 +6,19 @@ import torch
 from torch import Tensor
 
 
+class OneHotStates(Tensor):
+    """States (...) as numbers, with the one-hot form (..., q) that they were made from and that carries the gradient.
+
+    Whatever makes another tensor of them (``detach``, indexing, arithmetic) makes one without it.
+
+    Attributes:
+        one_hot: that form.
+    """
+
+    one_hot: Tensor
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+
 def one_hot(x: Tensor, q: int) -> Tensor:
     """(...) states -> (..., q): 1 at the state, 0 elsewhere, in x's type.
 
@@ -18,11 +31,10 @@ def one_hot(x: Tensor, q: int) -> Tensor:
     >>> one_hot(torch.tensor([0.0, 2.0]), 3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    carried = getattr(x, "_one_hot", None)
-    if carried is not None and torch.is_grad_enabled():
-        if carried.shape[-1] != q:
-            raise ValueError(f"expected states of q = {q}, got states of q = {carried.shape[-1]}")
-        return carried  # type: ignore[no-any-return]
+    if isinstance(x, OneHotStates) and torch.is_grad_enabled():
+        if x.one_hot.shape[-1] != q:
+            raise ValueError(f"expected states of q = {q}, got states of q = {x.one_hot.shape[-1]}")
+        return x.one_hot
     if not (x.requires_grad and torch.is_grad_enabled()):
         return (x[..., None] == torch.arange(q, dtype=x.dtype, device=x.device)).to(x.dtype)
     factors = [x - j for j in range(q)]
@@ -34,15 +46,16 @@ def one_hot(x: Tensor, q: int) -> Tensor:
 
 
 def states(one_hot: Tensor) -> Tensor:
-    """(..., q) of 0 and 1 -> (...) states, which remember their one-hot form where it requires a gradient.
+    """(..., q) of 0 and 1 -> (...) states, :class:`OneHotStates` if the one-hot form requires a gradient.
 
-    One number a site cannot say which other state would be better; the one-hot form can. It is forgotten by whatever
-    makes another tensor of the states (``detach``, indexing, arithmetic).
+    One number a site cannot say which other state would be better; the one-hot form can.
 
     >>> states(torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])).tolist()
     [2.0, 0.0]
     """
     x = one_hot @ torch.arange(one_hot.shape[-1], dtype=one_hot.dtype, device=one_hot.device)
-    if one_hot.requires_grad:
-        x._one_hot = one_hot  # type: ignore[attr-defined]
-    return x
+    if not one_hot.requires_grad:
+        return x
+    carrying = x.as_subclass(OneHotStates)
+    carrying.one_hot = one_hot
+    return carrying
