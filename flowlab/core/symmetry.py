@@ -33,10 +33,6 @@ class Weighted(Protocol):
         """What stands at a site."""
 
     @property
-    def domain(self) -> str:
-        """The kind of variables, in a word."""
-
-    @property
     def flip_symmetric(self) -> bool:
         """What the system says of its own symmetry."""
 
@@ -88,16 +84,9 @@ def asymmetry(system: Weighted, image: Callable[[Tensor], Tensor]) -> float:
 
 
 def probes(system: Weighted) -> Tensor:
-    """(8, *shape) random spins, states or angles, or Gaussian fields of sizes from 1/4 to 2, float64."""
+    """(8, *shape) float64, random, the same ones at every call; see :meth:`.Variables.probes`."""
     device = next((value.device for value in system.couplings.values()), torch.device("cpu"))
-    shape, generator = (DRAWS, *system.shape), named_generator(0, "probes")
-    if system.domain == "potts":
-        return torch.randint(getattr(system.variables, "q", 2), shape, generator=generator).double().to(device)
-    noise = torch.randn(shape, dtype=torch.float64, generator=generator)
-    if system.domain == "spin":
-        return torch.where(noise < 0, -1.0, 1.0).to(device, torch.float64)
-    sizes = torch.linspace(math.log(0.25), math.log(2.0), DRAWS, dtype=torch.float64).exp()
-    return (noise * sizes.reshape(-1, *[1] * len(system.shape))).to(device)
+    return system.variables.probes(DRAWS, tuple(system.shape), generator=named_generator(0, "probes")).to(device)
 
 
 def check_symmetry(system: Weighted) -> None:

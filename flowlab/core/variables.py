@@ -88,6 +88,19 @@ class Variables(ABC):
     def move(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
         """Other values (*shape) in place of x, proposed as often as x would be in place of them."""
 
+    @abstractmethod
+    def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
+        """(*shape) float64, on the CPU: every value as likely as any other, or fields of a size of order one."""
+
+    def probes(self, n: int, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
+        """(n, *shape) float64 on which a symmetry is measured: ``random``, fields of several sizes."""
+        return self.random((n, *shape), generator=generator)
+
+    @property
+    def ordered(self) -> Tensor | None:
+        """(k,) float64: the values that all sites have in the ordered states; None if the weight says which."""
+        return None
+
     @property
     def count(self) -> int | None:
         """How many values a site can have, None for infinitely many."""
@@ -171,6 +184,13 @@ class Spins(Signed):
     def move(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
         return -x
 
+    def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
+        return 2.0 * torch.randint(2, shape, generator=generator).double() - 1
+
+    @property
+    def ordered(self) -> Tensor | None:
+        return torch.tensor([1.0, -1.0], dtype=torch.float64)
+
     @property
     def count(self) -> int:
         return 2
@@ -231,6 +251,13 @@ class States(Variables):
     def move(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
         return (x + torch.randint(1, self.q, x.shape, generator=generator, device=x.device)) % self.q
 
+    def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
+        return torch.randint(self.q, shape, generator=generator).double()
+
+    @property
+    def ordered(self) -> Tensor | None:
+        return torch.arange(self.q, dtype=torch.float64)
+
     @property
     def count(self) -> int:
         return self.q
@@ -263,6 +290,16 @@ class Reals(Signed):
     def move(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
         """x with a Gaussian of standard deviation 1/2 added."""
         return x + 0.5 * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+
+    def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
+        """Gaussians of standard deviation 1/2."""
+        return 0.5 * torch.randn(shape, dtype=torch.float64, generator=generator)
+
+    def probes(self, n: int, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
+        """Gaussian fields of standard deviations from 1/4 to 2."""
+        sizes = torch.linspace(math.log(0.25), math.log(2.0), n, dtype=torch.float64).exp()
+        noise = torch.randn((n, *shape), dtype=torch.float64, generator=generator)
+        return noise * sizes.reshape(-1, *[1] * len(shape))
 
 
 class Angles(Variables):
@@ -312,6 +349,13 @@ class Angles(Variables):
 
     def move(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
         return (2 * torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) - 1) * math.pi
+
+    def random(self, shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
+        return math.pi * (2 * torch.rand(shape, dtype=torch.float64, generator=generator) - 1)
+
+    @property
+    def ordered(self) -> Tensor | None:
+        return math.pi / 2 * torch.arange(-2, 2, dtype=torch.float64)
 
 
 def variables_of(domain: str, q: int | None = None) -> Variables:

@@ -91,7 +91,6 @@ class Exchange(MarkovChain[ExchangeState, ExchangeInfo]):
             )
         self.system, self.powers = system, b
         self._hmc = HMC(system, steps=steps, flips=False) if real else None
-        self._q = getattr(system.variables, "q", 2)
         self.tuning = 100 if real else 0
 
     def init(self, n: int, *, start: Tensor | None = None, generator: torch.Generator | None = None) -> ExchangeState:
@@ -100,7 +99,7 @@ class Exchange(MarkovChain[ExchangeState, ExchangeInfo]):
             raise ValueError(f"the number of replicas must be at least 1, got {n}")
         own, K = seeded(generator), len(self.powers)
         walkers = torch.arange(K).expand(n, K).clone()
-        x = random_configurations(self.system, n * K, own)
+        x = self.system.variables.random((n * K, *self.system.shape), generator=own)
         if start is not None:
             x = start.double().repeat_interleave(K, 0)
         size = torch.full((K,), 0.5 * self.system.n_sites**-0.25, dtype=torch.float64)
@@ -136,10 +135,7 @@ class Exchange(MarkovChain[ExchangeState, ExchangeInfo]):
         for site in range(flat.shape[1]):
             old = flat[:, site]
             proposed = flat.clone()
-            if self.system.domain == "spin":
-                proposed[:, site] = -old
-            else:
-                proposed[:, site] = (old + torch.randint(1, self._q, old.shape, generator=own)) % self._q
+            proposed[:, site] = self.system.variables.move(old, generator=own)
             other = self.system.log_weight(proposed.reshape(x.shape)).double()
             taken = torch.rand(len(x), dtype=torch.float64, generator=own) < torch.sigmoid(b * (other - log_weight))
             flat = torch.where(taken[:, None], proposed, flat)
@@ -192,19 +188,7 @@ def powers(system: System) -> tuple[float, ...]:
 
 def width_at_infinity(system: System) -> float:
     """√(2/N) times the standard deviation of ln weight over random configurations; see :func:`.ladder` for its use."""
-    x = random_configurations(system, 256, named_generator(0, "width"))
+    x = system.variables.random((256, *system.shape), generator=named_generator(0, "width"))
     with torch.no_grad():
         width = float(system.log_weight(x).double().std())
     return max(width * math.sqrt(2 / system.n_sites), 1e-9)
-
-
-def random_configurations(system: System, n: int, generator: torch.Generator) -> Tensor:
-    """(n, *shape) float64: fair spins, states or angles, or Gaussians of standard deviation 1/2."""
-    shape = (n, *system.shape)
-    if system.domain == "real":
-        return 0.5 * torch.randn(shape, dtype=torch.float64, generator=generator)
-    if system.domain == "angle":
-        return math.pi * (2 * torch.rand(shape, dtype=torch.float64, generator=generator) - 1)
-    if system.domain == "spin":
-        return 2.0 * torch.randint(2, shape, generator=generator).double() - 1
-    return torch.randint(getattr(system.variables, "q", 2), shape, generator=generator).double()

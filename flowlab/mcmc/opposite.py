@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowlab.core import System
-from flowlab.mcmc.exchange import Exchange, powers, random_configurations, width_at_infinity
+from flowlab.core import Spins, System
+from flowlab.mcmc.exchange import Exchange, powers, width_at_infinity
 from flowlab.mcmc.hmc import HMC
 from flowlab.mcmc.kernels.graphs import spin_graph
 from flowlab.mcmc.parallel_tempering import ParallelTempering, ladder
@@ -103,13 +103,8 @@ def ordered(system: System, n: int) -> Tensor:
     >>> ordered(Ising((2, 2), T=1.0), 3)[:, 0, 0].tolist()
     [1.0, -1.0, 1.0]
     """
-    if system.domain == "spin":
-        values = torch.tensor([1.0, -1.0], dtype=torch.float64)
-    elif system.domain == "potts":
-        values = torch.arange(getattr(system.variables, "q", 2), dtype=torch.float64)
-    elif system.domain == "angle":
-        values = math.pi / 2 * torch.arange(-2, 2, dtype=torch.float64)
-    else:
+    values = system.variables.ordered
+    if values is None:
         grid = torch.linspace(0.05, 5.0, 100, dtype=torch.float64)
         values = torch.stack([_heaviest(system, grid), _heaviest(system, -grid)])
     return values[torch.arange(n) % len(values)].reshape(n, *[1] * len(system.shape)).expand(n, *system.shape).clone()
@@ -122,7 +117,9 @@ def _heaviest(system: System, values: Tensor) -> Tensor:
 
 
 def _starts(system: System, n: int, generator: torch.Generator) -> Tensor:
-    return torch.cat([random_configurations(system, n // 2, generator), ordered(system, n - n // 2)])
+    return torch.cat(
+        [system.variables.random((n // 2, *system.shape), generator=generator), ordered(system, n - n // 2)]
+    )
 
 
 def _clusters(system: System, generator: torch.Generator) -> Opposite | None:
@@ -150,7 +147,7 @@ def _potts_clusters(system: System, generator: torch.Generator) -> Opposite | No
 
 
 def _tempering(system: System, generator: torch.Generator) -> Opposite | None:
-    if system.domain != "spin" or system.temperature is None:
+    if system.variables != Spins() or system.temperature is None:
         return None
     try:
         spin_graph(system)
@@ -172,15 +169,15 @@ def _tempering(system: System, generator: torch.Generator) -> Opposite | None:
 
 
 def _hybrid(system: System, generator: torch.Generator) -> Opposite | None:
-    real = system.domain == "real"
-    if not (real and system.flip_symmetric) and system.domain != "angle":
+    real = system.variables.signed
+    if system.variables.discrete or (real and not system.flip_symmetric):
         return None
     chain = HMC(system, steps=max(6, 3 * max(system.shape) // 2), flips=real)
     state = chain.init(CHAINS, generator=generator)._replace(configurations=_starts(system, CHAINS, generator))
 
     def look(state: Any) -> Tensor:
         x: Tensor = state.configurations
-        return x if real else (x + math.pi) % (2 * math.pi) - math.pi
+        return system.variables.principal(x)
 
     return Opposite("hybrid Monte Carlo", CHAINS, chain.tuning, (), state, _stepper(chain), look)
 

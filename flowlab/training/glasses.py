@@ -12,7 +12,7 @@ from typing import Literal
 from torch import Tensor
 
 from flowlab.analysis.reference import Reference
-from flowlab.core import System
+from flowlab.core import Spins, System
 from flowlab.training.objectives.reverse_kl import Objective
 from flowlab.training.optimisation import beta_ramp
 
@@ -34,7 +34,7 @@ def annealing_of(target: System, objective: Objective) -> Annealing | None:
 def comparison_of(target: System, seed: int) -> Reference | None:
     """Parallel tempering of a spin system with random pair couplings, run when an evaluation asks for it; else none."""
     system = target.physical
-    if not system.disordered or system.temperature is None or system.domain != "spin":
+    if not system.disordered or system.temperature is None or system.variables != Spins():
         return None
     try:
         return Reference(system, [float(system.temperature.detach())], seed=seed)
