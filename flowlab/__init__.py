@@ -30,7 +30,7 @@ Rooms, loaded when they are first used; help(fl.densities) says what is in one
     fl.training     training and its objectives  fl.widgets      panels in Jupyter
     fl.runs         runs, studies, sweeps        fl.studies      the experiments of the papers
     fl.core         what all of them share       fl.storage      runs on disk
-    fl.nn           small networks
+    fl.nn           small networks               fl.testing      laws to hold what one writes against
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     "analysis", "core", "densities", "estimators", "exact", "figures", "flows", "mcmc", "nn", "runs", "storage",
-    "studies", "systems", "training", "widgets",
+    "studies", "systems", "testing", "training", "widgets",
 )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"runs", "analysis", "storage", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
     "studies": {"training", "runs", "analysis", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
     "figures": {"estimators"},
+    "testing": {"training"},
     "widgets": {"figures", "runs", "analysis"},
     "manual": {"runs"},
     "cli": {"extras", "manual", "studies", "runs", "analysis", "storage", "estimators"},
