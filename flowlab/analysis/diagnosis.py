@@ -10,8 +10,8 @@ import torch
 import xarray as xr
 
 from flowlab.analysis import evaluation, per_layer
-from flowlab.analysis.columns import Columns, Coords, described, pair
-from flowlab.analysis.latents import of_latents
+from flowlab.analysis.estimates import Columns, Coords, described, pair
+from flowlab.analysis.latents import latent_columns
 from flowlab.analysis.layered_samples import (
     Layered,
     layered,
@@ -104,21 +104,21 @@ def _generator(density: Density, seed: int, name: str) -> torch.Generator:
 def _part(part: Part, run: Layered, untrained: Density | None, seed: int) -> tuple[Columns, Coords]:
     rng = np.random.default_rng(named_seed(seed, part))
     if part == "information":
-        return of_latents(run, rng)
+        return latent_columns(run, rng)
     if part == "walls":
-        return per_layer.of_walls(run)
+        return per_layer.wall_columns(run)
     if part == "work":
-        return per_layer.of_work(run)
+        return per_layer.work_columns(run)
     if part == "overlap":
-        return per_layer.of_overlap(run)
+        return per_layer.overlap_columns(run)
     if part == "self_similarity":
-        return per_layer.of_masks(run)
+        return per_layer.mask_columns(run)
     if part == "response":
-        return per_layer.of_response(run, rng)
+        return per_layer.response_columns(run, rng)
     if part == "defects":
-        return per_layer.of_defects(run, rng)
+        return per_layer.defect_columns(run, rng)
     if part == "duality":
-        return per_layer.of_duality(run, untrained, _generator(run.density, seed, part))
+        return per_layer.duality_columns(run, untrained, _generator(run.density, seed, part))
     return {}, {}
 
 

@@ -11,8 +11,8 @@ import xarray as xr
 from torch import Tensor
 
 from flowlab import estimators
-from flowlab.analysis.checks.enumerated import Kept, enumerated, of_enumeration
-from flowlab.analysis.checks.witness import Witness, of_log_q
+from flowlab.analysis.checks.enumerated import Kept, enumerated, enumeration_evidence
+from flowlab.analysis.checks.witness import Witness, log_q_evidence
 from flowlab.analysis.integration import precise, shortfall
 from flowlab.analysis.representations import restored, to_array, weighed
 from flowlab.core import Density, LayerState, System, named_generator
@@ -192,7 +192,7 @@ def evaluate(
         for size in sizes:
             x, log_q = density.sample(size, generator=generator)
             log_weight, s = target.log_weight(x), restored(target, x, generator)
-            said += of_log_q(density, x, log_q) if not parts else []
+            said += log_q_evidence(density, x, log_q) if not parts else []
             witness.see(s)
             observables = measured(parent, s) | {"site_balance": witness.balance(s)}
             glasses += [to_array(s.flatten(1))] if parent.disordered and parent.variables.discrete else []
@@ -206,7 +206,7 @@ def evaluate(
 
     def more(log_w: np.ndarray, stretch: float) -> Iterator[Evidence]:
         if whole_q is not None:
-            yield from of_enumeration(whole_q, estimators.ess(log_w), n)
+            yield from enumeration_evidence(whole_q, estimators.ess(log_w), n)
         yield from said
         yield from (Evidence(note, fails=True) for note in (shortfall(quality), _short(len(sizes), stretch)) if note)
         yield from witness.says(log_w, stretch)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from flowlab.analysis.columns import Columns, Coords, pair, stacked
+from flowlab.analysis.estimates import Columns, Coords, pair, stacked
 from flowlab.analysis.layered_samples import Layered
 from flowlab.estimators.information import information
 from flowlab.estimators.weights.weights import Estimate
@@ -15,7 +15,7 @@ PAIRS = 16
 """Products of latents are features for the first so many."""
 
 
-def of_latents(run: Layered, rng: np.random.Generator) -> tuple[Columns, Coords]:
+def latent_columns(run: Layered, rng: np.random.Generator) -> tuple[Columns, Coords]:
     """Information of the first latents on sign M and E, and how much of the long waves they fix.
 
     Samples with M = 0 have no sign and are left out where it is asked for.
@@ -32,8 +32,8 @@ def of_latents(run: Layered, rng: np.random.Generator) -> tuple[Columns, Coords]
     columns = {
         **pair("information_energy", ("k",), stacked([information.mutual_information(w, bins) for w in spelled])),
         **pair("kurtosis_given_first", ("k",), stacked([information.conditional_kurtosis(m, w) for w in spelled])),
-        **pair("site_information_energy", ("site",), _of_each_bit(z, bins)),
-        **_of_sign(z[decided], [word[decided] for word in spelled], sign, first, rng),
+        **pair("site_information_energy", ("site",), _bit_information(z, bins)),
+        **_sign_columns(z[decided], [word[decided] for word in spelled], sign, first, rng),
     }
     features, number = _features(z[:, : first[-1]])
     known = information.explained_variance(features, _amplitudes(s), [number[j] for j in first])
@@ -46,7 +46,7 @@ def of_latents(run: Layered, rng: np.random.Generator) -> tuple[Columns, Coords]
     }
 
 
-def _of_sign(
+def _sign_columns(
     z: np.ndarray, spelled: list[np.ndarray], sign: np.ndarray, first: list[int], rng: np.random.Generator
 ) -> Columns:
     if len(sign) < 20:
@@ -63,7 +63,7 @@ def _of_sign(
     }
 
 
-def _of_each_bit(z: np.ndarray, bins: np.ndarray) -> Estimate:
+def _bit_information(z: np.ndarray, bins: np.ndarray) -> Estimate:
     return stacked([information.mutual_information(bit, bins) for bit in (z.T > 0).astype(int)])
 
 

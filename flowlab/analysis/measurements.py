@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from flowlab import estimators
-from flowlab.analysis.overlaps import of_overlaps
+from flowlab.analysis.overlaps import overlap_estimates
 from flowlab.core.datasets import kind_of, layer_names, measure
 from flowlab.core.names import about, labelled
 from flowlab.estimators.observables.triangles import Convention
@@ -259,7 +259,7 @@ def _overlaps(s: Array, edges: Array, n_sites: int, seed: int) -> dict[str, tupl
     folded = found.probability_abs, found.error_abs
     if s.shape[-1] < n_sites:
         folded = np.full(half, np.nan), np.full(half, np.nan)
-    return {"density": density, "probability_abs": folded} | of_overlaps(found)
+    return {"density": density, "probability_abs": folded} | overlap_estimates(found)
 
 
 def _triangles(s: Array, convention: Convention, n: int, seed: int) -> tuple[NDArray[Any], ...]:

@@ -11,14 +11,14 @@ import xarray as xr
 from flowlab import estimators
 from flowlab.analysis import evaluation
 from flowlab.analysis.representations import like
-from flowlab.analysis.tempered import Tempered
+from flowlab.analysis.tempering import Tempered
 from flowlab.core import Density, System
 from flowlab.core.names import labelled
 from flowlab.core.numbers import whole
 from flowlab.estimators import Estimate, Evidence
 from flowlab.estimators.observables.overlaps import Overlaps
 from flowlab.estimators.observables.triangles import KINDS, Convention
-from flowlab.estimators.weights.evidence import of_reference
+from flowlab.estimators.weights.evidence import reference_evidence
 from flowlab.estimators.weights.mode_collapse import ModeCollapse
 
 CONVENTIONS: tuple[Convention, ...] = ("folded", "signed")
@@ -38,7 +38,7 @@ def thinned(spins: np.ndarray, n: int = AT_MOST) -> np.ndarray:
     return np.asarray(flat[:, :: -(-flat.shape[0] * flat.shape[1] // n)])
 
 
-def of_overlaps(found: Overlaps) -> dict[str, Estimate]:
+def overlap_estimates(found: Overlaps) -> dict[str, Estimate]:
     """The numbers of one P(q), by the names they have in Datasets."""
     return {
         "abs_overlap": found.mean_abs_q,
@@ -49,7 +49,7 @@ def of_overlaps(found: Overlaps) -> dict[str, Estimate]:
     }
 
 
-def of_triangles(spins: np.ndarray, rng: np.random.Generator) -> dict[str, Estimate]:
+def triangle_estimates(spins: np.ndarray, rng: np.random.Generator) -> dict[str, Estimate]:
     """Fractions of the kinds of folded triangles as ``triangle_<kind>``, at a tolerance of 0.05."""
     found = estimators.triangles(spins, n=N_TRIANGLES, convention="folded", rng=rng).fractions(TOLERANCE)
     return {f"triangle_{kind}": found[kind] for kind in KINDS}
@@ -61,7 +61,7 @@ def unseen(reference: xr.Dataset, held_out: Callable[[torch.Tensor], torch.Tenso
     return found[:: -(-len(found) // N_SAMPLES)]
 
 
-def of_model(
+def model_overlaps(
     density: Density,
     target: System,
     reference: xr.Dataset,
@@ -102,14 +102,14 @@ def of_model(
     }
     if reference.attrs["thermalised"]:
         evidence = [Evidence(found.text, fails=found.collapsed or found.other_states, independent=True)]
-        evidence += of_reference(estimators.log_z(log_w), renamed["log_z_reference"], n)
+        evidence += reference_evidence(estimators.log_z(log_w), renamed["log_z_reference"], n)
     else:
         evidence = [Evidence(f"reference {reference.attrs['thermalisation']}"), Evidence(f"beside it: {found.text}")]
     return numbers.merge(dataset_of(renamed)), evidence
 
 
 def merged(evaluation: xr.Dataset, compared: xr.Dataset) -> xr.Dataset:
-    """An evaluation with what :func:`of_model` found, whose numbers stand where both have one."""
+    """An evaluation with what :func:`model_overlaps` found, whose numbers stand where both have one."""
     return evaluation.drop_vars([name for name in compared.data_vars if name in evaluation]).merge(compared)
 
 
@@ -121,8 +121,10 @@ def verdict(model: np.ndarray, reference: xr.Dataset, rng: np.random.Generator) 
     """Overlaps and triangles of a model's samples (n, N), those of the reference, and how far they are apart."""
     spins = thinned(reference["configuration"].values)
     found = estimators.mode_collapse(model, spins, rng=rng)
-    numbers = of_overlaps(found.model) | of_triangles(model, rng)
-    numbers |= {f"reference_{k}": v for k, v in (of_overlaps(found.reference) | of_triangles(spins, rng)).items()}
+    numbers = overlap_estimates(found.model) | triangle_estimates(model, rng)
+    numbers |= {
+        f"reference_{k}": v for k, v in (overlap_estimates(found.reference) | triangle_estimates(spins, rng)).items()
+    }
     numbers |= {
         "overlap_total_variation": found.total_variation,
         "overlap_total_variation_floor": Estimate(found.total_variation_floor, np.nan),
@@ -142,7 +144,7 @@ def dataset_of(numbers: Mapping[str, Estimate]) -> xr.Dataset:
     return labelled(xr.Dataset(variables))
 
 
-def of_layers(layers: xr.Dataset, reference: xr.Dataset | None, rng: np.random.Generator) -> xr.Dataset:
+def layer_overlaps(layers: xr.Dataset, reference: xr.Dataset | None, rng: np.random.Generator) -> xr.Dataset:
     """P(q), its Binder cumulant, dip and peak, and triangles after every layer, and of the reference, if any.
 
     Dims ``layer, overlap, convention, kind, site``: where ``overlap_dip`` rises is the transition inside the flow.
@@ -156,7 +158,7 @@ def of_layers(layers: xr.Dataset, reference: xr.Dataset | None, rng: np.random.G
     return _with_names(columns, layers.attrs, {name: layers[name] for name in ("layer_name", "layer_kind", "time")})
 
 
-def of_simulation(run: Tempered, n: int, rng: np.random.Generator) -> xr.Dataset:
+def tempering_overlaps(run: Tempered, n: int, rng: np.random.Generator) -> xr.Dataset:
     """Thermodynamics and ln Z at every temperature of the ladder, overlaps and triangles where spins were kept."""
     energies, N = run.energies, run.system.n_sites
     thermal = estimators.thermodynamics(energies, run.ladder, N)
@@ -204,7 +206,7 @@ def _columns(samples: Iterable[np.ndarray], dims: tuple[str, ...], rng: np.rando
         moments = estimators.site_magnetizations(s)
         row = {"overlap_distribution": found.probability, "overlap_distribution_error": found.error}
         row |= {"site_magnetization": moments.value, "site_magnetization_error": moments.error}
-        numbers = of_overlaps(found) | {"susceptibility": _times(s.shape[-1], found.mean_q2)}
+        numbers = overlap_estimates(found) | {"susceptibility": _times(s.shape[-1], found.mean_q2)}
         for name, (value, error) in numbers.items():
             row |= {name: np.asarray(value), f"{name}_error": np.asarray(error)}
         cut = [estimators.triangles(s, n=N_TRIANGLES, convention=c, rng=rng).fractions(TOLERANCE) for c in CONVENTIONS]

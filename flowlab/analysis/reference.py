@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from flowlab.analysis.tempered import Tempered, pack
+from flowlab.analysis.tempering import Tempered, pack
 from flowlab.core import System, named_generator
 from flowlab.core.types import Report, silent
 from flowlab.estimators.series.tempering import BLOCKS, swap_acceptance

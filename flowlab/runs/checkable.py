@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import xarray as xr
 
-from flowlab.analysis.checks.check import Drawn, check, of_density, verdict_attrs
+from flowlab.analysis.checks.check import Drawn, check, drawn_from_density, verdict_attrs
 from flowlab.core import Density, System, named_generator
 from flowlab.core.numbers import seed_of, whole
 from flowlab.runs.persistence import OnDisk
@@ -112,7 +112,9 @@ class Checkable(OnDisk):
     def _draws(self, n: int, seed: int) -> tuple[int, Drawn]:
         """The step, and n independent draws of what the run samples with."""
         step, density = self.reading()
-        return step, of_density(density, self.target, n, named_generator(seed, "check", step, device=self.device))
+        return step, drawn_from_density(
+            density, self.target, n, named_generator(seed, "check", step, device=self.device)
+        )
 
     def _checked_configurations(self) -> torch.Tensor | None:
         """Samples of the target that the newest check left, (m, *shape); None where its chains had not thermalised."""

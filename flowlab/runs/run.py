@@ -32,7 +32,7 @@ from flowlab.runs.persistence import RunState
 from flowlab.runs.precision import default_dtype
 from flowlab.runs.process import interrupts_call, offer, progress_interval, torch_threads
 from flowlab.runs.stepping import Stepping
-from flowlab.storage.identity import of_system
+from flowlab.storage.identity import system_identity
 
 
 class Experiment(Checkable, Stepping):
@@ -66,7 +66,11 @@ class Experiment(Checkable, Stepping):
         check_symmetry(target)
         super().__init__()
         self.threads, self.dtype = threads, torch.get_default_dtype()
-        self._identity = {"run": type(self).__qualname__, **of_system(system), "target": type(target).__qualname__}
+        self._identity = {
+            "run": type(self).__qualname__,
+            **system_identity(system),
+            "target": type(target).__qualname__,
+        }
         self._system, self._target, self.steps, self.seed = system, target, steps, seed
         self.state: RunState = "ready"
         self.activity = ""

@@ -29,11 +29,11 @@ from flowlab.runs.workers import (
     Outcome,
     SweepError,
     asked_for,
-    carry_out_all,
     evaluation,
     lineage,
     progress_of,
     refuse_other,
+    run_jobs,
 )
 from flowlab.storage.files import WriterLock, saving, write_atomic
 from flowlab.storage.identity import absolute
@@ -104,7 +104,7 @@ def sweep(
         if over or chain or warm:
             raise ValueError(f"{study} is a sweep itself: give its keys, {', '.join(named.defaults)}, and no over")
         own = keys if evaluate is None else keys | {"evaluate": evaluate}
-        return _of_its_own(named, own, out=out, workers=workers, progress=progress)
+        return _sweep_study(named, own, out=out, workers=workers, progress=progress)
     evaluate = 10_000 if evaluate is None else whole("evaluate", evaluate)
     if evaluate < 2:
         raise ValueError(f"evaluate must be at least 2 samples, got {evaluate}")
@@ -124,7 +124,7 @@ def sweep(
         return _Sweep(axes, jobs, folder, attrs | {"chain": along or ""}).run(parents, workers, progress)
 
 
-def _of_its_own(named: Study, keys: dict[str, Any], **how: Any) -> xr.Dataset:
+def _sweep_study(named: Study, keys: dict[str, Any], **how: Any) -> xr.Dataset:
     """What a study returns that is a sweep itself."""
     seed = seed_of(keys.pop("seed", 0))
     given = named.given(keys)
@@ -165,7 +165,7 @@ class _Sweep:
 
             bar.update(len(self.evaluations))
             try:
-                carry_out_all(self.jobs, parents, self.evaluations.keys(), workers, done)
+                run_jobs(self.jobs, parents, self.evaluations.keys(), workers, done)
             finally:
                 for point, state in self.states.items():
                     if state == "ready" and progress_of(self.jobs[point].path)[0]:

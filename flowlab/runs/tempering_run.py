@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowlab.analysis.tempered import Tempered, pack
+from flowlab.analysis.tempering import Tempered, pack
 from flowlab.core import System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.core.names import about, labelled
@@ -169,13 +169,13 @@ class Simulation(MarkovRun):
         ``n`` is the number of configurations at each temperature that overlaps are taken from, at most; ``seed``, the
         run's own where not given, chooses pairs and triples of them.
         """
-        from flowlab.analysis.overlaps import of_simulation
+        from flowlab.analysis.overlaps import tempering_overlaps
 
         seed = self.seed if seed is None else seed_of(seed)
         rng = np.random.default_rng(named_seed(seed, "evaluate", self.step))
         if (n := whole("the number of samples", n)) < 2:
             raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
-        return of_simulation(self.measured, n, rng).assign_attrs(self._attrs(self.step, seed) | {"n": n})
+        return tempering_overlaps(self.measured, n, rng).assign_attrs(self._attrs(self.step, seed) | {"n": n})
 
     # on disk
 

@@ -64,7 +64,7 @@ class Outcome(NamedTuple):
     error: str = ""
 
 
-def carry_out(job: Job) -> Outcome:
+def run_job(job: Job) -> Outcome:
     """Start or take up the run, train it to its end, and keep its evaluation in its directory."""
     try:
         if job.study not in studies():
@@ -155,7 +155,7 @@ def _taken_up(job: Job) -> Experiment:
 # where it runs
 
 
-def carry_out_all(
+def run_jobs(
     jobs: Mapping[Any, Job],
     parents: Mapping[Any, Any],
     finished: Set[Any],
@@ -181,7 +181,7 @@ def carry_out_all(
             for name in [name for name in waiting if parents[name] in ended][: at_once - len(running)]:
                 waiting.remove(name)
                 start = next((jobs[p].path for p in lineage(parents, name) if p in finished), None)
-                running[executor.submit(carry_out, jobs[name]._replace(start=start))] = name
+                running[executor.submit(run_job, jobs[name]._replace(start=start))] = name
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
                 try:

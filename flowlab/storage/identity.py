@@ -26,11 +26,11 @@ def absolute(path: str | Path) -> Path:
     return Path(path).expanduser().absolute()
 
 
-def of_system(system: System) -> dict[str, Any]:
+def system_identity(system: System) -> dict[str, Any]:
     """Class, shape, couplings and numbers of a system; tensors (a glass's J, say) by a checksum.
 
     >>> from flowlab.systems import Potts
-    >>> of_system(Potts((2, 2), T=1.0))["couplings"]
+    >>> system_identity(Potts((2, 2), T=1.0))["couplings"]
     {'T': 1.0, 'J': 1.0}
     """
     own = {name: value for name, value in vars(system).items() if not name.startswith("_") and name != "training"}

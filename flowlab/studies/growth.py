@@ -36,7 +36,7 @@ def halvings(L: int, side: int) -> int:
     return (L // side).bit_length() - 1
 
 
-def grown(
+def staged_training(
     L: int,
     first: int,
     target: Callable[[int], System],

@@ -17,10 +17,10 @@ RESTORED = 64
 """Draws of a decimated target that get their other sites at every step, for the mean energy or action."""
 
 
-def of_draws(log_weight: np.ndarray, log_q: np.ndarray) -> dict[str, float]:
+def draw_metrics(log_weight: np.ndarray, log_q: np.ndarray) -> dict[str, float]:
     """Bound, ESS and acceptance of one batch, (n,) each. Plain numpy, since this is done at every step.
 
-    >>> of_draws(np.zeros(4), np.full(4, -1.0))["ess"]
+    >>> draw_metrics(np.zeros(4), np.full(4, -1.0))["ess"]
     1.0
     """
     log_w, n = log_weight - log_q, len(log_q)
@@ -35,7 +35,7 @@ def of_draws(log_weight: np.ndarray, log_q: np.ndarray) -> dict[str, float]:
     }
 
 
-def of_loss(loss: Loss, target: System, *, annealed: bool, generator: torch.Generator | None) -> dict[str, float]:
+def loss_metrics(loss: Loss, target: System, *, annealed: bool, generator: torch.Generator | None) -> dict[str, float]:
     """How good the draws of a loss are for the final target; NaN for a step that drew none.
 
     Args:
@@ -55,7 +55,7 @@ def of_loss(loss: Loss, target: System, *, annealed: bool, generator: torch.Gene
         whole = log_weight
         if target.sublattice:
             whole = target.physical.log_weight(target.restore(x[:RESTORED], generator=generator)[0])
-    metrics = of_draws(to_array(log_weight), to_array(loss.draw.log_q))
+    metrics = draw_metrics(to_array(log_weight), to_array(loss.draw.log_q))
     metrics["log_z_bound"] += float(target.log_z_offset)
     return metrics | {mean: -float(whole.mean()) * (1.0 if T is None else float(T))}
 

@@ -20,7 +20,7 @@ from flowlab.runs.process import resolve_device
 from flowlab.runs.stepping import cloned
 from flowlab.training.glasses import Annealing, Auto, annealing_of
 from flowlab.training.integration_check import IntegrationCheck
-from flowlab.training.metrics import of_loss, trained_at
+from flowlab.training.metrics import loss_metrics, trained_at
 from flowlab.training.objectives.reverse_kl import Loss, Objective, together
 from flowlab.training.optimisation import Optimisation
 
@@ -133,7 +133,7 @@ class Stage(Made):
         for what, size in (("loss", value), ("gradient norm", grad_norm)):
             if not math.isfinite(size):
                 raise Diverged(f"the {what} became {size}")
-        record = of_loss(loss, self.target, annealed=bool(couplings), generator=self.generator) | {
+        record = loss_metrics(loss, self.target, annealed=bool(couplings), generator=self.generator) | {
             "loss": value,
             "grad_norm": grad_norm,
             "learning_rate": learning_rate,

@@ -244,7 +244,7 @@ class Training(Experiment):
 
         ``reference``, independent configurations of the system, adds the forward check: it sees the modes that the
         density drops. Without it they are those of the run's comparison, which overlaps, triangles and divergences are
-        then compared with too (:func:`flowlab.analysis.overlaps.of_model`), or those that :meth:`check` left.
+        then compared with too (:func:`flowlab.analysis.overlaps.model_overlaps`), or those that :meth:`check` left.
         The numbers of a step are the same in every call; another ``seed`` than the run's gives independent ones.
         """
         step, density = self.reading()
@@ -255,7 +255,7 @@ class Training(Experiment):
             seen = self._checked_configurations() if reference is None else reference
         else:
             unseen, spawned = overlaps.unseen(compared, self.objective.unseen), self._spawn("compare", step, seed)
-            told, said = overlaps.of_model(density, self.target, compared, unseen, n, spawned)
+            told, said = overlaps.model_overlaps(density, self.target, compared, unseen, n, spawned)
             seen, evidence = unseen if reference is None else reference, evidence + said
         generator, attrs = self._spawn("evaluate", step, seed), self._attrs(step, seed)
         found = evaluation.evaluate(density, self.target, n, generator, attrs, self._own(seen), evidence, self._kept)
@@ -270,7 +270,7 @@ class Training(Experiment):
         On a lattice of spins, what :func:`flowlab.analysis.diagnosis.diagnose` lists, or the ``parts`` that are named;
         those that need a flow are left out where there is none, and refused where they are asked for. On a spin glass,
         what every layer does to the overlaps, see
-        :func:`flowlab.analysis.overlaps.of_layers`, and the entropies by ``place``. ``seed`` is as in
+        :func:`flowlab.analysis.overlaps.layer_overlaps`, and the entropies by ``place``. ``seed`` is as in
         :meth:`evaluate`.
         """
         step, density = self.reading()
@@ -285,7 +285,7 @@ class Training(Experiment):
         if parts is not None:
             raise TypeError(f"parts {', '.join(parts)} need spins on a lattice in the plane, got {self.system.title}")
         layers = self.layers(min(whole("the number of samples", n), 5000), seed=own)
-        found = overlaps.of_layers(layers, self.reference(), np.random.default_rng(own))
+        found = overlaps.layer_overlaps(layers, self.reference(), np.random.default_rng(own))
         if evaluation.has_conditionals(density):
             profile = evaluation.diagnose(density, n, self._spawn("diagnose", step, seed), attrs, dim="place")
             found = found.merge(profile)
@@ -375,13 +375,13 @@ class Training(Experiment):
 def warm_started(run: Experiment, weights: Density, changes: Mapping[str, Any], *, twice: bool = False) -> Any:
     """The training of the study of ``run`` with some keys changed, from its ``weights``; see :meth:`.Training.at`."""
     other: Any = neighbour(run, changes, copied=1.0, twice=twice)
-    copied = take_over(other.density, weights)
+    copied = copy_weights(other.density, weights)
     keys = ", ".join(f"{key}={value}" for key, value in changes.items())
     if not copied:
         raise ValueError(f"no weights of this run fit one with {keys}: begin that one anew, it cannot start from these")
     if copied < 1:
         other = neighbour(run, changes, copied=copied, twice=twice)
-        take_over(other.density, weights)
+        copy_weights(other.density, weights)
     if copied < LITTLE:
         warnings.warn(
             f"only {100 * copied:.2g} % of the weights with {keys} are taken over: the run begins as from the start",
@@ -391,11 +391,11 @@ def warm_started(run: Experiment, weights: Density, changes: Mapping[str, Any], 
     return other
 
 
-def take_over(density: Density, weights: Density) -> float:
+def copy_weights(density: Density, weights: Density) -> float:
     """Warm-start ``density`` from ``weights``; returns the fraction of its parameters copied, 1 where it has none.
 
     >>> from flowlab.densities import MADE
-    >>> take_over(MADE((4, 4)), MADE((4, 4))), take_over(MADE((4, 4)), MADE((2, 2)))
+    >>> copy_weights(MADE((4, 4)), MADE((4, 4))), copy_weights(MADE((4, 4)), MADE((2, 2)))
     (1.0, 0.0)
     """
     names = set(density.warm_start(weights))

@@ -61,7 +61,7 @@ def one_valley() -> Table:
 def evaluated(density: fl.Density, reference: xr.Dataset) -> xr.Dataset:
     generator = named_generator(1, "evaluate")
     seen = overlaps.unseen(reference, fl.ReverseKL())
-    told, evidence = overlaps.of_model(density, GLASS, reference, seen, 5000, generator)
+    told, evidence = overlaps.model_overlaps(density, GLASS, reference, seen, 5000, generator)
     known = {"T": T, "log_z_exact": LOG_Z}
     found = evaluation.evaluate(density, GLASS, 5000, generator, known, evidence=evidence)
     return overlaps.merged(found, told)
@@ -125,7 +125,7 @@ def test_layers_show_where_the_overlaps_part(reference):
     }
     layers = xr.Dataset({"configuration": (("layer", "sample", "site"), spins)}, coords=coords)
     layers["configuration"][0] = np.random.default_rng(0).choice([-1.0, 1.0], (1000, N))
-    found = overlaps.of_layers(layers, reference, np.random.default_rng(1))
+    found = overlaps.layer_overlaps(layers, reference, np.random.default_rng(1))
     assert dict(found.triangle_fraction.sizes) == {"layer": 2, "convention": 2, "kind": 4}
     np.testing.assert_allclose(found.triangle_fraction.sum("kind"), 1.0)
     np.testing.assert_allclose(found.overlap_distribution.sum("overlap"), 1.0)

@@ -266,5 +266,5 @@ def test_a_sweep_says_finished_only_where_there_is_an_evaluation(tmp_path):
 def test_chains_of_a_finished_sweep_are_not_evaluated_again(tmp_path, monkeypatch):
     over, keys = {"T": [3.0]}, {"L": 4, "steps": 20, "chains": 4, "evaluate": 20, "progress": False}
     first = fl.sweep("ising-chain", over, out=tmp_path / "a", **keys)
-    monkeypatch.setattr(workers, "carry_out", lambda job: pytest.fail("it was finished"))
+    monkeypatch.setattr(workers, "run_job", lambda job: pytest.fail("it was finished"))
     xr.testing.assert_identical(fl.sweep("ising-chain", over, out=tmp_path / "a", **keys), first)

@@ -324,7 +324,7 @@ def check_evidence(run: Any) -> list[Evidence]:
     return [Evidence(f"check: {reason}", True, True) for reason in str(found.attrs["reasons"]).splitlines()]
 
 
-def of_density(density: Any, target: System, n: int, generator: torch.Generator) -> Drawn:
+def drawn_from_density(density: Any, target: System, n: int, generator: torch.Generator) -> Drawn:
     """n draws of a density and their weights, of the physical system."""
     from flowlab.analysis import evaluation
     from flowlab.analysis.representations import like

@@ -112,8 +112,8 @@ def compared_weights(
     found = {"log_w": compared(log_w, log_w, along, hot, rounding=rounding)._replace(raw=UNKNOWN, z_raw=math.nan)}
     if normalised:
         level, slope = _bennett(log_w, along)
-        of_chains, of_draws = starts(_fermi(level - along), hot), _fermi(log_w - level)
-        own_error = of_draws.std(ddof=1) / math.sqrt(log_w.size)
+        of_chains, draw_metrics = starts(_fermi(level - along), hot), _fermi(log_w - level)
+        own_error = draw_metrics.std(ddof=1) / math.sqrt(log_w.size)
         own = Estimate(level, math.hypot(of_chains.error / slope, own_error / slope, rounding))
         value = UNKNOWN if few else log_z(log_w)
         z = math.nan if few else deviation(value, int(worth(log_w)), own, along.shape[1])

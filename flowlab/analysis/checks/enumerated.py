@@ -118,10 +118,10 @@ def _even(density: Density) -> bool:
     return action is not None and bool((action == -1).all())
 
 
-def of_enumeration(found: Enumerated, ess: Estimate, n: int) -> list[Evidence]:
+def enumeration_evidence(found: Enumerated, ess: Estimate, n: int) -> list[Evidence]:
     """Every configuration beside n draws: is ln q normalised, and is the true ESS what the draws say?
 
-    >>> of_enumeration(Enumerated(1.0, 0.9, 0.1, 2.0, 0.0008, 1.0), Estimate(0.2, 0.01), 10_000)[0].fails
+    >>> enumeration_evidence(Enumerated(1.0, 0.9, 0.1, 2.0, 0.0008, 1.0), Estimate(0.2, 0.01), 10_000)[0].fails
     True
     """
     if abs(found.total - 1) > 1e-3:

@@ -18,7 +18,7 @@ from flowlab.analysis.representations import to_array
 from flowlab.core import Density, System
 from flowlab.core.density import NoLikelihood
 from flowlab.core.symmetry import keeps, symmetry_measured
-from flowlab.estimators.weights.evidence import Evidence, of_share, of_vanishing
+from flowlab.estimators.weights.evidence import Evidence, share_evidence, vanishing_evidence
 
 COMPARED = 64
 """Draws whose ln q is compared with log_prob."""
@@ -72,17 +72,19 @@ class Witness:
     def says(self, log_w: np.ndarray, stretch: float = 1.0) -> Iterator[Evidence]:
         """What was seen; ``log_w`` weighs all the draws, ``stretch`` multiplies errors where they have a memory."""
         if self._sectors:
-            yield self._of_sectors(np.concatenate(self._sectors), log_w, stretch)
+            yield self._sector_evidence(np.concatenate(self._sectors), log_w, stretch)
         for name in self._zeros[0]:
-            found = of_vanishing(name, np.concatenate([part[name] for part in self._zeros]), log_w, stretch=stretch)
+            found = vanishing_evidence(
+                name, np.concatenate([part[name] for part in self._zeros]), log_w, stretch=stretch
+            )
             if found is not None:
                 yield found
 
-    def _of_sectors(self, sectors: np.ndarray, log_w: np.ndarray, stretch: float) -> Evidence:
+    def _sector_evidence(self, sectors: np.ndarray, log_w: np.ndarray, stretch: float) -> Evidence:
         """The global symmetry: the worst of the shares that it makes equal."""
         kind = self.system.variables
         shares = (
-            of_share(name, share, 1 / len(kind.sector_names), log_w, stretch=stretch)
+            share_evidence(name, share, 1 / len(kind.sector_names), log_w, stretch=stretch)
             for name, share in zip(kind.sector_names, sectors.T, strict=True)
         )
         broken = sorted((share for share in shares if share is not None), key=lambda share: not share.fails)
@@ -120,7 +122,7 @@ def waves(fields: Tensor, axis: int) -> Tensor:
     return (profile @ torch.stack(shapes).T / L).flatten(1)
 
 
-def of_log_q(density: Density, x: Tensor, log_q: Tensor) -> list[Evidence]:
+def log_q_evidence(density: Density, x: Tensor, log_q: Tensor) -> list[Evidence]:
     """Whether ln q of draws (n, *shape) is what log_prob says of the same configurations."""
     try:
         with torch.no_grad():

@@ -42,15 +42,15 @@ from flowlab.estimators.weights.evidence import (
     EquationOfMotionWarning,
     Evidence,
     UntrustedWarning,
-    of_exact,
-    of_identity,
-    of_no_variance,
-    of_repeats,
-    of_share,
-    of_target_samples,
-    of_weights,
+    exact_evidence,
+    identity_evidence,
+    repeat_evidence,
+    share_evidence,
+    target_sample_evidence,
+    variance_evidence,
     verdict,
     warn,
+    weight_evidence,
 )
 from flowlab.estimators.weights.mode_dropping import effective_mode_dropping, forward_check
 from flowlab.estimators.weights.pareto import weights_problem
@@ -214,7 +214,7 @@ class _Draws:
     def _observables(self, rng: np.random.Generator) -> dict[str, xr.Variable]:
         measured = _observable_estimates(self.log_w, self.values, self.n_sites, self.T, self.side)
         if self.glass is not None:
-            measured = _of_a_glass(measured, self.glass, self.log_w, rng)
+            measured = _glass_estimates(measured, self.glass, self.log_w, rng)
         usual = "every magnetization is zero" if self.glass is None else "too few configurations"
         variables: dict[str, xr.Variable] = {}
         for name, estimate in measured.items():
@@ -235,21 +235,23 @@ class _Draws:
         found: list[Evidence] = []
         if self.log_z_exact is not None and self.normalised:
             log_z, bound = _estimate(variables, "log_z"), weights.log_z_bound(self.log_w)
-            found += of_exact(log_z, bound, self.log_z_exact, self.log_w.size, 0.0 if discrete else TRANSFER_MATRIX)
-        found += of_weights(self.log_w)
-        found += [] if discrete or self.chains is not None else of_repeats(seen)
+            found += exact_evidence(
+                log_z, bound, self.log_z_exact, self.log_w.size, 0.0 if discrete else TRANSFER_MATRIX
+            )
+        found += weight_evidence(self.log_w)
+        found += [] if discrete or self.chains is not None else repeat_evidence(seen)
         found += [] if more is None else list(more(self.log_w, stretch))
         if self.target_samples is not None and self.normalised:
-            found += of_target_samples(self.log_w, *self.target_samples)
+            found += target_sample_evidence(self.log_w, *self.target_samples)
         if flip_symmetric and "magnetization" in self.values:
             positive = 0.5 * (1 + np.sign(self.values["magnetization"]))
-            share = of_share("M > 0", positive, 0.5, self.log_w, stretch=stretch, cure=KEEP_SIGN)
+            share = share_evidence("M > 0", positive, 0.5, self.log_w, stretch=stretch, cure=KEEP_SIGN)
             found += [Evidence("both signs of M are drawn alike")] if share is None else [share]
         if float(variables["ess"]) * self.log_w.size >= WORTH_JUDGING:
             for name, (known, what, category) in IDENTITIES.items():
                 if name in self.values and not math.isnan(float(variables[f"{name}_error"])):
-                    found.append(of_identity(what, _estimate(variables, name), known, warning=category))
-        return found + of_no_variance(self.log_w, seen, known=any(one.independent for one in found))
+                    found.append(identity_evidence(what, _estimate(variables, name), known, warning=category))
+        return found + variance_evidence(self.log_w, seen, known=any(one.independent for one in found))
 
 
 def _known(number: float | None) -> float | None:
@@ -318,7 +320,7 @@ def _observable_estimates(
     return found
 
 
-def _of_a_glass(
+def _glass_estimates(
     measured: Mapping[str, Estimate], glass: ArrayLike, log_w: FloatArray, rng: np.random.Generator
 ) -> dict[str, Estimate]:
     kept = {name: estimate for name, estimate in measured.items() if name not in FERROMAGNETIC}

@@ -130,7 +130,7 @@ def verdict(evidence: Sequence[Evidence]) -> Verdict:
     return Verdict(f"not checked: {why}; run.check() compares with Markov chains", reasons, None)
 
 
-def of_exact(log_z: Estimate, bound: Estimate, exact: float, n: int, accuracy: float = 0.0) -> list[Evidence]:
+def exact_evidence(log_z: Estimate, bound: Estimate, exact: float, n: int, accuracy: float = 0.0) -> list[Evidence]:
     """An exact ln Z beside its estimate and its lower bound.
 
     What n draws cannot see holds a share of about 1/n of the weight, so that no error counts as less than 1/n.
@@ -142,7 +142,7 @@ def of_exact(log_z: Estimate, bound: Estimate, exact: float, n: int, accuracy: f
         n: number of draws.
         accuracy: of the exact value, one standard error in nats.
 
-    >>> of_exact(Estimate(80.450, 0.053), Estimate(79.1, 0.1), 86.387, 10_000)[0].sentence
+    >>> exact_evidence(Estimate(80.450, 0.053), Estimate(79.1, 0.1), 86.387, 10_000)[0].sentence
     'ln Z is 80.450 ± 0.053 and 86.387 exactly: 112 errors too low'
     """
     floor = accuracy + _unseen(exact, n)
@@ -167,7 +167,7 @@ def of_exact(log_z: Estimate, bound: Estimate, exact: float, n: int, accuracy: f
     return found
 
 
-def of_reference(log_z: Estimate, reference: Estimate, n: int) -> list[Evidence]:
+def reference_evidence(log_z: Estimate, reference: Estimate, n: int) -> list[Evidence]:
     """ln Z from weights beside that of a Markov chain, both with errors; nothing where the former has none.
 
     Args:
@@ -175,7 +175,7 @@ def of_reference(log_z: Estimate, reference: Estimate, n: int) -> list[Evidence]
         reference: of the chain, in nats.
         n: number of draws.
 
-    >>> of_reference(Estimate(8.0, 0.1), Estimate(10.0, 0.1), 1000)[0].sentence
+    >>> reference_evidence(Estimate(8.0, 0.1), Estimate(10.0, 0.1), 1000)[0].sentence
     'ln Z is 8.00 ± 0.1 and 10.00 ± 0.1 by the reference: 14.1 errors too low'
     """
     error = math.hypot(log_z.error, reference.error, _unseen(reference.value, n))
@@ -191,7 +191,7 @@ def of_reference(log_z: Estimate, reference: Estimate, n: int) -> list[Evidence]
     return [Evidence(sentence, fails=True, independent=True)]
 
 
-def of_weights(log_w: FloatArray) -> list[Evidence]:
+def weight_evidence(log_w: FloatArray) -> list[Evidence]:
     """How many draws the weights are worth, how heavy their tail is, see :func:`.weights_problem`, and is either known?
 
     Where the error of the ESS is a large part of it, a few of the weights decide: more of them may not be drawn yet.
@@ -199,7 +199,7 @@ def of_weights(log_w: FloatArray) -> list[Evidence]:
     spread of ln w above its mean, s² = 2 <max(ln w - <ln w>, 0)²>, is known from all draws, and log-normal weights
     with it have an ESS of exp(-s²).
 
-    >>> of_weights(np.zeros(100))[0].sentence
+    >>> weight_evidence(np.zeros(100))[0].sentence
     'the 100 weights are worth 100 equal ones'
     """
     problem, found = weights_problem(log_w), ess(log_w)
@@ -218,7 +218,7 @@ def of_weights(log_w: FloatArray) -> list[Evidence]:
     return [Evidence(f"the {log_w.size} weights are worth {worth:.4g} equal ones{tail}")]
 
 
-def of_target_samples(log_w: FloatArray, log_weight_p: ArrayLike, log_q_p: ArrayLike) -> list[Evidence]:
+def target_sample_evidence(log_w: FloatArray, log_weight_p: ArrayLike, log_q_p: ArrayLike) -> list[Evidence]:
     """What independent samples of the target say: is their mass where q draws?
 
     Args:
@@ -226,7 +226,7 @@ def of_target_samples(log_w: FloatArray, log_weight_p: ArrayLike, log_q_p: Array
         log_weight_p: (m,) ln of the target's weight on samples of the target, with ln Z as its normalisation.
         log_q_p: (m,) ln q of the same samples.
 
-    >>> of_target_samples(np.zeros(100), np.zeros(100), np.full(100, -np.inf))[0].fails
+    >>> target_sample_evidence(np.zeros(100), np.zeros(100), np.full(100, -np.inf))[0].fails
     True
     """
     log_q_p = np.asarray(log_q_p, dtype=np.float64)
@@ -249,7 +249,7 @@ def of_target_samples(log_w: FloatArray, log_weight_p: ArrayLike, log_q_p: Array
     ]
 
 
-def of_no_variance(log_w: FloatArray, seen: Iterable[FloatArray], *, known: bool) -> list[Evidence]:
+def variance_evidence(log_w: FloatArray, seen: Iterable[FloatArray], *, known: bool) -> list[Evidence]:
     """Weights that are all the same, to rounding: their error of zero says nothing.
 
     Args:
@@ -257,7 +257,7 @@ def of_no_variance(log_w: FloatArray, seen: Iterable[FloatArray], *, known: bool
         seen: other numbers of the same draws, each (n,): ln of the target's weight, the observables.
         known: whether something independent says how good the evaluation is.
 
-    >>> of_no_variance(np.zeros(9), [np.full(9, -2.0)], known=False)[0].fails
+    >>> variance_evidence(np.zeros(9), [np.full(9, -2.0)], known=False)[0].fails
     True
     """
     if known or np.ptp(log_w) > 1e-5 * (1 + np.abs(log_w).max()):
@@ -268,13 +268,13 @@ def of_no_variance(log_w: FloatArray, seen: Iterable[FloatArray], *, known: bool
     return [Evidence("the weights have no variance, so that the error of ln Z is zero whatever is missing")]
 
 
-def of_repeats(seen: Iterable[FloatArray]) -> list[Evidence]:
+def repeat_evidence(seen: Iterable[FloatArray]) -> list[Evidence]:
     """Draws of continuous variables that come again: each counts once at most, and all errors are too small.
 
     Args:
         seen: numbers of the draws, each (n,): ln of the target's weight, the observables.
 
-    >>> of_repeats([np.repeat(np.arange(5.0), 4)])[0].sentence
+    >>> repeat_evidence([np.repeat(np.arange(5.0), 4)])[0].sentence
     'only 5 of 20 draws differ, so that errors are too small'
     """
     n, distinct = max((values.size, np.unique(values).size) for values in seen)
@@ -283,7 +283,7 @@ def of_repeats(seen: Iterable[FloatArray]) -> list[Evidence]:
     return [Evidence(f"only {distinct} of {n} draws differ, so that errors are too small", fails=True)]
 
 
-def of_share(
+def share_evidence(
     name: str, drawn: ArrayLike, fair: float, log_w: FloatArray, *, stretch: float = 1.0, cure: str = ""
 ) -> Evidence | None:
     """A share that a symmetry of the target fixes: of the draws as they are, and reweighted.
@@ -300,7 +300,7 @@ def of_share(
         cure: what would mend it.
 
     >>> m = np.ones(1000)
-    >>> of_share("M > 0", m, 0.5, np.zeros(1000)).sentence
+    >>> share_evidence("M > 0", m, 0.5, np.zeros(1000)).sentence
     'M > 0 in 100 ± 0.1 % of the samples and not in 50 %: the rest is missing from every estimate'
     """
     values = np.asarray(drawn, dtype=np.float64)
@@ -322,7 +322,7 @@ def of_share(
     return Evidence(f"{text}the density breaks the symmetry, and the weights make up for it, at a lower ESS{cure}")
 
 
-def of_identity(name: str, found: Estimate, known: float, *, warning: type[UntrustedWarning]) -> Evidence:
+def identity_evidence(name: str, found: Estimate, known: float, *, warning: type[UntrustedWarning]) -> Evidence:
     """A reweighted mean whose value is known for every target of its kind.
 
     Args:
@@ -331,7 +331,7 @@ def of_identity(name: str, found: Estimate, known: float, *, warning: type[Untru
         known: its exact value.
         warning: the category of the warning where it fails.
 
-    >>> of_identity("<phi dS/dphi> per site", Estimate(0.9, 0.01), 1.0, warning=EquationOfMotionWarning).fails
+    >>> identity_evidence("<phi dS/dphi> per site", Estimate(0.9, 0.01), 1.0, warning=EquationOfMotionWarning).fails
     True
     """
     error = found.error if found.error > 0 else math.nan
@@ -345,7 +345,7 @@ def of_identity(name: str, found: Estimate, known: float, *, warning: type[Untru
     return Evidence(sentence, fails=True, warning=warning)
 
 
-def of_vanishing(name: str, values: FloatArray, log_w: FloatArray, *, stretch: float = 1.0) -> Evidence | None:
+def vanishing_evidence(name: str, values: FloatArray, log_w: FloatArray, *, stretch: float = 1.0) -> Evidence | None:
     """Means that a symmetry of the target makes zero, judged together by the one that is farthest off.
 
     Args:

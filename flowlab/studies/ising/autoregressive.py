@@ -15,7 +15,7 @@ from flowlab.densities import PixelCNN, Z2Symmetrized
 from flowlab.densities.multilevel.hierarchical import Hierarchical
 from flowlab.runs import study
 from flowlab.runs.keys import Count, Positive, Scalar, Window
-from flowlab.studies.growth import BETA, beta_rises, grown
+from flowlab.studies.growth import BETA, beta_rises, staged_training
 from flowlab.studies.keys import (
     BETA_OR_T,
     NO_GROWTH,
@@ -112,7 +112,7 @@ def ising_han(
     """
     if L & (L - 1):
         raise ValueError(f"L must be 2, 4, 8, 16, ..., so that domains can be halved, got {L}")
-    return grown(
+    return staged_training(
         L, 2, lambda side: Ising((side, side), T),
         lambda side: Hierarchical((side, side), width=width, generator=named_generator(seed, "base")),
         ReverseKL, grow=grow and not warm, share=share, steps=steps, ramp=beta_rises(warm, anneal),

@@ -17,7 +17,7 @@ from flowlab.densities.multilevel import Multilevel, MultilevelFields
 from flowlab.densities.multilevel.spin_levels import renormalised
 from flowlab.runs import study
 from flowlab.runs.keys import Count, Positive, Scalar, Several
-from flowlab.studies.growth import BETA, beta_rises, coarsest_side, grown, halvings
+from flowlab.studies.growth import BETA, beta_rises, coarsest_side, halvings, staged_training
 from flowlab.studies.keys import (
     BETA_OR_T,
     NO_GROWTH,
@@ -173,7 +173,7 @@ def ising_multilevel(
         )  # fmt: skip
 
     aligned = "coarsest" if coupling == "renormalised" else "finest"
-    return grown(
+    return staged_training(
         L, first, target, density, ReverseKL, grow=grow and not warm, share=share, shares=shares, steps=steps,
         ramp=beta_rises(warm, anneal), hand_on=lambda larger, before: larger.warm_start(before, aligned=aligned),
         batch=batch, learning_rate={"base": lr}, clip=clip,
@@ -250,7 +250,7 @@ def phi4_multilevel(
             window=window, hidden=(hidden, hidden), generator=named_generator(seed, "base"),
         )  # fmt: skip
 
-    return grown(
+    return staged_training(
         L, first, target, density, PathGradient, grow=grow and not warm, share=share, shares=shares, steps=steps,
         ramp=lambda _: None if warm else kappa_ramp(hopping, anneal), batch=batch, learning_rate={"base": lr},
         clip=clip, betas=(0.9, 0.99), warmup=0.05 if warm else 0.02, seed=seed, threads=threads,
