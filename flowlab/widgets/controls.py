@@ -29,6 +29,8 @@ ENABLED = {
 }
 """The buttons that make sense in each state of a run."""
 
+WARM_UP = 5
+"""Steps before time left is told: the first ones compile and prepare."""
 _DOT = {"running": GREEN, "paused": AMBER, "failed": RED}
 
 
@@ -103,7 +105,7 @@ def status_html(experiment: Run) -> str:
     parts = [f"step {experiment.step:,} of {experiment.steps:,}".replace(",", "\u202f")]
     if isfinite(experiment.steps_per_second):
         parts.append(f"{experiment.steps_per_second:.3g} steps/s")
-    if state in ("running", "paused") and isfinite(experiment.seconds_left):
+    if state in ("running", "paused") and experiment.step >= WARM_UP and isfinite(experiment.seconds_left):
         parts.append(f"{duration(experiment.seconds_left)} left")
     parts += [str(part) for part in (getattr(experiment, "device", ""), getattr(experiment, "activity", "")) if part]
     mark = dot(_DOT.get(state, "#8f9ba5"))

@@ -34,6 +34,15 @@ def wrong(text: str) -> str:
     return f"<details><summary>{first}</summary><pre style='{style}'>{escape(text)}</pre></details>"
 
 
+def doubtful(text: str) -> str:
+    """What nobody should rely on, as HTML.
+
+    >>> doubtful("not thermalised")
+    "<b style='color:var(--jp-warn-color0)'>not thermalised</b>"
+    """
+    return f"<b style='color:var(--jp-warn-color0)'>{escape(text)}</b>"
+
+
 def said(error: BaseException) -> str:
     """An exception in words.
 

@@ -100,7 +100,7 @@ def test_a_model_that_sees_one_valley_is_named(panel: OverlapsPanel, until) -> N
 
     panel.experiment.layers = one_valley
     panel.new_samples.click()
-    until(lambda: "error-color" in panel.verdict.value)
+    until(lambda: "warn-color" in panel.verdict.value)
 
 
 def test_it_says_working_and_answers_while_the_reference_runs(make_glass, until) -> None:

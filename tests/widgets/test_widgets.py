@@ -110,6 +110,61 @@ def test_new_samples_and_following(make_run, until) -> None:
     panel.close()
 
 
+def test_samples_of_an_earlier_step_say_so(make_run) -> None:
+    run = make_run()
+    panel = LayersPanel(run, n=10)
+    panel.refresh()
+    assert "drawn at step 0" in panel.message.value
+    assert "now" not in panel.message.value
+    run.step = 7
+    panel.refresh()
+    assert "drawn at step 0" in panel.message.value
+    assert "the run is at step 7 now" in panel.message.value
+    panel.close()
+
+
+def test_no_time_left_is_told_before_there_is_a_speed(make_run) -> None:
+    run = make_run(steps=100)
+    run.state, run.step, run.seconds_left = "running", 1, 90_000.0
+    panel = TrainPanel(run)
+    assert "left" not in panel.controls.status.value
+    run.step = 50
+    panel.refresh()
+    assert "25 h 0 min left" in panel.controls.status.value
+    panel.close()
+
+
+def test_what_a_long_error_says_is_folded(make_run) -> None:
+    panel = TrainPanel(make_run())
+    panel.say(ValueError("the reason\n" + "and more " * 40))
+    assert panel.message.value.startswith("<details><summary>")
+    assert (
+        panel.message.value.index("the reason")
+        < panel.message.value.index("</summary>")
+        < panel.message.value.index("and more")
+    )
+    panel.close()
+
+
+def test_a_run_that_ends_while_it_is_looked_at_is_shown_at_its_end(make_run, monkeypatch) -> None:
+    run = make_run(steps=30)
+    panel = RetrainPanel(make_run())
+    panel.retrained.append(run)
+    panel.controls.experiment, panel.experiment.state = run, "finished"
+    run.state, run.step = "running", 29
+    show = panel.controls.show
+
+    def late(data) -> None:
+        show(data)
+        run.state, run.step = "finished", 30
+
+    monkeypatch.setattr(panel.controls, "show", late)
+    while panel.refresh():
+        pass
+    assert "step 30 of 30" in panel.controls.status.value
+    panel.close()
+
+
 def test_layers_that_cannot_be_drawn_say_why(make_run) -> None:
     run = make_run()
 

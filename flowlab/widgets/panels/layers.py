@@ -121,7 +121,7 @@ class LayersPanel(SampledPanel):
         if not first:
             return ""
         if draws_in_levels(data):
-            self.sample.value = int(np.abs(data["magnetization"][-1]).argmin())
+            self.sample.value = int(np.argmin(np.abs(data["magnetization"].values[-1])))
             return f"; sample {self.sample.value} has the smallest magnetization"
         self.sample.value = most_changed(data)
         return f"; sample {self.sample.value} is the one that the layers change most"

@@ -16,7 +16,7 @@ from flowlab.figures.shared.style import number
 from flowlab.widgets.panels.reference import Measured, ReferencePanel
 from flowlab.widgets.panels.sampled import ROW, blank_layers
 from flowlab.widgets.publisher import Publisher
-from flowlab.widgets.words import quiet, wrong
+from flowlab.widgets.words import doubtful, quiet
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -109,7 +109,7 @@ def verdict(model: Measured, reference: Measured | None, T: float) -> str:
         found = mode_collapse(model.data, reference.data)
     except ValueError as error:
         return quiet(f"no verdict: {error}")
-    return wrong(found.text) if found.collapsed else f"<b>{escape(found.text)}</b>"
+    return doubtful(found.text) if found.collapsed else f"<b>{escape(found.text)}</b>"
 
 
 def _numbers(name: str, found: xr.Dataset) -> str:

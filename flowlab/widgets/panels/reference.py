@@ -17,7 +17,7 @@ from flowlab.figures.shared.style import number
 from flowlab.widgets.background import Background
 from flowlab.widgets.panels.sampled import NARROW, SampledPanel
 from flowlab.widgets.publisher import Publisher
-from flowlab.widgets.words import quiet, wrong
+from flowlab.widgets.words import doubtful, quiet, wrong
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -146,14 +146,15 @@ class ReferencePanel(SampledPanel):
         at = f"parallel tempering at T = {number(key[0], digits=4)}"
         error = self._references.error(key)
         if error is not None:
-            text = wrong(f"{at}: {error}")
+            soon = not self.has_layers and isinstance(error, ValueError)  # a run that has not measured enough yet
+            text = (quiet if soon else wrong)(f"{at}: {error}")
         elif not self._references.is_ready(key):
             text = quiet(f"{at}: working…")
         elif self.reference is None:
             text = quiet("no parallel tempering to compare with")
         else:
             attrs = self.reference.data.attrs
-            text = (quiet if attrs.get("thermalised", 1) else wrong)(f"{at}: {attrs.get('thermalisation', '')}")
+            text = (quiet if attrs.get("thermalised", 1) else doubtful)(f"{at}: {attrs.get('thermalisation', '')}")
         if self.about.value != text:
             with self.lock:
                 self.about.value = text

@@ -45,6 +45,7 @@ class SampledPanel(Panel):
         self.n, self.every, self.seed = n, every, 0
         self.data: xr.Dataset | None = None
         self._wanted, self._drawn_at, self._drawn_step = True, 0.0, -1
+        self._drawn = ""
         self.layer = ipywidgets.IntSlider(
             0, 0, 1, description="layer", disabled=True, style=NARROW, layout={"width": "240px"}
         )
@@ -86,6 +87,8 @@ class SampledPanel(Panel):
         if self._wanted or due:
             self._wanted = False
             self.sample_now()
+        elif new_step and self.data is not None:
+            self.say(f"{self._drawn} · the run is at step {self.experiment.step} now")
         return not ended or (self.follow.value and new_step)
 
     def snapshot(self) -> Figure:
@@ -105,7 +108,8 @@ class SampledPanel(Panel):
             self._fit_layers(data.sizes["layer"] - 1)
             more = self.arrived(data, first=first)
             self.draw()
-        self.say(f"{data.sizes['sample']} samples drawn at step {data.attrs.get('step', self._drawn_step)}{more}")
+        self._drawn = f"{data.sizes['sample']} samples drawn at step {data.attrs.get('step', self._drawn_step)}{more}"
+        self.say(self._drawn)
 
     def draw(self, _: Any = None) -> None:
         """Show what is there, for the controls as they are."""

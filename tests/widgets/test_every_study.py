@@ -1,0 +1,53 @@
+"""The lab of every study, opened before Start: each tab shows what there is, then and at the end, and no error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import ipywidgets
+import pytest
+
+from flowlab.widgets import Lab
+from flowlab.widgets.plot import PlotView
+from tests.laws.test_key_laws import RUNS, build, studies
+
+
+def all_widgets(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from all_widgets(child)
+
+
+def errors(lab: Lab) -> list[str]:
+    lines = [w.value for w in all_widgets(lab.widget) if isinstance(w, ipywidgets.HTML)]
+    return [line for line in lines if "--jp-error-color1" in line]
+
+
+def settle(lab: Lab, until) -> None:
+    """Look at every tab until it has no more to show of a run that stands still."""
+    for index, (title, panel) in enumerate(lab.tabs.items()):
+        lab.widget.selected_index = index
+        panel.refresh()
+        until(lambda panel=panel: "working" not in panel.message.value or panel.refresh())
+        assert errors(lab) == [], title
+    for widget in all_widgets(lab.widget):
+        if isinstance(widget, PlotView):
+            assert json.loads(widget.figure)["layout"]["height"] > 0
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_lab_opened_before_start_shows_every_tab(name: str, until) -> None:
+    run = build(name, **({"steps": 5} if "coarse" in studies()[name].defaults else {}))
+    lab = Lab(run)
+    settle(lab, until)
+    lab.widget.selected_index = 0
+    lab.train.controls.buttons["Start"].click()
+    run.wait()
+    settle(lab, until)
+    lab.widget.selected_index = 0
+    until(lambda: "<b>finished</b>" in lab.train.controls.status.value)
+    until(lambda: "Verdict" in lab.train.verdict.widget.value or "no verdict" in lab.train.verdict.widget.value)
+    assert f"step {run.steps}".replace(",", " ") in lab.train.controls.status.value
+    assert errors(lab) == []
+    lab.close()
