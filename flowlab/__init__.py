@@ -117,11 +117,14 @@ _MOVED = _by_name({
     "MultilevelFields PermutationSymmetrized PixelCNN PottsMADE RowRNN VQVAE",
     "flows": "AdditiveCoupling DomainWalls Linear MultiscaleXor PermutationCoupling SortingCoupling SplineCoupling",
     "mcmc": "HeatBath IndependenceMetropolis Langevin Metropolis Mixed ParallelTempering SwendsenWang Wolff",
-    "runs": "AnnealedRun Simulation",
+    "runs": "AnnealedRun",
     "systems": "Decimated",
     "training": "ForwardKL Grown",
 })  # fmt: skip
 """What was here and is in its room now."""
+
+_RENAMED = {"Simulation": ("runs", "TemperingRun")}
+"""What was here under another name."""
 
 providers.append("flowlab.studies")
 above["lab"] = lambda run: __getattr__("widgets").lab_of(run)
@@ -132,15 +135,15 @@ def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         with told("lab" if name == "widgets" else None):
             return importlib.import_module(f"flowlab.{name}")
-    room = _SHOWN.get(name) or _KEPT.get(name) or _MOVED.get(name)
+    if name in _SHOWN or name in _KEPT:
+        found = getattr(importlib.import_module(f"flowlab.{_SHOWN.get(name) or _KEPT[name]}"), name)
+        globals()[name] = found
+        return found
+    room, new = _RENAMED.get(name, (_MOVED.get(name), name))
     if room is None:
         raise AttributeError(f"flowlab has no {name!r}: see dir(flowlab) and help(flowlab)")
-    if name in _MOVED:
-        warnings.warn(f"flowlab.{name} is flowlab.{room}.{name} now", DeprecationWarning, stacklevel=2)
-    found = getattr(importlib.import_module(f"flowlab.{room}"), name)
-    if name not in _MOVED:
-        globals()[name] = found
-    return found
+    warnings.warn(f"flowlab.{name} is flowlab.{room}.{new} now", DeprecationWarning, stacklevel=2)
+    return getattr(importlib.import_module(f"flowlab.{room}"), new)
 
 
 def __dir__() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import inspect
 import re
 import textwrap
 
@@ -42,7 +43,10 @@ def listed() -> str:
 
 def described(study: Study) -> str:
     """Name, summary, keys, other spellings and presets of a study, as text."""
-    lines = [*textwrap.wrap(f"{study.name}: {study.summary}", WIDTH), "", "keys:"]
+    lines = textwrap.wrap(f"{study.name}: {study.summary}", WIDTH)
+    for paragraph in (inspect.getdoc(study.function) or "").partition("\nKeys:\n")[0].split("\n\n")[1:]:
+        lines += ["", *textwrap.wrap(_plain(paragraph), WIDTH)]
+    lines += ["", "keys:"]
     for key in study.keys:
         lines += _entry(f"{key.name} = {spelled(key.default)}", _sentence(key))
     lines += _entry("seed = 0", "of every random number (whole)")
@@ -70,11 +74,16 @@ def spelled(value: Scalar) -> str:
 
 def _sentence(key: Key) -> str:
     """Unit, meaning, and in brackets what it may be."""
-    meaning = re.sub(r":\w+:`(?:[\w.]*\.)?(\w+)`|``(.*?)``", r"\1\2", key.meaning.removesuffix("."))
+    meaning = _plain(key.meaning.removesuffix("."))
     kinds = {int: "whole", float: "", bool: "true or false", str: ""}
     allowed = [", ".join(key.choices), "" if key.choices else kinds[key.type], key.range, "none" * key.optional]
     words = [f"[{key.unit}]" * bool(key.unit), meaning, f"({'; '.join(filter(None, allowed))})"]
     return " ".join(word for word in words if word not in ("", "()"))
+
+
+def _plain(text: str) -> str:
+    """Without the marks of reStructuredText."""
+    return re.sub(r":\w+:`(?:[\w.]*\.)?(\w+)`|``(.*?)``", r"\1\2", text)
 
 
 def _entry(left: str, right: str) -> list[str]:

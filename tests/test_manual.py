@@ -23,6 +23,8 @@ def toy(
 ) -> None:
     """A toy.
 
+    It has a :func:`long` story.
+
     Keys:
         L [sites]: side, of
             a square.
@@ -46,7 +48,7 @@ def test_a_key_is_known_by_signature_and_docstring():
 
 def test_help_says_all_of_it():
     text = described(STUDY)
-    assert text.startswith("toy: A toy.\n")
+    assert text.startswith("toy: A toy.\n\nIt has a long story.\n\nkeys:\n")
     assert "  L = 8                       [sites] side, of a square (whole; at least 1)\n" in text
     assert "  lr = none                   [1 / step] learning rate (positive; none)\n" in text
     assert "see Ising and L (a, b)" in text

@@ -36,6 +36,12 @@ def test_what_moved_to_its_room_still_works_and_warns(name: str) -> None:
     assert found is getattr(importlib.import_module(f"flowlab.{fl._MOVED[name]}"), name)
 
 
+@pytest.mark.parametrize(("old", "room"), [("Simulation", fl), ("Simulation", fl.runs)])
+def test_what_has_another_name_still_works_and_warns(old: str, room: object) -> None:
+    with pytest.warns(DeprecationWarning, match=r"Simulation is flowlab.runs.TemperingRun now"):
+        assert getattr(room, old) is fl.runs.TemperingRun
+
+
 def test_what_a_reader_of_the_tutorials_types_does_not_warn() -> None:
     texts = [
         ROOT / "README.md",

@@ -23,7 +23,7 @@ FEWEST = 3
 """Replicas that an evaluation needs."""
 
 
-class Simulation(MarkovRun):
+class TemperingRun(MarkovRun):
     """Parallel tempering of a spin system as a run: seeded, streamed, stoppable, resumable.
 
     A step is some steps of the chain and one measurement of all energies. ``data`` has the dims ``step, replica,
@@ -73,6 +73,7 @@ class Simulation(MarkovRun):
         if missing:
             raise ValueError(f"the chain has no temperature {missing}, it has {list(chain.temperatures)}")
         self.temperatures = tuple(sorted(temperatures))
+        self._identity["run"] = "Simulation"  # the name of this class when the first runs were kept
         self._identity |= {"ladder": chain.temperatures, "replicas": chain.replicas, "kept": self.temperatures}
         self._kept = [chain.temperatures.index(T) for T in self.temperatures]
         self._energies: list[np.ndarray] = []

@@ -23,9 +23,9 @@ Spins = Annotated[Several, Meaning("number of spins", "spins")]
 Instance = Annotated[Natural, Meaning("seed of the random couplings: the instance of the glass")]
 
 # training
-Steps = Annotated[Count, Meaning("steps of training in all", "steps")]
+Steps = Annotated[Count, Meaning("of training in all", "steps")]
 WarmSteps = Annotated[Count, Meaning("of training after a warm start", "steps")]
-Batch = Annotated[Several, Meaning("configurations in a step", "configurations")]
+Batch = Annotated[Several, Meaning("in a step", "configurations")]
 Rate = Annotated[Positive, Meaning("peak learning rate of Adam, which falls along a cosine")]
 Clip = Annotated[keys.Clip, Meaning("largest norm of a gradient, beyond which it is scaled down")]
 Anneal = Annotated[

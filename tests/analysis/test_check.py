@@ -133,10 +133,10 @@ def test_a_system_without_observables_is_looked_at_and_checked_by_density_and_by
 
 def test_what_has_no_draws_is_not_checked() -> None:
     glass = fl.SpinGlass.sherrington_kirkpatrick(4, T=1.0)
-    run = fl.runs.Simulation(
+    run = fl.runs.TemperingRun(
         glass, fl.mcmc.ParallelTempering(glass, [1.0, np.inf], replicas=3), temperatures=(1.0,), steps=20
     )
-    assert run.check(0.1).attrs["verdict"] == "not checked: Simulation trains no density"
+    assert run.check(0.1).attrs["verdict"] == "not checked: TemperingRun trains no density"
 
 
 class Lying(IndependentPotts):

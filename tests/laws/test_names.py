@@ -35,7 +35,7 @@ def test_chains_name_what_they_measure_as_the_table_does(study):
         found = {"data": run.data, "evaluate": run.evaluate(100), "sample": run.sample(20)}
     if isinstance(run, fl.ChainRun):
         found["measured"] = run.measured
-    if isinstance(run, fl.runs.Simulation):
+    if isinstance(run, fl.runs.TemperingRun):
         found["reference"] = run.reference()
     for method, data in found.items():
         assert_named(data, f"{study} {method}")

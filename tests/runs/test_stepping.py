@@ -34,7 +34,7 @@ RUNS = {
     "in two stages": grown,
     "heat bath": lambda: fl.runs.ChainRun(ISING, HeatBath(ISING), chains=4, steps=8, every=2, keep_every=3),
     "hmc": lambda: fl.runs.ChainRun(FIELD, HMC(FIELD, tuning=4), chains=4, steps=8, every=2, keep_every=3),
-    "tempering": lambda: fl.runs.Simulation(
+    "tempering": lambda: fl.runs.TemperingRun(
         ISING,
         ParallelTempering(ISING, [2.5, np.inf], replicas=3),
         temperatures=(2.5,),

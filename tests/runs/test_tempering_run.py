@@ -21,12 +21,12 @@ DATA = json.loads((Path(__file__).parents[1] / "data" / "public_sk_exact.json").
 SMALL = {"N": 8, "T": 0.5, "temperatures": "0.3,0.5,1,2", "replicas": 4, "samples": 400, "steps": 240}
 
 
-def simulation(**more: object) -> fl.runs.Simulation:
+def simulation(**more: object) -> fl.runs.TemperingRun:
     return fl.experiment("sk-pt", **SMALL | more)
 
 
 @pytest.fixture(scope="module")
-def done() -> fl.runs.Simulation:
+def done() -> fl.runs.TemperingRun:
     run = fl.experiment("sk-pt", N=16, seed_J=1, T=0.5, temperatures="0.2,0.5,1,2", samples=2000, steps=1200, seed=2)
     run.run(progress=False)
     return run
@@ -235,7 +235,7 @@ def test_tempering_beside_a_run_has_keys():
 def test_a_ladder_that_ends_at_a_finite_temperature_gives_all_but_ln_z():
     glass = fl.SpinGlass.sherrington_kirkpatrick(8, T=1.0, seed=0)
     chain = fl.mcmc.ParallelTempering(glass, [1.0, 2.0], replicas=3)
-    run = fl.runs.Simulation(glass, chain, temperatures=(1.0,), steps=300, every=1, keep_every=10, seed=1)
+    run = fl.runs.TemperingRun(glass, chain, temperatures=(1.0,), steps=300, every=1, keep_every=10, seed=1)
     run.run(progress=False)
     found = run.evaluate()
     assert np.isnan(found.log_z).all() and np.isnan(found.log_z_integration).all()

@@ -104,14 +104,16 @@ def test_couplings_of_a_glass_the_chain_and_its_ladder_are_compared(tmp_path):
     with pytest.raises(StoreError, match=r"another run \(every 2, not 3, chains 4, not 5\)"):
         fl.runs.ChainRun(ising, HeatBath(ising), chains=5, steps=8, every=3).restore(tmp_path / "chain")
 
-    def simulation(ladder: list[float]) -> fl.runs.Simulation:
+    def simulation(ladder: list[float]) -> fl.runs.TemperingRun:
         chain = ParallelTempering(ising, ladder, replicas=3)
-        return fl.runs.Simulation(ising, chain, temperatures=(2.5,), steps=24)
+        return fl.runs.TemperingRun(ising, chain, temperatures=(2.5,), steps=24)
 
     simulation([2.5, np.inf]).attach(tmp_path / "pt")
     with pytest.raises(StoreError, match=r"another run \(ladder \[2.5, 'inf'\], not \[2.5, 5.0, 'inf'\]\)"):
         simulation([2.5, 5.0, np.inf]).restore(tmp_path / "pt")
     simulation([2.5, np.inf]).restore(tmp_path / "pt")
+    kept = json.loads((tmp_path / "pt" / "experiment.json").read_text())
+    assert kept["built"]["run"] == "Simulation", "runs are kept under the name that the class had first"
 
 
 class Own(fl.Ising):

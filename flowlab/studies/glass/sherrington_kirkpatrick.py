@@ -20,7 +20,7 @@ from flowlab.flows import AffineCoupling, Composed, Linear
 from flowlab.flows.real.affine import complementary_masks
 from flowlab.mcmc import ParallelTempering
 from flowlab.mcmc import ladder as spaced
-from flowlab.runs import Simulation, study
+from flowlab.runs import TemperingRun, study
 from flowlab.runs.keys import Count, Inside, Meaning, Natural, Positive
 from flowlab.studies.keys import (
     BETA_OR_T,
@@ -243,7 +243,7 @@ def sk_pt(
     threads: Threads = 1,
     seed: int = 0,
     warm: bool = False,
-) -> Simulation:
+) -> TemperingRun:
     """Parallel tempering of the Sherrington-Kirkpatrick model: energies, ln Z and overlaps at every temperature.
 
     Keys:
@@ -263,7 +263,7 @@ def sk_pt(
     wanted = _temperatures(temperatures, T)
     every = spaced(wanted, N) if ladder == "auto" else _ladder(ladder, wanted)
     chain = ParallelTempering(glass, every, replicas=replicas, threads=threads)
-    run = Simulation(
+    run = TemperingRun(
         glass, chain, temperatures=wanted, steps=steps, every=sweeps,
         keep_every=max(1, int((1 - discard) * steps * replicas / samples)), discard=discard, seed=seed, threads=threads,
     )  # fmt: skip
