@@ -52,6 +52,12 @@ def together(losses: Sequence[Loss]) -> Loss:
 class Objective(Made, nn.Module, ABC):
     """A loss over a density and a target; may own parameters (a learned baseline) and state (a running one).
 
+    To write one: give ``loss``, which draws n configurations (or takes samples of the target) and returns a
+    :class:`Loss`. Everything else has a default, and is worth giving only if the objective needs it: ``prepare`` for
+    what takes time before the first step, ``parameter_groups`` for parameters of its own, ``unseen`` if it trains on a
+    part of the run's comparison, ``learned`` and ``present`` if it learns couplings of the target. State that the next
+    step depends on is a parameter or a buffer: it is then kept in checkpoints.
+
     Attributes:
         watched: the column of the records by which early stopping judges, and whether it should rise or fall.
         own_draws: whether the loss is made of the density's own draws, and not of samples of the target.
