@@ -45,7 +45,7 @@ class CircleCoupling(fl.Flow):
         into, out = torch.nn.Linear(2 * mask.numel(), width), torch.nn.Linear(width, 3 * mask.numel())
         self.network = torch.nn.Sequential(into, torch.nn.Tanh(), out)
 
-    def _map(self, x, back=False):
+    def forward(self, x, *, generator=None, back=False):
         seen = torch.where(self.mask, 0.0, torch.stack([x.cos(), x.sin()], 1)).flatten(1)
         s, c, d = self.network(seen).view(len(x), 3, *x.shape[1:]).unbind(1)
         s, t = s.tanh() * self.mask * (-1 if back else 1), torch.atan2(d, c + 1) * self.mask
@@ -53,8 +53,5 @@ class CircleCoupling(fl.Flow):
         x = fl.Angles().principal(2 * torch.atan2(s.exp() * half.sin(), half.cos()) + (0 if back else t))
         return x, (s - (half.cos().square() + (2 * s).exp() * half.sin().square()).log()).flatten(1).sum(1)
 
-    def forward(self, z):
-        return self._map(z)
-
     def inverse(self, x):
-        return self._map(x, back=True)
+        return self.forward(x, back=True)
