@@ -128,6 +128,7 @@ _RENAMED = {"Simulation": ("runs", "TemperingRun")}
 
 providers.append("flowlab.studies")
 above["lab"] = lambda run: __getattr__("widgets").lab_of(run)
+above["measures"] = lambda: importlib.import_module("flowlab.analysis")
 above["load"] = lambda path, **how: importlib.import_module("flowlab.runs").load(path, **how)
 
 

@@ -9,4 +9,4 @@ providers: list[str] = []
 """Modules that register studies when they are imported."""
 
 above: dict[str, Callable[..., Any]] = {}
-"""What a run can be asked for that stands above it, "lab" and "load"."""
+"""What stands above a run or beside a picture and is asked for by them: "lab", "load" and "measures"."""

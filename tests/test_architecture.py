@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runs": {"hooks", "analysis", "storage", "mcmc", "systems", "exact", "estimators"},
     "training": {"runs", "analysis", "storage", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
     "studies": {"training", "runs", "analysis", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
-    "figures": {"estimators"},
+    "figures": {"estimators", "hooks"},
     "testing": {"training"},
     "widgets": {"figures", "runs", "analysis"},
     "manual": {"runs"},

@@ -5,7 +5,7 @@ from typing import Any
 
 from plotly.graph_objects import Figure
 
-from flowlab.core.datasets import MEASURES, explained
+from flowlab.core.datasets import explained
 from flowlab.figures.chains import chain_overview
 from flowlab.figures.defects import defect_overview, defect_strip
 from flowlab.figures.fields import acceptance_and_tau, field_strip, rejection_runs, sign_histogram
@@ -23,19 +23,21 @@ from flowlab.figures.layers import (
 from flowlab.figures.overlaps import overlap_distribution
 from flowlab.figures.refinement import learned_couplings, refinement_strip
 from flowlab.figures.report import write_report
-from flowlab.figures.shared.explaining import GIVEN_BY
+from flowlab.figures.shared.explaining import GIVEN_BY, measuring
 from flowlab.figures.tempering import tempering_overview
 from flowlab.figures.training import ess_curve, training_curve, training_overview
 from flowlab.figures.triangles import triangle, triangle_cloud
 from flowlab.figures.work import delta_free_energy
 
 globals().update({name: explained(globals()[name], needs) for name, needs in GIVEN_BY.items()})
+MEASURED_HERE_ONCE = {"measure_defect", "measure_overlaps", "measure_proposals", "measure_triangles"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in MEASURES:
+    if name in MEASURED_HERE_ONCE:
+        measure = measuring(name)
         warnings.warn(f"figures.{name} is flowlab.analysis.{name}", DeprecationWarning, stacklevel=2)
-        return MEASURES[name]
+        return measure
     raise AttributeError(f"flowlab.figures has no {name!r}")
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from flowlab import estimators
-from flowlab.core.datasets import MEASURES, layer_names
+from flowlab.core.datasets import layer_names
+from flowlab.figures.shared.explaining import measuring
 from flowlab.figures.shared.sites import site_dims
 from flowlab.figures.shared.style import COLORS, FIELD_SCALE, INK, MINUS, PLUS, rounded_up, styled
 
@@ -130,7 +131,7 @@ def field_strip(layers: xr.Dataset, *, seed: int = 0) -> go.Figure:
         raise ValueError(f"fields must be on a lattice in the plane, got {site_dims(layers['configuration'])}")
     if not np.isfinite(layers["configuration"]).all():
         raise ValueError("fields must be whole after every layer, and these are drawn in levels: see figures.strip")
-    measured = MEASURES["measure_two_point"](layers, seed=seed)
+    measured = measuring("measure_two_point")(layers, seed=seed)
     states = np.asarray(measured["configuration"], dtype=float)
     two_points = np.asarray(measured["two_point"])
     edges = _edges(states)

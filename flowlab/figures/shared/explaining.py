@@ -1,4 +1,13 @@
-"""Which call returns what a picture draws."""
+"""Which call returns what a picture draws, and what measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import xarray as xr
+
+from flowlab.core.datasets import MEASURES
+from flowlab.hooks import above
 
 GIVEN_BY = {
     "acceptance_and_tau": "measure_proposals(run.sample(n)) of several runs, or fl.sweep(...)",
@@ -31,3 +40,10 @@ GIVEN_BY = {
     "triangle_cloud": "run.layers(n) or run.reference()",
 }
 """The call whose Dataset each function of :mod:`flowlab.figures` takes."""
+
+
+def measuring(name: str) -> Callable[..., xr.Dataset]:
+    """One of :data:`MEASURES`, whether analysis has been loaded before or not."""
+    if name not in MEASURES:
+        above["measures"]()
+    return MEASURES[name]
