@@ -270,6 +270,37 @@ PREFIXES = {  # words, and the units where they are not those of what follows
 }
 
 
+DESCRIBE = (
+    "loss",
+    "log_z_bound",
+    "log_z_bound_error",
+    "ess",
+    "energy_mean",
+    "action_mean",
+    "log_q_mean",
+    "acceptance",
+    "grad_norm",
+    "learning_rate",
+    "inverse_temperature",
+    "trained_kappa",
+    "trained_lam",
+    "trained_mass",
+    "stage",
+    "coarse_kappa",
+    "coarse_lam",
+    "noise_sigma",
+    "integration_error",
+    "rolled_back",
+    "log_z_ratio_bound",
+    "reweighting_ess",
+    "resampled",
+    "stage_ess",
+    "stage_acceptance",
+    "wall_time",
+)
+"""Columns of the records of a training that a run describes, with values or without."""
+
+
 def known(name: str) -> tuple[str, str] | None:
     """Long name and units of a variable or coordinate, None for a name that the table does not give.
 

@@ -1,8 +1,8 @@
 """Numbers with errors, from plain arrays: importance weights, mode dropping, the independence chain, observables."""
 
-from flowlab.estimators.information.entropy import conditional_entropy
 from flowlab.estimators.information.information import (
     binary_information,
+    conditional_entropy,
     conditional_kurtosis,
     explained_variance,
     mutual_information,

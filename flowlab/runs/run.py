@@ -19,9 +19,9 @@ import torch
 import xarray as xr
 
 from flowlab import exact
-from flowlab.analysis.recorded import DESCRIBE
 from flowlab.core import System
 from flowlab.core.generators import named_seed
+from flowlab.core.names import DESCRIBE
 from flowlab.core.numbers import seed_of, whole
 from flowlab.core.symmetry import check_symmetry
 from flowlab.hooks import above
