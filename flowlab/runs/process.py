@@ -1,4 +1,4 @@
-"""What a run needs of the process it lives in: interrupts, threads of torch, queues, the time between saves."""
+"""What a run needs of the process it lives in: interrupts, threads, those who follow it, the time between saves."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import torch
 
@@ -58,6 +59,98 @@ def offer(listener: queue.Queue[dict[str, float]], record: dict[str, float]) -> 
         except queue.Full:
             with contextlib.suppress(queue.Empty):
                 listener.get_nowait()
+
+
+class Audience:
+    """Those who are told what a run does.
+
+    Attributes:
+        activity: what it does before the first step, in words; empty once it steps.
+
+    >>> audience = Audience()
+    >>> listener = audience.listen(10)
+    >>> audience.tell({"step": 1})
+    >>> listener.get_nowait()
+    {'step': 1}
+    """
+
+    def __init__(self) -> None:
+        self.activity = ""
+        self._listeners: list[queue.Queue[dict[str, float]]] = []
+        self._said: list[Callable[[str], None]] = []
+
+    def listen(self, maxsize: int) -> queue.Queue[dict[str, float]]:
+        """A bounded queue that receives every record from now on; when it is full the oldest one goes."""
+        listener: queue.Queue[dict[str, float]] = queue.Queue(maxsize)
+        self._listeners.append(listener)
+        return listener
+
+    def tell(self, record: dict[str, float]) -> None:
+        """Hand on a record."""
+        for listener in self._listeners:
+            offer(listener, record)
+
+    def report(self, what: str) -> None:
+        """Say what is being done."""
+        self.activity = what
+        for say in self._said:
+            say(what)
+
+    @contextlib.contextmanager
+    def bar(self, steps: int, shown: bool, headline: Callable[[], str]) -> Iterator[Callable[[], object]]:
+        """A progress bar over ``steps``, if ``shown``; yields what to call after each of them."""
+        from tqdm import tqdm
+
+        def update() -> None:
+            if shown and bar.update():
+                bar.set_postfix_str(headline(), refresh=False)
+
+        with tqdm(total=steps, disable=not shown, mininterval=progress_interval(), unit="step") as bar:
+            self._said.append(bar.set_postfix_str)
+            try:
+                yield update
+            finally:
+                self._said.remove(bar.set_postfix_str)
+
+
+class Control:
+    """Asked by any thread, obeyed between two steps by the one that takes them.
+
+    >>> control = Control()
+    >>> control.stop()
+    >>> control.may_go_on(print)
+    False
+    """
+
+    def __init__(self) -> None:
+        self._stop, self._go = threading.Event(), threading.Event()
+        self._go.set()
+
+    def hold(self) -> None:
+        """Ask to hold before the next step."""
+        self._go.clear()
+
+    def go_on(self) -> None:
+        """Ask to go on after ``hold``."""
+        self._go.set()
+
+    def stop(self) -> None:
+        """Ask to end, also where it holds."""
+        self._stop.set()
+        self._go.set()
+
+    def clear(self) -> None:
+        """Forget what was asked."""
+        self._stop.clear()
+        self._go.set()
+
+    def may_go_on(self, say: Callable[[Literal["paused", "running"]], object]) -> bool:
+        """Whether to take another step, once nobody holds it; ``say`` is told that it holds, and that it goes on."""
+        if not self._go.is_set():
+            say("paused")
+            self._go.wait()
+            say("running")
+        return not self._stop.is_set()
 
 
 class Cadence:

@@ -30,7 +30,7 @@ from flowlab.runs.checkable import Checkable
 from flowlab.runs.keys import MOST_THREADS
 from flowlab.runs.persistence import RunState
 from flowlab.runs.precision import default_dtype
-from flowlab.runs.process import interrupts_call, offer, progress_interval, torch_threads
+from flowlab.runs.process import Audience, Control, interrupts_call, torch_threads
 from flowlab.runs.stepping import Stepping
 from flowlab.storage.identity import system_identity
 
@@ -52,7 +52,6 @@ class Experiment(Checkable, Stepping):
     Attributes:
         step: number of steps done.
         state: "ready", "running", "paused", "stopped" (by a person or a time limit), "finished" or "failed".
-        activity: what it does before the first step, in words; empty once it steps.
         path, study, keys, parent, note: see :class:`flowlab.runs.persistence.OnDisk`.
         error: what made it fail, else None.
     """
@@ -73,14 +72,11 @@ class Experiment(Checkable, Stepping):
         }
         self._system, self._target, self.steps, self.seed = system, target, steps, seed
         self.state: RunState = "ready"
-        self.activity = ""
         self.error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._streamer: int | None = None
-        self._stop, self._go = threading.Event(), threading.Event()
-        self._go.set()
-        self._listeners: list[queue.Queue[dict[str, float]]] = []
-        self._bars: list[Any] = []
+        self._control = Control()
+        self._audience = Audience()
         self._calls: dict[int, Iterator[int]] = {}
 
     @property
@@ -92,6 +88,11 @@ class Experiment(Checkable, Stepping):
     def target(self) -> System:
         """What is sampled: the system, or a Representation of it."""
         return self._target
+
+    @property
+    def activity(self) -> str:
+        """What it does before the first step, in words; empty once it steps."""
+        return self._audience.activity
 
     @abstractmethod
     def evaluate(self, n: int = 10_000, *, seed: int | None = None) -> xr.Dataset:
@@ -106,12 +107,7 @@ class Experiment(Checkable, Stepping):
         """Time of one step in seconds, measured without advancing the run."""
 
     def _prepare(self) -> None:
-        """Called by the thread that streams before its first step; says what it does through ``_report``."""
-
-    def _report(self, what: str) -> None:
-        self.activity = what
-        for bar in self._bars:
-            bar.set_postfix_str(what)
+        """Called by the thread that streams before its first step; says what it does through ``report``."""
 
     def _between_steps(self) -> None:
         """Called after each step by the thread that streams."""
@@ -169,7 +165,7 @@ class Experiment(Checkable, Stepping):
                 with default_dtype(self.dtype):
                     self._begin_step()
                     self._prepare()
-                self._report("")
+                self._audience.report("")
                 yield from self._steps(last, seconds)
             ending = "finished" if self._ended() else "stopped"
         except (GeneratorExit, KeyboardInterrupt):
@@ -186,49 +182,33 @@ class Experiment(Checkable, Stepping):
                 ending, self.error = "failed", error
                 raise
             finally:
-                self._stop.clear()
-                self._go.set()
+                self._control.clear()
                 self._streamer = None
                 self.state = ending
                 self._streaming.release()
 
     def _steps(self, last: int, seconds: float) -> Iterator[dict[str, float]]:
         end = time.monotonic() + seconds
-        while self.step < last and not self._ended() and self._may_go_on() and time.monotonic() < end:
+        while self.step < last and not self._ended() and self._control.may_go_on(self._say) and time.monotonic() < end:
             with default_dtype(self.dtype), self._stepping:
                 record = self._timed_step()
-            for listener in self._listeners:
-                offer(listener, record)
+            self._audience.tell(record)
             if self._store is not None:
                 self._checkpoint_cadence(self._save_checkpoint)
                 self._snapshot_cadence(self._save_snapshot)
             self._between_steps()
             yield record
 
-    def _may_go_on(self) -> bool:
-        if not self._go.is_set():
-            self.state = "paused"
-            self._go.wait()
-            self.state = "running"
-        return not self._stop.is_set()
+    def _say(self, state: RunState) -> None:
+        self.state = state
 
     def run(self, steps: int | None = None, *, seconds: float = math.inf, progress: bool = True) -> xr.Dataset:
         """Drain ``stream`` with a progress bar; returns ``data``. An interrupt ends it after the step at hand."""
-        from tqdm import tqdm
-
         records = self.stream(steps, seconds=seconds)
         left = self.steps - self.step if steps is None else min(steps, self.steps - self.step)
-        with (
-            interrupts_call(self.stop),
-            tqdm(total=left, disable=not progress, mininterval=progress_interval(), unit="step") as bar,
-        ):
-            self._bars.append(bar)
-            try:
-                for _ in records:
-                    if progress and bar.update():
-                        bar.set_postfix_str(self.headline(), refresh=False)
-            finally:
-                self._bars.remove(bar)
+        with interrupts_call(self.stop), self._audience.bar(left, progress, self.headline) as update:
+            for _ in records:
+                update()
         return self.data
 
     def headline(self) -> str:
@@ -269,17 +249,16 @@ class Experiment(Checkable, Stepping):
     def pause(self) -> None:
         """Hold before the next step; nothing where the run is not going."""
         if self._streaming.locked():
-            self._go.clear()
+            self._control.hold()
 
     def resume(self) -> None:
         """Go on after ``pause``."""
-        self._go.set()
+        self._control.go_on()
 
     def stop(self) -> None:
         """End after the step at hand; the run is saved and can be started again. Nothing where it is not going."""
         if self._streaming.locked():
-            self._stop.set()
-            self._go.set()
+            self._control.stop()
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait for the background thread; raises what it raised, TimeoutError after ``timeout`` seconds."""
@@ -292,9 +271,7 @@ class Experiment(Checkable, Stepping):
 
     def listen(self, maxsize: int = 1000) -> queue.Queue[dict[str, float]]:
         """A bounded queue that receives every record from now on; when it is full the oldest one goes."""
-        listener: queue.Queue[dict[str, float]] = queue.Queue(maxsize)
-        self._listeners.append(listener)
-        return listener
+        return self._audience.listen(maxsize)
 
     # looking
 

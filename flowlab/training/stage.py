@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,11 +19,12 @@ from flowlab.core.numbers import whole
 from flowlab.core.types import Report
 from flowlab.runs.process import resolve_device
 from flowlab.runs.stepping import cloned
+from flowlab.storage.records import Records
 from flowlab.training.glasses import Annealing, Auto, annealing_of
 from flowlab.training.integration_check import IntegrationCheck
 from flowlab.training.metrics import loss_metrics, trained_at
 from flowlab.training.objectives.reverse_kl import Loss, Objective, together
-from flowlab.training.optimisation import Optimisation
+from flowlab.training.optimisation import Optimisation, has_plateaued
 
 
 class Diverged(FloatingPointError):
@@ -86,6 +88,8 @@ class Stage(Made):
         self.annealing = annealing_of(self._target, objective) if annealing == "auto" else annealing
         self.optimisation = Optimisation(objective.parameter_groups(density), learning_rate, **optimiser)
         self.generator = named_generator(seed, "train", device=self.device)
+        # an eighth of what the optimiser and the marks of two steps hold; to build a study again for it takes longer
+        self._untrained = {name: value.detach().cpu().clone() for name, value in density.state_dict().items()}
         self.integration = integration
         if integration is not None:
             integration.refuse_chains(density, batch // accumulate)
@@ -148,6 +152,27 @@ class Stage(Made):
             loss = self.objective.loss(self.density, target, self.batch // self.accumulate, generator=self.generator)
             yield loss.value / self.accumulate
             parts.append(loss._replace(value=loss.value.detach()))
+
+    def converged(self, done: int, records: Records) -> bool:
+        """Whether what the objective watches has not improved over the last ``patience`` of ``done`` steps.
+
+        ``records`` are those of the run, of which these are the last.
+        """
+        first = done - 2 * self.patience
+        if not self.patience or first < 0:
+            return False
+        if self.annealing is not None and self.annealing(first / self.steps) != self.annealing(1.0):
+            return False  # the bound refers to the final target, and says little while another is trained on
+        name, direction = self.objective.watched
+        column = records.column(name)[len(records) - 2 * self.patience :]
+        seen = column[~np.isnan(column)]
+        return has_plateaued(seen if direction == "rises" else -seen, len(seen) // 2)
+
+    def untrained(self, density: Density) -> Density:
+        """A copy of ``density`` with the weights that this stage's had when it was built."""
+        density = copy.deepcopy(density)
+        density.load_state_dict(self._untrained)
+        return density
 
     def prepare(self, fresh: bool, report: Report) -> None:
         """What the objective needs before the first step; ``fresh`` as in :meth:`.Objective.prepare`."""

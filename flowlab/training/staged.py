@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,6 +27,9 @@ def warm_start(density: Density, before: Density) -> None:
 
 class Stages:
     """The stages of a training, each warm-started from the one before it.
+
+    A sampler of a large lattice is thus grown from one of a small lattice (Singha et al. 2025, arXiv:2503.08918,
+    algorithm 1).
 
     The records number the ``stage`` from 0 and, where there are several or a check of the integration, hold
     ``stage_ess`` and ``stage_acceptance`` of each; the bound and the ESS of the run's own target are NaN until the last
@@ -97,11 +101,29 @@ class Stages:
                     self.lengths[k] = done + 1
         return record | own
 
-    def hand_over(self, density: Density, step: int) -> None:
-        """Warm-start a copy of the last stage's density from the stage that took the last of ``step`` steps."""
-        k, _ = self.at(max(step - 1, 0))
+    def converged(self, step: int, records: Records) -> bool:
+        """Whether the last stage no longer gets better."""
+        return self._stages[-1].converged(self.own(step), records)
+
+    def copied(self, step: int) -> Density:
+        """A detached copy of the last stage's density, warm-started from the stage that took the last of the steps."""
+        last, (k, _) = self._stages[-1], self.at(max(step - 1, 0))
+        density = copy.deepcopy(last.density).requires_grad_(False)
+        density.bind(last.target)
         if k < len(self._stages) - 1:
             self.hand_on(density, self._stages[k].density)
+        return density
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes their training this one and no other, as JSON."""
+        before = [list(stage.system.shape) for stage in self._stages[:-1]]
+        return self._stages[-1].identity | ({"stages": before} if before else {})
+
+    def describe(self) -> dict[str, str]:
+        """The lattices in order, where the run tells of stages."""
+        shapes = (" × ".join(map(str, stage.system.shape)) for stage in self._stages)
+        return {"stages": ", ".join(shapes)} if self.told else {}
 
     def seconds_per_step(self, fresh: bool, report: Report) -> float:
         """The mean over all of them; the arguments are those of :meth:`.Objective.prepare`."""

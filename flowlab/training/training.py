@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
@@ -25,10 +24,10 @@ from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.process import torch_threads
 from flowlab.runs.registry import LITTLE, neighbour, same_couplings
 from flowlab.runs.run import Experiment
+from flowlab.storage.store import Store
 from flowlab.training.glasses import Annealing, Auto, comparison_of
 from flowlab.training.integration_check import IntegrationCheck
 from flowlab.training.objectives.reverse_kl import Objective
-from flowlab.training.optimisation import has_plateaued
 from flowlab.training.published import Published
 from flowlab.training.stage import Diverged, Stage
 from flowlab.training.staged import HandOn, Stages, warm_start
@@ -37,9 +36,7 @@ from flowlab.training.staged import HandOn, Stages, warm_start
 class Training(Experiment):
     """Trains a density on a target and records how well it does.
 
-    With ``stages`` it trains other densities first and hands their weights on: a sampler of a large lattice is grown
-    from one of a small lattice (Singha et al. 2025, arXiv:2503.08918, algorithm 1), see
-    :class:`flowlab.training.staged.Stages`.
+    With ``stages`` it trains other densities first and hands their weights on, see :class:`.Stages`.
 
     Args:
         target: the system to be sampled.
@@ -73,14 +70,9 @@ class Training(Experiment):
     >>> from flowlab.densities import MADE
     >>> from flowlab.systems import Ising
     >>> from flowlab.training.objectives.reverse_kl import ReverseKL
-    >>> how = {"steps": 3, "batch": 100, "learning_rate": {"base": 1e-3}}
-    >>> training = Training(Ising((4, 4), T=3.0), MADE((4, 4)), ReverseKL(), **how)
+    >>> training = Training(Ising((4, 4), T=3.0), MADE((4, 4)), ReverseKL(), steps=3, batch=100, learning_rate=1e-3)
     >>> [record["step"] for record in training.stream()]
     [1, 2, 3]
-    >>> small = Stage(Ising((2, 2), T=3.0), MADE((2, 2)), ReverseKL(), **how)
-    >>> grown = Training(Ising((4, 4), T=3.0), MADE((4, 4)), ReverseKL(), stages=[small], **how)
-    >>> [record["stage"] for record in grown.stream()]
-    [0, 0, 0, 1, 1, 1]
     """
 
     doubts = True
@@ -119,12 +111,9 @@ class Training(Experiment):
         self.batch, self.annealing, self.own_steps = self._last.batch, self._last.annealing, self._last.steps
         self.comparison = comparison_of(target, self.seed) if comparison == "auto" else comparison
         self._kept = Kept()
-        self._published = Published(self._copied, self._stepping)
-        # an eighth of what the optimiser and the marks of two steps hold; to build the study again for it costs more
-        self._untrained = {name: value.detach().cpu().clone() for name, value in density.state_dict().items()}
+        self._published = Published(lambda: (self.step, self._stages.copied(self.step)), self._stepping)
         del self._identity["run"]  # which had other names in earlier versions
-        self._identity |= self._last.identity
-        self._identity |= {"stages": [list(stage.system.shape) for stage in self.before]} if self.before else {}
+        self._identity |= self._stages.identity
 
     @property
     def target(self) -> System:
@@ -144,7 +133,7 @@ class Training(Experiment):
     # training
 
     def _prepare(self) -> None:
-        self._last.prepare(self.step == 0, self._report)
+        self._last.prepare(self.step == 0, self._audience.report)
 
     @property
     def progress(self) -> float:
@@ -160,35 +149,21 @@ class Training(Experiment):
         try:
             record = self._stages.advance(self.step, self._records)
         except Diverged as error:
-            checkpoint = self._store.newest_checkpoint() if self._store is not None else None
-            saved = f"the last good checkpoint is {checkpoint}" if checkpoint else "nothing was saved"
-            advice = "try a smaller learning rate or a smaller clip"
-            raise FloatingPointError(f"{error} at step {self.step + 1}; {saved}; {advice}") from None
+            raise FloatingPointError(f"{error} at step {self.step + 1}; {_advice(self._store)}") from None
         self.steps = self._stages.total
         return record
 
     def _converged(self) -> bool:
-        patience, first = self._last.patience, self.step - 2 * self._last.patience
-        if not patience or first < 0 or (done := self._stages.own(first)) < 0:
-            return False
-        if self.annealing is not None and self.annealing(done / self.own_steps) != self.annealing(1.0):
-            return False  # the bound refers to the final target, and says little while another is trained on
-        name, direction = self.objective.watched
-        column = self._records.column(name)[first:]
-        seen = column[~np.isnan(column)]
-        return has_plateaued(seen if direction == "rises" else -seen, len(seen) // 2)
+        return self._stages.converged(self.step, self._records)
 
     def describe(self) -> dict[str, Any]:
         """``stages`` are the lattices in order, e.g. "4 × 4, 8 × 8"; there are none where there is one stage."""
-        shapes = [stage.system.shape for stage in self.stages]
-        stages = ", ".join(" × ".join(map(str, shape)) for shape in shapes)
-        told = {"stages": stages} if self._stages.told else {}
-        return super().describe() | {"device": str(self.device)} | told
+        return super().describe() | {"device": str(self.device)} | self._stages.describe()
 
     @in_own_dtype
     def seconds_per_step(self) -> float:
         with torch_threads(self.threads):
-            return self._stages.seconds_per_step(self.step == 0, self._report)
+            return self._stages.seconds_per_step(self.step == 0, self._audience.report)
 
     # reading
 
@@ -198,12 +173,6 @@ class Training(Experiment):
         Before the last stage, what the weights of the stage so far make on the final lattice.
         """
         return self._published.read(self.step, self._streamer not in (None, threading.get_ident()))
-
-    def _copied(self) -> tuple[int, Density]:
-        density = copy.deepcopy(self.density).requires_grad_(False)
-        density.bind(self.target)
-        self._stages.hand_over(density, self.step)
-        return self.step, density
 
     def _between_steps(self) -> None:
         self._published.between_steps()
@@ -228,15 +197,9 @@ class Training(Experiment):
         step, density = self.reading()
         n = 16 if n is None and x is None and z is None else n
         return evaluation.layers(
-            density,
-            self.target,
-            self._spawn("layers", seed),
-            self._attrs(step, seed),
-            n=n,
-            x=self._own(x),
-            z=self._own(z),
-            restored_with=named_seed(self.seed, "restore", seed),
-        )
+            density, self.target, self._spawn("layers", seed), self._attrs(step, seed), n=n, x=self._own(x),
+            z=self._own(z), restored_with=named_seed(self.seed, "restore", seed),
+        )  # fmt: skip
 
     @in_own_dtype
     def evaluate(self, n: int = 10_000, *, reference: Any = None, seed: int | None = None) -> xr.Dataset:
@@ -277,18 +240,15 @@ class Training(Experiment):
         seed = self.seed if seed is None else seed_of(seed)
         attrs, own = self._attrs(step, seed), named_seed(seed, "diagnose", step)
         if not self.system.disordered:
-            untrained = None  # what a person gives may have been trained before
-            if self.study is not None:
-                untrained = copy.deepcopy(density)
-                untrained.load_state_dict(self._untrained)
+            untrained = None if self.study is None else self._last.untrained(density)  # by hand: perhaps a trained one
             return diagnose(density, self.target, n, own, attrs, parts=parts, untrained=untrained)
         if parts is not None:
             raise TypeError(f"parts {', '.join(parts)} need spins on a lattice in the plane, got {self.system.title}")
         layers = self.layers(min(whole("the number of samples", n), 5000), seed=own)
         found = overlaps.layer_overlaps(layers, self.reference(), np.random.default_rng(own))
         if evaluation.has_conditionals(density):
-            profile = evaluation.diagnose(density, n, self._spawn("diagnose", step, seed), attrs, dim="place")
-            found = found.merge(profile)
+            generator = self._spawn("diagnose", step, seed)
+            found = found.merge(evaluation.diagnose(density, n, generator, attrs, dim="place"))
         return found.assign_attrs(seed=seed)
 
     @in_own_dtype
@@ -300,7 +260,7 @@ class Training(Experiment):
         if self.comparison is None:
             return None
         here = self.system.temperature if T is None else T
-        return None if here is None else self.comparison.dataset(float(here), self._report)
+        return None if here is None else self.comparison.dataset(float(here), self._audience.report)
 
     @property
     def temperatures(self) -> tuple[float, ...]:
@@ -370,6 +330,13 @@ class Training(Experiment):
     def _changed(self) -> None:
         self.steps = self._stages.total
         self._published.forget()
+
+
+def _advice(store: Store | None) -> str:
+    """What to do where a number diverged."""
+    checkpoint = None if store is None else store.newest_checkpoint()
+    saved = f"the last good checkpoint is {checkpoint}" if checkpoint else "nothing was saved"
+    return f"{saved}; try a smaller learning rate or a smaller clip"
 
 
 def warm_started(run: Experiment, weights: Density, changes: Mapping[str, Any], *, twice: bool = False) -> Any:
