@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal, NoReturn, SupportsIndex
+from typing import Any, Literal, NamedTuple, NoReturn, SupportsIndex
 
 import torch
 import xarray as xr
@@ -14,7 +15,7 @@ from torch import Tensor
 from flowlab.core.made import CannotMake, Made, describe
 from flowlab.runs.precision import name_of
 from flowlab.runs.process import Cadence
-from flowlab.storage.checkpoint import step_of
+from flowlab.storage.checkpoint import Checkpoint, step_of
 from flowlab.storage.identity import plain, refuse_other
 from flowlab.storage.records import Records
 from flowlab.storage.store import Store, StoreError
@@ -22,11 +23,126 @@ from flowlab.storage.store import Store, StoreError
 RunState = Literal["ready", "running", "paused", "stopped", "finished", "failed"]
 
 
-class OnDisk(Made, ABC):
-    """The part of an Experiment that reads and writes its directory.
+class Directory:
+    """The directory of a run: what may be written there, and that it is still this run's.
 
     Attributes:
-        path: the directory, or None for a run in memory only.
+        path: of it, None for a run in memory only.
+        store: open while the run goes, else None.
+    """
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self.store: Store | None = None
+        self._described: dict[str, Any] = {}
+        self._resumes = False
+
+    def require(self) -> Path:
+        """The path; ValueError where there is none."""
+        if self.path is None:
+            raise ValueError("this run has no directory: attach('runs/name') one first")
+        return self.path
+
+    def create(self, path: str | Path, meta: Mapping[str, Any], records: Records) -> None:
+        """Make a new directory with these records."""
+        with Store.create(path, meta) as store:
+            columns = {name: records.column(name).tolist() for name in records.names}
+            for row in zip(*columns.values(), strict=True):
+                store.append(dict(zip(columns, row, strict=True)))
+            self._described = store.meta
+        self.path = store.path
+
+    def take_up(self, found: Found) -> None:
+        """Go on in the directory that was read."""
+        self.path, self._described, self._resumes = found.path, found.described, True
+
+    def write(self, name: str, dataset: xr.Dataset) -> None:
+        """Write a Dataset while the run is not going."""
+        with Store.open(self.require()) as store:
+            self._refuse_another(store)
+            store.write_dataset(name, dataset)
+
+    def open(self, step: int) -> None:
+        """Open the store, where there is a directory, to go on after ``step``.
+
+        Raises:
+            StoreError: where another run lies there by now, or another object of this one has taken it further.
+        """
+        if self.path is None:
+            return
+        store = Store.open(self.path)
+        try:
+            self._refuse_another(store)
+            newest = store.newest_checkpoint()
+            if newest is not None and step_of(newest) > step:
+                raise StoreError(
+                    f"the run in {self.path} has gone on to step {step_of(newest)}, this one is at step {step}: "
+                    "load it again"
+                )
+        except StoreError:
+            store.close()
+            raise
+        self.store = store
+        if self._resumes:
+            store.note_resumed(step)
+            self._resumes = False
+        store.cut(step)
+
+    def close(self) -> None:
+        """Give the directory back to other writers."""
+        if self.store is not None:
+            self.store.close()
+            self.store = None
+
+    def _refuse_another(self, store: Store) -> None:
+        own = {name: value for name, value in self._described.items() if name != "resumed"}
+        refuse_other(store.path, store.meta, own)
+
+
+class Found(NamedTuple):
+    """A run as it was kept: its directory and description, its newest good checkpoint, and the records up to that."""
+
+    path: Path
+    described: dict[str, Any]
+    checkpoint: Checkpoint | None
+    records: list[dict[str, Any]]
+
+    @property
+    def step(self) -> int:
+        """Of the checkpoint."""
+        return 0 if self.checkpoint is None else self.checkpoint.step
+
+
+def found_in(path: str | Path, meta: Mapping[str, Any]) -> Found:
+    """The run in directory ``path``, which must be the one that ``meta`` describes; the disk is left alone.
+
+    Raises:
+        StoreError: where there is none, or another one, or its weights or records are missing.
+    """
+    store = Store.open(path, write=False)
+    described = store.meta
+    own = {name: value for name, value in meta.items() if name not in ("steps", "module", "made")}
+    refuse_other(store.path, described, own)
+    if described.get("steps") != meta["steps"]:
+        raise StoreError(f"{path} has a horizon of {described.get('steps')} steps, this run of {meta['steps']}")
+    checkpoint, journal = store.load_checkpoint(), store.read_journal()
+    step = 0 if checkpoint is None else checkpoint.step
+    records = [record for record in journal if record["step"] <= step]
+    if checkpoint is None and (journal or meta["parent"] is not None):
+        what = f"{len(journal)} records" if journal else "a parent"
+        raise StoreError(f"the weights of the run in {path} are missing: it has {what} and no checkpoint")
+    if [record["step"] for record in records] != list(range(1, step + 1)):
+        raise StoreError(
+            f"records of the run in {path} are missing: journal.jsonl has {len(records)} of the {step} steps that "
+            "its checkpoint has done"
+        )
+    return Found(store.path, described, checkpoint, records)
+
+
+class OnDisk(Made, ABC):
+    """What a person does with the directory of an Experiment.
+
+    Attributes:
         study, keys: the name and keys that rebuild this run; None and {} for one built by hand.
         module: of the study's function, which another process imports to know the study.
         chosen: those of the keys that are not the study's defaults.
@@ -43,20 +159,26 @@ class OnDisk(Made, ABC):
     dtype: torch.dtype
 
     def __init__(self) -> None:
-        self.path: Path | None = None
+        self._directory = Directory()
         self.study: str | None = None
         self.module: str | None = None
         self.keys: dict[str, Any] = {}
         self.chosen: dict[str, Any] = {}
         self.note = ""
         self.parent: dict[str, Any] | None = None
-        self._store: Store | None = None
         self._records = Records()
         self._spent = 0.0
         self._streaming = Lock()
         self._identity: dict[str, Any] = {}
-        self._described: dict[str, Any] = {}
-        self._resumes = False
+
+    @property
+    def path(self) -> Path | None:
+        """The directory, or None for a run in memory only."""
+        return self._directory.path
+
+    @property
+    def _store(self) -> Store | None:
+        return self._directory.store
 
     def __copy__(self) -> NoReturn:
         raise TypeError(
@@ -128,12 +250,7 @@ class OnDisk(Made, ABC):
             raise ValueError("the directory of a run must have a name, got ''")
         if self._streaming.locked():
             raise RuntimeError("this run is training: stop() it first")
-        with Store.create(path, self.meta()) as store:
-            columns = {name: self._records.column(name).tolist() for name in self._records.names}
-            for row in zip(*columns.values(), strict=True):
-                store.append(dict(zip(columns, row, strict=True)))
-            self._described = store.meta
-        self.path = store.path
+        self._directory.create(path, self.meta(), self._records)
         self.save()
 
     def keep(self, dataset: xr.Dataset, name: str) -> None:
@@ -144,11 +261,7 @@ class OnDisk(Made, ABC):
             StoreError: where the directory holds another run by now.
             StoreLocked: while another process is training this run.
         """
-        if self.path is None:
-            raise ValueError("this run has no directory: attach('runs/name') one first")
-        with Store.open(self.path) as store:
-            self._refuse_another_in(store)
-            store.write_dataset(name, dataset)
+        self._directory.write(name, dataset)
 
     def save(self) -> None:
         """Write a checkpoint and ``data.nc`` now; a run that is going saves by itself.
@@ -157,8 +270,7 @@ class OnDisk(Made, ABC):
             ValueError: for a run that has no directory.
             RuntimeError: while the run is going.
         """
-        if self.path is None:
-            raise ValueError("this run has no directory: attach('runs/name') one first")
+        self._directory.require()
         if not self._streaming.acquire(blocking=False):
             raise RuntimeError("this run is training and saves by itself: stop() it first")
         try:
@@ -168,36 +280,11 @@ class OnDisk(Made, ABC):
             self._streaming.release()
 
     def _open_store(self) -> None:
-        if self.path is not None:
-            self._store = Store.open(self.path)
-            self._refuse_another()
-            if self._resumes:
-                self._store.note_resumed(self.step)
-                self._resumes = False
-            self._store.cut(self.step)
+        self._directory.open(self.step)
+        if self._store is not None:
             if self._store.newest_checkpoint() is None:
                 self._save_checkpoint()
             self._checkpoint_cadence, self._snapshot_cadence = Cadence(1.0), Cadence(10.0)
-
-    def _refuse_another_in(self, store: Store) -> None:
-        own = {name: value for name, value in self._described.items() if name != "resumed"}
-        refuse_other(store.path, store.meta, own)
-
-    def _refuse_another(self) -> None:
-        """Another run may lie there by now, or another object of this one may have taken it further than this is."""
-        assert self._store is not None and self.path is not None
-        try:
-            self._refuse_another_in(self._store)
-            newest = self._store.newest_checkpoint()
-            if newest is not None and step_of(newest) > self.step:
-                raise StoreError(
-                    f"the run in {self.path} has gone on to step {step_of(newest)}, this one is at step {self.step}: "
-                    "load it again"
-                )
-        except StoreError:
-            self._store.close()
-            self._store = None
-            raise
 
     def _close_store(self, checkpoint: bool = True) -> None:
         if self._store is None:
@@ -207,8 +294,7 @@ class OnDisk(Made, ABC):
                 self._save_checkpoint()
             self._save_snapshot()
         finally:
-            self._store.close()
-            self._store = None
+            self._directory.close()
 
     def _save_checkpoint(self) -> None:
         assert self._store is not None
@@ -230,33 +316,16 @@ class OnDisk(Made, ABC):
         """
         if self._streaming.locked():
             raise RuntimeError("this run is training: stop() it first")
-        store = Store.open(path, write=False)
-        described = store.meta
-        own = {name: value for name, value in self.meta().items() if name not in ("steps", "module", "made")}
-        refuse_other(store.path, described, own)
-        if described.get("steps") != self.steps:
-            raise StoreError(f"{path} has a horizon of {described.get('steps')} steps, this run of {self.steps}")
-        checkpoint = store.load_checkpoint()
-        step = 0 if checkpoint is None else checkpoint.step
-        found = store.read_journal()
-        records = [record for record in found if record["step"] <= step]
-        if checkpoint is None and (found or self.parent is not None):
-            what = f"{len(found)} records" if found else "a parent"
-            raise StoreError(f"the weights of the run in {path} are missing: it has {what} and no checkpoint")
-        if [record["step"] for record in records] != list(range(1, step + 1)):
-            raise StoreError(
-                f"records of the run in {path} are missing: journal.jsonl has {len(records)} of the {step} steps that "
-                "its checkpoint has done"
-            )
-        if checkpoint is not None:
+        found = found_in(path, self.meta())
+        if found.checkpoint is not None:
             try:
-                self.load_state_dict(checkpoint.tensors, checkpoint.state)
+                self.load_state_dict(found.checkpoint.tensors, found.checkpoint.state)
             except (RuntimeError, KeyError, ValueError) as error:
                 why = " ".join(str(error).split())  # torch lists every weight on a line of its own
-                raise StoreError(f"checkpoint {checkpoint.path} is not of a run like this one: {why}") from error
-        self.step, self.path, self._records = step, store.path, Records()
-        self._described, self._resumes = described, True
-        for record in records:
+                raise StoreError(f"checkpoint {found.checkpoint.path} is not of a run like this one: {why}") from error
+        self.step, self._records = found.step, Records()
+        self._directory.take_up(found)
+        for record in found.records:
             self._records.append(record)
             self._spent = record["wall_time"]
         self.state = "finished" if self._ended() else "stopped" if self.step else "ready"
