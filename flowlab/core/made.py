@@ -246,6 +246,8 @@ def _class(name: str) -> Any:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(module)
     found = [each for each in _subclasses(Made) if f"{each.__module__}:{each.__qualname__}" == name]
+    if not found and module == "__main__":
+        raise CannotMake(f"{kind} is defined in a notebook or a script: run that first, or write {kind} into a module")
     if not found:
         raise CannotMake(f"{kind} is defined in {module}, which is not imported")
     return found[-1]

@@ -34,9 +34,7 @@ class GivenNetwork(nn.Module):
 
     def __init__(self, network: Factory, read: Tensor, *, even: int, odd: int, parity: bool) -> None:
         super().__init__()
-        made = network if isinstance(network, nn.Module) else network(len(read), even + odd)
-        if not isinstance(made, nn.Module):
-            raise TypeError(f"network must be a module, or a function (inputs, outputs) that makes one, got {made!r}")
+        made = network if isinstance(network, nn.Module) else _made(network, len(read), even + odd)
         self.network, self.even, self.odd, self.parity = made, even, odd, parity
         self.register_buffer("read", read, persistent=False)
 
@@ -60,6 +58,17 @@ class GivenNetwork(nn.Module):
                 f"shape {tuple(found.shape)}"
             )
         return found.reshape(n, outputs, 1).movedim(0, -1)
+
+
+def _made(network: Callable[..., Any], inputs: int, outputs: int) -> nn.Module:
+    wanted = "network must be a module, or a function (inputs, outputs) that makes one"
+    try:
+        made = network(inputs, outputs)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{wanted}, got {network!r}, which raises {type(error).__name__}: {error}") from error
+    if not isinstance(made, nn.Module):
+        raise TypeError(f"{wanted}, got {network!r}, which makes {made!r}")
+    return made
 
 
 class GivenMask(GivenNetwork):

@@ -182,8 +182,7 @@ class OnDisk(Made, ABC):
 
     def __copy__(self) -> NoReturn:
         raise TypeError(
-            f"a run cannot be copied: {self._read_again()}, and run.at(T=...) begins another from the weights of a "
-            "study's run"
+            f"a run cannot be copied: {self._read_again()}, and run.at(T=...) begins another from its weights"
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> NoReturn:

@@ -126,7 +126,10 @@ def test_what_is_not_imported_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"Net is defined in own_nets, which is not imported; .*imports=\[...\]"):
         fl.load(tmp_path / "run")
     assert set(sys.modules) == before
-    path.write_text(path.read_text().replace("own_nets:Net", "subprocess:Popen"))
+    path.write_text(path.read_text().replace("own_nets:Net", "__main__:Net"))
+    with pytest.raises(ValueError, match="Net is defined in a notebook or a script: run that first"):
+        fl.load(tmp_path / "run")
+    path.write_text(path.read_text().replace("__main__:Net", "subprocess:Popen"))
     with pytest.raises(ValueError, match="Popen is defined in subprocess, which is not imported"):
         fl.load(tmp_path / "run")
 
