@@ -57,6 +57,20 @@ def _(rng: Rng) -> Found:
     return [(found.mean_q2, overlap_truth(16, 0.2)[1])]
 
 
+@case("overlap_distribution: weights worth 200", repeats=60, wide=SKEWED, unknown=TAILS, known=0.5)
+def _(rng: Rng) -> Found:
+    s = spins(rng, 1, 2000, 16, 0.0)[:, 0]  # tanh h = 0.4
+    found = est.overlap_distribution(s, log_w=np.arctanh(0.4) * s.sum(1), rng=rng)
+    return [(found.mean_q2, overlap_truth(16, 0.4)[1])]
+
+
+@case("overlap_distribution: weights worth 50", repeats=20, unknown="worth fewer than 100", known=0.0)
+def _(rng: Rng) -> Found:
+    s = spins(rng, 1, 2000, 32, 0.0)[:, 0]  # tanh h = 0.4
+    found = est.overlap_distribution(s, log_w=np.arctanh(0.4) * s.sum(1), rng=rng)
+    return [(found.mean_q2, overlap_truth(32, 0.4)[1])]
+
+
 @case("glass_observables: 500 independent", repeats=60)
 def _(rng: Rng) -> Found:
     found = est.glass_observables(spins(rng, 1, 500, 16, 0.5)[:, 0], rng=rng)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flowlab.estimators.weights.pareto import low_ess, pareto_k, weights_problem
+from flowlab.estimators.weights.pareto import low_ess, pareto_k, weights_problem, worth_by_spread
 from flowlab.estimators.weights.weights import Estimate, FloatArray, ess, log_z, reweighted
 
 SIGMAS = 4.0
@@ -195,9 +195,8 @@ def weight_evidence(log_w: FloatArray) -> list[Evidence]:
     """How many draws the weights are worth, how heavy their tail is, see :func:`.weights_problem`, and is either known?
 
     Where the error of the ESS is a large part of it, a few of the weights decide: more of them may not be drawn yet.
-    The largest weights are drawn last, so that sets of draws that happen to look good are those that miss them. The
-    spread of ln w above its mean, s² = 2 <max(ln w - <ln w>, 0)²>, is known from all draws, and log-normal weights
-    with it have an ESS of exp(-s²).
+    The largest weights are drawn last, so that sets of draws that happen to look good are those that miss them, which
+    the spread of all log weights tells (:func:`.worth_by_spread`).
 
     >>> weight_evidence(np.zeros(100))[0].sentence
     'the 100 weights are worth 100 equal ones'
@@ -205,11 +204,10 @@ def weight_evidence(log_w: FloatArray) -> list[Evidence]:
     problem, found = weights_problem(log_w), ess(log_w)
     if not problem and found.error > UNSURE * found.value:
         problem = f"the ESS is {found.value:.2g} ± {found.error:.1g}, so that a few of the {log_w.size} weights decide"
-    rise = np.maximum(log_w - log_w.mean(), 0.0) if np.isfinite(log_w).all() else np.zeros(1)
-    expected = math.exp(-2 * float((rise**2).mean()))
-    if not problem and low_ess(expected, log_w.size):
+    expected = worth_by_spread(log_w)
+    if not problem and low_ess(expected / log_w.size, log_w.size):
         spread = f"the {log_w.size} log weights are spread so far above their mean"
-        problem = f"{spread} that they should be worth {max(log_w.size * expected, 1):.3g} equal ones"
+        problem = f"{spread} that they should be worth {max(expected, 1):.3g} equal ones"
     if problem:
         why = "importance-weighted estimates may miss modes and their errors are too small; rely on the bound, train"
         return [Evidence(f"{problem}: {why} longer or draw more samples", fails=True, warning=LowESSWarning)]

@@ -142,6 +142,19 @@ def low_ess(ess: float, n: int) -> bool:
     return ess * n < min(WORTH, n / 2)
 
 
+def worth_by_spread(log_w: FloatArray) -> float:
+    """How many equal draws weights should be worth by the spread of all of them, n exp(-s²) for log-normal ones.
+
+    The spread of ln w above its mean, s² = 2 <max(ln w - <ln w>, 0)²>, is known from all draws, while sets of draws
+    whose weights happen to look equal are those that miss the largest. Zero weights say nothing: n.
+
+    >>> worth_by_spread(np.zeros(100))
+    100.0
+    """
+    rise = np.maximum(log_w - log_w.mean(), 0.0) if np.isfinite(log_w).all() else np.zeros(1)
+    return log_w.size * math.exp(-2 * float((rise**2).mean()))
+
+
 def weights_problem(log_w: ArrayLike) -> str:
     """Why means over these weights and their errors are not to be trusted, in one sentence; empty where they may be.
 
