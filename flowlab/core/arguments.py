@@ -167,6 +167,8 @@ def _sequence(kind: Any, value: Any) -> Any:
         taken = [_taken(entries[0 if of_one_kind else i], entry) for i, entry in enumerate(value)]
     except Refused as refused:
         raise Refused(_words(kind), refused.raised) from None
+    if isinstance(value, tuple) and all(one is other for one, other in zip(taken, value, strict=True)):
+        return value  # such as a lattice, which is a tuple that knows more
     return tuple(taken) if typing.get_origin(kind) is tuple or entries[0] is int else value
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from flowlab.exact.infinite_ising import inverse_temperature
-from flowlab.systems.lattice import check_shape
+from flowlab.systems.lattice import plane
 
 LN2 = math.log(2.0)
 
@@ -80,7 +80,7 @@ def kaufman(
     >>> kaufman((8, 8), beta=0.4, J=-1.0) == kaufman(8, T=2.5) == ising
     True
     """
-    n, m = check_shape(shape)
+    n, m = plane(shape)
     beta = inverse_temperature(beta, T)
     if not (math.isfinite(beta) and beta >= 0):
         raise ValueError(f"beta must be a finite number, zero or more, got {beta}")

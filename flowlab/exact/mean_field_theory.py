@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from flowlab.exact.infinite_ising import inverse_temperature
-from flowlab.systems.lattice import check_shape
+from flowlab.systems.lattice import plane
 
 POINTS = 400
 """Of the first, coarse search for the bias."""
@@ -70,7 +70,7 @@ def mean_field(
     """
     from scipy.optimize import minimize_scalar  # slow to import
 
-    n, m = check_shape(shape)
+    n, m = plane(shape)
     beta = inverse_temperature(beta, T)
     if not (math.isfinite(beta) and beta > 0):
         raise ValueError(f"beta must be a positive number, got {beta}")

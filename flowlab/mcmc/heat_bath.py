@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from flowlab.core import MarkovChain, Spins, System
 from flowlab.extras import told
 from flowlab.systems import Ising
-from flowlab.systems.lattice import check_even_shape, neighbours
+from flowlab.systems.lattice import even_plane, neighbours
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -202,7 +202,7 @@ class HeatBath(IsingChain):
     @classmethod
     def check(cls, system: System) -> None:
         super().check(system)
-        check_even_shape(system.shape)
+        even_plane(system.shape)
 
     @classmethod
     def thresholds(cls, system: Ising, beta: float) -> NDArray[np.uint64]:

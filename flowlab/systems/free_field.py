@@ -11,7 +11,7 @@ from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
 from flowlab.core.variables import Reals
 from flowlab.systems.decimated import NearestNeighbour
-from flowlab.systems.lattice import DIMS, check_sides, lattice_momentum_squared, structure_factor_1, takes_side
+from flowlab.systems.lattice import Lattice, lattice_momentum_squared, structure_factor_1, takes_side
 
 
 class FreeField(NearestNeighbour):
@@ -38,8 +38,8 @@ class FreeField(NearestNeighbour):
     @checked
     def __init__(self, shape: int | tuple[int, ...], mass: float | Tensor) -> None:
         super().__init__()
-        self.shape = check_sides(shape)
-        self.dims = DIMS[len(self.shape)]
+        lattice = Lattice(shape)
+        self.shape, self.dims = lattice, lattice.dims
         self.variables = Reals()
         self.couplings = {"mass": as_coupling("mass", mass)}
         self.check_couplings()

@@ -12,7 +12,7 @@ from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
 from flowlab.core.variables import Spins
 from flowlab.systems.decimated import NearestNeighbour
-from flowlab.systems.lattice import check_shape, takes_side
+from flowlab.systems.lattice import plane, takes_side
 
 CRITICAL_TEMPERATURE = 2.0 / math.log(1.0 + math.sqrt(2.0))
 
@@ -49,7 +49,7 @@ class Ising(NearestNeighbour):
         self, shape: int | tuple[int, int], T: float | Tensor, J: float | Tensor = 1.0, h: float | Tensor = 0.0
     ) -> None:
         super().__init__()
-        self.shape = check_shape(shape)
+        self.shape = plane(shape)
         self.dims = ("y", "x")
         self.variables = Spins()
         self.couplings = {"T": as_coupling("T", T), "J": as_coupling("J", J), "h": as_coupling("h", h)}

@@ -9,7 +9,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,32 +19,54 @@ DIMS = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
 """Names of the sides, by how many there are."""
 
 
-def check_sides(shape: int | Sequence[int]) -> tuple[int, ...]:
-    """``shape`` as one, two or three sides of at least 2, else ValueError; one number L is a square of that side.
+class Lattice(tuple[int, ...]):
+    """The sides of a periodic lattice: one, two or three whole numbers of at least 2; one number L is L x L.
 
-    >>> check_sides([4, 6, 2]), check_sides(8)
-    ((4, 6, 2), (8, 8))
+    It is the tuple of its sides, and taken wherever a shape is. Systems have one as their ``shape``: what is made with
+    it knows that it has been checked.
+
+    Args:
+        shape: the sides.
+
+    Raises:
+        ValueError: for what is no such lattice.
+
+    >>> Lattice([4, 6, 2]), Lattice(8), Lattice((4, 6)).dims
+    ((4, 6, 2), (8, 8), ('y', 'x'))
     """
-    sides = _sides(shape)
-    if not 1 <= len(sides) <= 3 or any(int(side) != side or side < 2 for side in sides):
-        raise ValueError(f"shape must be one, two or three sides of at least 2, got {shape}")
-    return tuple(int(side) for side in sides)
+
+    def __new__(cls, shape: int | Sequence[int]) -> Lattice:
+        if isinstance(shape, Lattice):
+            return shape
+        sides = (shape, shape) if isinstance(shape, int) else tuple(shape)
+        if len(sides) not in DIMS or any(int(side) != side or side < 2 for side in sides):
+            raise ValueError(f"shape must be one, two or three sides of at least 2, got {shape}")
+        return super().__new__(cls, map(int, sides))
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """A name for each side."""
+        return DIMS[len(self)]
+
+    @property
+    def bipartite(self) -> bool:
+        """Whether all sides are even, so that even and odd sites alternate around the torus too."""
+        return not any(side % 2 for side in self)
 
 
-def check_shape(shape: int | Sequence[int]) -> tuple[int, int]:
-    """``shape`` as two sides of at least 2, else ValueError; one number L is a square of that side.
+def plane(shape: int | Sequence[int]) -> tuple[int, int]:
+    """The lattice of two sides, else ValueError.
 
-    >>> check_shape((4, 6)), check_shape(8)
-    ((4, 6), (8, 8))
+    >>> plane((4, 6)), plane(8), type(plane(8)).__name__
+    ((4, 6), (8, 8), 'Lattice')
     """
-    sides = _sides(shape)
-    if len(sides) != 2 or any(int(side) != side or side < 2 for side in sides):
+    try:
+        sides = Lattice(shape)
+    except ValueError:
+        sides = None
+    if sides is None or len(sides) != 2:
         raise ValueError(f"shape must be two sides of at least 2, got {shape}")
-    return int(sides[0]), int(sides[1])
-
-
-def _sides(shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (shape, shape) if isinstance(shape, int) else tuple(shape)
+    return cast(tuple[int, int], sides)
 
 
 def takes_side(constructor: Callable[..., None]) -> Callable[..., None]:
@@ -63,11 +85,23 @@ def takes_side(constructor: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
-def check_even_shape(shape: tuple[int, ...]) -> tuple[int, int]:
-    """``shape`` as two even sides, which a checkerboard needs, else ValueError."""
-    if len(tuple(shape)) != 2 or any(int(side) != side or side < 2 or side % 2 for side in shape):
-        raise ValueError(f"shape must be two even sides for a checkerboard, got {tuple(shape)}")
-    return int(shape[0]), int(shape[1])
+def even_plane(shape: int | Sequence[int]) -> tuple[int, int]:
+    """The lattice of two even sides, around which even and odd sites alternate, else ValueError."""
+    if len(sides := bipartite(shape)) != 2:
+        raise ValueError(f"shape must be two even sides for a checkerboard, got {sides}")
+    return cast(tuple[int, int], sides)
+
+
+def bipartite(shape: int | Sequence[int]) -> Lattice:
+    """The lattice of even sides, else ValueError."""
+    try:
+        sides = Lattice(shape)
+    except ValueError:
+        sides = None
+    if sides is None or not sides.bipartite:
+        count = "two even" if not isinstance(shape, int) and len(shape) == 2 else "even"
+        raise ValueError(f"shape must be {count} sides for a checkerboard, got {shape}")
+    return sides
 
 
 def neighbours(shape: tuple[int, ...]) -> Tensor:
@@ -78,7 +112,7 @@ def neighbours(shape: tuple[int, ...]) -> Tensor:
     >>> neighbours((3, 3))[4].tolist()
     [1, 7, 3, 5]
     """
-    return window(check_shape(shape), [(-1, 0), (1, 0), (0, -1), (0, 1)])
+    return window(plane(shape), [(-1, 0), (1, 0), (0, -1), (0, 1)])
 
 
 def window(shape: tuple[int, ...], offsets: list[tuple[int, int]]) -> Tensor:
@@ -101,10 +135,7 @@ def checkerboard(shape: tuple[int, ...]) -> Tensor:
     >>> checkerboard((4,)).tolist()
     [True, False, True, False]
     """
-    sides = tuple(shape) if len(tuple(shape)) in (1, 3) else check_even_shape(shape)
-    if any(side < 2 or side % 2 for side in sides):
-        raise ValueError(f"shape must be even sides for a checkerboard, got {sides}")
-    coordinates = torch.meshgrid(*(torch.arange(side) for side in sides), indexing="ij")
+    coordinates = torch.meshgrid(*(torch.arange(side) for side in bipartite(shape)), indexing="ij")
     return torch.stack(coordinates).sum(0) % 2 == 0
 
 
@@ -114,7 +145,7 @@ def distances(shape: tuple[int, ...]) -> np.ndarray:
     >>> distances((4, 4))[3, 2].round(3)
     np.float64(2.236)
     """
-    n, m = check_shape(shape)
+    n, m = plane(shape)
     y, x = np.arange(n)[:, None], np.arange(m)[None, :]
     return np.hypot(np.minimum(y, n - y), np.minimum(x, m - x))
 

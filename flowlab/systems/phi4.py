@@ -12,7 +12,7 @@ from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
 from flowlab.core.variables import Reals
 from flowlab.systems.decimated import NearestNeighbour
-from flowlab.systems.lattice import DIMS, check_sides, structure_factor_1, takes_side
+from flowlab.systems.lattice import Lattice, structure_factor_1, takes_side
 from flowlab.systems.site_table import site_table
 
 
@@ -44,8 +44,8 @@ class Phi4(NearestNeighbour):
     @checked
     def __init__(self, shape: int | tuple[int, ...], kappa: float | Tensor, lam: float | Tensor) -> None:
         super().__init__()
-        self.shape = check_sides(shape)
-        self.dims = DIMS[len(self.shape)]
+        lattice = Lattice(shape)
+        self.shape, self.dims = lattice, lattice.dims
         self.variables = Reals()
         self.form = "kappa"
         self.couplings = {"kappa": as_coupling("kappa", kappa), "lam": as_coupling("lam", lam)}
@@ -83,7 +83,7 @@ class Phi4(NearestNeighbour):
         """
         if g0 < 0 or (g0 == 0 and m0_squared <= 0):
             raise ValueError(f"g0 must be positive, or zero with a positive m0², got g0 = {g0} and m0² = {m0_squared}")
-        quartic, half = g0 / 24, len(check_sides(shape)) + m0_squared / 2
+        quartic, half = g0 / 24, len(Lattice(shape)) + m0_squared / 2
         # 2 quartic β² + half β - 1 = 0, the root that is positive for every sign of half
         sum_of_roots = half + math.sqrt(half**2 + 8 * quartic)
         if not sum_of_roots > 0:

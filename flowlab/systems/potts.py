@@ -11,7 +11,7 @@ from flowlab.core import States, System
 from flowlab.core.arguments import checked
 from flowlab.core.one_hot import one_hot
 from flowlab.core.system import as_coupling
-from flowlab.systems.lattice import check_shape, takes_side
+from flowlab.systems.lattice import plane, takes_side
 
 
 class Potts(System):
@@ -46,7 +46,7 @@ class Potts(System):
         super().__init__()
         if int(q) != q or q < 2:
             raise ValueError(f"q must be a number of states of at least 2, got {q}")
-        self.shape, self.q = check_shape(shape), int(q)
+        self.shape, self.q = plane(shape), int(q)
         self.dims = ("y", "x")
         self.variables = States(self.q)
         self.couplings = {"T": as_coupling("T", T), "J": as_coupling("J", J)}

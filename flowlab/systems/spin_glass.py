@@ -12,7 +12,7 @@ from torch import Tensor
 from flowlab.core import Spins, System
 from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
-from flowlab.systems.lattice import DIMS, check_sides
+from flowlab.systems.lattice import DIMS, Lattice
 
 GATHER_BELOW = 1 / 16  # largest degree / N up to which gathering neighbours is cheaper than a matrix product
 
@@ -116,7 +116,7 @@ class SpinGlass(System):
         >>> glass.title, glass.dims, int((glass.J != 0).sum(1)[0])
         ('Edwards-Anderson 4 × 6, ±1 couplings, instance 2, T = 1', ('y', 'x'), 4)
         """
-        sides = check_sides(shape)
+        sides = Lattice(shape)
         rng, size = _instance(seed), (len(sides), *sides)
         if kind not in ("gaussian", "pm1"):
             raise ValueError(f"kind must be 'gaussian' or 'pm1', got {kind!r}")

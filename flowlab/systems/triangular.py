@@ -8,7 +8,7 @@ from torch import Tensor
 from flowlab.core import Spins, System
 from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
-from flowlab.systems.lattice import check_shape, takes_side, window
+from flowlab.systems.lattice import plane, takes_side, window
 
 OFFSETS = [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, 1)]
 RESIDUAL_ENTROPY = 0.32306594721945057
@@ -41,7 +41,7 @@ class TriangularIsing(System):
     @checked
     def __init__(self, shape: int | tuple[int, int], T: float | Tensor, J: float | Tensor = -1.0) -> None:
         super().__init__()
-        self.shape = check_shape(shape)
+        self.shape = plane(shape)
         self.dims = ("y", "x")
         self.variables = Spins()
         self.couplings = {"T": as_coupling("T", T), "J": as_coupling("J", J)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections import Counter
 from typing import Any
 
@@ -9,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from flowlab.systems.lattice import check_even_shape, check_shape, checkerboard, distances, neighbours, window
+import flowlab as fl
+from flowlab.systems.lattice import Lattice, checkerboard, distances, even_plane, neighbours, plane, window
 
 SHAPES = [(2, 2), (2, 3), (3, 3), (4, 6), (5, 4), (7, 8)]
 
@@ -67,14 +70,14 @@ def test_distances(shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 4), (4,), (2, 2, 2), (4, 3.5), (-4, 4), (0, 0)], ids=str)
 def test_shapes_that_are_no_lattice(shape: Any) -> None:
-    for function in (check_shape, neighbours, distances):
+    for function in (plane, neighbours, distances):
         with pytest.raises(ValueError, match="shape must be two sides of at least 2, got"):
             function(shape)
 
 
 @pytest.mark.parametrize("shape", [(7, 8), (8, 7), (3, 3), (0, 2)], ids=str)
 def test_checkerboard_needs_even_sides(shape: Any) -> None:
-    for function in (check_even_shape, checkerboard):
+    for function in (even_plane, checkerboard):
         with pytest.raises(ValueError, match="shape must be two even sides for a checkerboard, got"):
             function(shape)
 
@@ -91,3 +94,25 @@ def test_neighbours_on_a_checkerboard_differ_in_any_dimension(shape: Any) -> Non
 def test_checkerboard_error_names_the_shape() -> None:
     with pytest.raises(ValueError, match=r"checkerboard, got \(7, 8\)$"):
         checkerboard((7, 8))
+
+
+def test_a_lattice_is_checked_once_and_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = fl.Ising(L=4, T=2.0)
+    assert type(system.shape) is Lattice and system.shape == (4, 4) and system.shape.dims == system.dims
+    assert plane(system.shape) is system.shape and Lattice(system.shape) is system.shape
+    made = []
+    monkeypatch.setattr(Lattice, "__new__", lambda cls, shape: shape if type(shape) is cls else made.append(shape))
+    made_with = [
+        fl.densities.PixelCNN(system.shape),
+        fl.flows.XorCoupling(system.shape),
+        fl.densities.RowRNN(system.shape),
+        system.at(T=3.0),
+    ]
+    assert made == [] and all(type(one.shape) is Lattice for one in (made_with[0], made_with[2], made_with[3]))
+
+
+def test_a_lattice_is_a_tuple_of_its_sides() -> None:
+    assert copy.deepcopy(Lattice(4)) == (4, 4) and json.dumps(Lattice((2, 3, 4))) == "[2, 3, 4]"
+    assert Lattice((4, 6)).bipartite and not Lattice((4, 3)).bipartite
+    with pytest.raises(ValueError, match="one, two or three sides of at least 2"):
+        Lattice((2, 2, 2, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -36,9 +37,9 @@ class Autoregressive(Density):
     variables = Spins()
     autoregressive = True
 
-    def __init__(self, shape: tuple[int, ...], order: Order = "raster") -> None:
+    def __init__(self, shape: Sequence[int], order: Order = "raster") -> None:
         super().__init__()
-        self.shape = tuple(shape)
+        self.shape = shape if isinstance(shape, tuple) else tuple(shape)
         if not self.shape or any(side < 1 for side in self.shape):
             raise ValueError(f"shape must be positive sides, got {shape}")
         sites = orders.site_order(self.shape, order)

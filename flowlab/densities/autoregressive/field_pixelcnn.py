@@ -12,7 +12,7 @@ from flowlab.core.arguments import checked
 from flowlab.core.symmetry import cannot_fit
 from flowlab.densities.multilevel.reals import Mixtures, OddEvenNetwork
 from flowlab.nn.causal_network import CausalNetwork
-from flowlab.systems.lattice import check_shape
+from flowlab.systems.lattice import plane
 
 SAMPLES_IN_CACHE = 256
 """How many samples are drawn together without gradients: their units fit into a processor's cache."""
@@ -59,7 +59,7 @@ class FieldPixelCNN(Density):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.shape, self.mixtures = check_shape(shape), Mixtures(components)
+        self.shape, self.mixtures = plane(shape), Mixtures(components)
         generator = named_generator(0, "field pixelcnn") if generator is None else generator
         self.network = CausalNetwork(
             channels=channels, layers=layers, kernel=kernel, residual=residual, odd=True, generator=generator

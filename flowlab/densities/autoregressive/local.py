@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from flowlab.core import Density, named_generator
 from flowlab.core.arguments import checked
 from flowlab.densities.autoregressive.autoregressive import Autoregressive, Order
-from flowlab.systems.lattice import check_shape
+from flowlab.systems.lattice import plane
 
 Neighbourhood = Literal["nearest", "previous"]
 
@@ -69,7 +69,7 @@ class LocalAutoregressive(Autoregressive):
         if neighbourhood not in ("nearest", "previous"):
             raise ValueError(f"neighbourhood must be 'nearest' or 'previous', got {neighbourhood!r}")
         nearest = neighbourhood == "nearest"
-        pairs = _nearest(check_shape(self.shape), self.places, k) if nearest else _previous(self.n_sites, k)
+        pairs = _nearest(plane(self.shape), self.places, k) if nearest else _previous(self.n_sites, k)
         self.displacements = sorted({d for site in pairs for d in site})
         index = torch.tensor(
             [[of_site.get(d, self.n_sites) for of_site in pairs] for d in self.displacements], dtype=torch.long

@@ -12,7 +12,7 @@ from flowlab.core.arguments import checked
 from flowlab.densities.autoregressive.autoregressive import Autoregressive
 from flowlab.nn.causal_network import CausalNetwork
 from flowlab.nn.masked_conv import CausalConv
-from flowlab.systems.lattice import check_shape
+from flowlab.systems.lattice import plane
 
 SAMPLES_IN_CACHE = 256
 """How many samples are drawn together: their activations on a lattice fit into a processor's cache."""
@@ -54,7 +54,7 @@ class PixelCNN(Autoregressive):
         residual: bool = True,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__(check_shape(shape))
+        super().__init__(plane(shape))
         generator = named_generator(0, "pixelcnn") if generator is None else generator
         self.network = CausalNetwork(
             channels=channels, layers=layers, kernel=kernel, residual=residual, generator=generator

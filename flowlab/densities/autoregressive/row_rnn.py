@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from flowlab.core import named_generator
 from flowlab.core.arguments import checked
 from flowlab.densities.autoregressive.autoregressive import Autoregressive, Order
-from flowlab.systems.lattice import check_shape, neighbours
+from flowlab.systems.lattice import neighbours, plane
 
 
 class RowRNN(Autoregressive):
@@ -51,7 +51,7 @@ class RowRNN(Autoregressive):
         order: Order = "raster",
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__(check_shape(shape), order)
+        super().__init__(plane(shape), order)
         if hidden < 1:
             raise ValueError(f"hidden must be at least 1, got {hidden}")
         generator = named_generator(0, "row_rnn") if generator is None else generator

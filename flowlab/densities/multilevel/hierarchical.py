@@ -19,7 +19,7 @@ from flowlab.densities.multilevel.cross_made import CrossMADE
 from flowlab.densities.multilevel.spins import check_spins
 from flowlab.nn.windows import gather
 from flowlab.systems import CRITICAL_TEMPERATURE
-from flowlab.systems.lattice import check_shape, neighbours
+from flowlab.systems.lattice import neighbours, plane
 
 SAMPLES_AT_ONCE = 1024
 """Without gradients: larger draws are split, so that working memory stays bounded, and in cache on small lattices."""
@@ -75,7 +75,7 @@ class Hierarchical(Density):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.shape, self.K = check_shape(shape), float(K)
+        self.shape, self.K = plane(shape), float(K)
         side = self.shape[0]
         if self.shape[1] != side or side & (side - 1):
             raise ValueError(f"shape must be (L, L) with L = 2, 4, 8, ..., whose domains can be halved, got {shape}")

@@ -8,7 +8,7 @@ from torch import Tensor
 from flowlab.core import Density, Draw, Spins
 from flowlab.core.arguments import checked
 from flowlab.densities.autoregressive.potts_made import PottsMADE
-from flowlab.systems.lattice import check_shape
+from flowlab.systems.lattice import plane
 
 MAX_SPINS = 8
 """Of one block, whose states are counted out: 2^8 = 256."""
@@ -49,7 +49,7 @@ class BlockSpins(Density):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.shape, self.block = check_shape(shape), block
+        self.shape, self.block = plane(shape), block
         (n, m), (a, b) = self.shape, self.block
         if a < 1 or b < 1 or n % a or m % b:
             raise ValueError(f"shape must be divisible by the {a} x {b} block, got {tuple(shape)}")

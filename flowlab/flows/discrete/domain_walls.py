@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flowlab.core import Flow, Spins
 from flowlab.core.arguments import checked
-from flowlab.systems.lattice import check_shape
+from flowlab.systems.lattice import plane
 
 Bonds = Literal["right", "down"]
 
@@ -52,7 +52,7 @@ class DomainWalls(Flow):
         super().__init__()
         if bonds not in ("right", "down"):
             raise ValueError(f"bonds must be 'right' or 'down', got {bonds!r}")
-        self.shape, self.bonds = check_shape(shape), bonds
+        self.shape, self.bonds = plane(shape), bonds
 
     def forward(self, z: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         z = Spins().numbers(z)

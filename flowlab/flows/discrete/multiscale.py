@@ -14,7 +14,7 @@ from torch import Tensor
 
 from flowlab.core import Flow
 from flowlab.core.arguments import checked
-from flowlab.systems.lattice import check_shape
+from flowlab.systems.lattice import plane
 
 
 class MultiscaleXor(Flow):
@@ -49,7 +49,7 @@ class MultiscaleXor(Flow):
     @checked
     def __init__(self, shape: tuple[int, ...], *, packets: bool = False) -> None:
         super().__init__()
-        self.shape, self.packets = check_shape(shape), bool(packets)
+        self.shape, self.packets = plane(shape), bool(packets)
         if any(side & (side - 1) for side in self.shape):
             raise ValueError(f"shape must be two powers of two, to be halved down to one spin, got {tuple(shape)}")
         n, m = self.shape

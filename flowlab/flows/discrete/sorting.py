@@ -7,7 +7,7 @@ from torch import Tensor
 
 from flowlab.core import Flow
 from flowlab.core.arguments import checked
-from flowlab.systems.lattice import check_shape
+from flowlab.systems.lattice import plane
 
 NEAREST = 8
 """Weight of the nearest deciding sites in a field; whole numbers keep sums, and so the order of sites, exact."""
@@ -54,7 +54,7 @@ class SortingCoupling(Flow):
         self, shape: tuple[int, ...], reads: Tensor, changes: Tensor | None = None, *, second: int = 0
     ) -> None:
         super().__init__()
-        self.shape, self.second = check_shape(shape), int(second)
+        self.shape, self.second = plane(shape), int(second)
         if second < 0 or second % 2:
             raise ValueError(f"second must be an even whole number of eighths, got {second}")
         reads = reads.bool()
@@ -140,7 +140,7 @@ def coarse_to_fine(shape: tuple[int, ...], *, levels: int | None = None, second:
     >>> [len(layer.changed) for layer in coarse_to_fine((8, 8))]
     [1, 2, 4, 8, 16, 32]
     """
-    n, m = check_shape(shape)
+    n, m = plane(shape)
     most = min((side & -side).bit_length() - 1 for side in (n, m))
     levels = most if levels is None else levels
     if not 1 <= levels <= most:
