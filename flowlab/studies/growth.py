@@ -11,7 +11,7 @@ from flowlab.core.generators import named_seed
 from flowlab.training import Objective, Stage, Training
 from flowlab.training.glasses import Annealing
 from flowlab.training.optimisation import beta_ramp
-from flowlab.training.staged import HandOn, warm_start
+from flowlab.training.staged import StartFrom, warm_start
 
 BETA = 0.44
 """Close to criticality: the inverse temperature of the published comparisons."""
@@ -50,13 +50,13 @@ def staged_training(
     seed: int,
     threads: int,
     shares: str | None = None,
-    hand_on: HandOn = warm_start,
+    start_from: StartFrom = warm_start,
     **training: Any,
 ) -> Training:
     """Trainings on first · 2, · 4, ... up to L as one run of ``steps`` steps.
 
     The first of them is annealed: ``ramp`` says how for its own target, whose couplings may differ from those of L.
-    ``hand_on`` and ``training`` are as in :class:`flowlab.training.Training`.
+    ``start_from`` and ``training`` are as in :class:`flowlab.training.Training`.
     """
     if not share > 0:
         raise ValueError(f"share must be positive, steps on each smaller lattice for one on the largest, got {share}")
@@ -76,7 +76,7 @@ def staged_training(
     ]  # fmt: skip
     return Training(
         largest, whole, objective(), steps=steps - sum(counts), annealing=None if before else ramp(largest),
-        stages=before, hand_on=hand_on, seed=seed, threads=threads, **training,
+        stages=before, start_from=start_from, seed=seed, threads=threads, **training,
     )  # fmt: skip
 
 

@@ -20,6 +20,8 @@ def Grown(before: Sequence[Training], target: System, density: Density, objectiv
         ValueError: for a stage that has begun.
     """
     _warn("Grown(before, ...)", "Training(..., stages=[Stage(...), ...])")
+    if "hand_on" in how:
+        how["start_from"] = how.pop("hand_on")
     return Training(target, density, objective, stages=_stages(before), **how)
 
 

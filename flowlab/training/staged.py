@@ -17,7 +17,7 @@ from flowlab.training.metrics import OF_DRAWS
 from flowlab.training.optimisation import has_plateaued
 from flowlab.training.stage import Stage
 
-HandOn = Callable[[Any, Any], object]
+StartFrom = Callable[[Any, Any], object]
 
 
 def warm_start(density: Density, before: Density) -> None:
@@ -37,15 +37,15 @@ class Stages:
 
     Args:
         stages: in order.
-        hand_on: called with the density of a stage and that of the one before it.
+        start_from: called with the density of a stage and that of the one before it.
 
     Attributes:
         lengths: steps that each stage takes.
         told: whether the records and the attributes of a run tell of stages.
     """
 
-    def __init__(self, stages: Sequence[Stage], hand_on: HandOn) -> None:
-        self._stages, self.hand_on = tuple(stages), hand_on
+    def __init__(self, stages: Sequence[Stage], start_from: StartFrom) -> None:
+        self._stages, self.start_from = tuple(stages), start_from
         self.lengths = [stage.steps for stage in self._stages]
         self.told = len(self._stages) > 1 or self._stages[-1].integration is not None
 
@@ -82,7 +82,7 @@ class Stages:
         stage, last = self._stages[k], k == len(self._stages) - 1
         if done == 0:
             if k > 0:
-                self.hand_on(stage.density, self._stages[k - 1].density)
+                self.start_from(stage.density, self._stages[k - 1].density)
             stage.begin()
         try:
             record = stage.advance(done, step if last else done)
@@ -111,7 +111,7 @@ class Stages:
         density = copy.deepcopy(last.density).requires_grad_(False)
         density.bind(last.target)
         if k < len(self._stages) - 1:
-            self.hand_on(density, self._stages[k].density)
+            self.start_from(density, self._stages[k].density)
         return density
 
     @property

@@ -30,7 +30,7 @@ from flowlab.training.integration_check import IntegrationCheck
 from flowlab.training.objectives.reverse_kl import Objective
 from flowlab.training.published import Published
 from flowlab.training.stage import Diverged, Stage
-from flowlab.training.staged import HandOn, Stages, warm_start
+from flowlab.training.staged import Stages, StartFrom, warm_start
 
 
 class Training(Experiment):
@@ -52,7 +52,7 @@ class Training(Experiment):
         comparison: configurations of the system at equilibrium to compare with, None for none; by default parallel
             tempering of spins with random couplings, run by the first evaluation.
         stages: what is trained before, in order, each a :class:`.Stage` that no other run uses.
-        hand_on: called with the density of a stage and that of the one before it; by default the warm start of the
+        start_from: called with the density of a stage and that of the one before it; by default the warm start of the
             first from the second.
         integration: a check of the integration of continuous flows, None for none.
         seed, threads: see :class:`flowlab.Experiment`.
@@ -91,7 +91,7 @@ class Training(Experiment):
         patience: int = 0,
         comparison: Reference | Auto | None = "auto",
         stages: Sequence[Stage] = (),
-        hand_on: HandOn = warm_start,
+        start_from: StartFrom = warm_start,
         integration: IntegrationCheck | None = None,
         seed: int = 0,
         threads: int = 0,
@@ -104,7 +104,7 @@ class Training(Experiment):
             annealing=annealing, patience=patience, integration=integration, seed=self.seed, device=device, **optimiser,
         )  # fmt: skip
         self.before, self.stages = tuple(stages), (*stages, self._last)
-        self._stages = Stages(self.stages, hand_on)
+        self._stages = Stages(self.stages, start_from)
         self.steps = self._stages.total
         self.density, self.objective, self.device = self._last.density, self._last.objective, self._last.device
         self.optimisation, self.integration = self._last.optimisation, integration

@@ -175,7 +175,7 @@ def ising_multilevel(
     aligned = "coarsest" if coupling == "renormalised" else "finest"
     return staged_training(
         L, first, target, density, ReverseKL, grow=grow and not warm, share=share, shares=shares, steps=steps,
-        ramp=beta_rises(warm, anneal), hand_on=lambda larger, before: larger.warm_start(before, aligned=aligned),
+        ramp=beta_rises(warm, anneal), start_from=lambda larger, before: larger.warm_start(before, aligned=aligned),
         batch=batch, learning_rate={"base": lr}, clip=clip,
         warmup=0.05 if warm else 0.02, seed=seed, threads=threads, device=device,
     )  # fmt: skip
