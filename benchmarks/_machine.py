@@ -83,7 +83,11 @@ def write(path: Path, rows: Any) -> None:
     """Write the rows and the machine as JSON, with the title and the columns of the script, for the page of results."""
     script = sys.modules["__main__"]
     title, _, about = (script.__doc__ or path.stem).strip().partition("\n")
-    text = [" ".join(part.split()) for part in about.split("\n\n") if part.strip() and not part.startswith("    ")]
+    text = [
+        " ".join(part.split())
+        for part in about.strip("\n").split("\n\n")
+        if part.strip() and not part.startswith("    ")
+    ]
     found = {"title": title.rstrip("."), "machine": describe(), "text": text, "rows": rows}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(

@@ -110,7 +110,7 @@ def covered(study: str, keys: dict[str, Any], repeats: int, n: int) -> dict[str,
     for name, z in pulls.items():
         for level, sigmas in (("68", 1.0), ("95", 1.96)):
             row[f"{SHORT[name]} {level}"] = float(np.mean(np.abs(z) < sigmas))
-        row |= {f"{SHORT[name]} z mean": float(np.mean(z)), f"{SHORT[name]} z std": float(np.std(z))}
+    row["pulls"] = {SHORT[name]: (float(np.mean(z)), float(np.std(z))) for name, z in pulls.items()}
     return row | {"repeats": repeats, "n": n, "keys": keys, "seconds": time.perf_counter() - started}
 
 
