@@ -20,7 +20,7 @@ class XY(fl.System):
     def __init__(self, L, T):
         super().__init__()
         self.shape, self.dims, self.domain = (L, L), ("y", "x"), "angle"
-        self.couplings = {"T": as_coupling(T)}
+        self.couplings = {"T": as_coupling("T", T)}
 
     def energy(self, x):
         return -sum((x - x.roll(1, side)).cos() for side in (1, 2)).flatten(1).sum(1)
@@ -141,7 +141,7 @@ def test_a_system_may_call_something_else_T(angles):
 
         def __init__(self):
             super().__init__((2, 2), 0.1, 0.1)
-            self.couplings = self.couplings | {"T": as_coupling(3.0)}
+            self.couplings = self.couplings | {"T": as_coupling("T", 3.0)}
 
     run = training(Field(), fl.Pushforward(fl.Rescaling((2, 2)), fl.Normal((2, 2))), "flow")
     assert (
