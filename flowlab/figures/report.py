@@ -83,7 +83,7 @@ def write_report(
         title=escape(title), font=FONT, ink=INK, quiet=QUIET, rule=RULE,
         plotly=get_plotlyjs(), table=_table_html(table), figures="\n".join(blocks),
     )  # fmt: skip
-    return _write_atomically(Path(path), page)
+    return write_whole(Path(path), page)
 
 
 def evaluation_rows(evaluations: Sequence[xr.Dataset]) -> list[dict[str, object]]:
@@ -166,7 +166,8 @@ def _figure_html(figure: go.Figure, k: int) -> str:
     )
 
 
-def _write_atomically(path: Path, text: str) -> Path:
+def write_whole(path: Path, text: str) -> Path:
+    """Write a file that appears whole or not at all; its path."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

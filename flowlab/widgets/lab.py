@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
 import ipywidgets
 
 from flowlab.figures import Figure
+from flowlab.figures.report import write_whole
 from flowlab.widgets.panel import Panel
 from flowlab.widgets.registry import fitting, registered
+from flowlab.widgets.saved import Piece, page, text
+from flowlab.widgets.words import said, wrong
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -58,6 +63,26 @@ class Lab(Panel):
         """The static figure of the tab in front."""
         return self.front.snapshot()
 
+    def page(self) -> list[Piece]:
+        return self.front.page()
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the lab as one HTML file that is alive without a kernel and loads nothing; returns its path.
+
+        Layers can be stepped through and played, samples chosen, pictures pointed at and zoomed; what needs the run,
+        such as training on, is as it was.
+
+        Args:
+            path: where to write.
+
+        Raises:
+            OSError: when the file cannot be written; an older one at that path is left as it was.
+        """
+        tabs = [(title, _page_of(panel)) for title, panel in self.tabs.items()]
+        run = self.experiment
+        about = f"{getattr(run, 'study', '') or 'run'} · step {run.step} of {run.steps}"
+        return write_whole(Path(path), page(getattr(run.system, "title", "flowlab"), about, tabs))
+
     def close(self) -> None:
         _OPEN.pop(self.experiment, None)
         super().close()
@@ -77,6 +102,13 @@ class _Failed(Panel):
 
     def snapshot(self) -> Figure:
         return Figure()
+
+
+def _page_of(panel: Panel) -> list[Piece]:
+    try:
+        return panel.page()
+    except Exception as error:
+        return [text(wrong(said(error)))]
 
 
 def lab_of(experiment: Run) -> Lab:

@@ -11,6 +11,7 @@ import ipywidgets
 from flowlab.figures import Figure
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.saved import Piece, plot
 from flowlab.widgets.words import quiet, said, wrong
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ class Panel(ABC):
     @abstractmethod
     def snapshot(self) -> Figure:
         """What the panel shows, as a static figure."""
+
+    def page(self) -> list[Piece]:
+        """What a saved page shows of the panel; see :mod:`flowlab.widgets.saved`."""
+        return [plot(self.snapshot())]
 
     def refresh(self) -> bool:
         """``update``, with its error shown in the panel."""

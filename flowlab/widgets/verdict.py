@@ -33,6 +33,11 @@ class VerdictLine:
         self.widget = ipywidgets.HTML(layout={"min_height": "28px"})
         self._judged: Background[int, tuple[str, str]] = Background(lambda _: judged(experiment, DRAWS), wake)
 
+    @property
+    def known(self) -> bool:
+        """Whether the verdict on the run as it is now is there."""
+        return self.experiment.step > 0 and self._judged.is_ready(self.experiment.step)
+
     def update(self) -> bool:
         """Show what is known; whether there is more to come. The caller holds the panel's lock."""
         run = self.experiment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import ipywidgets
 import pytest
@@ -37,7 +38,7 @@ def settle(lab: Lab, until) -> None:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_lab_opened_before_start_shows_every_tab(name: str, until) -> None:
+def test_a_lab_opened_before_start_shows_every_tab(name: str, until, tmp_path: Path) -> None:
     run = build(name, **({"steps": 5} if "coarse" in studies()[name].defaults else {}))
     lab = Lab(run)
     settle(lab, until)
@@ -50,4 +51,8 @@ def test_a_lab_opened_before_start_shows_every_tab(name: str, until) -> None:
     until(lambda: "Verdict" in lab.train.verdict.widget.value or "no verdict" in lab.train.verdict.widget.value)
     assert f"step {run.steps}".replace(",", " ") in lab.train.controls.status.value
     assert errors(lab) == []
+    saved = lab.save(tmp_path / "lab.html")
+    assert saved.stat().st_size < 10e6
+    text = saved.read_text(encoding="utf-8")
+    assert "color:var(--jp-error-color1)" not in text[text.index('id="lab"') :]
     lab.close()

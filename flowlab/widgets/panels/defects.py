@@ -18,6 +18,7 @@ from flowlab.widgets.panel import Panel, has_ended
 from flowlab.widgets.panels.sampled import NARROW, ROW
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.saved import Piece, choice, plot, row, text
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -95,6 +96,18 @@ class DefectsPanel(Panel):
         if self.diagnosis.look_up(self._drawn_step):
             self._list()
         return not ended or (self.follow.value and new_step)
+
+    def page(self) -> list[Piece]:
+        """Every defect of the diagnosis, and its way back."""
+        if self.diagnosis.data is None:
+            self.diagnosis.data = self.diagnosis.read()
+        names = [str(name) for name in self.diagnosis.data["defect"].values]
+        paths = [self.diagnosis.data.sel(defect=name) for name in names]
+        by = {"defect": len(names)}
+        shown = [defect_overview(path, name) for path, name in zip(paths, names, strict=True)]
+        lines = [_numbers(path, name) for path, name in zip(paths, names, strict=True)]
+        strips = plot(*map(defect_strip, paths), by=by)
+        return [row(choice("defect", names)), text(*lines, by=by), plot(*shown, by=by), strips]
 
     def snapshot(self) -> Figure:
         if self.path is None or self._stale:

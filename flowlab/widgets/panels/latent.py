@@ -16,6 +16,7 @@ from flowlab.widgets.diagnosis import Diagnosis, lacks
 from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel, blank_layers
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.saved import Piece, plot, text
 from flowlab.widgets.words import quiet
 
 if TYPE_CHECKING:
@@ -122,6 +123,13 @@ class LatentPanel(SampledPanel):
         if self.data is not None and self.diagnosis.look_up(self._drawn_step):
             self.draw()
         return more
+
+    def page(self) -> list[Piece]:
+        """The flip on show, and what the latents know."""
+        flip = plot(self.snapshot())
+        if self.diagnosis.data is None:
+            self.diagnosis.data = self.diagnosis.read()
+        return [text(self.describe()), flip, plot(latent_overview(self.diagnosis.data, self._place()))]
 
     def snapshot(self) -> Figure:
         if self.data is None:

@@ -17,10 +17,11 @@ from flowlab.figures.multilevel import draws_in_levels, level_entropy, sites_dra
 from flowlab.figures.shared.bound import bound_per_site
 from flowlab.figures.shared.style import number
 from flowlab.widgets.diagnosis import Diagnosis, lacks
-from flowlab.widgets.lattice import Lattice
+from flowlab.widgets.lattice import Lattice, frames_of
 from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel, blank_layers
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.saved import Piece, beside, entry, lattice, plot, row, slider, text
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -76,13 +77,32 @@ class LayersPanel(SampledPanel):
     def figure(self) -> Figure:
         if self.data is None:
             return layer_statistics(blank_layers(self.experiment.system))
-        return layer_statistics(self.data, self.sample.value, self.layer.value)
+        return layer_statistics(self.data, self.sample.value, self.at)
 
     def snapshot(self) -> Figure:
         if self.data is None:
             self.sample_now()
         assert self.data is not None
-        return layer_overview(self.data, self.sample.value, self.layer.value)
+        return layer_overview(self.data, self.sample.value, self.at)
+
+    def page(self) -> list[Piece]:
+        """The lattice with its controls, and what is known of each layer."""
+        self.snapshot()
+        assert self.data is not None
+        if self.work is not None and self.work.data is None:
+            self.work.data = self.work.read()
+        by = {"layer": self.count}
+        state = frames_of(self.data) | {"layer": self.at, "sample": self.sample.value}
+        choose = [slider("layer", self.count - 1, self.at, "layer")]
+        if "correlation" in self.data:  # else the figure beside it shows the samples against this one
+            choose.append(entry("sample", self.lattice.samples - 1, self.sample.value, "sample"))
+        return [
+            row(*choose),
+            text(*self.each_layer(self.describe), by=by),
+            beside(lattice(state), plot(*self.each_layer(self.figure), by=by)),
+            plot(*self.each_layer(self._change_figure), by=by),
+            text(self.message.value),
+        ]
 
     def describe(self) -> str:
         if self.data is None:
@@ -90,7 +110,7 @@ class LayersPanel(SampledPanel):
         note = ""
         if self.experiment.system.flip_symmetric and kind_of(self.data).signed:
             note = sign_words(self.data)
-        return layer_line(self.data, self.layer.value) + (f"<br><b>{escape(note)}</b>" if note else "")
+        return layer_line(self.data, self.at) + (f"<br><b>{escape(note)}</b>" if note else "")
 
     def update(self) -> bool:
         more = super().update()
@@ -111,8 +131,8 @@ class LayersPanel(SampledPanel):
         if found is None:
             found = blank_layers(self.experiment.system).assign_attrs(T=self.experiment.data.attrs.get("T"))
         if draws_in_levels(found):
-            return level_entropy(found, self.layer.value)
-        return delta_free_energy(found, self.layer.value)
+            return level_entropy(found, self.at)
+        return delta_free_energy(found, self.at)
 
     def arrived(self, data: xr.Dataset, *, first: bool) -> str:
         self.lattice.redraw(data)

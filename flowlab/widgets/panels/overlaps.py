@@ -16,6 +16,7 @@ from flowlab.figures.shared.style import number
 from flowlab.widgets.panels.reference import Measured, ReferencePanel
 from flowlab.widgets.panels.sampled import ROW, blank_layers
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.saved import Piece, text
 from flowlab.widgets.words import doubtful, quiet
 
 if TYPE_CHECKING:
@@ -67,18 +68,24 @@ class OverlapsPanel(ReferencePanel):
             self._judge()
         return more
 
+    def page(self) -> list[Piece]:
+        pieces = super().page()
+        if self.model is None:
+            return pieces
+        return [*pieces, text(verdict(self.model, self.reference, self.own_temperature))]
+
     def figure(self) -> Figure:
         known = None if self.reference is None else self.reference.found
         if not self.has_layers:
             return overlap_distribution(None, reference=known)
         model = measure_overlaps(blank_layers(self.experiment.system)) if self.model is None else self.model.found
-        return overlap_distribution(model, min(self.layer.value, model.sizes["layer"] - 1), known)
+        return overlap_distribution(model, min(self.at, model.sizes["layer"] - 1), known)
 
     def describe(self) -> str:
         known = None if self.reference is None else self.reference.found
         if self.model is None:
             return "" if known is None else _numbers("parallel tempering", known)
-        here = self.model.found.isel(layer=self.layer.value)
+        here = self.model.found.isel(layer=self.at)
         text = _numbers(str(here["layer_name"].item()), here)
         if known is not None:
             distance, noise = total_variation(here, known)

@@ -17,6 +17,7 @@ from flowlab.figures.shared.style import number
 from flowlab.widgets.background import Background
 from flowlab.widgets.panels.sampled import NARROW, SampledPanel
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.saved import Piece, plot, text
 from flowlab.widgets.words import doubtful, quiet, wrong
 
 if TYPE_CHECKING:
@@ -106,6 +107,11 @@ class ReferencePanel(SampledPanel):
         if self.has_layers and self.data is None:
             self.sample_now()
         return self.figure()
+
+    def page(self) -> list[Piece]:
+        picture = self.snapshot()
+        parts = super().page() if self.has_layers else [text(self.describe()), plot(picture)]
+        return [*parts, text(self.about.value)]
 
     @property
     def _key(self) -> tuple[float, int]:

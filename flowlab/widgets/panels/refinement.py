@@ -15,6 +15,7 @@ from flowlab.figures.refinement import learned_couplings, moments, refinement_st
 from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.saved import Piece, plot
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -65,18 +66,21 @@ class RefinementPanel(SampledPanel):
         self.widget = ipywidgets.VBox([row, self.line, self.message, self.live.widget, self.couplings.widget])
         self.sample.observe(self.draw, "value")
 
+    def page(self) -> list[Piece]:
+        return [*super().page(), plot(learned_couplings(self.experiment.data, points=LIVE_POINTS))]
+
     def figure(self) -> Figure:
         if self.data is None:
             blank = refinement_strip(_blank(self.experiment.system))
             return blank.update_layout(annotations=[], title_text="no samples yet")
-        return refinement_strip(self.data, self.sample.value, self.layer.value)
+        return refinement_strip(self.data, self.sample.value, self.at)
 
     def describe(self) -> str:
         if self.data is None:
             return ""
-        level, layer = moments(self.data)[self.layer.value]
+        level, layer = moments(self.data)[self.at]
         doing = {level.noise: "upsampled, with noise", level.flow[-1]: "the refined field"}.get(layer, "on its way")
-        return f"<b>{escape(time_of(self.data, self.layer.value))}</b> · {doing}"
+        return f"<b>{escape(time_of(self.data, self.at))}</b> · {doing}"
 
     def update(self) -> bool:
         more = super().update()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
+from collections.abc import Callable
 from math import nan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ipywidgets
 import numpy as np
@@ -15,10 +16,12 @@ from flowlab.figures import Figure
 from flowlab.widgets.panel import Panel, has_ended
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.saved import Piece, plot, row, slider, text
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
 
+Shown = TypeVar("Shown")
 NARROW = {"description_width": "initial"}
 ROW = {"align_items": "center", "flex_flow": "row wrap"}
 
@@ -40,12 +43,14 @@ class SampledPanel(Panel):
         layer, play, new_samples, follow: the controls.
     """
 
+    _at: int | None
+
     def __init__(self, experiment: Run, *, n: int, every: float, publisher: Publisher | None) -> None:
         super().__init__(experiment, publisher)
         self.n, self.every, self.seed = n, every, 0
         self.data: xr.Dataset | None = None
         self._wanted, self._drawn_at, self._drawn_step = True, 0.0, -1
-        self._drawn = ""
+        self._drawn, self._at = "", None
         self.layer = ipywidgets.IntSlider(
             0, 0, 1, description="layer", disabled=True, style=NARROW, layout={"width": "240px"}
         )
@@ -64,6 +69,36 @@ class SampledPanel(Panel):
     def is_ready(self) -> bool:
         """Whether there is something to show."""
         return self.data is not None
+
+    @property
+    def at(self) -> int:
+        """The layer on show."""
+        return int(self.layer.value) if self._at is None else self._at
+
+    @property
+    def count(self) -> int:
+        """How many layers there are to choose from."""
+        return 1 if self.layer.disabled else int(self.layer.max) + 1
+
+    def each_layer(self, show: Callable[[], Shown]) -> list[Shown]:
+        """What ``show`` gives at every layer that the slider has."""
+        with self.lock:
+            found = []
+            try:
+                for layer in range(self.count):
+                    self._at = layer
+                    found.append(show())
+            finally:
+                self._at = None
+        return found
+
+    def page(self) -> list[Piece]:
+        """The slider, and a line and a picture for each layer."""
+        self.snapshot()
+        layers = {"layer": self.count}
+        controls = row(slider("layer", self.count - 1, self.at, self.layer.description))
+        picture = plot(*self.each_layer(self.figure), by=layers)
+        return [controls, text(*self.each_layer(self.describe), by=layers), picture, text(self.message.value)]
 
     @abstractmethod
     def figure(self) -> Figure:

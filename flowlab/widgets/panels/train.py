@@ -13,6 +13,7 @@ from flowlab.widgets.controls import RunControls
 from flowlab.widgets.panel import Panel, has_ended
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.saved import Piece, plot, text
 from flowlab.widgets.verdict import VerdictLine
 
 if TYPE_CHECKING:
@@ -66,6 +67,15 @@ class TrainPanel(Panel):
     def snapshot(self) -> Figure:
         """The curves as they are now."""
         return overview(self.experiment.data)
+
+    def page(self) -> list[Piece]:
+        """The state, the numbers, the verdict and the curves."""
+        with self.lock:
+            self.controls.show(self.experiment.data)
+            lines = [self.controls.status.value, self.controls.numbers.value]
+            if self.verdict.known:
+                lines.append(self.verdict.widget.value)
+        return [*map(text, lines), plot(self.snapshot())]
 
 
 def overview(data: xr.Dataset) -> Figure:

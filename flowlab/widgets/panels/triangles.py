@@ -19,6 +19,7 @@ from flowlab.widgets.panels.reference import ReferencePanel
 from flowlab.widgets.panels.sampled import NARROW, ROW, blank_layers
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.saved import Piece, choice, plot, row, slider, text
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -71,6 +72,7 @@ class TrianglesPanel(ReferencePanel):
         self.next = ipywidgets.Button(description="Next triangle", disabled=True, layout={"width": "120px"})
         self.chosen = ipywidgets.HTML(layout={"min_height": "28px", "margin": "0 0 0 12px"})
         self.region: Region | None = None
+        self._kind: Convention | None = None
         self._turn_number = 0
         super().__init__(experiment, n=n, every=every, publisher=publisher)
         self.corners = Plot(triangle(_blank_corners(experiment.system)))
@@ -86,18 +88,41 @@ class TrianglesPanel(ReferencePanel):
         self.next.on_click(self._show_next)
         self.live.selected = self.select
 
+    @property
+    def kind(self) -> Convention:
+        """The convention of the distances on show."""
+        chosen: Convention = self.convention.value if self._kind is None else self._kind
+        return chosen
+
+    def page(self) -> list[Piece]:
+        """Signed and folded, of each layer."""
+        self.snapshot()
+        by = {"convention": 2, "layer": self.count}
+        lines, pictures = [], []
+        with self.lock:
+            kinds: tuple[Convention, ...] = ("signed", "folded")
+            for kind in kinds:
+                self._kind = kind
+                lines += self.each_layer(self.describe)
+                pictures += self.each_layer(self.figure)
+            self._kind = None
+        controls = [choice("convention", ["signed", "folded"])]
+        if self.has_layers:
+            controls.insert(0, slider("layer", self.count - 1, self.at, "layer"))
+        return [row(*controls), text(*lines, by=by), plot(*pictures, by=by), text(self.about.value)]
+
     def measure(self, data: xr.Dataset) -> Measurement:
         return {"signed": measure_triangles(data, "signed"), "folded": measure_triangles(data, "folded")}
 
     def figure(self) -> Figure:
-        kind: Convention = self.convention.value
+        kind = self.kind
         known = None if self.reference is None else self.reference.found[kind]
         if not self.has_layers:
             return self._marked(triangle_cloud(None, reference=known, convention=kind, tol=self.tolerance.value))
         model = measure_triangles(blank_layers(self.experiment.system), kind) if self.model is None else None
         model = self.model.found[kind] if self.model is not None else model
         assert model is not None
-        layer = min(self.layer.value, model.sizes["layer"] - 1)
+        layer = min(self.at, model.sizes["layer"] - 1)
         return self._marked(triangle_cloud(model, layer, known, kind, self.tolerance.value))
 
     def describe(self) -> str:
@@ -117,17 +142,17 @@ class TrianglesPanel(ReferencePanel):
     def _cloud(self, name: str) -> xr.Dataset | None:
         """The triangles of the layer on show, or of the reference; None where there are none."""
         if name == TEMPERING:
-            return None if self.reference is None else self.reference.found[self.convention.value]
+            return None if self.reference is None else self.reference.found[self.kind]
         if self.model is None:
             return None
-        here = self.model.found[self.convention.value].isel(layer=self.layer.value)
+        here = self.model.found[self.kind].isel(layer=self.at)
         return here if np.isfinite(here["distances"].values).all() else None
 
     def _configurations(self, name: str) -> xr.DataArray:
         """(sample, *dims) of the layer on show, or (replica · sample, *dims) of the reference."""
         if name == MODEL:
             assert self.model is not None
-            return self.model.data["configuration"][self.layer.value]
+            return self.model.data["configuration"][self.at]
         assert self.reference is not None
         configuration = self.reference.data["configuration"]
         flat = configuration.values.reshape(-1, *configuration.shape[2:])

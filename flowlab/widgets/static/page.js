@@ -29,3 +29,131 @@ class Model {
     this.sent.push(message);
   }
 }
+
+function link(a, b, name) {
+  a.on(`change:${name}`, () => b.set(name, a.get(name)));
+  b.on(`change:${name}`, () => a.set(name, b.get(name)));
+  b.set(name, a.get(name));
+}
+
+function make(parent, tag, properties = {}) {
+  const made = document.createElement(tag);
+  Object.assign(made, properties);
+  parent.append(made);
+  return made;
+}
+
+// The parts of a tab, each from what a panel has written; all of a tab's share the values of its controls.
+class Tab {
+  constructor(parts, views, palette) {
+    Object.assign(this, { parts, views, palette });
+    this.el = document.createElement('section');
+    this.values = new Model({ layer: 0, sample: 0, playing: false });
+    this.values.on('change:playing', () => this.play());
+  }
+
+  build() {
+    for (const part of this.parts) this[part.kind](part, this.el);
+  }
+
+  // Which frame is on show, of frames for every value of some controls.
+  frame({ by, frames }) {
+    return frames[by.reduce((at, [name, count]) => at * count + Math.min(this.values.get(name), count - 1), 0)];
+  }
+
+  follow({ by }, call) {
+    by.forEach(([name]) => this.values.on(`change:${name}`, call));
+    call();
+  }
+
+  controls({ parts }, parent) {
+    const row = make(parent, 'div', { className: 'controls' });
+    for (const part of parts) this[part.kind](part, row);
+  }
+
+  beside({ parts }, parent) {
+    const row = make(parent, 'div', { className: 'beside' });
+    for (const part of parts) this[part.kind](part, row);
+  }
+
+  slider({ name, max, value, label }, parent) {
+    this.max = max;
+    const play = make(parent, 'button', { textContent: '▶', ariaLabel: 'play' });
+    play.onclick = () => this.values.set('playing', !this.values.get('playing'));
+    this.values.on('change:playing', () => { play.textContent = this.values.get('playing') ? '❚❚' : '▶'; });
+    const row = make(parent, 'label', { textContent: label });
+    const input = make(row, 'input', { type: 'range', min: 0, max, value }), out = make(row, 'output');
+    input.oninput = () => this.values.set(name, Number(input.value));
+    this.values.on(`change:${name}`, () => { input.value = out.textContent = this.values.get(name); });
+    out.textContent = value;
+    this.values.set(name, value);
+  }
+
+  number({ name, max, value, label }, parent) {
+    const row = make(parent, 'label', { textContent: label });
+    const input = make(row, 'input', { type: 'number', min: 0, max, value });
+    input.oninput = () => this.values.set(name, Math.max(0, Math.min(max, Math.round(Number(input.value)))));
+    this.values.on(`change:${name}`, () => { input.value = this.values.get(name); });
+    this.values.set(name, value);
+  }
+
+  choice({ name, options }, parent) {
+    const input = make(make(parent, 'label', { textContent: name }), 'select');
+    options.forEach((text, value) => make(input, 'option', { value, textContent: text }));
+    input.onchange = () => this.values.set(name, Number(input.value));
+    this.values.set(name, 0);
+  }
+
+  text(part, parent) {
+    const line = make(parent, 'div', { className: 'text' });
+    this.follow(part, () => { line.innerHTML = this.frame(part); });
+  }
+
+  plot(part, parent) {
+    const model = new Model({ figure: this.frame(part), palette: this.palette, selections: [], version: 0 });
+    this.follow(part, () => {
+      if (model.get('figure') !== this.frame(part)) model.change({ figure: this.frame(part) });
+    });
+    this.views.plot.render({ model, el: make(parent, 'div') });
+  }
+
+  lattice({ state }, parent) {
+    const bytes = Uint8Array.from(atob(state.frames), (c) => c.charCodeAt(0));
+    const model = new Model({ ...state, frames: new DataView(bytes.buffer), version: 0 });
+    for (const name of ['layer', 'sample', 'playing']) link(this.values, model, name);
+    this.views.lattice.render({ model, el: make(parent, 'div') });
+  }
+
+  play() {
+    clearInterval(this.timer);
+    if (this.values.get('playing'))
+      this.timer = setInterval(() => this.values.set('layer', (this.values.get('layer') + 1) % (this.max + 1)), 700);
+  }
+}
+
+// A whole lab in an empty page.
+function showLab(lab, views, main) {
+  const dark = (yes) => { document.body.dataset.jpThemeLight = String(!yes); };
+  dark(matchMedia('(prefers-color-scheme: dark)').matches);
+  const header = make(main, 'header');
+  make(header, 'h1', { textContent: lab.title });
+  make(header, 'p', { textContent: lab.about });
+  make(header, 'button', { textContent: '◐', ariaLabel: 'light or dark' }).onclick = () =>
+    dark(document.body.dataset.jpThemeLight === 'true');
+  const list = make(main, 'nav', { role: 'tablist' });
+  const tabs = lab.tabs.map(({ title, parts }) => {
+    const tab = new Tab(parts, views, lab.palette);
+    const button = make(list, 'button', { role: 'tab', textContent: title });
+    main.append(tab.el);
+    button.onclick = () => show(tab, button);
+    return [tab, button];
+  });
+  function show(front, chosen) {
+    for (const [tab, button] of tabs) {
+      button.setAttribute('aria-selected', button === chosen);
+      tab.el.hidden = tab !== front;
+    }
+    if (!front.el.childElementCount) front.build();
+  }
+  show(...tabs[0]);
+}

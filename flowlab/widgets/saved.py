@@ -1,0 +1,86 @@
+"""A lab as one file, alive without a kernel: what panels write of themselves, and the page that shows it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from string import Template
+from typing import Any
+
+from flowlab.figures import Figure
+from flowlab.figures.page import PALETTE, as_json, plotly_js
+from flowlab.widgets.view import script
+
+Piece = dict[str, Any]
+"""A piece of a tab, of the kinds that ``static/page.js`` builds."""
+
+
+def text(*frames: str, by: Mapping[str, int] | None = None) -> Piece:
+    """A line of HTML; several, one for every value of the controls ``by`` name -> count, the last one fastest."""
+    return {"kind": "text", "frames": list(frames), "by": list((by or {}).items())}
+
+
+def plot(*frames: Figure, by: Mapping[str, int] | None = None) -> Piece:
+    """A figure; several, one for every value of controls."""
+    return {"kind": "plot", "frames": [as_json(frame) for frame in frames], "by": list((by or {}).items())}
+
+
+def lattice(state: Mapping[str, Any]) -> Piece:
+    """Configurations as :func:`flowlab.widgets.lattice.frames_of` gives them."""
+    frames = base64.b64encode(state["frames"]).decode()
+    more = {"layer": 0, "sample": 0, "playing": False, "plays": False, "interval": 700, "width": 350}
+    return {"kind": "lattice", "state": more | dict(state) | {"frames": frames}}
+
+
+def slider(name: str, last: int, value: int, label: str) -> Piece:
+    """A slider from 0 to ``last`` with a button that plays."""
+    return {"kind": "slider", "name": name, "max": last, "value": value, "label": label}
+
+
+def entry(name: str, last: int, value: int, label: str) -> Piece:
+    """A number from 0 to ``last``."""
+    return {"kind": "number", "name": name, "max": last, "value": value, "label": label}
+
+
+def choice(name: str, options: Sequence[str]) -> Piece:
+    """One of some options, as its number."""
+    return {"kind": "choice", "name": name, "options": list(options)}
+
+
+def row(*parts: Piece) -> Piece:
+    """Controls beside each other."""
+    return {"kind": "controls", "parts": list(parts)}
+
+
+def beside(left: Piece, right: Piece) -> Piece:
+    """A lattice, and a figure that takes the rest of the width."""
+    return {"kind": "beside", "parts": [left, right]}
+
+
+def page(title: str, about: str, tabs: Sequence[tuple[str, Sequence[Piece]]]) -> str:
+    """One self-contained HTML page that loads nothing.
+
+    Args:
+        title: its heading.
+        about: a line beside it.
+        tabs: (title, parts) in order.
+    """
+    lab: dict[str, Any] = {"title": title, "about": about, "palette": PALETTE}
+    lab["tabs"] = [{"title": name, "parts": list(parts)} for name, parts in tabs]
+    views = "\n".join(f"const {name} = (() => {{\n{_in_a_function(name)}\n}})();" for name in ("plot", "lattice"))
+    start = "globalThis[Symbol.for('flowlab.plotly')] = Promise.resolve(Plotly);\n"
+    start += "showLab(JSON.parse(document.getElementById('lab').textContent), {plot, lattice}, "
+    start += "document.querySelector('main'));"
+    return Template(script("page.html")).substitute(
+        title=escape(title),
+        plotly=plotly_js().decode().replace("</script", "<\\/script"),
+        lab=json.dumps(lab).replace("</", "<\\/"),
+        script="\n".join([script("theme.js", "page.js"), views, start]),
+    )
+
+
+def _in_a_function(name: str) -> str:
+    """The module of a view as the body of a function that returns it."""
+    return script(f"{name}.js").replace("export default { render };", "return { render };")

@@ -1,0 +1,72 @@
+"""A lab as one file."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from flowlab.widgets import Lab, LayersPanel
+from flowlab.widgets.saved import page, text
+
+
+def lab_in(path: Path) -> dict:
+    found = re.search(
+        r'<script type="application/json" id="lab">(.*?)</script>', path.read_text(encoding="utf-8"), re.S
+    )
+    assert found is not None
+    return json.loads(found[1])
+
+
+def test_every_tab_is_in_the_file_and_nothing_is_loaded(make_run, tmp_path: Path) -> None:
+    run = make_run()
+    run.system.title = "Ising </script> 4 × 4"
+    lab = Lab(run)
+    path = lab.save(tmp_path / "lab.html")
+    assert path.stat().st_size < 10e6
+    html = path.read_text(encoding="utf-8")
+    assert html.count("</script>") == 3
+    saved = lab_in(path)
+    assert [tab["title"] for tab in saved["tabs"]] == ["Train", "Layers", "Retrain"]
+    layers = saved["tabs"][1]["parts"]
+    assert [part["kind"] for part in layers] == ["controls", "text", "beside", "plot", "text"]
+    assert [len(part["frames"]) for part in layers if "frames" in part] == [3, 3, 1]
+    assert layers[2]["parts"][0]["state"]["shape"] == [3, 500, 4, 4]
+    lab.close()
+
+
+def test_saving_leaves_the_lab_as_it_is(make_run, tmp_path: Path) -> None:
+    lab = Lab(make_run())
+    lab.layers.refresh()
+    lab.layers.layer.value = 2
+    shown = lab.layers.live.figure.to_dict()
+    lab.save(tmp_path / "lab.html")
+    assert lab.layers.layer.value == lab.layers.at == 2
+    assert lab.layers.live.figure.to_dict() == shown
+    lab.close()
+
+
+def test_a_panel_that_fails_leaves_a_line(make_run, tmp_path: Path, monkeypatch) -> None:
+    def fail(self) -> None:
+        raise ValueError("no <layers>")
+
+    monkeypatch.setattr(LayersPanel, "page", fail)
+    lab = Lab(make_run())
+    (part,) = lab_in(lab.save(tmp_path / "lab.html"))["tabs"][1]["parts"]
+    assert "ValueError: no &lt;layers&gt;" in part["frames"][0]
+    lab.close()
+
+
+def test_a_file_that_cannot_be_written_leaves_the_older_one(make_run, tmp_path: Path) -> None:
+    lab = Lab(make_run())
+    with pytest.raises(OSError, match="nowhere"):
+        lab.save(tmp_path / "nowhere" / "lab.html")
+    lab.close()
+
+
+def test_what_a_page_says_is_escaped() -> None:
+    made = page("<b>", "a", [("x", [text("</script>")])])
+    assert "<title>&lt;b&gt;</title>" in made
+    assert made.count("</script>") == 3
