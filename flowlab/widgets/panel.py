@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -12,6 +13,7 @@ from flowlab.figures import Figure
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, plot
+from flowlab.widgets.view import View
 from flowlab.widgets.words import quiet, said, wrong
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Panel(ABC):
         self.lock = threading.RLock()
         self.message = ipywidgets.HTML(layout={"min_height": "28px"})
         self.publisher = publisher or Publisher(self)
+        self._views: list[View] = []
 
     @abstractmethod
     def update(self) -> bool:
@@ -66,11 +69,18 @@ class Panel(ABC):
         """``update``, with its error shown in the panel."""
         if not hasattr(self, "widget"):
             return True
+        if self.is_left:
+            return False
         try:
             return self.update()
         except Exception as error:
             self.say(error)
             return not has_ended(self.experiment)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the panel was on a page and is on none now; it rests until it is on one again."""
+        return any(view.was_seen for view in self._views) and not any(view.viewers for view in self._views)
 
     def say(self, what: str | BaseException) -> None:
         """Put a line under the panel; an exception is shown as an error."""
@@ -85,6 +95,9 @@ class Panel(ABC):
             close_tree(self.widget)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        self._views = list(views_in(self.widget))
+        for view in self._views:
+            view.returned = self.publisher.wake
         self.publisher.wake()
         return self.widget._repr_mimebundle_(**kwargs)
 
@@ -124,6 +137,14 @@ class FigurePanel(Panel):
 def has_ended(experiment: Run) -> bool:
     """Whether the run can change no more."""
     return experiment.state == "finished" or (experiment.state == "failed" and experiment.error is not None)
+
+
+def views_in(widget: ipywidgets.Widget) -> Iterator[View]:
+    """The pictures in a widget that say who looks at them."""
+    if hasattr(widget, "viewers"):
+        yield widget
+    for child in getattr(widget, "children", ()):
+        yield from views_in(child)
 
 
 def close_tree(widget: ipywidgets.Widget) -> None:

@@ -25,7 +25,8 @@ class View(anywidget.AnyWidget):
 
     Attributes:
         version: how often the state has changed.
-        viewers: the views that are on a page.
+        viewers: the views that are on a page; was_seen: whether there has been one.
+        returned: called when one comes.
         clicked: called with what a person has clicked on.
     """
 
@@ -33,6 +34,8 @@ class View(anywidget.AnyWidget):
 
     def __init__(self, **state: Any) -> None:
         self.viewers: set[str] = set()
+        self.was_seen = False
+        self.returned: Callable[[], None] | None = None
         self.clicked: Callable[[dict[str, Any]], None] | None = None
         super().__init__(**state)
         self.on_msg(self._hear)
@@ -48,6 +51,9 @@ class View(anywidget.AnyWidget):
         kind = content.get("type")
         if kind == "built":
             self.viewers.add(content["view"])
+            self.was_seen = True
+            if self.returned is not None:
+                self.returned()
             if content["version"] != self.version:
                 self.send_state()
         elif kind == "gone":

@@ -105,6 +105,22 @@ def test_a_run_has_one_lab(make_run) -> None:
     lab_of(other).close()
 
 
+def test_a_lab_that_nobody_looks_at_rests(make_run, until) -> None:
+    run = make_run(steps=100_000)
+    lab = Lab(run)
+    lab._repr_mimebundle_()
+    run.start()
+    view = lab.train.live.widget
+    view._handle_custom_msg({"type": "built", "view": "a", "version": view.version}, [])
+    until(lambda: len(lab.train.live.figure.data[0].x) > 3)
+    view._handle_custom_msg({"type": "gone", "view": "a"}, [])
+    until(lambda: not lab.publisher.alive)
+    assert run.state == "running"
+    view._handle_custom_msg({"type": "built", "view": "b", "version": view.version}, [])
+    until(lambda: lab.publisher.alive)
+    lab.close()
+
+
 def test_an_unknown_name_of_a_lab_is_refused(make_run) -> None:
     lab = Lab(make_run())
     with pytest.raises(AttributeError, match="the lab has no 'colour'"):

@@ -46,7 +46,7 @@ class TrainPanel(Panel):
         self.verdict = VerdictLine(experiment, self.publisher.wake)
         self._shown, self._drawn_at = data.sizes["step"], 0.0
         self.controls.show(data)
-        self.widget = ipywidgets.VBox([self.controls.widget, self.verdict.widget, self.message, self.live.widget])
+        self.widget = ipywidgets.VBox([self.controls.widget, self.live.widget, self.verdict.widget, self.message])
 
     def update(self) -> bool:
         more = not has_ended(self.experiment)  # asked before what is shown, which is then not older than the answer
