@@ -118,6 +118,14 @@ class AnnealedRun(MarkovRun):
         attrs = self._attrs(self.step, seed)
         return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, names)}, attrs=attrs)
 
+    def recent(self, n: int) -> xr.Dataset:
+        """What the newest batches of chains ended in, at most n: ``configuration`` (step, chain, *dims), in order."""
+        kept = self._kept[: self.step // self.keep_every]
+        steps = [self.keep_every * (k + 1) for k in range(len(kept))][-n:]
+        pictures = np.array(kept[-n:], dtype=np.int8).reshape(len(steps), self.chains, *self.system.shape)
+        dims = ("step", "chain", *self.system.dims)
+        return xr.Dataset({"configuration": (dims, pictures)}, {"step": steps}, self.describe())
+
     def _draws(self, n: int, seed: int) -> tuple[int, Drawn]:
         """At most n of the configurations kept, with the weights of their chains."""
         if not self._kept:

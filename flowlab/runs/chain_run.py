@@ -90,7 +90,7 @@ class ChainRun(MarkovRun):
         self._chain_state, found = self.chain.run(self._chain_state, self.every)
         self._series.append({name: np.asarray(values, dtype=np.float64) for name, values in found.items()})
         if (self.step + 1) % self.keep_every == 0:
-            self._kept.append(self._ask("configurations").numpy().astype(self._kept_type))
+            self._kept.append(self._where(self._chain_state))
         record = {
             name: float(values.mean()) for name, values in found.items() if name in ("acceptance", "magnetization")
         }
@@ -102,10 +102,14 @@ class ChainRun(MarkovRun):
         own: dict[str, float] = self._ask("records")
         return record | own
 
-    def _ask(self, name: str) -> Any:
+    def _ask(self, name: str, state: Any = None) -> Any:
         """What the chain says of where it is; one that does not derive from MarkovChain has that one's defaults."""
-        own = getattr(self.chain, name, None)
-        return getattr(MarkovChain, name)(self.chain, self._chain_state) if own is None else own(self._chain_state)
+        own, state = getattr(self.chain, name, None), self._chain_state if state is None else state
+        return getattr(MarkovChain, name)(self.chain, state) if own is None else own(state)
+
+    def _where(self, state: Any) -> np.ndarray:
+        """(chains, *shape) as they are kept."""
+        return np.asarray(self._ask("configurations", state).detach().cpu().numpy().astype(self._kept_type))
 
     def headline(self) -> str:
         known = set(self._records.names)
@@ -178,6 +182,32 @@ class ChainRun(MarkovRun):
         names = about("configuration")
         attrs = self._attrs(self.step, seed)
         return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, names)}, attrs=attrs)
+
+    def recent(self, n: int) -> xr.Dataset:
+        """Where every chain has been and is: ``configuration`` (step, chain, *dims), at most the newest n, in order.
+
+        Those that were kept, of the steps that estimates discard too, and the present one.
+        """
+        step, state = self.step, self._chain_state
+        kept = self._kept[: step // self.keep_every]
+        steps = [self.keep_every * (k + 1) for k in range(len(kept))]
+        if step not in steps:
+            kept, steps = [*kept, self._where(state)], [*steps, step]
+        return self._film(kept[-n:], steps[-n:])
+
+    @in_own_dtype
+    def moves(self, n: int) -> xr.Dataset:
+        """The next n single steps of every chain from where it is, as in :meth:`recent`; the run stays there."""
+        state = self._chain_state
+        found = [self._where(state)]
+        for _ in range(n):
+            state, _info = self.chain.step(state)
+            found.append(self._where(state))
+        return self._film(found, list(range(n + 1)))
+
+    def _film(self, pictures: list[np.ndarray], steps: list[int]) -> xr.Dataset:
+        dims = ("step", "chain", *self.system.dims)
+        return xr.Dataset({"configuration": (dims, np.stack(pictures))}, {"step": steps}, self.describe())
 
     def _draws(self, n: int, seed: int) -> tuple[int, Drawn]:
         """At most n of the configurations kept, two autocorrelation times of the slowest observable apart."""

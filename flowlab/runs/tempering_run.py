@@ -145,6 +145,22 @@ class TemperingRun(MarkovRun):
             trips[-1] - (trips[first - 1] if first else 0),
         )
 
+    def recent(self, n: int) -> xr.Dataset:
+        """Where every replica has been and is: ``configuration`` (step, replica, temperature, *dims), the newest n.
+
+        Those that were kept, of the steps that estimates discard too, and the present one.
+        """
+        step, state = self.step, self._chain_state
+        bits = self._bits[: step // self.keep_every]
+        steps = [self.keep_every * (k + 1) for k in range(len(bits))][-n:]
+        shape = (self.chain.replicas, len(self.temperatures), *self.system.shape)
+        pictures = [_unpacked(row, self.system.n_sites).reshape(shape) for row in bits[-n:]]
+        if step not in steps:
+            pictures, steps = [*pictures, state.spins[0][:, self._kept].reshape(shape)], [*steps, step]
+        dims = ("step", "replica", "temperature", *self.system.dims)
+        found = xr.Dataset({"configuration": (dims, np.stack(pictures[-n:]))}, attrs=self.describe())
+        return found.assign_coords(step=steps[-n:], temperature=list(self.temperatures))
+
     def reference(self, T: float | None = None) -> xr.Dataset:
         """The configurations kept at temperature T (the lowest where not given); see :meth:`.Tempered.dataset`."""
         return self.measured.dataset(self.temperatures[0] if T is None else T).assign_attrs(seed=self.seed)
@@ -200,8 +216,7 @@ class TemperingRun(MarkovRun):
         shape = (len(kept), self.chain.replicas, len(self.temperatures), *self.system.shape)
         spins = np.zeros(shape, dtype=np.int8)
         if len(kept):
-            bits = np.unpackbits(kept, axis=-1, count=self.system.n_sites)
-            spins[...] = (2 * bits.astype(np.int8) - 1).reshape(shape)
+            spins[...] = _unpacked(kept, self.system.n_sites).reshape(shape)
         units = {"units": "J/k_B"}
         return xr.Dataset(
             {
@@ -215,6 +230,11 @@ class TemperingRun(MarkovRun):
                 "kept_temperature": ("kept_temperature", list(self.temperatures), units),
             },
         )
+
+
+def _unpacked(bits: np.ndarray, n_sites: int) -> np.ndarray:
+    """Spins of ±1 from what :func:`flowlab.analysis.tempering.pack` made."""
+    return 2 * np.unpackbits(bits, axis=-1, count=n_sites).astype(np.int8) - 1
 
 
 DESCRIBE = ("energy_mean", "energy_lowest", "round_trips", "wall_time")

@@ -3,6 +3,7 @@
 from flowlab.widgets.lab import Lab, lab_of
 from flowlab.widgets.panel import FigurePanel, Panel
 from flowlab.widgets.panels import (
+    ConfigurationsPanel,
     DefectsPanel,
     LatentPanel,
     LayersPanel,
@@ -15,6 +16,7 @@ from flowlab.widgets.panels import (
 from flowlab.widgets.registry import register, registered, unregister
 
 __all__ = [
+    "ConfigurationsPanel",
     "DefectsPanel",
     "FigurePanel",
     "Lab",

@@ -37,6 +37,7 @@ class LatticeView(View):
     names: traitlets.List[str] = traitlets.List().tag(sync=True)
     word = traitlets.Unicode("layer").tag(sync=True)
     labels: traitlets.List[str] = traitlets.List().tag(sync=True)
+    tiles: traitlets.List[str] = traitlets.List().tag(sync=True)
     sites = traitlets.Int(0).tag(sync=True)
     marks = traitlets.Bool(False).tag(sync=True)
     discrete = traitlets.Bool(True).tag(sync=True)
@@ -73,9 +74,9 @@ class Lattice:
         pairs = ((layer, "value", "layer"), (sample, "value", "sample"), (play, "playing", "playing"))
         self._links = [ipywidgets.jslink((other, its), (self.widget, name)) for other, its, name in pairs]
 
-    def redraw(self, layers: xr.Dataset) -> None:
-        """Show other configurations."""
-        state = frames_of(layers)
+    def redraw(self, layers: xr.Dataset, **instead: Any) -> None:
+        """Show other configurations; ``instead`` are parts of the state to have in place of what they say."""
+        state = frames_of(layers) | instead
         self.samples = state["shape"][1]
         self.widget.change(**state)
 
@@ -83,7 +84,8 @@ class Lattice:
 def frames_of(layers: xr.Dataset) -> dict[str, Any]:
     """The state of a view of configurations (layer, sample, *dims): as many samples as fit into ``MOST_BYTES``.
 
-    Spins and states are held as they are in 8 bits, fields and angles in 16 as parts of the largest.
+    Spins and states are held as they are in 8 bits, fields and angles in 16 as parts of the largest. Samples with the
+    coordinate ``sample_name`` are shown side by side under it.
 
     >>> data = xr.Dataset({"configuration": (("layer", "sample", "y", "x"), np.ones((3, 2, 4, 4)))})
     >>> state = frames_of(data)
@@ -107,13 +109,14 @@ def frames_of(layers: xr.Dataset) -> dict[str, Any]:
     bar, lower, upper = colors["colorbar"], float(colors["zmin"]), float(colors["zmax"])
     plane = site_dims(layers["configuration"]) == ("y", "x")
     levels = draws_in_levels(layers)
+    tiles = layers["sample_name"].values[: shown.sizes["sample"]].tolist() if "sample_name" in layers.coords else []
     texts = [f"{value:g}".replace("-", "−") for value in (lower, 0.0, upper)]
     ticks = zip(bar.get("tickvals", [lower, 0.0, upper]), bar.get("ticktext", texts), strict=True)
     return dict(
         frames=frames.tobytes(), shape=list(frames.shape), dtype=str(frames.dtype), scale=scale,
         lower=lower, upper=upper, colors=[[float(place), str(color)] for place, color in colors["colorscale"]],
         ticks=[list(tick) for tick in ticks], symbol=kind.symbol, names=layer_names(layers),
-        word="level" if levels else "layer",
+        word="level" if levels else "layer", tiles=tiles,
         labels=[] if plane else [str(text) for text in sites.labels().ravel()], sites=values.shape[-1],
         marks=whole and not levels, discrete=whole, signed=kind.signed, torus=plane,
     )  # fmt: skip

@@ -48,7 +48,7 @@ class LivePanel(LabPanel):
 
     def lattice(self) -> str:
         """The lattice on show, as the browser has drawn it."""
-        canvas = self.output.locator(".flowlab-lattice canvas.main")
+        canvas = self.output.locator(".flowlab-lattice canvas.main").locator("visible=true")
         canvas.wait_for()
         return str(canvas.evaluate("e => e.toDataURL()"))
 
@@ -100,7 +100,7 @@ def test_the_slider_walks_through_the_layers(live: LivePanel) -> None:
     latent = live.lattice()
     live.shot("2-layers-latent.png")
     live.slide()
-    live.output.locator(".flowlab-title").filter(has_text="layer 1 of 4").wait_for()
+    live.output.locator(".flowlab-title").locator("visible=true").filter(has_text="layer 1 of 4").wait_for()
     live.output.locator(".gtitle").filter(has_text="layer 1 of 4").wait_for()
     assert live.lattice() != latent
     live.shot("3-layers-first.png")

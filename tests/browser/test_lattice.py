@@ -128,7 +128,7 @@ from IPython.display import display
 run = fl.experiment("ising-xor", L=8, T=2.5, layers=3, start="random", steps=3, batch=20, device="cpu")
 run.run(progress=False)
 lab = run.lab()
-lab.widget.selected_index = 1
+lab.widget.selected_index = 2
 display(lab)
 time.sleep(120)
 """
@@ -137,11 +137,11 @@ time.sleep(120)
 def test_the_slider_moves_the_lattice_while_a_cell_runs(page: Page, lab: Lab) -> None:
     panel = LabPanel(page)
     panel.open(lab, one_cell(lab, "busy", CELL))
-    title = panel.output.locator(".flowlab-lattice .flowlab-title")
+    title = panel.output.locator(".flowlab-lattice .flowlab-title").locator("visible=true")
     expect(title).to_contain_text("layer 0 of 3", timeout=60_000)
     panel.slide()
     expect(title).to_contain_text("layer 1 of 3 · xor 1", timeout=3000)
-    panel.output.locator(".flowlab-lattice").focus()
+    panel.output.locator(".flowlab-lattice").locator("visible=true").focus()
     page.keyboard.press("ArrowRight")
     expect(title).to_contain_text("layer 2 of 3", timeout=3000)
     assert page.locator(".jp-InputPrompt").first.inner_text() == "[*]:", "the cell still runs"

@@ -30,8 +30,8 @@ def test_every_tab_of_a_saved_lab_is_alive(saved: Page) -> None:
     saved.on("pageerror", lambda error: faults.append(str(error)))
     expect(saved.locator(".scatterlayer path.js-line").first).to_be_attached()
     tabs = saved.get_by_role("tab")
-    expect(tabs).to_have_text(["Train", "Layers", "Latent", "Defects", "Retrain"])
-    tabs.nth(1).click()
+    expect(tabs).to_have_text(["Train", "Configurations", "Layers", "Latent", "Defects", "Retrain"])
+    tabs.nth(2).click()
     title, canvas = saved.locator(".flowlab-title"), saved.locator("canvas.main")
     expect(title).to_contain_text("layer 0 of 3 · latent")
     expect(saved.locator("section:not([hidden]) .gtitle").first).to_contain_text("layer 0 of 3")
@@ -55,7 +55,7 @@ def test_every_tab_of_a_saved_lab_is_alive(saved: Page) -> None:
     saved.get_by_role("button", name="play").click()
     saved.screenshot(path=artifact("saved-lab.png"))
     saved.get_by_role("button", name="light or dark").click()
-    for index in (2, 3, 4):
+    for index in (3, 4, 5):
         tabs.nth(index).click()
         expect(saved.locator("section:not([hidden]) .gtitle").first).to_be_visible()
     saved.screenshot(path=artifact("saved-lab-dark.png"))

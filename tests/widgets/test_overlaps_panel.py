@@ -159,8 +159,8 @@ def test_following_draws_the_same_random_numbers_through_new_weights(panel: Over
 
 def test_a_lab_of_a_spin_glass_has_overlaps_and_triangles(make_glass, until) -> None:
     lab = Lab(make_glass())
-    assert lab.widget.titles == ("Train", "Layers", "Overlaps", "Triangles", "Retrain")
-    for index, name in ((1, "layer 0"), (2, "overlap distribution"), (3, "triangles")):
+    assert lab.widget.titles == ("Train", "Configurations", "Layers", "Overlaps", "Triangles", "Retrain")
+    for index, name in ((2, "layer 0"), (3, "overlap distribution"), (4, "triangles")):
         lab.widget.selected_index = index
         until(lambda: lab.front.data is not None)
         assert name in lab.front.live.figure.layout.title.text

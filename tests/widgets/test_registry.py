@@ -42,9 +42,9 @@ def test_a_registered_panel_is_a_tab_and_follows_the_run(make_run, until) -> Non
     panel = register(mine())
     run = make_run(steps=30)
     lab = Lab(run)
-    assert lab.widget.titles == ("Train", "Layers", "Retrain", "Mine")
+    assert lab.widget.titles == ("Train", "Configurations", "Layers", "Retrain", "Mine")
     assert isinstance(lab.mine, panel)
-    lab.widget.selected_index = 3
+    lab.widget.selected_index = 4
     run.start()
     until(lambda: not lab.publisher.alive)
     assert list(lab.mine.live.figure.data[0].y) == [30]
@@ -63,7 +63,7 @@ def test_a_panel_that_does_not_fit_is_no_tab(make_run) -> None:
 def test_a_panel_that_cannot_be_built_says_why_and_the_others_are_there(make_run) -> None:
     register(mine(fails=True))
     lab = Lab(make_run())
-    assert lab.widget.titles == ("Train", "Layers", "Retrain", "Mine")
+    assert lab.widget.titles == ("Train", "Configurations", "Layers", "Retrain", "Mine")
     assert "RuntimeError: no &lt;luck&gt;" in lab.tabs["Mine"].message.value
     lab.close()
 

@@ -29,7 +29,7 @@ def test_every_tab_is_in_the_file_and_nothing_is_loaded(make_run, tmp_path: Path
     html = path.read_text(encoding="utf-8")
     assert html.count("</script>") == 3
     saved = lab_in(path)
-    assert [tab["title"] for tab in saved["tabs"]] == ["Train", "Layers", "Retrain"]
+    assert [tab["title"] for tab in saved["tabs"]] == ["Train", "Configurations", "Layers", "Retrain"]
     layers = saved["tabs"][1]["parts"]
     assert [part["kind"] for part in layers] == ["controls", "text", "beside", "plot", "text"]
     assert [len(part["frames"]) for part in layers if "frames" in part] == [3, 3, 1]

@@ -215,9 +215,9 @@ def test_retraining_that_fails_says_why_and_can_be_tried_again(make_run, until) 
 def test_lab_refreshes_the_tab_in_front(make_run, until) -> None:
     run = make_run(steps=100_000)
     lab = Lab(run)
-    assert lab.widget.titles == ("Train", "Layers", "Retrain")
+    assert lab.widget.titles == ("Train", "Configurations", "Layers", "Retrain")
     assert lab.layers.data is None
-    lab.widget.selected_index = 1
+    lab.widget.selected_index = 2
     until(lambda: lab.layers.data is not None)
     assert "layer 0" in lab.snapshot().layout.title.text
     assert "text/plain" in lab._repr_mimebundle_()

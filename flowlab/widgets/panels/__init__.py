@@ -1,5 +1,6 @@
 """The tabs of a lab, one a file, registered in their order."""
 
+from flowlab.widgets.panels.configurations import ConfigurationsPanel
 from flowlab.widgets.panels.defects import DefectsPanel
 from flowlab.widgets.panels.latent import LatentPanel
 from flowlab.widgets.panels.layers import LayersPanel
@@ -11,11 +12,13 @@ from flowlab.widgets.panels.triangles import TrianglesPanel
 from flowlab.widgets.registry import register
 
 for _panel in (
-    TrainPanel, RefinementPanel, LayersPanel, LatentPanel, DefectsPanel, OverlapsPanel, TrianglesPanel, RetrainPanel
+    TrainPanel, ConfigurationsPanel, RefinementPanel, LayersPanel, LatentPanel, DefectsPanel, OverlapsPanel,
+    TrianglesPanel, RetrainPanel,
 ):  # fmt: skip
     register(_panel)
 
 __all__ = [
+    "ConfigurationsPanel",
     "DefectsPanel",
     "LatentPanel",
     "LayersPanel",

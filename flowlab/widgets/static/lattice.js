@@ -4,6 +4,7 @@
 // State: `frames`, (layer, sample, row, column) as int8 or int16, row by row from below, `nothing` where there is no
 // value; `shape`; `scale`, of one unit; `lower`, `upper` and `colors`, the scale of the colours; `ticks` and `symbol` of
 // the colour bar; `names` of the layers, `word` for one of them; `labels` of the sites, empty on a lattice (y, x);
+// `tiles`, the names of samples that stand side by side in place of the layers, empty where they do not;
 // `marks`, whether a dot marks what a layer changed; `torus`, whether a site without a value shows its nearest
 // neighbour, pale; `layer`, `sample`, `playing` and `interval` in milliseconds, which a person sets.
 
@@ -22,6 +23,10 @@ const STYLE = `
 .flowlab-lattice .ticks { position: relative; height: 16px; color: var(--jp-ui-font-color2, #5f6f7c); font-size: 11px; }
 .flowlab-lattice .ticks span { position: absolute; transform: translateX(-50%); }
 .flowlab-lattice .foot { margin-left: 34px; }
+.flowlab-lattice.tiled { display: grid; grid-template-columns: max-content minmax(0, 1fr); column-gap: 20px; }
+.flowlab-lattice.tiled .flowlab-title { grid-column: 1 / -1; min-height: 24px; }
+.flowlab-lattice.tiled .thumbs { grid-column: 2; grid-row: 2 / 4; margin: 0; align-content: flex-start; gap: 8px; }
+.flowlab-lattice .tile { font-size: 11px; line-height: 14px; color: var(--jp-ui-font-color2, #5f6f7c); cursor: pointer; }
 `;
 const LEFT = 34, BELOW = 34, MARK = '#16202a';
 
@@ -195,7 +200,8 @@ function render({ model, el }) {
   }
 
   function words(k, n) {
-    const parts = [`${model.get('word')} ${k} of ${frames.layers - 1}`, model.get('names')[k], `sample ${n}`];
+    const tiles = model.get('tiles') ?? [], name = model.get('names')[k];
+    const parts = tiles.length ? [name, tiles[n]] : [`${model.get('word')} ${k} of ${frames.layers - 1}`, name, `sample ${n}`];
     const there = frames.there(k, n), all = model.get('sites');
     if (there === 0) return model.get('names')[k];
     if (there < all) parts.push(`${there} of ${all} sites are drawn; pale: the nearest one that is`);
@@ -256,7 +262,34 @@ function render({ model, el }) {
     pen.strokeRect(Math.min(a.px, b.px), Math.min(a.py, b.py), Math.abs(a.px - b.px), Math.abs(a.py - b.py));
   }
 
+  // The samples side by side under their names, after layer k.
+  function drawTiles(k, n, names) {
+    const room = el.clientWidth - Math.min(el.clientWidth, model.get('width')) - 28, tall = Math.max(frames.rows, frames.columns);
+    const fits = Math.sqrt((Math.max(room, 40) * (place.height + 60)) / names.length) - 22;
+    const side = Math.floor(Math.max(24, Math.min(128, fits)));
+    while (thumbs.children.length < names.length) {
+      const tile = element(thumbs, 'div', 'tile');
+      element(tile, 'canvas');
+      element(tile, 'div');
+    }
+    while (thumbs.children.length > names.length) thumbs.lastChild.remove();
+    [...thumbs.children].forEach((tile, each) => {
+      const [canvas, caption] = tile.children, width = (side * frames.columns) / tall, height = (side * frames.rows) / tall;
+      sharp(canvas, width, height).drawImage(pictureOf(k, each), 0, 0, width, height);
+      canvas.className = each === n ? 'on' : '';
+      caption.textContent = names[each];
+      tile.onclick = () => set('sample', each);
+    });
+  }
+
   function drawThumbs(k, n) {
+    const tiles = (model.get('tiles') ?? []).slice(0, frames.samples);
+    if (box.classList.contains('tiled') !== tiles.length > 0) {
+      box.classList.toggle('tiled');
+      thumbs.replaceChildren();
+      thumbs.style.display = 'flex';
+    }
+    if (tiles.length) return drawTiles(k, n, tiles);
     const count = frames.layers, width = Math.min(el.clientWidth, model.get('width')) - LEFT - 8;
     thumbs.style.display = count > 2 && count <= 48 ? 'flex' : 'none';
     if (thumbs.style.display === 'none') return;
