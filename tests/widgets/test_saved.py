@@ -30,7 +30,7 @@ def test_every_tab_is_in_the_file_and_nothing_is_loaded(make_run, tmp_path: Path
     assert html.count("</script>") == 3
     saved = lab_in(path)
     assert [tab["title"] for tab in saved["tabs"]] == ["Train", "Configurations", "Layers", "Retrain"]
-    layers = saved["tabs"][1]["parts"]
+    layers = saved["tabs"][2]["parts"]
     assert [part["kind"] for part in layers] == ["controls", "text", "beside", "plot", "text"]
     assert [len(part["frames"]) for part in layers if "frames" in part] == [3, 3, 1]
     assert layers[2]["parts"][0]["state"]["shape"] == [3, 500, 4, 4]
@@ -54,7 +54,7 @@ def test_a_panel_that_fails_leaves_a_line(make_run, tmp_path: Path, monkeypatch)
 
     monkeypatch.setattr(LayersPanel, "page", fail)
     lab = Lab(make_run())
-    (part,) = lab_in(lab.save(tmp_path / "lab.html"))["tabs"][1]["parts"]
+    (part,) = lab_in(lab.save(tmp_path / "lab.html"))["tabs"][2]["parts"]
     assert "ValueError: no &lt;layers&gt;" in part["frames"][0]
     lab.close()
 
