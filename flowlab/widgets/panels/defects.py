@@ -74,7 +74,7 @@ class DefectsPanel(Panel):
         self.live, self.strip = Plot(defect_overview(blank)), Plot(defect_strip(blank))
         row = ipywidgets.HBox([self.defect, self.clear, self.follow], layout=ROW)
         self.widget = ipywidgets.VBox(
-            [row, self.line, self.message, self.live.widget, self.strip.widget, self.about, self.diagnosis.line]
+            [row, self.line, self.live.widget, self.strip.widget, self.about, self.message, self.diagnosis.line]
         )
         self.live.widget.clicked = self._clicked
         self.defect.observe(self._choose, "value")

@@ -76,10 +76,10 @@ class LatentPanel(SampledPanel):
             [
                 ipywidgets.HBox(controls, layout=ROW),
                 self.line,
-                self.message,
                 self.live.widget,
-                self.diagnosis.line,
                 self.profile.widget,
+                self.message,
+                self.diagnosis.line,
             ]
         )
         self.live.widget.clicked = self._clicked

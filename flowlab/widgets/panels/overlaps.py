@@ -56,8 +56,8 @@ class OverlapsPanel(ReferencePanel):
         self._judged: tuple[object, object] = (None, None)
         super().__init__(experiment, n=n, every=every, publisher=publisher)
         row = ipywidgets.HBox(self.controls, layout=ROW)
-        words = [self.line, self.verdict] if self.has_layers else [self.line]
-        self.widget = ipywidgets.VBox([row, *words, self.about, self.message, self.live.widget])
+        verdict_line = [self.verdict] if self.has_layers else []
+        self.widget = ipywidgets.VBox([row, self.line, self.live.widget, *verdict_line, self.about, self.message])
 
     def measure(self, data: xr.Dataset) -> xr.Dataset:
         return measure_overlaps(data)

@@ -63,7 +63,7 @@ class RefinementPanel(SampledPanel):
         self._steps_shown, self._curves_at = experiment.data.sizes["step"], 0.0
         controls = [self.play, self.layer, self.sample, self.new_samples, self.follow]
         row = ipywidgets.HBox(controls, layout=ROW)
-        self.widget = ipywidgets.VBox([row, self.line, self.message, self.live.widget, self.couplings.widget])
+        self.widget = ipywidgets.VBox([row, self.line, self.live.widget, self.couplings.widget, self.message])
         self.sample.observe(self.draw, "value")
 
     def page(self) -> list[Piece]:

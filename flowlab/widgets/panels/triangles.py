@@ -81,7 +81,7 @@ class TrianglesPanel(ReferencePanel):
             for children in (self.controls, [self.convention, self.tolerance], [self.next, self.chosen])
         ]
         self.widget = ipywidgets.VBox(
-            [*rows[:2], self.line, self.about, self.message, self.live.widget, rows[2], self.corners.widget]
+            [*rows[:2], self.line, self.live.widget, rows[2], self.corners.widget, self.about, self.message]
         )
         self.convention.observe(self._forget, "value")
         self.tolerance.observe(self.draw, "value")

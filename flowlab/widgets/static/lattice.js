@@ -211,7 +211,7 @@ function render({ model, el }) {
   }
 
   function lines(pen, cell, { w, h }) {
-    pen.strokeStyle = pageColor('--jp-layout-color0', '#ffffff');
+    pen.strokeStyle = backdrop(box);
     pen.lineWidth = 1;
     pen.beginPath();
     for (let x = 1; x < w; x++) { pen.moveTo(LEFT + x * cell, 0); pen.lineTo(LEFT + x * cell, h * cell); }

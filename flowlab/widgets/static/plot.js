@@ -23,10 +23,10 @@ async function load(model) {
 }
 
 // The figure in the colours of the page. Its own are those of a light page; `palette` says what each becomes.
-function themed(text, palette) {
+function themed(text, palette, el) {
   const dark = isDark();
   for (const [role, color] of Object.entries(palette.roles))
-    text = text.replaceAll(`"${color}"`, JSON.stringify(pageColor(ROLES[role], color)));
+    text = text.replaceAll(`"${color}"`, JSON.stringify(role === 'page' ? backdrop(el) : pageColor(ROLES[role], color)));
   if (dark)
     for (const [light, instead] of Object.entries(palette.dark)) text = text.replaceAll(light, instead);
   const figure = JSON.parse(text);
@@ -53,7 +53,7 @@ async function render({ model, el }) {
     try {
       while (stale && !closed && el.clientWidth > 0) {
         stale = false;
-        const figure = themed(model.get('figure'), model.get('palette'));
+        const figure = themed(model.get('figure'), model.get('palette'), el);
         const { height = 320, width } = figure.layout;
         picture.style.minHeight = `${height}px`;
         Object.assign(figure.layout, { width: Math.min(width ?? Infinity, el.clientWidth), height, autosize: false });

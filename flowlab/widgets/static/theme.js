@@ -2,7 +2,6 @@
 
 // Roles that take their colour from JupyterLab's theme, with what they are where a page has no theme.
 const ROLES = {
-  page: '--jp-layout-color0',
   ink: '--jp-ui-font-color1',
   quiet: '--jp-ui-font-color2',
   rule: '--jp-border-color1',
@@ -11,6 +10,15 @@ const ROLES = {
 
 function pageColor(name, otherwise) {
   return getComputedStyle(document.body).getPropertyValue(name).trim() || otherwise;
+}
+
+// The colour that an element lies on.
+function backdrop(el) {
+  for (let at = el; at; at = at.parentElement) {
+    const color = getComputedStyle(at).backgroundColor;
+    if (color && !/^(transparent|rgba\(.*, 0\))$/.test(color)) return color;
+  }
+  return '#ffffff';
 }
 
 function isDark() {
