@@ -8,8 +8,11 @@ run.run(seconds=60)
 run.evaluate(20_000)
 run.lab()
 
+fl.lab() is the way in for who would rather click: every study, and the runs on disk.
+
 Runs of studies by name
     experiment, load, sweep     start one, open one from disk, run many over the values of some keys
+    lab                         choose a study, set its keys, start it and watch, in JupyterLab
     help                        what studies there are, what one is and what its keys mean
     study                       make a function of keys a study
     Experiment, Training, ChainRun   what a run is
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
     from flowlab.flows import AffineCoupling as AffineCoupling
     from flowlab.flows import Composed as Composed
     from flowlab.flows import XorCoupling as XorCoupling
+    from flowlab.hooks import lab as lab
     from flowlab.manual import help as help
     from flowlab.mcmc import HMC as HMC
     from flowlab.runs import ChainRun as ChainRun
@@ -95,6 +99,7 @@ _SHOWN = _by_name({
     "core": "Angles Density Flow MarkovChain Reals Spins States System",
     "densities": "MADE IndependentSpins Normal Pushforward",
     "flows": "AffineCoupling Composed XorCoupling",
+    "hooks": "lab",
     "manual": "help",
     "mcmc": "HMC",
     "runs": "ChainRun Experiment experiment load study sweep",
@@ -128,6 +133,7 @@ _RENAMED = {"Simulation": ("runs", "TemperingRun")}
 
 providers.append("flowlab.studies")
 above["lab"] = lambda run: __getattr__("widgets").lab_of(run)
+above["gallery"] = lambda folder: __getattr__("widgets").open_gallery(folder)
 above["measures"] = lambda: importlib.import_module("flowlab.analysis")
 above["load"] = lambda path, **how: importlib.import_module("flowlab.runs").load(path, **how)
 

@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 providers: list[str] = []
 """Modules that register studies when they are imported."""
 
 above: dict[str, Callable[..., Any]] = {}
-"""What stands above a run or beside a picture and is asked for by them: "lab", "load" and "measures"."""
+"""What stands above a run or beside a picture and is asked for by them: "lab", "gallery", "load" and
+"measures"."""
+
+
+def lab(folder: str | Path = "runs") -> Any:
+    """The way in, for JupyterLab: a card a study, a form for its keys, and the runs on disk.
+
+    Args:
+        folder: in which runs are kept, and whose runs are shown; it need not be there yet.
+
+    Returns:
+        The :class:`flowlab.widgets.Gallery`, which a notebook shows.
+
+    Raises:
+        ImportError: where the extra ``lab`` is not installed.
+
+    >>> import flowlab as fl
+    >>> "phi4-hmc" in fl.lab("runs").buttons
+    True
+    """
+    return above["gallery"](folder)

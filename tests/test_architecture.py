@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "studies": {"training", "runs", "analysis", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
     "figures": {"estimators", "hooks"},
     "testing": {"training"},
-    "widgets": {"figures", "runs", "analysis"},
+    "widgets": {"figures", "runs", "analysis", "storage"},
     "manual": {"runs"},
     "cli": {"extras", "manual", "studies", "runs", "analysis", "storage", "estimators"},
     "__main__": {"cli"},

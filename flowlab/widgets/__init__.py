@@ -1,5 +1,6 @@
 """Panels for JupyterLab: views of an Experiment that stay alive while it trains."""
 
+from flowlab.widgets.gallery import Gallery, open_gallery
 from flowlab.widgets.lab import Lab, lab_of
 from flowlab.widgets.panel import FigurePanel, Panel
 from flowlab.widgets.panels import (
@@ -19,6 +20,7 @@ __all__ = [
     "ConfigurationsPanel",
     "DefectsPanel",
     "FigurePanel",
+    "Gallery",
     "Lab",
     "LatentPanel",
     "LayersPanel",
@@ -29,6 +31,7 @@ __all__ = [
     "TrainPanel",
     "TrianglesPanel",
     "lab_of",
+    "open_gallery",
     "register",
     "registered",
     "unregister",

@@ -1,0 +1,219 @@
+"""The way in: a card a study, a form for its keys, Start, its lab; and the runs on disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+from flowlab.runs import Experiment, experiment, load, studies
+from flowlab.runs.registry import find
+from flowlab.widgets.background import Background
+from flowlab.widgets.gallery.cards import FIRST, Card, about, all_cards, slowness
+from flowlab.widgets.gallery.form import Form
+from flowlab.widgets.gallery.pictures import picture
+from flowlab.widgets.gallery.table import RunsTable
+from flowlab.widgets.lab import Lab, lab_of
+from flowlab.widgets.view import STATIC
+from flowlab.widgets.words import quiet, said, wrong
+
+__all__ = ["Gallery", "open_gallery"]
+
+FAMILIES = {"ising": "Ising model", "phi4": "Lattice φ⁴", "sk": "Spin glass", "": "Your own"}
+BEGIN = "Begin here"
+CHEAP = {"steps", "T", "h", "beta", "kappa", "lam", "mass", "seed_J", "lr"}
+"""Keys that leave the time of a step as it is."""
+
+
+class Gallery:
+    """Choose a study, set its keys, press Start: its lab opens below. What is on disk is opened, resumed, deleted.
+
+    Args:
+        folder: in which runs are kept and looked for.
+
+    Attributes:
+        buttons: of the cards, by title.
+        form: of the study that was chosen, else None.
+        table: the runs on disk.
+        run, lab: what is open, else None.
+        message: a line for what a person should know.
+    """
+
+    def __init__(self, folder: str | Path = "runs") -> None:
+        self.folder = Path(folder).expanduser()
+        self.form: Form | None = None
+        self.run: Experiment | None = None
+        self.lab: Lab | None = None
+        self._runs: dict[Path, Experiment] = {}
+        self._costs: Background[Hashable, float] = Background(self._measured, self._tell_cost)
+        self.message = ipywidgets.HTML()
+        self.cost = ipywidgets.HTML()
+        self.buttons: dict[str, ipywidgets.Button] = {}
+        self.table = RunsTable(self.folder.absolute(), self.open)
+        first, others = self._shelves()
+        self._first, self._others = ipywidgets.VBox(first), ipywidgets.VBox(others)
+        self._place = ipywidgets.VBox()
+        self.start_button = _button("Start", "build the run, open its lab below and train", self.start, "primary")
+        self._back = _button("All studies", "back to the cards", self.back)
+        style = ipywidgets.HTML(f"<style>{(STATIC / 'gallery.css').read_text(encoding='utf-8')}</style>")
+        style.layout.display = "none"
+        self._top = ipywidgets.VBox([self._first])
+        self._more = ipywidgets.VBox([self._others])
+        self.widget = ipywidgets.VBox([style, self._top, self.message, self._place, self.table.widget, self._more])
+        self.widget.add_class("flowlab-gallery")
+
+    def choose(self, card: Card) -> None:
+        """Show the form of a card's study."""
+        study = find(card.study)
+        self.form = Form(study, card.keys, str(self._free(card.study)), self._changed)
+        self._card = card
+        head = ipywidgets.HTML(
+            f"<h2>{escape(card.title or study.name)}</h2><p>{escape(study.summary)}</p>"
+            + (f"<p>You will see {escape(card.sees)}.</p>" if card.sees else "")
+        )
+        art = ipywidgets.HTML(picture(card.kind), layout={"width": "280px", "flex": "0 0 auto"})
+        row = ipywidgets.HBox([self.start_button, self.cost], layout={"align_items": "center"})
+        self._say("")
+        self._top.children = (
+            self._back,
+            ipywidgets.HBox([art, head]).add_class("flowlab-chosen"),
+            self.form.widget,
+            row,
+        )
+        self._more.children = ()
+        self._changed()
+
+    def back(self) -> None:
+        """Show the cards."""
+        self.form = None
+        self._top.children, self._more.children = (self._first,), (self._others,)
+        self._say("")
+
+    def start(self) -> None:
+        """Build the run of the form, open its lab and train it; what is wrong is said in a line."""
+        if self.form is None:
+            return
+        try:
+            keys, seed = self.form.checked()
+            self._say("building the run …")
+            out = self.form.out.value.strip() or None
+            run = experiment(self.form.study.name, seed=seed, out=out, **keys)
+            self._enter(run, train=True)
+            self.form.out.value = str(self._free(self.form.study.name))
+        except Exception as error:
+            self._say(error)
+
+    def open(self, path: Path, train: bool) -> None:
+        """Show the lab of a run on disk, and train it on."""
+        try:
+            self._say(f"reading {path.name} …")
+            self._enter(self._runs.get(path) or load(path), train)
+        except Exception as error:
+            self._say(error)
+
+    def close(self) -> None:
+        """Take the gallery and its lab off the page; runs go on."""
+        if self.lab is not None:
+            self.lab.close()
+        self.widget.close()
+
+    def _enter(self, run: Any, train: bool) -> None:
+        if self.lab is not None and self.run is not run:
+            self.lab.close()
+        self.run, self.lab = run, lab_of(run)
+        if run.path is not None:
+            self._runs[run.path] = run
+        name = str(run.study or "run") if run.path is None else run.path.name
+        self._place.children = (ipywidgets.HTML(f"<h3>Lab of {escape(name)}</h3>"), self.lab.widget)
+        self.lab.publisher.wake()
+        self._say("")
+        if train and run.state != "running":
+            run.start()
+        self.lab.publisher.wake()
+        self.table.refresh()
+
+    def _say(self, what: str | Exception) -> None:
+        if isinstance(what, ValueError):
+            self.message.value = wrong(str(what))
+        else:
+            self.message.value = wrong(said(what)) if isinstance(what, Exception) else quiet(what)
+
+    def _changed(self) -> None:
+        self._say("")
+        self._tell_cost()
+
+    def _tell_cost(self) -> None:
+        """Say what the run of the form will take: as on the card, then as measured here while nothing trains."""
+        if self.form is None:
+            return
+        form, keys = self.form, self.form.values()
+        same = {name for name, row in form.fields.items() if row.given != self._card.keys.get(name)} <= CHEAP
+        try:
+            steps = int(form.study.normalise(keys)["steps"] or 1)
+        except (ValueError, KeyError):
+            return
+        question = (form.study.name, tuple((name, str(keys[name])) for name in sorted(keys.keys() - CHEAP)))
+        idle = all(run.state not in ("running", "paused") for run in [*self._runs.values(), *filter(None, [self.run])])
+        step = self._costs.ask(question) if idle or self._costs.is_ready(question) else None
+        if step is not None:
+            self.cost.value = f"{about(step * steps)}: {steps} steps of {1000 * step:.3g} ms, measured here"
+        elif same and self._card.seconds is not None:
+            before = int({**form.study.defaults, **self._card.keys}["steps"] or 1)
+            self.cost.value = about(self._card.seconds * slowness() * steps / before)
+        else:
+            self.cost.value = quiet("measuring a step …") if idle and self._costs.error(question) is None else ""
+
+    def _measured(self, question: Any) -> float:
+        name, keys = question
+        return experiment(name, **dict(keys)).seconds_per_step()
+
+    def _free(self, name: str) -> Path:
+        """A directory that is not there yet."""
+        taken = (self.folder / f"{name}-{number}" for number in range(1, 10_000))
+        return next((path for path in taken if not path.exists()), self.folder / f"{name}-{time.time_ns()}")
+
+    def _shelves(self) -> tuple[list[ipywidgets.Widget], list[ipywidgets.Widget]]:
+        """The cards to begin with, and the others by family."""
+        shelves: dict[str, list[ipywidgets.Widget]] = {BEGIN: []}
+        for card in all_cards():
+            family = card.study.partition("-")[0] if card.sees else ""
+            shelves.setdefault(BEGIN if card in FIRST else FAMILIES[family], []).append(self._card_widget(card))
+        found = [
+            (ipywidgets.HTML(f"<h3>{name}</h3>"), ipywidgets.GridBox(row).add_class("flowlab-cards"))
+            for name, row in shelves.items()
+        ]
+        sweeps = ", ".join(f"fl.sweep({name!r})" for name, study in studies().items() if study.sweep)
+        note = ipywidgets.HTML(quiet(f"Many runs at once have no lab: {sweeps}."))
+        return [*found[0]], [*(widget for shelf in found[1:] for widget in shelf), note]
+
+    def _card_widget(self, card: Card) -> ipywidgets.Widget:
+        study = find(card.study)
+        title = card.title or card.study
+        takes = "" if card.seconds is None else f"{about(card.seconds * slowness())} here"
+        named = f"{card.study}{''.join(f' {key}={value}' for key, value in card.keys.items())}" if card.title else ""
+        lines = [f"<p>{escape(study.summary)}</p>"] + [f"<p>You will see {escape(card.sees)}.</p>"] * bool(card.sees)
+        foot = " · ".join(filter(None, [named, takes]))
+        button = _button(title, f"choose {title}", lambda: self.choose(card))
+        self.buttons[title] = button.add_class("flowlab-choose")
+        texts = ipywidgets.HTML("".join(lines) + f"<p class='flowlab-foot'>{escape(foot)}</p>")
+        return ipywidgets.VBox([ipywidgets.HTML(picture(card.kind)), button, texts]).add_class("flowlab-card")
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        return self.widget._repr_mimebundle_(**kwargs)
+
+
+def open_gallery(folder: str | Path = "runs") -> Gallery:
+    """The gallery of all studies, and of the runs in a folder; see :func:`flowlab.lab`."""
+    return Gallery(folder)
+
+
+def _button(name: str, hint: str, does: Any, style: str = "") -> ipywidgets.Button:
+    button = ipywidgets.Button(
+        description=name, tooltip=hint, button_style=style, layout={"width": "auto", "align_self": "flex-start"}
+    )
+    button.on_click(lambda _: does())
+    return button

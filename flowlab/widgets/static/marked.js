@@ -1,0 +1,39 @@
+// A number by slider or by typing, with the place marked where it is critical.
+
+function render({ model, el }) {
+  const [least, most, at] = ['least', 'most', 'at'].map((name) => model.get(name));
+  const id = `flowlab-${Math.random().toString(36).slice(2)}`;
+  el.classList.add('flowlab-marked');
+  el.dataset.lmSuppressShortcuts = 'true'; // arrow keys move the slider, not JupyterLab's selection
+  el.innerHTML = `
+    <label for="${id}"></label>
+    <span class="track"><input type="range" min="${least}" max="${most}" step="${(most - least) / 300}"><span class="mark"></span></span>
+    <input type="text" id="${id}" inputmode="decimal" autocomplete="off" spellcheck="false">`;
+  const [label, range, text, mark] = ['label', '[type=range]', '[type=text]', '.mark'].map((part) => el.querySelector(part));
+  label.textContent = model.get('name');
+  range.setAttribute('aria-label', `${model.get('name')}, slider`);
+  mark.textContent = `▴ ${model.get('mark')}`;
+  const share = (at - least) / (most - least);
+  mark.style.left = `calc(${100 * share}% + ${8 - 16 * share}px)`;
+  const send = (value) => {
+    model.set('value', value);
+    model.save_changes();
+  };
+  const show = () => {
+    const value = model.get('value');
+    if (document.activeElement !== text || Number(text.value) !== Number(value)) text.value = value;
+    range.value = Number.isFinite(Number(value)) && value.trim() ? value : at;
+    text.disabled = range.disabled = model.get('disabled');
+  };
+  range.addEventListener('input', () => send(String(Number(Number(range.value).toPrecision(4)))));
+  text.addEventListener('input', () => send(text.value));
+  model.on('change:value', show);
+  model.on('change:disabled', show);
+  show();
+  return () => {
+    model.off('change:value', show);
+    model.off('change:disabled', show);
+  };
+}
+
+export default { render };
