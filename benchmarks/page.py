@@ -14,7 +14,7 @@ from typing import Any
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 README = HERE.parent / "README.md"
-BEGIN, END = "<!-- systems: made by make bench-page -->\n", "<!-- end -->"
+BEGIN, END = "<!-- systems: made by make bench-page -->\n\n", "\n<!-- end -->"
 SHORT = ("your system", "study", "cpu s", "ESS", "acceptance", "ln Z - exact, in errors")
 HEAD = """# Benchmarks
 
