@@ -6,7 +6,7 @@ from typing import Any
 from plotly.graph_objects import Figure
 
 from flowlab.core.datasets import explained
-from flowlab.figures.chains import chain_overview
+from flowlab.figures.chains import chain_overview, check_history
 from flowlab.figures.defects import defect_overview, defect_strip
 from flowlab.figures.fields import acceptance_and_tau, field_strip, rejection_runs, sign_histogram
 from flowlab.figures.latent import conditional_entropy, latent_flip, latent_information, latent_overview
@@ -46,6 +46,7 @@ __all__ = [
     "acceptance_and_tau",
     "bound_by_layer",
     "chain_overview",
+    "check_history",
     "conditional_entropy",
     "configuration",
     "correlation",

@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
-from flowlab.figures.shared.style import COLORS, INK, styled
+from flowlab.core.names import named
+from flowlab.figures.shared.style import COLORS, INK, band_color, message, styled
 from flowlab.figures.training import decimate
 
 CURVES = {  # variable -> (axis, color)
@@ -18,6 +19,12 @@ CURVES = {  # variable -> (axis, color)
     "log_z": ("ln Z per site", "bound"),
     "ess": ("effective sample size", "ess"),
 }
+
+CHECKED = (
+    "energy_per_site", "action_per_site", "abs_magnetization", "log_z", "abs_overlap", "energy_per_site_variance",
+    "action_per_site_variance", "log_w", "magnetization_squared",
+)  # fmt: skip
+"""What is shown of a check, as far as there is room."""
 
 
 def chain_overview(data: xr.Dataset, *, points: int = 500) -> go.Figure:
@@ -53,3 +60,46 @@ def chain_overview(data: xr.Dataset, *, points: int = 500) -> go.Figure:
     )
     figure.update_xaxes(title_text="step", row=len(shown), col=1)
     return styled(figure, title=str(data.attrs.get("system", "Markov chains")), height=480, showlegend=False)
+
+
+def check_history(tables: xr.Dataset) -> go.Figure:
+    """What chains have found as time went on, beside the model's values, a picture for each of four quantities.
+
+    Args:
+        tables: dims ``look``, ``quantity`` with ``value``, ``raw`` and ``reference``, each with its ``_error``;
+            coordinate ``seconds`` (look).
+
+    >>> check_history(xr.Dataset()).layout.annotations[0].text
+    'nothing has been compared yet'
+    """
+    if "quantity" not in tables.coords:
+        return message("nothing has been compared yet", height=280)
+    quantities = tables["quantity"].values.tolist()
+    shown = [name for name in CHECKED if name in quantities][:4] or quantities[:4]
+    figure = make_subplots(
+        rows=1, cols=len(shown), horizontal_spacing=0.08, subplot_titles=[named(name)[0] for name in shown]
+    )
+    seconds = tables["seconds"].values
+    since = [0.0, *seconds]
+    for column, name in enumerate(shown, start=1):
+        one, cell = tables.sel(quantity=name), dict(row=1, col=column)
+        weighted = "value" if np.isfinite(one["value"].values[-1]) else "raw"
+        model, error = (one[f"{weighted}{end}"].values[[0, *range(len(seconds))]] for end in ("", "_error"))
+        for sign in (-1, 1):
+            figure.add_scatter(
+                x=since, y=model + sign * error, mode="lines", line_width=0, hoverinfo="skip", showlegend=False,
+                fill=None if sign < 0 else "tonexty", fillcolor=band_color("model"), **cell,
+            )  # fmt: skip
+        figure.add_scatter(
+            x=since, y=model, mode="lines", line=dict(color=COLORS["model"], width=1.6), name="model",
+            showlegend=column == 1, **cell,
+        )  # fmt: skip
+        color = COLORS["parallel tempering"]
+        figure.add_scatter(
+            x=seconds, y=one["reference"].values,
+            error_y=dict(array=one["reference_error"].values, width=0, color=color),
+            mode="markers", marker=dict(color=color, size=5), name="chains", showlegend=column == 1, **cell,
+        )  # fmt: skip
+        figure.update_xaxes(title_text="seconds", **cell)
+    figure.update_annotations(font_size=12)
+    return styled(figure, title="model and chains", height=280, margin=dict(l=56, r=16, t=84, b=48), legend_y=1.16)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import xarray as xr
 
-from flowlab.analysis.checks.check import Drawn, check, drawn_from_density, verdict_attrs
+from flowlab.analysis.checks.check import Drawn, Watch, check, drawn_from_density, verdict_attrs
 from flowlab.core import Density, System, named_generator
 from flowlab.core.numbers import seed_of, whole
 from flowlab.runs.persistence import OnDisk
@@ -52,7 +52,9 @@ class Checkable(OnDisk):
         raise TypeError(f"{type(self).__name__} trains no density")
 
     @in_own_dtype
-    def check(self, seconds: float = 60.0, *, seed: int | None = None, n: int = 10_000) -> xr.Dataset:
+    def check(
+        self, seconds: float = 60.0, *, seed: int | None = None, n: int = 10_000, watch: Watch | None = None
+    ) -> xr.Dataset:
         """What the run draws beside an independent answer: chains of the same system that began hot and cold.
 
         Clusters, parallel tempering, hybrid Monte Carlo or replica exchange (:func:`flowlab.mcmc.opposite.opposite`),
@@ -66,6 +68,8 @@ class Checkable(OnDisk):
             seconds: time for the chains, at most.
             seed: of the draws and the chains, the run's own where not given.
             n: draws of the model.
+            watch: called now and then with the table so far, None before there is one; where it returns False the
+                check ends and judges what there is.
 
         Returns:
             Dataset; ``attrs["verdict"]`` begins with "consistent", "not to be trusted" or "not checked" and says why
@@ -91,7 +95,7 @@ class Checkable(OnDisk):
             return xr.Dataset(attrs=about | verdict_attrs("not checked", [str(error)]))
         with torch_threads(self.threads):
             about |= {"step": step, "n": len(drawn.configurations)}
-            found = check(self.system, drawn, seconds, seed, about, self.log_z_exact)
+            found = check(self.system, drawn, seconds, seed, about, self.log_z_exact, watch)
         self._checked = found
         try:
             if self._store is not None:

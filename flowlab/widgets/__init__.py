@@ -4,6 +4,7 @@ from flowlab.widgets.gallery import Gallery, open_gallery
 from flowlab.widgets.lab import Lab, lab_of
 from flowlab.widgets.panel import FigurePanel, Panel
 from flowlab.widgets.panels import (
+    CheckPanel,
     ConfigurationsPanel,
     DefectsPanel,
     LatentPanel,
@@ -17,6 +18,7 @@ from flowlab.widgets.panels import (
 from flowlab.widgets.registry import register, registered, unregister
 
 __all__ = [
+    "CheckPanel",
     "ConfigurationsPanel",
     "DefectsPanel",
     "FigurePanel",

@@ -30,7 +30,7 @@ def test_every_tab_of_a_saved_lab_is_alive(saved: Page) -> None:
     saved.on("pageerror", lambda error: faults.append(str(error)))
     expect(saved.locator(".scatterlayer path.js-line").first).to_be_attached()
     tabs = saved.get_by_role("tab")
-    expect(tabs).to_have_text(["Train", "Configurations", "Layers", "Latent", "Defects", "Retrain"])
+    expect(tabs).to_have_text(["Train", "Configurations", "Layers", "Latent", "Defects", "Retrain", "Check"])
     tabs.nth(2).click()
     title, canvas = saved.locator(".flowlab-title"), saved.locator("canvas.main")
     expect(title).to_contain_text("layer 0 of 3 · latent")

@@ -74,7 +74,7 @@ def test_angles_have_no_equation_of_motion(angles):
 def test_angles_have_the_tabs_of_a_run_that_is_no_glass(angles):
     lab = angles.lab()
     try:
-        assert set(lab.tabs) == {"Train", "Configurations", "Layers", "Retrain"}
+        assert set(lab.tabs) == {"Train", "Configurations", "Layers", "Retrain", "Check"}
     finally:
         lab.close()
 

@@ -28,7 +28,7 @@ def lab():
 
 
 def test_only_panels_that_make_sense_appear(lab):
-    assert list(lab.tabs) == ["Train", "Configurations", "Layers", "Retrain"]
+    assert list(lab.tabs) == ["Train", "Configurations", "Layers", "Retrain", "Check"]
     assert lab.latent is lab.defects is lab.overlaps is lab.triangles is None
 
 

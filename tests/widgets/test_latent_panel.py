@@ -122,7 +122,7 @@ def test_a_diagnosis_that_fails_says_why(run: Training, until, monkeypatch) -> N
 
 def test_lab_has_latents_and_defects_of_a_flow_on_a_lattice_only(run: Training, until) -> None:
     lab = Lab(run)
-    assert lab.widget.titles == ("Train", "Configurations", "Layers", "Latent", "Defects", "Retrain")
+    assert lab.widget.titles == ("Train", "Configurations", "Layers", "Latent", "Defects", "Retrain", "Check")
     assert lab.latent.data is None
     lab.widget.selected_index = 3
     until(lambda: lab.latent.pair is not None)

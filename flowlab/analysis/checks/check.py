@@ -32,6 +32,10 @@ COMPARABLE = 2.0
 """Errors of the chains, in those of the model, at which they need not go on."""
 SUMMED = ("energy_per_site", "action_per_site")
 """Observables whose fluctuations are compared too."""
+BETWEEN_TABLES = 0.5
+"""Seconds between two tables that whoever watches a check is given, at least; making them takes a fifth of the time."""
+Watch = Callable[[xr.Dataset | None], bool]
+"""Given the table so far, None before there is one; whether the check goes on."""
 
 
 class Drawn(NamedTuple):
@@ -86,6 +90,7 @@ def check(
     seed: int,
     attrs: Mapping[str, Any] | None = None,
     log_z_exact: float | None = None,
+    watch: Watch | None = None,
 ) -> xr.Dataset:
     """Draws of a model beside chains of the same system that began hot and cold; see :meth:`.Checkable.check`.
 
@@ -96,6 +101,7 @@ def check(
         seed: of the chains.
         attrs: attributes to keep.
         log_z_exact: exact ln Z of the system, where it is known: more than chains know.
+        watch: called now and then with the table so far, None before there is one; False ends the check.
 
     Raises:
         ValueError: for a time that is not positive.
@@ -110,10 +116,13 @@ def check(
             attrs=attrs | verdict_attrs("not checked", [f"there is no chain for {system.title}: {error}"])
         )
     looks, due = Looks(system, chains), FIRST
+    watched = None if watch is None else _Watched(watch, system, drawn)
     end = time.monotonic() + seconds
     latest = end + max(5.0, seconds)  # a loaded machine may not get to the fewest looks in a short time
     while (now := time.monotonic()) < end or (looks.useful < FEWEST and now < latest):
         looks.look()
+        if watched is not None and not watched.goes_on(looks):
+            break
         if looks.count >= due:
             found, due = compare(system, drawn, looks.series(), chains.hot), due * 3 // 2
             if found.precise and not found.disagreeing and looks.problem() is None:
@@ -272,9 +281,20 @@ def agreement(found: Found, what: str) -> str:
 
 def dataset(system: System, found: Found, series: Series) -> xr.Dataset:
     """Everything that was found, a row a quantity, with the configurations of the chains that may be taken as draws."""
-    names = list(found.rows)
+    variables: dict[str, Any] = {str(name): column for name, column in table(found).data_vars.items()}
+    for name, one in found.distributions.items():
+        variables[f"total_variation_{name}"] = ((), one.variation)
+        variables[f"total_variation_floor_{name}"] = ((), one.floor)
+        variables[f"total_variation_raw_{name}"] = ((), one.raw_variation)
+    kept = independent(series, int(BYTES // (series.configurations[0, 0].nbytes or 1)))
+    variables["configuration"] = (("draw", *system.dims), kept, {"source": "the chains, as good as independent"})
+    return labelled(xr.Dataset(variables, coords={"quantity": list(found.rows)}))
+
+
+def table(found: Found) -> xr.Dataset:
+    """Values, errors and differences, a row a quantity."""
     rows = list(found.rows.values())
-    table = {
+    columns = {
         "value": [row.value.value for row in rows],
         "value_error": [row.value.error for row in rows],
         "raw": [row.raw.value for row in rows],
@@ -286,16 +306,30 @@ def dataset(system: System, found: Found, series: Series) -> xr.Dataset:
         "z_starts": [row.reference.z for row in rows],
         "r_hat": [row.reference.r_hat for row in rows],
     }
-    variables: dict[str, Any] = {
-        name: ("quantity", np.array(values, dtype=np.float64)) for name, values in table.items()
+    values: dict[str, Any] = {
+        name: ("quantity", np.array(column, dtype=np.float64)) for name, column in columns.items()
     }
-    for name, one in found.distributions.items():
-        variables[f"total_variation_{name}"] = ((), one.variation)
-        variables[f"total_variation_floor_{name}"] = ((), one.floor)
-        variables[f"total_variation_raw_{name}"] = ((), one.raw_variation)
-    kept = independent(series, int(BYTES // (series.configurations[0, 0].nbytes or 1)))
-    variables["configuration"] = (("draw", *system.dims), kept, {"source": "the chains, as good as independent"})
-    return labelled(xr.Dataset(variables, coords={"quantity": names}))
+    return xr.Dataset(values, coords={"quantity": list(found.rows)})
+
+
+class _Watched:
+    """Tables of a check for whoever watches it, now and then."""
+
+    def __init__(self, watch: Watch, system: System, drawn: Drawn) -> None:
+        self.watch, self.system, self.drawn = watch, system, drawn
+        self.began, self.due = time.monotonic(), -math.inf
+
+    def goes_on(self, looks: Looks) -> bool:
+        """Give the table of these looks, where it is time for one; whether to go on."""
+        now, found = time.monotonic(), None
+        if now < self.due:
+            return True
+        if looks.useful >= FEWEST:
+            found = table(compare(self.system, self.drawn, looks.series(), looks.chains.hot))
+            found = found.assign_attrs(seconds=now - self.began, looks=looks.count, chain=looks.chains.what)
+        more = self.watch(found)
+        self.due = time.monotonic() + max(BETWEEN_TABLES, 4 * (time.monotonic() - now))
+        return more
 
 
 def independent(series: Series, most: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The tabs of a lab, one a file, registered in their order."""
 
+from flowlab.widgets.panels.check import CheckPanel
 from flowlab.widgets.panels.configurations import ConfigurationsPanel
 from flowlab.widgets.panels.defects import DefectsPanel
 from flowlab.widgets.panels.latent import LatentPanel
@@ -13,11 +14,12 @@ from flowlab.widgets.registry import register
 
 for _panel in (
     TrainPanel, ConfigurationsPanel, RefinementPanel, LayersPanel, LatentPanel, DefectsPanel, OverlapsPanel,
-    TrianglesPanel, RetrainPanel,
+    TrianglesPanel, RetrainPanel, CheckPanel,
 ):  # fmt: skip
     register(_panel)
 
 __all__ = [
+    "CheckPanel",
     "ConfigurationsPanel",
     "DefectsPanel",
     "LatentPanel",
