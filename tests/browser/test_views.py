@@ -85,6 +85,17 @@ def test_a_zoom_and_a_selection_outlive_an_update(page: Page) -> None:
     assert page.evaluate("model.get('selections')[0].x1") == 1.5
 
 
+def test_a_long_title_is_wrapped_and_not_cut(page: Page) -> None:
+    words = " · ".join(f"{k} measured steps" for k in range(9))
+    set_up(page, ["theme.js", "plot.js"], plot_state(figure(words, [0, 1, 4])))
+    page.evaluate("async () => { deliver(); await view.render({model, el}); }")
+    title, box = page.locator(".gtitle"), page.locator("#view").bounding_box()
+    expect(title.locator("tspan.line")).to_have_count(2)
+    found = title.bounding_box()
+    assert box is not None and found is not None
+    assert found["x"] + found["width"] <= box["x"] + box["width"]
+
+
 def test_two_pages_of_one_model_and_what_ends_a_view(page: Page) -> None:
     set_up(page, ["theme.js", "plot.js"], plot_state(figure("a curve", [0, 1, 4])))
     page.evaluate(

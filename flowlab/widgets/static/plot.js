@@ -37,6 +37,18 @@ function themed(text, palette, el) {
   return figure;
 }
 
+// A title in lines that fit into a width.
+function wrapped(text, width) {
+  if (text.includes('<br>')) return text;
+  const room = Math.floor(width / 8);
+  let used = 0;
+  return text.split(' ').map((word) => {
+    const length = word.replace(/<[^>]*>/g, '').length + 1, next = used > 0 && used + length > room;
+    used = next ? length : used + length;
+    return (next ? '<br>' : ' ') + word;
+  }).join('').trim();
+}
+
 const CONFIG = { displaylogo: false, responsive: false };
 
 async function render({ model, el }) {
@@ -57,6 +69,8 @@ async function render({ model, el }) {
         const { height = 320, width } = figure.layout;
         picture.style.minHeight = `${height}px`;
         Object.assign(figure.layout, { width: Math.min(width ?? Infinity, el.clientWidth), height, autosize: false });
+        const title = figure.layout.title;
+        if (title?.text) title.text = wrapped(title.text, figure.layout.width - 32);
         figure.layout.selections = model.get('selections');
         const Plotly = await library(model);
         if (closed) return;
