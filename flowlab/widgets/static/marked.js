@@ -4,7 +4,6 @@ function render({ model, el }) {
   const [least, most, at] = ['least', 'most', 'at'].map((name) => model.get(name));
   const id = `flowlab-${Math.random().toString(36).slice(2)}`;
   el.classList.add('flowlab-marked');
-  el.dataset.lmSuppressShortcuts = 'true'; // arrow keys move the slider, not JupyterLab's selection
   el.innerHTML = `
     <label for="${id}"></label>
     <span class="track"><input type="range" min="${least}" max="${most}" step="${(most - least) / 300}"><span class="mark"></span></span>
@@ -25,7 +24,17 @@ function render({ model, el }) {
     range.value = Number.isFinite(Number(value)) && value.trim() ? value : at;
     text.disabled = range.disabled = model.get('disabled');
   };
-  range.addEventListener('input', () => send(String(Number(Number(range.value).toPrecision(4)))));
+  const slide = () => send(String(Number(Number(range.value).toPrecision(4))));
+  range.addEventListener('input', slide);
+  range.addEventListener('keydown', (event) => {
+    // JupyterLab takes the arrow keys of whatever is no text away from the browser
+    const steps = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 30, PageDown: -30 }[event.key];
+    if (!steps) return;
+    event.preventDefault();
+    event.stopPropagation();
+    range.stepUp(steps);
+    slide();
+  });
   text.addEventListener('input', () => send(text.value));
   model.on('change:value', show);
   model.on('change:disabled', show);
