@@ -4,11 +4,12 @@
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo lab test lint browser bench bench-page binder clean
+.PHONY: help setup demo lab app test lint browser bench bench-page binder clean
 
 help:
 	@echo "make demo    train the main study, print its table, write demo/report.html"
 	@echo "make lab     open JupyterLab on the tutorials"
+	@echo "make app     the lab as a page of its own: choose a study, start it, watch"
 	@echo "make test    lint, types, unit tests, laws, doctests, notebooks, browser"
 	@echo "make lint    ruff and mypy only"
 	@echo "make bench   the benchmarks: tables, and JSON in benchmarks/results/"
@@ -22,6 +23,9 @@ demo: .venv/.stamp-run
 
 lab: .venv/.stamp-run
 	@.venv/bin/flowlab lab
+
+app: .venv/.stamp-run
+	@.venv/bin/flowlab app
 
 # Two workers, a file in one of them, each on one thread: more of either would share two cores.
 test: lint browser

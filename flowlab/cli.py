@@ -10,6 +10,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -107,6 +108,11 @@ def _parser() -> argparse.ArgumentParser:
     lab.add_argument("dir", nargs="?", metavar="DIR", help="folder to open (default: the tutorials, else this folder)")
     lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
     lab.set_defaults(command=_lab)
+
+    app = commands.add_parser("app", help="serve fl.lab() as a page, on this machine only and with a token")
+    app.add_argument("runs", nargs="?", default="runs", metavar="DIR", help="folder of the runs (default: runs)")
+    app.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
+    app.set_defaults(command=_app)
     return parser
 
 
@@ -273,6 +279,28 @@ def _lab(options: argparse.Namespace) -> int:
     command += ["--no-browser"] if options.no_browser else []
     command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # as in a container
     return subprocess.call(command)
+
+
+def _app(options: argparse.Namespace) -> int:
+    with told():
+        importlib.import_module("voila")
+    code = f"import flowlab as fl\nfl.lab({str(Path(options.runs).resolve())!r})"
+    cell: dict[str, Any] = {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": "lab",
+        "metadata": {},
+        "outputs": [],
+        "source": code,
+    }
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "flowlab.ipynb"
+        page.write_text(json.dumps(notebook), encoding="utf-8")
+        command = [sys.executable, "-m", "voila", str(page), "--Voila.ip=127.0.0.1", "--Voila.auto_token=True"]
+        command += ["--no-browser"] if options.no_browser else []
+        return subprocess.call(command)
 
 
 def _keys(words: Sequence[str], own: Sequence[str] = ("seed", "out")) -> dict[str, str]:

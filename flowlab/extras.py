@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 EXTRA = {
-    "anywidget": "lab", "ipywidgets": "lab", "jupyterlab": "lab", "plotly": "export", "numba": "chains",
+    "anywidget": "lab", "ipywidgets": "lab", "jupyterlab": "lab", "voila": "lab", "plotly": "export", "numba": "chains",
     "dask": "cluster", "distributed": "cluster", "dask_jobqueue": "cluster",
 }  # fmt: skip
 """Package -> the extra of flowlab that brings it."""

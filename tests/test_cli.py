@@ -271,6 +271,22 @@ def answers(address: str, seconds: float = 30) -> bool:
     return False
 
 
+def test_app_serves_the_gallery_on_loopback_and_only_with_its_token(tmp_path):
+    command = [sys.executable, "-c", "from flowlab.cli import main; main()", "app", str(tmp_path), "--no-browser"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        address = re.compile(r"http://127\.0\.0\.1:\d+/\?token=\w{20,}")
+        printed = next(found[0] for line in server.stderr if (found := address.search(line)))
+        with urllib.request.urlopen(printed.split("?")[0], timeout=30) as refused:
+            assert "/login" in refused.url
+        with urllib.request.urlopen(printed, timeout=60) as page:
+            assert "flowlab-gallery" in page.read().decode()
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+        server.stderr.close()
+
+
 def test_lab_answers_on_loopback_and_only_with_its_token(tmp_path):
     """JupyterLab as ``flowlab lab`` starts it: the address it prints works, the same one without a token does not."""
     own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
