@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from html import unescape
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from flowlab.widgets.gallery.form import Form, plain
 from flowlab.widgets.gallery.pictures import KINDS, picture
 from tests.laws.test_key_laws import RUNS, small
 
+ROOT = Path(__file__).parents[2]
 TINY = {"L": "4", "layers": "1", "steps": "3", "batch": "10"}
 
 
@@ -198,6 +200,13 @@ def test_only_a_run_that_nobody_trains_is_thrown_away(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(StoreError, match="there is no run"):
         throw_away(tmp_path)
+
+
+def test_the_run_that_is_shipped_is_small_and_opens(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "binder" / "runs", tmp_path / "runs")
+    (kept,) = kept_in(tmp_path / "runs")
+    assert kept.size < 1_000_000 and kept.broken == "" and kept.verdict == "consistent"
+    assert fl.load(kept.path).state == "finished"
 
 
 def test_what_it_costs_is_said_as_on_the_card_and_then_as_measured(gallery: Gallery, until) -> None:
