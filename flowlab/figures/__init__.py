@@ -24,6 +24,7 @@ from flowlab.figures.overlaps import overlap_distribution
 from flowlab.figures.refinement import learned_couplings, refinement_strip
 from flowlab.figures.report import write_report
 from flowlab.figures.shared.explaining import GIVEN_BY, measuring
+from flowlab.figures.sweep import phase_diagram
 from flowlab.figures.tempering import tempering_overview
 from flowlab.figures.training import ess_curve, training_curve, training_overview
 from flowlab.figures.triangles import triangle, triangle_cloud
@@ -64,6 +65,7 @@ __all__ = [
     "learned_couplings",
     "magnetization_histogram",
     "overlap_distribution",
+    "phase_diagram",
     "refinement_strip",
     "rejection_runs",
     "sign_histogram",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from flowlab.figures.shared.bound import BoundPerSite, bound_per_site, run_label
-from flowlab.figures.shared.style import COLORS, QUIET, RULE, message, number, styled
+from flowlab.figures.shared.style import COLORS, EARLIER, QUIET, RULE, message, number, styled
 
 Array = NDArray[np.float64]
 MAX_POINTS = 2000
@@ -28,7 +28,7 @@ def training_curve(data: xr.Dataset, *others: xr.Dataset) -> go.Figure:
 
     Args:
         data: a run (dim ``step``).
-        others: earlier runs, drawn beneath in grey with their temperature.
+        others: earlier runs, newest first, drawn beneath in other colours with their temperature.
     """
     if data.sizes["step"] == 0 and not others:
         return message(WAITING, title=_title(data), height=380)
@@ -38,7 +38,7 @@ def training_curve(data: xr.Dataset, *others: xr.Dataset) -> go.Figure:
 
 
 def ess_curve(data: xr.Dataset, *others: xr.Dataset) -> go.Figure:
-    """The effective sample size of a batch, as a fraction of it, against the step; earlier runs in grey.
+    """The effective sample size of a batch, as a fraction of it, against the step; earlier runs in other colours.
 
     That of each stage on its own lattice, where a run has grown.
     """
@@ -54,7 +54,7 @@ def training_overview(data: xr.Dataset, *others: xr.Dataset, points: int = MAX_P
 
     Args:
         data: a run (dim ``step``).
-        others: earlier runs, beneath in grey.
+        others: earlier runs, newest first, beneath in other colours.
         points: at most so many points a curve.
     """
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.06)
@@ -105,6 +105,11 @@ def _known(data: xr.Dataset, value: Array, error: Array) -> tuple[Array, Array, 
     return np.asarray(data["step"], dtype=float)[known], value[known], np.nan_to_num(error[known])
 
 
+def _colors(others: tuple[xr.Dataset, ...]) -> list[str]:
+    """Of each run beside the one that is looked at; the last one, the oldest, keeps its colour when one is added."""
+    return [EARLIER[k % len(EARLIER)] for k in range(len(others))][::-1]
+
+
 def _mode(step: Array) -> str:
     """A line, and a dot where there is one step only, which would make none."""
     return "lines" if len(step) > 1 else "lines+markers"
@@ -117,20 +122,20 @@ def _title(data: xr.Dataset) -> str:
 
 
 def _add_bound(figure: go.Figure, data: xr.Dataset, others: tuple[xr.Dataset, ...], points: int, **cell: Any) -> None:
-    """Each earlier run's line and exact value in grey, then the run's band, line and exact value above them."""
+    """Each earlier run's line and exact value, then the run's band, line and exact value above them."""
     bound = bound_per_site(data)
     last = max([1.0, *(float(d["step"][-1]) for d in (data, *others) if d.sizes["step"])])
     shown, exact = [], [bound.exact]
-    for other in others:
+    for other, color in zip(others, _colors(others), strict=True):
         before = bound_per_site(other)
         name = run_label(other) + (", before" if run_label(other) == run_label(data) else "")
         step, value, error = decimate(*_known(other, before.value, before.error), points)
         figure.add_scatter(
-            x=step, y=value, mode="lines", line=dict(color=COLORS["earlier"], width=1.2), name=name,
+            x=step, y=value, mode="lines", line=dict(color=color, width=1.2), name=name,
             showlegend=True, **cell,
             hovertemplate=f"{name}<br>step %{{x:.0f}}<br>%{{y:.6f}}<extra></extra>",
         )  # fmt: skip
-        _add_exact(figure, before, last, COLORS["earlier"], cell)
+        _add_exact(figure, before, last, color, cell)
         shown.append(value)
         exact.append(before.exact)
     step, value, error = decimate(*_known(data, bound.value, bound.error), points)
@@ -164,7 +169,8 @@ def _add_exact(figure: go.Figure, bound: BoundPerSite, last: float, color: str, 
 
 
 def _add_ess(figure: go.Figure, data: xr.Dataset, others: tuple[xr.Dataset, ...], points: int, **cell: Any) -> None:
-    for run, color in [*((d, COLORS["earlier"]) for d in others), (data, COLORS["ess"])]:
+    own = COLORS["bound" if others else "ess"]  # a colour a run where there are several
+    for run, color in [*zip(others, _colors(others), strict=True), (data, own)]:
         if "ess" not in run:
             raise ValueError(
                 f"expected what a training records, log_z_bound and ess, got {', '.join(map(str, run.data_vars))}"

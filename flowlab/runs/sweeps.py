@@ -37,7 +37,7 @@ from flowlab.runs.workers import (
 )
 from flowlab.storage.files import WriterLock, saving, write_atomic
 from flowlab.storage.identity import absolute
-from flowlab.storage.netcdf import to_netcdf
+from flowlab.storage.netcdf import from_netcdf, to_netcdf
 
 Point = tuple[int, ...]
 """Which value of every key, by number."""
@@ -138,6 +138,11 @@ def keep(dataset: xr.Dataset, out: str | Path | None) -> None:
     if out is not None:
         with saving("sweep.nc", absolute(out)):
             write_atomic(absolute(out) / "sweep.nc", to_netcdf(dataset))
+
+
+def found_in(out: str | Path) -> xr.Dataset:
+    """What the sweep in directory ``out`` has found so far, its ``sweep.nc``; FileNotFoundError where there is none."""
+    return from_netcdf((absolute(out) / "sweep.nc").read_bytes())
 
 
 class _Sweep:

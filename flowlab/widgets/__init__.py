@@ -5,11 +5,13 @@ from flowlab.widgets.lab import Lab, lab_of
 from flowlab.widgets.panel import FigurePanel, Panel
 from flowlab.widgets.panels import (
     CheckPanel,
+    Compare,
     ConfigurationsPanel,
     DefectsPanel,
     LatentPanel,
     LayersPanel,
     OverlapsPanel,
+    PhaseDiagram,
     RefinementPanel,
     RetrainPanel,
     TrainPanel,
@@ -19,6 +21,7 @@ from flowlab.widgets.registry import register, registered, unregister
 
 __all__ = [
     "CheckPanel",
+    "Compare",
     "ConfigurationsPanel",
     "DefectsPanel",
     "FigurePanel",
@@ -28,6 +31,7 @@ __all__ = [
     "LayersPanel",
     "OverlapsPanel",
     "Panel",
+    "PhaseDiagram",
     "RefinementPanel",
     "RetrainPanel",
     "TrainPanel",

@@ -70,6 +70,8 @@ def run_label(data: xr.Dataset) -> str:
     >>> run_label(xr.Dataset(attrs={"system": "φ⁴ 6 × 6, β = 0.8, λ = 0.5", "kappa": 0.4}))
     'β = 0.8'
     """
+    if told := data.attrs.get("legend"):
+        return str(told)
     if spelled := re.search("β = [^,]+", str(data.attrs.get("system", ""))):
         return spelled[0]
     for name, symbol in (("T", "T"), ("kappa", "κ")):

@@ -27,6 +27,9 @@ COLORS = {
 }
 """The colour of each quantity, everywhere."""
 
+EARLIER = (COLORS["earlier"], "#c4622d", "#84517b", "#a8861c", "#5a6fb5")
+"""The colours of runs beside the one that is looked at, oldest first; apart for all colour vision."""
+
 MINUS, MIDDLE, PLUS = "#2f5d8a", "#f6f4ef", "#e6a94f"
 FIELD_SCALE = [[0.0, MINUS], [0.5, MIDDLE], [1.0, PLUS]]
 """Diverging scale of a real field, blue below zero and amber above, apart for all colour vision and in grey."""
@@ -40,6 +43,7 @@ DARK = {
     "#4f8a3c": "#86c56b", "rgba(79,138,60,": "rgba(134,197,107,",
     "#84517b": "#c78fbd", "rgba(132,81,123,": "rgba(199,143,189,",
     "#c4622d": "#e88d57", "rgba(196,98,45,": "rgba(232,141,87,",
+    "#a8861c": "#d9bc5a", "#5a6fb5": "#98a9e6",
     "#d7e6ec": "#12303c", "#7fb0c3": "#2b7f9f", "#0b2f3f": "#d6f0fa",
     "rgba(255,255,255,0.75)": "rgba(17,17,17,0.75)",
 }  # fmt: skip
