@@ -109,7 +109,7 @@ _SHOWN = _by_name({
 """Name -> its room: what ``dir(flowlab)`` shows."""
 
 _KEPT = _by_name({
-    "densities": "BlockNoise Multilevel Upscaled Z2Symmetrized",
+    "densities": "BlockNoise Conditional Multilevel Upscaled Z2Symmetrized",
     "flows": "ContinuousFlow Rescaling SpectralScaling",
     "mcmc": "AnnealedImportance",
 })  # fmt: skip

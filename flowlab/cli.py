@@ -22,6 +22,7 @@ from flowlab.estimators import columns, scalars
 from flowlab.estimators.weights.evidence import shown
 from flowlab.extras import told
 from flowlab.runs import Experiment, experiment, studies
+from flowlab.runs.keys import Finite, converted
 from flowlab.runs.registry import find, imported
 from flowlab.runs.sweeps import sweep
 from flowlab.runs.workers import SweepError
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="free energy and observables of a run, with errors")
     evaluate.add_argument("dir", metavar="DIR")
+    evaluate.add_argument("keys", nargs="*", metavar="coupling=value", help="of a run over a range: where in it")
     evaluate.add_argument("-n", type=int, default=10_000, metavar="N", help="number of samples (default 10000)")
     evaluate.add_argument("--seed", type=int, metavar="K", help="of the samples (default: the run's own)")
     evaluate.add_argument("--json", action="store_true", help="print one flat JSON object")
@@ -208,18 +210,21 @@ def _sweep(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     run = Experiment.load(options.dir)
+    couplings: dict[str, Any] = {name: converted(name, value, Finite) for name, value in _keys(options.keys).items()}
+    if couplings and not run.over:
+        raise ValueError(f"{options.dir} is at one coupling and not a run over=..., got {' '.join(options.keys)}")
     with warnings.catch_warnings(), shown():
         warnings.simplefilter("ignore", IntegrationWarning)  # told below
-        result = run.evaluate(options.n, seed=options.seed)
+        result = run.evaluate(options.n, seed=options.seed, **couplings)
     for note in result.attrs["warnings"].splitlines():
         print(f"flowlab: warning: {note}", file=sys.stderr)
     try:
-        run.keep(result, "evaluation.nc")
+        run.keep(result, "_".join(["evaluation", *options.keys]) + ".nc")
     except StoreError as error:
         print(f"flowlab: the evaluation is not kept: {error}", file=sys.stderr)
     values, lists, n = scalars(result), columns(result), int(result.attrs["n"])
     if options.json:
-        own = {"n": n, "step": run.step, "study": run.study, "seed": result.attrs["seed"]}
+        own = couplings | {"n": n, "step": run.step, "study": run.study, "seed": result.attrs["seed"]}
         print(json.dumps(values | lists | own | {name: result.attrs[name] for name in ("verdict", "reasons")}))
         return _strict(options, [result.attrs["verdict"]])
     print(f"{run.study}, step {run.step} of {run.steps}, {n} samples")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,8 @@ class Density(Made, nn.Module, ABC):
         autoregressive: whether ``log_conditionals`` can be asked for.
         in_levels: whether it draws coarse sites first, level by level; ``stages`` are then NaN at the sites to come.
         staged: whether ``log_prob_at`` can be asked for.
+        over: coupling -> the interval over which its weights are functions of it, as those of a
+            :class:`flowlab.Conditional` are; empty where they are numbers.
         refines: whether it makes the fields of a fine lattice from those of a coarse one, as :class:`flowlab.Upscaled`
             does: it then has ``draw_parts``, ``coarse_system`` and ``flow``.
     """
@@ -57,6 +60,7 @@ class Density(Made, nn.Module, ABC):
     in_levels: bool = False
     staged: bool = False
     refines: bool = False
+    over: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Let every ``log_prob`` take what ``as_batch`` takes, whoever wrote it."""
@@ -208,6 +212,17 @@ class Density(Made, nn.Module, ABC):
             )
         if self.variables is not None and self.variables != target.variables:
             raise ValueError(f"a density of {self.variables} cannot fit {target.title}")
+
+    def fixed(self, target: System) -> Density:
+        """This density with weights that are numbers: those at the couplings of the target, where they depend on them.
+
+        A copy where they do, else itself.
+        """
+        return self
+
+    def proposal(self, target: System) -> Density:
+        """What an evaluation at this target draws from; by default this density."""
+        return self
 
     def fit(self, x: Tensor) -> None:
         """Take up, before training, what is estimated from samples (n, *shape) of the target; here that is nothing."""

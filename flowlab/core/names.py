@@ -24,6 +24,8 @@ OF_DENSITIES = {
     "free_energy_per_site": ("free energy per site", "J"),
     "free_energy_bound_per_site": ("upper bound on the free energy per site", "J"),
     "ess": ("effective sample size as a fraction of the samples", "1"),
+    "ess_min": ("least effective sample size over the couplings of the step", "1"),
+    "ess_mean": ("mean effective sample size over the couplings of the step", "1"),
     "emdm": ("effective mode-dropping measure", "1"),
     "acceptance": ("acceptance of the Markov chain", "1"),
     "accepted": ("fraction of proposals accepted", "1"),

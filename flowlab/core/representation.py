@@ -36,6 +36,12 @@ class Representation(System):
     def reduce(self, s: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Parent configurations (n, *parent.shape) -> (n, *self.shape)."""
 
+    def spelled(self, name: str, value: float) -> tuple[str, float]:
+        return self.parent.spelled(name, value)
+
+    def coupling(self, name: str) -> float:
+        return self.parent.coupling(name)
+
     def at(self, **couplings: float | Tensor) -> Self:
         """The same representation, and the same parent, with other couplings; see :meth:`System.at`."""
         other = super().at(**couplings)

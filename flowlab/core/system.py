@@ -160,6 +160,31 @@ class System(Made, nn.Module, ABC):
         other.check_couplings()
         return other
 
+    def spelled(self, name: str, value: float) -> tuple[str, float]:
+        """A coupling in this system's own words: ``beta`` is T = 1/beta where there is a T.
+
+        >>> from flowlab.systems import Ising
+        >>> Ising((2, 2), T=2.0).spelled("beta", 0.4), Ising((2, 2), T=2.0).spelled("h", 0.1)
+        (('T', 2.5), ('h', 0.1))
+        """
+        return ("T", 1.0 / value) if name == "beta" and "T" in self.couplings else (name, value)
+
+    def coupling(self, name: str) -> float:
+        """The value of a coupling, also by a name that :meth:`spelled` knows.
+
+        >>> from flowlab.systems import Ising
+        >>> Ising((2, 2), T=2.0).coupling("beta")
+        0.5
+
+        Raises:
+            ValueError: for a coupling that this system does not have.
+        """
+        own, _ = self.spelled(name, 1.0)
+        if own not in self.couplings:
+            raise ValueError(f"{self.title} has the couplings {', '.join(self.couplings)}, got {name}")
+        value = float(self.couplings[own].detach())
+        return 1.0 / value if own != name else value
+
     def set_besides(self) -> dict[str, Any]:
         return super().set_besides() | {"couplings": {name: _number(value) for name, value in self.couplings.items()}}
 

@@ -9,6 +9,8 @@ from flowlab.densities.autoregressive.pixelcnn import PixelCNN
 from flowlab.densities.autoregressive.potts_autoregressive import PottsAutoregressive
 from flowlab.densities.autoregressive.potts_made import PottsMADE
 from flowlab.densities.autoregressive.row_rnn import RowRNN
+from flowlab.densities.conditional import Conditional
+from flowlab.densities.mixture import Mixture
 from flowlab.densities.multilevel import Multilevel, MultilevelFields
 from flowlab.densities.multilevel.hierarchical import Hierarchical
 from flowlab.densities.normal import Normal
@@ -30,12 +32,14 @@ __all__ = [
     "CoarseFields",
     "CoarseHMC",
     "CoarseLangevin",
+    "Conditional",
     "CoupledMADE",
     "FieldPixelCNN",
     "Hierarchical",
     "IndependentPotts",
     "IndependentSpins",
     "LocalAutoregressive",
+    "Mixture",
     "Multilevel",
     "MultilevelFields",
     "Normal",

@@ -66,9 +66,10 @@ class WindowNetwork(nn.Module):
         if self.parity is not None:
             v = v * sign
         out = self.skip @ v
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+        *layers, (last, shift) = zip(self.weights, self.biases, strict=True)
+        for weight, bias in layers:
             v = nn.functional.leaky_relu(torch.addmm(bias, weight, v), 0.1)
-        out = out + torch.addmm(self.biases[-1], self.weights[-1], v)
+        out = out + torch.addmm(shift, last, v)
         if self.parity == "odd":
             out = out * sign
         return out.view(-1, n)

@@ -9,9 +9,10 @@ import queue
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,10 @@ class Experiment(Checkable, Stepping):
         state: "ready", "running", "paused", "stopped" (by a person or a time limit), "finished" or "failed".
         path, study, keys, parent, note: see :class:`flowlab.runs.persistence.OnDisk`.
         error: what made it fail, else None.
+        over: coupling -> the interval in which ``evaluate`` may be asked for it; empty for a run at one coupling.
     """
+
+    over: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
     def __init__(self, system: System, target: System, *, steps: int, seed: int, threads: int = 0) -> None:
         steps, seed, threads = whole("steps", steps), seed_of(seed), whole("threads", threads)
@@ -292,18 +296,8 @@ class Experiment(Checkable, Stepping):
 
     def describe(self) -> dict[str, Any]:
         """Attributes that every Dataset of this run carries."""
-        T = self.system.temperature
-        return {
-            "study": self.study or "",
-            "system": self.system.title,
-            "n_sites": self.system.n_sites,
-            **self.system.variables.describe(),
-            **{name: float(value.detach()) for name, value in self.system.couplings.items()},
-            "T": math.nan if T is None else float(T.detach()),
-            "log_z_exact": math.nan if self.log_z_exact is None else self.log_z_exact,
-            "steps": self.steps,
-            "seed": self.seed,
-        }
+        about = about_system(self.system, self.log_z_exact)
+        return {"study": self.study or "", **about, "steps": self.steps, "seed": self.seed}
 
     def _attrs(self, step: int, seed: int) -> dict[str, Any]:
         """Attributes of what is read off the run with random numbers: ``seed`` repeats it, at this step."""
@@ -333,3 +327,16 @@ class Experiment(Checkable, Stepping):
         """The run in directory ``path``; see :func:`flowlab.load`."""
         run: Experiment = above["load"](path, imports=imports)
         return run
+
+
+def about_system(system: System, log_z_exact: float | None) -> dict[str, Any]:
+    """Attributes that every Dataset of a system carries."""
+    T = system.temperature
+    return {
+        "system": system.title,
+        "n_sites": system.n_sites,
+        **system.variables.describe(),
+        **{name: float(value.detach()) for name, value in system.couplings.items()},
+        "T": math.nan if T is None else float(T.detach()),
+        "log_z_exact": math.nan if log_z_exact is None else log_z_exact,
+    }

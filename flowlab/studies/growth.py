@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from flowlab.core import Density, System
 from flowlab.core.generators import named_seed
-from flowlab.training import Objective, Stage, Training
+from flowlab.densities import Conditional
+from flowlab.studies.keys import intervals
+from flowlab.training import Objective, OverCouplings, Stage, Training
 from flowlab.training.glasses import Annealing
 from flowlab.training.optimisation import beta_ramp
 from flowlab.training.staged import StartFrom, warm_start
@@ -36,6 +38,31 @@ def halvings(L: int, side: int) -> int:
     return (L // side).bit_length() - 1
 
 
+class Range(NamedTuple):
+    """What makes the density of a study one for a range of couplings, from its keys; nothing where ``over`` is None."""
+
+    over: str | None = None
+    degree: int = 4
+    defence: float = 0.1
+
+    def density(self, density: Density) -> Density:
+        """The density, or one whose weights are polynomials in the couplings."""
+        if self.over is None:
+            return density
+        return Conditional(density, intervals(self.over), self.degree, defence=self.defence)
+
+    def objective(self, objective: Objective) -> Objective:
+        """The objective, or its mean over the couplings."""
+        return objective if self.over is None else OverCouplings(objective, intervals(self.over))
+
+    def annealing(self, ramp: Annealing | None) -> Annealing | None:
+        """The ramp, or none where all couplings are trained at once."""
+        return ramp if self.over is None else None
+
+
+AT_ONE = Range()
+
+
 def staged_training(
     L: int,
     first: int,
@@ -51,16 +78,18 @@ def staged_training(
     threads: int,
     shares: str | None = None,
     start_from: StartFrom = warm_start,
+    couplings: Range = AT_ONE,
     **training: Any,
 ) -> Training:
     """Trainings on first · 2, · 4, ... up to L as one run of ``steps`` steps.
 
     The first of them is annealed: ``ramp`` says how for its own target, whose couplings may differ from those of L.
-    ``start_from`` and ``training`` are as in :class:`flowlab.training.Training`.
+    ``start_from`` and ``training`` are as in :class:`flowlab.training.Training`, ``couplings`` the range of a density
+    for several.
     """
     if not share > 0:
         raise ValueError(f"share must be positive, steps on each smaller lattice for one on the largest, got {share}")
-    largest, whole = target(L), density(L)
+    largest, whole = target(L), couplings.density(density(L))
     smaller = [first * 2**k for k in range(1, halvings(L, first))] if grow else []
     if steps <= len(smaller):
         raise ValueError(f"steps must be more than the {len(smaller)} smaller lattices trained before, got {steps}")
@@ -69,13 +98,15 @@ def staged_training(
     targets = [target(side) for side in smaller]
     before = [
         Stage(
-            small, density(side), objective(), steps=count, annealing=None if i else ramp(small),
+            small, couplings.density(density(side)), couplings.objective(objective()), steps=count,
+            annealing=None if i else couplings.annealing(ramp(small)),
             seed=named_seed(seed, "stage", side), **training,
         )
         for i, (side, small, count) in enumerate(zip(smaller, targets, counts, strict=True))
     ]  # fmt: skip
     return Training(
-        largest, whole, objective(), steps=steps - sum(counts), annealing=None if before else ramp(largest),
+        largest, whole, couplings.objective(objective()), steps=steps - sum(counts),
+        annealing=None if before else couplings.annealing(ramp(largest)),
         stages=before, start_from=start_from, seed=seed, threads=threads, **training,
     )  # fmt: skip
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 from flowlab.runs import keys
 from flowlab.runs.keys import Count, Dimensions, Finite, Fraction, Meaning, Natural, NotNegative, Positive, Several
@@ -42,6 +43,21 @@ Threads = Annotated[
 ]
 Device = Annotated[str, Meaning('"auto", "cpu" or "cuda"')]
 
+# a range of couplings
+Over = Annotated[
+    str,
+    Meaning(
+        "couplings and intervals for which one density is trained, as beta:0.35:0.55 or beta:0.35:0.55,h:0:0.1; "
+        "none trains at one coupling"
+    ),
+]
+Degree = Annotated[Count, Meaning("of the polynomials in the couplings of over that the weights are")]
+Defence = Annotated[
+    float,
+    keys.Range("lie in [0, 1), a share of the draws", lambda value: 0 <= value < 1, least=0, most=1),
+    Meaning("share of an evaluation's draws that come from neighbouring couplings of over"),
+]
+
 # chains and evaluations
 Chains = Annotated[Count, Meaning("that run side by side", "chains")]
 Kept = Annotated[Count, Meaning("configurations kept, over all chains", "configurations")]
@@ -55,7 +71,41 @@ BETA_OR_T: dict[str, tuple[str, Callable[[float], float]]] = {"beta": ("T", lamb
 WARM = "on a run that starts from another's weights"
 NO_LAYERS = "where there are no layers"
 NO_GROWTH = "on a run that does not grow"
+AT_ONE = "at one coupling, without over"
+OVER = "on a density for a range of couplings"
 ONE_LEVEL = "where nothing lies between the coarsest lattice and L"
+
+
+def over_idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    """The keys that have no effect with ``over``, or without it.
+
+    >>> sorted(over_idle({"over": None})), sorted(over_idle({"over": "beta:0.35:0.55"}))
+    (['defence', 'degree'], ['anneal'])
+    """
+    return {"anneal": OVER} if keys["over"] is not None else dict.fromkeys(("degree", "defence"), AT_ONE)
+
+
+def intervals(over: str) -> dict[str, tuple[float, float]]:
+    """The key ``over`` as coupling -> interval.
+
+    Raises:
+        ValueError: for a text that is not like that.
+
+    >>> intervals("beta:0.35:0.55")
+    {'beta': (0.35, 0.55)}
+    """
+    found: dict[str, tuple[float, float]] = {}
+    for words in over.split(","):
+        name, *ends = (word.strip() for word in words.split(":"))
+        try:
+            low, high = map(float, ends)
+        except ValueError:
+            low, high = 0.0, 0.0
+        if not name or name in found or not -math.inf < low < high < math.inf:
+            raise ValueError(f"over must be a coupling and its interval, as beta:0.35:0.55, got {over!r}")
+        found[name] = low, high
+    return found
+
 
 BASES = {"independent": 0.1, "local": 1e-2, "made": 5e-3, "pixelcnn": 5e-3, "row_rnn": 5e-3}
 """Peak learning rates (Adam) by base; one logit a site moves far in few steps, the weights of networks must not."""

@@ -96,6 +96,12 @@ class Phi4(NearestNeighbour):
         """β = 2κ, the same coupling in the form of :meth:`from_beta`."""
         return 2 * float(self.couplings["kappa"].detach())
 
+    def spelled(self, name: str, value: float) -> tuple[str, float]:
+        return ("kappa", value / 2) if name == "beta" else super().spelled(name, value)
+
+    def coupling(self, name: str) -> float:
+        return self.beta if name == "beta" else super().coupling(name)
+
     @property
     def title(self) -> str:
         kappa, lam = (float(self.couplings[name].detach()) for name in ("kappa", "lam"))

@@ -8,6 +8,7 @@ from flowlab.training.earlier import ContinuousTraining, Grown
 from flowlab.training.integration_check import IntegrationCheck
 from flowlab.training.objectives.forward_kl import ForwardKL
 from flowlab.training.objectives.ir_matching import IRMatching
+from flowlab.training.objectives.over_couplings import OverCouplings
 from flowlab.training.objectives.reverse_kl import Objective, PathGradient, ReverseKL
 from flowlab.training.objectives.uv_matching import UVMatching
 from flowlab.training.stage import Stage
@@ -20,6 +21,7 @@ __all__ = [
     "IRMatching",
     "IntegrationCheck",
     "Objective",
+    "OverCouplings",
     "PathGradient",
     "ReverseKL",
     "Stage",

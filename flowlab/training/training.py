@@ -25,6 +25,7 @@ from flowlab.runs.process import torch_threads
 from flowlab.runs.registry import LITTLE, neighbour, same_couplings
 from flowlab.runs.run import Experiment
 from flowlab.storage.store import Store
+from flowlab.training import ranges
 from flowlab.training.glasses import Annealing, Auto, comparison_of
 from flowlab.training.integration_check import IntegrationCheck
 from flowlab.training.objectives.reverse_kl import Objective
@@ -107,7 +108,7 @@ class Training(Experiment):
         self._stages = Stages(self.stages, start_from)
         self.steps = self._stages.total
         self.density, self.objective, self.device = self._last.density, self._last.objective, self._last.device
-        self.optimisation, self.integration = self._last.optimisation, integration
+        self.optimisation, self.integration, self.over = self._last.optimisation, integration, self.density.over
         self.batch, self.annealing, self.own_steps = self._last.batch, self._last.annealing, self._last.steps
         self.comparison = comparison_of(target, self.seed) if comparison == "auto" else comparison
         self._kept = Kept()
@@ -202,26 +203,31 @@ class Training(Experiment):
         )  # fmt: skip
 
     @in_own_dtype
-    def evaluate(self, n: int = 10_000, *, reference: Any = None, seed: int | None = None) -> xr.Dataset:
+    def evaluate(
+        self, /, n: int = 10_000, *, reference: Any = None, seed: int | None = None, **at: float
+    ) -> xr.Dataset:
         """Free energy, observables and their errors from n samples; see :func:`flowlab.estimators.evaluation`.
 
         ``reference``, independent configurations of the system, adds the forward check: it sees the modes that the
         density drops. Without it they are those of the run's comparison, which overlaps, triangles and divergences are
         then compared with too (:func:`flowlab.analysis.overlaps.model_overlaps`), or those that :meth:`check` left.
         The numbers of a step are the same in every call; another ``seed`` than the run's gives independent ones.
+        A density for a range of couplings is evaluated ``at`` any of them, ``beta=0.37`` say, by its ``proposal``.
         """
         step, density = self.reading()
         seed = self.seed if seed is None else seed_of(seed)
-        compared = self.reference()
-        evidence = check_evidence(self)
+        generator, attrs = self._spawn("evaluate", step, seed), self._attrs(step, seed)
+        if at:
+            return ranges.evaluate(self, density, at, n, generator, attrs, self._own(reference))
+        compared, evidence = self.reference(), check_evidence(self)
         if compared is None:
             seen = self._checked_configurations() if reference is None else reference
         else:
             unseen, spawned = overlaps.unseen(compared, self.objective.unseen), self._spawn("compare", step, seed)
             told, said = overlaps.model_overlaps(density, self.target, compared, unseen, n, spawned)
             seen, evidence = unseen if reference is None else reference, evidence + said
-        generator, attrs = self._spawn("evaluate", step, seed), self._attrs(step, seed)
-        found = evaluation.evaluate(density, self.target, n, generator, attrs, self._own(seen), evidence, self._kept)
+        q = density.proposal(self.target)
+        found = evaluation.evaluate(q, self.target, n, generator, attrs, self._own(seen), evidence, self._kept)
         learned = self.objective.learned(density, self.target, self.drawn, generator=generator)
         found = found if learned is None else learned.add_to(found)
         return found if compared is None else overlaps.merged(found, told)
@@ -285,7 +291,7 @@ class Training(Experiment):
         Args:
             changes: keys of the study, e.g. ``T=2.5`` or ``beta=0.4, steps=500, device="cpu"``; the others stay, and
                 the seed follows from this run's seed and the new keys. Of a run built by hand: couplings of its system
-                and arguments, e.g. ``T=2.5, steps=500``.
+                and arguments, e.g. ``T=2.5, steps=500``. A run ``over`` couplings that is asked for one goes on there.
 
         Raises:
             ValueError: for keys that do not exist, where no weights fit, or for a run built by hand of parts that
@@ -299,17 +305,15 @@ class Training(Experiment):
         >>> run.at(T=2.3).keys["T"], run.at(T=2.3).parent["keys"]["T"]
         (2.3, 2.5)
         """
-        other: Training = warm_started(self, self.reading()[1], changes)
-        return other
+        return warm_started(self, self.reading()[1], ranges.narrowed(self, changes))
 
     def grow(self, **changes: Any) -> Training:
         """The same study, with further ``changes``, on a lattice of twice the side, couplings kept; see :meth:`at`."""
-        if self.study is None:
-            grown: Training = warm_started(self, self.reading()[1], changes, twice=True)
-            return grown
-        if not isinstance(L := self.keys.get("L"), int):
-            raise ValueError(f"only a study with a side L can grow, and {self.study} has none")
-        return self.at(L=2 * L, **same_couplings(self, changes) | changes)
+        if self.study is not None:
+            if not isinstance(L := self.keys.get("L"), int):
+                raise ValueError(f"only a study with a side L can grow, and {self.study} has none")
+            changes = {"L": 2 * L} | same_couplings(self, changes) | ranges.narrowed(self, changes)
+        return warm_started(self, self.reading()[1], changes, twice=self.study is None)
 
     # on disk
 
@@ -339,9 +343,10 @@ def _advice(store: Store | None) -> str:
     return f"{saved}; try a smaller learning rate or a smaller clip"
 
 
-def warm_started(run: Experiment, weights: Density, changes: Mapping[str, Any], *, twice: bool = False) -> Any:
+def warm_started(run: Experiment, weights: Density, changes: Mapping[str, Any], *, twice: bool = False) -> Training:
     """The training of the study of ``run`` with some keys changed, from its ``weights``; see :meth:`.Training.at`."""
     other: Any = neighbour(run, changes, copied=1.0, twice=twice)
+    weights = weights if other.density.over else weights.fixed(other.target)
     copied = copy_weights(other.density, weights)
     keys = ", ".join(f"{key}={value}" for key, value in changes.items())
     if not copied:
@@ -355,7 +360,8 @@ def warm_started(run: Experiment, weights: Density, changes: Mapping[str, Any], 
             RuntimeWarning,
             stacklevel=3,
         )
-    return other
+    found: Training = other
+    return found
 
 
 def copy_weights(density: Density, weights: Density) -> float:

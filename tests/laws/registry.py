@@ -18,6 +18,7 @@ from flowlab.flows.real.affine import complementary_masks
 from flowlab.systems.lattice import checkerboard
 
 SHAPE = (4, 2)
+OVER = {"beta": (0.35, 0.55)}
 
 
 class Scaled(fl.Flow):
@@ -169,6 +170,11 @@ SPIN_DENSITIES: dict[str, Callable[[], fl.Density]] = {
         SHAPE, "autoregressive", network="transformer", hidden=(4, 4), heads=1
     ),
     "multilevel heat bath": lambda: fl.Multilevel(SHAPE, "heat_bath"),
+    "conditional multilevel": lambda: fl.Conditional(fl.Multilevel(SHAPE, hidden=(8,)), OVER, degree=2),
+    "conditional of two couplings": lambda: fl.Conditional(made(), OVER | {"h": (-0.1, 0.3)}, degree=2),
+    "conditional pushforward": lambda: fl.Conditional(
+        fl.Pushforward(xor(parity=None), fl.IndependentSpins(SHAPE, bias=0.4)), OVER, degree=2
+    ),
     "independent": lambda: fl.IndependentSpins(SHAPE, bias=0.4),
     "made": lambda: made(),
     "made two layers": lambda: made(layers=2),
@@ -209,6 +215,12 @@ def couplings(n: int) -> Tensor:
 
 
 REAL_DENSITIES: dict[str, Callable[[], fl.Density]] = {
+    "conditional multilevel fields": lambda: shaken(
+        fl.Conditional(fl.densities.MultilevelFields(SHAPE, hidden=(8, 8)), {"kappa": (0.2, 0.3)}, degree=2), 0.1
+    ),
+    "conditional flow": lambda: shaken(
+        fl.Conditional(fl.Pushforward(fl.Composed(affine(2)), fl.Normal(SHAPE)), {"kappa": (0.2, 0.3)}, degree=2), 0.1
+    ),
     "multilevel fields": lambda: shaken(fl.densities.MultilevelFields(SHAPE, hidden=(8, 8)), 0.1),
     "multilevel mixtures": lambda: shaken(
         fl.densities.MultilevelFields(SHAPE, conditional="mixture", hidden=(8, 8)), 0.1

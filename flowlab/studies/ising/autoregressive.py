@@ -15,7 +15,7 @@ from flowlab.densities import PixelCNN, Z2Symmetrized
 from flowlab.densities.multilevel.hierarchical import Hierarchical
 from flowlab.runs import study
 from flowlab.runs.keys import Count, Positive, Scalar, Window
-from flowlab.studies.growth import BETA, beta_rises, staged_training
+from flowlab.studies.growth import BETA, Range, beta_rises, staged_training
 from flowlab.studies.keys import (
     BETA_OR_T,
     NO_GROWTH,
@@ -24,12 +24,16 @@ from flowlab.studies.keys import (
     Anneal,
     Batch,
     Clip,
+    Defence,
+    Degree,
     Device,
+    Over,
     Rate,
     Side,
     Steps,
     Temperature,
     Threads,
+    over_idle,
 )
 from flowlab.systems import Ising
 from flowlab.training import ReverseKL, Training
@@ -41,7 +45,11 @@ VAN: dict[str, dict[str, Scalar]] = {
 HAN: dict[str, dict[str, Scalar]] = {"paper": {"batch": 1000, "lr": 1e-3, "steps": 100_000, "grow": False}}
 
 
-@study("ising-van", aliases=BETA_OR_T, presets=VAN, idle=lambda keys: {"anneal": WARM} if keys["warm"] else {})
+def _van_idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    return over_idle(keys) | ({"anneal": WARM} if keys["warm"] else {})
+
+
+@study("ising-van", aliases=BETA_OR_T, presets=VAN, idle=_van_idle)
 def ising_van(
     *,
     L: Side = 8,
@@ -54,6 +62,9 @@ def ising_van(
     lr: Rate = 5e-3,
     clip: Clip = 1.0,
     anneal: Anneal = 0.5,
+    over: Over | None = None,
+    degree: Degree = 4,
+    defence: Defence = 0.1,
     threads: Threads = 1,
     device: Device = "auto",
     seed: int = 0,
@@ -67,15 +78,17 @@ def ising_van(
         kernel [sites]: side of its convolutions.
     """
     network = PixelCNN((L, L), channels=channels, layers=layers, kernel=kernel, generator=named_generator(seed, "base"))
+    couplings = Range(over, degree, defence)
     return Training(
-        Ising((L, L), T), Z2Symmetrized(network, "all"), ReverseKL(), steps=steps, batch=batch,
-        learning_rate={"base": lr}, clip=clip, warmup=0.05 if warm else 0.0,
-        annealing=None if warm else beta_ramp(T, anneal), seed=seed, threads=threads, device=device,
+        Ising((L, L), T), couplings.density(Z2Symmetrized(network, "all")), couplings.objective(ReverseKL()),
+        steps=steps, batch=batch, learning_rate={"base": lr}, clip=clip, warmup=0.05 if warm else 0.0,
+        annealing=None if warm else couplings.annealing(beta_ramp(T, anneal)), seed=seed, threads=threads,
+        device=device,
     )  # fmt: skip
 
 
 def _han_idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    found = over_idle(keys)
     if keys["L"] <= 4:
         found |= dict.fromkeys(("grow", "share"), ONE_LEVEL)
     elif not keys["grow"]:
@@ -96,6 +109,9 @@ def ising_han(
     lr: Rate = 1e-2,
     clip: Clip = 1.0,
     anneal: Anneal = 0.3,
+    over: Over | None = None,
+    degree: Degree = 4,
+    defence: Defence = 0.1,
     threads: Threads = 1,
     device: Device = "auto",
     seed: int = 0,
@@ -116,6 +132,6 @@ def ising_han(
         L, 2, lambda side: Ising((side, side), T),
         lambda side: Hierarchical((side, side), width=width, generator=named_generator(seed, "base")),
         ReverseKL, grow=grow and not warm, share=share, steps=steps, ramp=beta_rises(warm, anneal),
-        batch=batch, learning_rate={"base": lr}, clip=clip, warmup=0.05 if warm else 0.02, seed=seed, threads=threads,
-        device=device,
+        couplings=Range(over, degree, defence), batch=batch, learning_rate={"base": lr}, clip=clip,
+        warmup=0.05 if warm else 0.02, seed=seed, threads=threads, device=device,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from flowlab.densities.multilevel import Multilevel, MultilevelFields
 from flowlab.densities.multilevel.spin_levels import renormalised
 from flowlab.runs import study
 from flowlab.runs.keys import Count, Positive, Scalar, Several
-from flowlab.studies.growth import BETA, beta_rises, coarsest_side, halvings, staged_training
+from flowlab.studies.growth import BETA, Range, beta_rises, coarsest_side, halvings, staged_training
 from flowlab.studies.keys import (
     BETA_OR_T,
     NO_GROWTH,
@@ -28,15 +28,19 @@ from flowlab.studies.keys import (
     Batch,
     Beta,
     Clip,
+    Defence,
+    Degree,
     Device,
     Kappa,
     Lam,
+    Over,
     Rate,
     Side,
     Steps,
     Temperature,
     Threads,
     doubled_side,
+    over_idle,
 )
 from flowlab.studies.phi4.flows import kappa_ramp, phi4_system
 from flowlab.systems import Ising
@@ -62,7 +66,7 @@ TRANSFORMER: dict[str, Scalar] = PAPER | {
 
 
 def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    found = over_idle(keys)
     if keys["kind"] != "coloured":
         found |= dict.fromkeys(("colours", "window"), f"on the kind {keys['kind']}")
     if keys["L"] == 2 * (keys["coarsest"] or coarsest_side(keys["L"])):
@@ -126,6 +130,9 @@ def ising_multilevel(
     lr: Rate = 1e-2,
     clip: Clip = 1.0,
     anneal: Anneal = 0.2,
+    over: Over | None = None,
+    degree: Degree = 4,
+    defence: Defence = 0.1,
     threads: Threads = 1,
     device: Device = "auto",
     seed: int = 0,
@@ -176,7 +183,7 @@ def ising_multilevel(
     return staged_training(
         L, first, target, density, ReverseKL, grow=grow and not warm, share=share, shares=shares, steps=steps,
         ramp=beta_rises(warm, anneal), start_from=lambda larger, before: larger.warm_start(before, aligned=aligned),
-        batch=batch, learning_rate={"base": lr}, clip=clip,
+        couplings=Range(over, degree, defence), batch=batch, learning_rate={"base": lr}, clip=clip,
         warmup=0.05 if warm else 0.02, seed=seed, threads=threads, device=device,
     )  # fmt: skip
 
@@ -214,6 +221,9 @@ def phi4_multilevel(
     lr: Rate = 3e-3,
     clip: Clip = 5.0,
     anneal: AnnealKappa = 0.3,
+    over: Over | None = None,
+    degree: Degree = 4,
+    defence: Defence = 0.1,
     threads: Threads = 1,
     device: Device = "auto",
     seed: int = 0,
@@ -252,7 +262,7 @@ def phi4_multilevel(
 
     return staged_training(
         L, first, target, density, PathGradient, grow=grow and not warm, share=share, shares=shares, steps=steps,
-        ramp=lambda _: None if warm else kappa_ramp(hopping, anneal), batch=batch, learning_rate={"base": lr},
-        clip=clip, betas=(0.9, 0.99), warmup=0.05 if warm else 0.02, seed=seed, threads=threads,
-        device=device,
+        ramp=lambda _: None if warm else kappa_ramp(hopping, anneal), couplings=Range(over, degree, defence),
+        batch=batch, learning_rate={"base": lr}, clip=clip, betas=(0.9, 0.99), warmup=0.05 if warm else 0.02,
+        seed=seed, threads=threads, device=device,
     )  # fmt: skip

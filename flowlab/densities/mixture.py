@@ -1,0 +1,81 @@
+"""A mixture of densities with fixed shares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from flowlab.core import Density, Draw
+
+
+class Mixture(Density):
+    """q(x) = Σ_i share_i q_i(x): each configuration is drawn from one of the densities, ln q is that of all of them.
+
+    As a proposal it is never much smaller than any of them: where one draws a kind of configuration too seldom and
+    another does not, weights stay bounded (defensive importance sampling; Hesterberg 1995, Technometrics 37, 185).
+
+    Args:
+        densities: q_i, of one shape; each keeps the target that it is bound to.
+        shares: positive, one for each; they are divided by their sum.
+
+    Raises:
+        ValueError: for no densities, other shapes, or shares that are not positive or not as many.
+
+    >>> from flowlab.densities import IndependentSpins
+    >>> q = Mixture([IndependentSpins((2, 2)), IndependentSpins((2, 2), bias=3.0)], [0.8, 0.2])
+    >>> x, log_q = q.sample(5, generator=torch.Generator().manual_seed(0))
+    >>> bool(torch.allclose(log_q, q.log_prob(x)))
+    True
+    """
+
+    def __init__(self, densities: Sequence[Density], shares: Sequence[float]) -> None:
+        super().__init__()
+        if not densities or len(densities) != len(shares):
+            raise ValueError(f"a mixture needs one share a density, got {len(densities)} and {len(shares)}")
+        if len({tuple(density.shape) for density in densities}) > 1:
+            raise ValueError(f"densities must have one shape, got {[tuple(density.shape) for density in densities]}")
+        if not all(0 < share < math.inf for share in shares):
+            raise ValueError(f"shares must be positive, got {list(shares)}")
+        self.densities = nn.ModuleList(densities)
+        self.shape, self.variables = densities[0].shape, densities[0].variables
+        self.shares = [float(share) / sum(shares) for share in shares]
+
+    def _parts(self) -> list[Density]:
+        return [density for density in self.densities if isinstance(density, Density)]
+
+    @property
+    def iid(self) -> bool:  # type: ignore[override]
+        return all(density.iid for density in self._parts())
+
+    @property
+    def log_norm(self) -> float | None:  # type: ignore[override]
+        return 0.0 if all(density.log_norm == 0.0 for density in self._parts()) else None
+
+    def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
+        """n configurations in random order of what they come from; ``score`` is as that of the densities."""
+        device = next((p.device for p in self.parameters()), torch.device("cpu"))
+        ends = torch.tensor(self.shares, dtype=torch.float64).cumsum(0)[:-1].to(device)
+        which = torch.bucketize(torch.rand(n, generator=generator, device=device, dtype=torch.float64), ends)
+        order = which.argsort(stable=True).argsort()
+        counts = torch.bincount(which, minlength=len(self.shares)).tolist()
+        parts = [q.draw(k, generator=generator) for q, k in zip(self._parts(), counts, strict=True) if k]
+        x, log_q, score = (torch.cat(values)[order] for values in zip(*parts, strict=True))
+        found = self.log_prob(x)
+        if torch.equal(score.detach(), log_q.detach()):  # discrete choices are all there is to x
+            return Draw(x, found.detach(), found)
+        return Draw(x, found - (score - score.detach()), score)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        log_q = [
+            density.log_prob(x) + math.log(share) for density, share in zip(self._parts(), self.shares, strict=True)
+        ]
+        return torch.stack(log_q).logsumexp(0)
+
+    def flip_action(self) -> Tensor | None:
+        """That of all of them, where it is the same."""
+        first, *others = [density.flip_action() for density in self._parts()]
+        same = first is not None and all(other is not None and torch.equal(first, other) for other in others)
+        return first if same else None
