@@ -154,6 +154,23 @@ class WriterLock:
             os.close(self._fd)
 
 
+def has_writer(path: Path) -> bool:
+    """Whether the process that a lock file names is alive; a killed one leaves its file behind.
+
+    >>> has_writer(Path("no such file"))
+    False
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        owner = _read_owner(fd)
+    finally:
+        os.close(fd)
+    return bool(owner) and _alive(owner)
+
+
 _LOCKS: weakref.WeakSet[WriterLock] = weakref.WeakSet()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flowlab.storage.files import WriterLock, saving
+from flowlab.storage.files import WriterLock, has_writer, saving
 from flowlab.storage.identity import absolute
 from flowlab.storage.store import Store, StoreError
 
@@ -36,7 +36,7 @@ class Kept:
         verdict: of its newest check or evaluation, in a word; empty before one is kept.
         changed: when it was last written, in seconds since 1970.
         size: in bytes.
-        writing: whether its lock is there: a process trains it, or was killed.
+        writing: whether a process trains it.
         broken: why it cannot be read; empty where it can.
     """
 
@@ -73,7 +73,7 @@ def look(path: Path) -> Kept:
     outside: dict[str, Any] = {
         "changed": max((stat.st_mtime for stat in stats), default=0.0),
         "size": sum(stat.st_size for stat in stats),
-        "writing": (path / "lock").exists(),
+        "writing": has_writer(path / "lock"),
     }
     try:
         store = Store.open(path, write=False)

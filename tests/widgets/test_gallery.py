@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import socket
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 
@@ -167,6 +169,27 @@ def test_the_table_lists_opens_resumes_and_deletes_after_a_question(gallery: Gal
     rows["c"].buttons["Delete"].click()
     rows["c"].buttons["Yes"].click()
     assert not (tmp_path / "c").exists() and {row.name for row in gallery.table.rows} == {"a", "b"}
+
+
+def test_resume_goes_on_with_a_paused_run_and_a_killed_writer_is_none(
+    gallery: Gallery, tmp_path: Path, until: Callable[[Callable[[], object]], None]
+) -> None:
+    gallery.choose(card("ising-xor"))
+    fill(gallery.form, **TINY | {"steps": "100000"})
+    gallery.start()
+    run = gallery.run
+    run.pause()
+    until(lambda: run.state == "paused")
+    gallery.table.refresh()
+    (row,) = gallery.table.rows
+    assert "training" in row.cells[3].value
+    row.buttons["Resume"].click()
+    until(lambda: run.state == "running")
+    assert gallery.run is run
+    run.stop()
+    run.wait()
+    (run.path / "lock").write_text(json.dumps({"pid": 2**22 + 1, "host": socket.gethostname(), "since": "then"}))
+    assert not kept_in(tmp_path)[0].writing
 
 
 def test_what_a_run_was_judged_is_in_the_table(tmp_path: Path) -> None:

@@ -131,7 +131,9 @@ class Gallery:
         self._place.children = (ipywidgets.HTML(f"<h3>Lab of {escape(name)}</h3>"), self.lab.widget)
         self.lab.publisher.wake()
         self._say("")
-        if train and run.state != "running":
+        if train and run.state == "paused":
+            run.resume()
+        elif train and run.state != "running":
             run.start()
         self.lab.publisher.wake()
         self.table.refresh()
