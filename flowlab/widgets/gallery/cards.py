@@ -83,7 +83,7 @@ OTHERS = (
     Card("phi4-spline", "", "field", "what splines gain over affine layers", 1439),
     Card("phi4-uv-matching", "", "field-growth", "refinement with fine couplings that are learned", 58),
     Card("sk-autoregressive", "", "raster", "a rigorous bound without a flow, beside parallel tempering", 382),
-    Card("sk-forward", "", "valleys", "a flow that learns every valley from samples of tempering", 329),
+    Card("sk-forward", "", "glass", "a flow that learns every valley from samples of tempering", 329),
     Card("sk-pt", "", "glass", "replicas travel between temperatures; overlaps and triangles of states", 40),
     Card("sk-reverse", "", "valleys", "a flow lose valleys when it is cold: the overlaps tell", 285),
     Card("sk-xor", "", "glass", "many valleys, their overlaps and their triangles", 14),
