@@ -163,7 +163,7 @@ def _of_any_version(state: dict[str, Any]) -> dict[str, Any]:
     """The state as it is kept now: earlier versions kept that of a stage as ``own``, in each other.
 
     >>> _of_any_version({"stage": 1, "stage_steps": [3], "own": {"stage": 0, "own": {"generator": None}}, "good": 2})
-    {'stage': 1, 'generator': None, 'stage_steps': [3], 'good': 2}
+    {'generator': None, 'stage': 1, 'stage_steps': [3], 'good': 2}
     """
     if "own" not in state:
         return state

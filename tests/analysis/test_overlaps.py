@@ -60,7 +60,7 @@ def one_valley() -> Table:
 
 def evaluated(density: fl.Density, reference: xr.Dataset) -> xr.Dataset:
     generator = named_generator(1, "evaluate")
-    seen = overlaps.unseen(reference, fl.ReverseKL())
+    seen = overlaps.unseen(reference, fl.ReverseKL().unseen)
     told, evidence = overlaps.model_overlaps(density, GLASS, reference, seen, 5000, generator)
     known = {"T": T, "log_z_exact": LOG_Z}
     found = evaluation.evaluate(density, GLASS, 5000, generator, known, evidence=evidence)
@@ -74,10 +74,10 @@ def test_the_forward_divergence_is_on_samples_that_were_held_out(held_out):
     reference = xr.Dataset({"configuration": (("replica", "sample", "site"), numbered.reshape(10, 20, N).numpy())})
     forward = fl.training.ForwardKL(numbered, held_out=held_out)
     forward.prepare(Table(distribution(GLASS)), GLASS, fresh=False)
-    found = overlaps.unseen(reference, forward)
+    found = overlaps.unseen(reference, forward.unseen)
     seen_twice = (found[:, None] == forward._train[None]).all(-1).any()
     assert len(found) == round(200 * held_out) and not seen_twice
-    assert len(overlaps.unseen(reference, fl.ReverseKL())) == 200
+    assert len(overlaps.unseen(reference, fl.ReverseKL().unseen)) == 200
 
 
 def test_the_target_itself_passes(reference):
