@@ -57,6 +57,23 @@ def test_numbers_at_a_coupling_are_those_of_that_system():
         assert float(again.log_z) == pytest.approx(float(found.log_z), abs=1e-9)
 
 
+def test_a_curve_is_an_evaluation_at_every_point():
+    run = build("ising-coloured", L=4)
+    run.run(progress=False)
+    betas = np.array([0.3, 0.4, 0.5])
+    found = run.curve(300, beta=betas)
+    assert found.sizes["beta"] == 3 and np.array_equal(found.beta, betas) and found.verdict.dims == ("beta",)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UntrustedWarning)
+        one = run.evaluate(300, beta=0.4)
+    for name in ("free_energy_per_site", "energy_per_site", "specific_heat", "abs_magnetization", "binder"):
+        assert float(found[name][1]) == float(one[name]) and f"{name}_error" in found
+    exact = [fl.exact.kaufman((4, 4), beta).log_z for beta in betas]
+    np.testing.assert_allclose(found.log_z_exact, exact)
+    with pytest.raises(ValueError, match="a curve needs the values of one coupling, got beta, T"):
+        run.curve(beta=betas, T=betas)
+
+
 def test_a_run_at_one_coupling_has_no_others():
     run = fl.experiment("ising-van", L=4, steps=1, batch=8, channels=2, device="cpu")
     with pytest.raises(ValueError, match=r"trained at one coupling and has no others to evaluate, got beta=0.37"):
