@@ -149,7 +149,10 @@ def layer_title(layers: xr.Dataset, sample: int, layer: int) -> str:
     """``layer 2 of 4 · xor 2 · sample 0 · 13 of 64 sites changed``, or by how much a field or angles changed."""
     title = f"{_short(layers, layer)} · sample {sample}"
     if draws_in_levels(layers):
-        title += f" · draws {sites_drawn(layers)[layer]} of {layers.attrs['n_sites']} sites"
+        own = sites_drawn(layers, "field" if "field" in layers else "configuration")[layer]
+        exactly = sites_drawn(layers)[layer] - own
+        title += f" · draws {own} of {layers.attrs['n_sites']} sites"
+        title += f", {exactly} more exactly" if exactly else ""
     elif layer > 0 and kind_of(layers).discrete:
         changed = changed_sites(layers, sample, layer)
         title += f" · {int(changed.sum())} of {changed.size} sites changed"

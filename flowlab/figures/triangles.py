@@ -180,12 +180,12 @@ def _add_kinds(figure: go.Figure, far: tuple[float, float], tol: float, column: 
         x=[0, tol, None, 0, x, None, tol, tol], y=[tol, 0, None, tol, tol, None, tol, y], mode="lines",
         line=dict(color=QUIET, width=1, dash="dot"), hoverinfo="skip", row=1, col=column,
     )  # fmt: skip
-    places = (("isosceles", far[0], tol / 2, "right", "middle"), ("scalene", far[0], far[1], "right", "top"),
-              ("inverted", 1.1 * tol, far[1], "left", "top"))  # fmt: skip
-    for text, x, y, xanchor, yanchor in places:
+    places = (("isosceles", far[0], tol / 2, "right", "middle", 0), ("scalene", far[0], far[1], "right", "top", 0),
+              ("inverted", tol / 2, far[1], "center", "top", -90))  # fmt: skip
+    for text, x, y, xanchor, yanchor, angle in places:
         figure.add_annotation(
-            text=text, x=x, y=y, xanchor=xanchor, yanchor=yanchor, showarrow=False, font=dict(size=11, color=QUIET),
-            bgcolor="rgba(255,255,255,0.75)", borderpad=1, row=1, col=column,
+            text=text, x=x, y=y, xanchor=xanchor, yanchor=yanchor, textangle=angle, showarrow=False,
+            font=dict(size=11, color=QUIET), bgcolor="rgba(255,255,255,0.75)", borderpad=1, row=1, col=column,
         )  # fmt: skip
 
 

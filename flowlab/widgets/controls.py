@@ -12,7 +12,7 @@ import numpy as np
 
 from flowlab.figures.shared.bound import bound_per_site
 from flowlab.figures.shared.style import number
-from flowlab.widgets.words import AMBER, GREEN, RED, dot, quiet
+from flowlab.widgets.words import AMBER, GREEN, RED, dot, explained, quiet
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,6 +28,9 @@ ENABLED = {
     "failed": set[str](),
 }
 """The buttons that make sense in each state of a run."""
+
+WAITING = {"Pause": "pauses as soon as this step is done · ", "Stop": "stops as soon as this step is done · "}
+"""What is said until a run has done as its buttons told it."""
 
 WARM_UP = 5
 """Steps before time left is told: the first ones compile and prepare."""
@@ -58,6 +61,7 @@ class RunControls:
     ) -> None:
         self.experiment = experiment
         self._wake, self._say = wake, say
+        self._asked = ""
         hints = {
             "Start": "train in the background up to the horizon",
             "Pause": "hold before the next step",
@@ -83,6 +87,7 @@ class RunControls:
         try:
             if self.experiment is not None:
                 getattr(self.experiment, name.lower())()
+                self._asked = name
         except Exception as error:
             self._say(error)
         self._wake()
@@ -91,16 +96,17 @@ class RunControls:
         """Show the run's state and the last record of its ``data``. The caller holds the panel's lock."""
         if self.experiment is None:
             return
-        enabled = ENABLED[self.experiment.state]
+        waiting = WAITING.get(self._asked, "") if self.experiment.state == "running" else ""
+        enabled = ENABLED[self.experiment.state] - ({self._asked} if waiting else set())
         for name, button in self.buttons.items():
             button.disabled = name not in enabled
         self.progress.value = min(1.0, self.experiment.step / max(1, self.experiment.steps))
-        self.status.value = status_html(self.experiment)
-        self.numbers.value = numbers_html(data)
+        self.status.value = status_html(self.experiment, waiting)
+        self.numbers.value = explained(numbers_html(data))
 
 
-def status_html(experiment: Run) -> str:
-    """State, step, speed, time left and device in a line."""
+def status_html(experiment: Run, waiting: str = "") -> str:
+    """State, step, speed, time left and device in a line; before them what a button that was pressed waits for."""
     state = experiment.state
     parts = [f"step {experiment.step:,} of {experiment.steps:,}".replace(",", "\u202f")]
     if isfinite(experiment.steps_per_second):
@@ -109,7 +115,7 @@ def status_html(experiment: Run) -> str:
         parts.append(f"{duration(experiment.seconds_left)} left")
     parts += [str(part) for part in (getattr(experiment, "device", ""), getattr(experiment, "activity", "")) if part]
     mark = dot(_DOT.get(state, "#8f9ba5"))
-    return f"<span style='white-space:nowrap'>{mark} <b>{state}</b> · {escape(' · '.join(parts))}</span>"
+    return f"<span style='white-space:nowrap'>{mark} <b>{state}</b> · {waiting}{escape(' · '.join(parts))}</span>"
 
 
 def numbers_html(data: xr.Dataset) -> str:

@@ -38,6 +38,8 @@ def test_entropies_of_the_levels_add_up_to_that_of_the_density(levels: xr.Datase
 def test_pictures_speak_of_levels(levels: xr.Dataset) -> None:
     figure = figures.layer_overview(levels, 0, 2)
     assert figure.layout.title.text.startswith("level 2 of 3 · 4 × 4 · sample 0 · draws 8 of 64 sites<br>")
+    last = figures.layer_overview(levels, 0, 3).layout.title.text
+    assert "draws 16 of 64 sites, 32 more exactly" in last, "as many as under its bar"
     assert "latent" not in {trace.name for trace in figure.data}
     known = next(trace for trace in figure.data if trace.yaxis == "y3")
     assert np.isfinite(known.y).tolist() == [True, False, True, False, True]

@@ -30,6 +30,13 @@ def reference() -> xr.Dataset:
     return xr.Dataset({"configuration": (("replica", "sample", "site"), two_valleys((4, 100), 1))})
 
 
+def test_the_name_of_a_kind_stands_in_its_region(layers: xr.Dataset, reference: xr.Dataset) -> None:
+    figure = figures.triangle_cloud(layers, 1, reference, tol=0.08)
+    (place, *_) = [one for one in figure.layout.annotations if one.text == "inverted"]
+    assert place.x < 0.08 < place.y
+    assert place.xanchor == "center"
+
+
 def test_one_valley_and_its_mirror_image_give_one_to_three_signed_and_one_point_folded(layers: xr.Dataset) -> None:
     signed = fractions_of(measure_triangles(layers, "signed").isel(layer=1), 0.05)
     assert abs(signed["equilateral"].value - 0.25) < 4 * signed["equilateral"].error + 0.01

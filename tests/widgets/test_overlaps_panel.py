@@ -84,6 +84,7 @@ def test_the_temperature_begins_at_the_models_own_and_changes_the_reference(pane
     until(lambda: "at T = 2: thermalised" in panel.about.value)
     assert not np.array_equal(curve(panel, "parallel tempering"), cold)
     assert panel.live.figure.layout.title.text.endswith("parallel tempering at T = 2")
+    assert panel.live.figure.layout.title.text.startswith("model T = 0.5, tempering T = 2 · ")
     until(lambda: "needs parallel tempering at its own T = 0.5" in panel.verdict.value)
     panel.temperature.value = 0.5
     until(lambda: np.array_equal(curve(panel, "parallel tempering"), cold))

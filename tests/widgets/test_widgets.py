@@ -36,6 +36,21 @@ def test_buttons_drive_the_run(make_run, until) -> None:
     panel.close()
 
 
+def test_a_button_says_what_it_waits_for_until_the_run_has_done_it(make_run) -> None:
+    run = make_run()
+    run.state = "running"  # in its first step, which takes long
+    panel = TrainPanel(run)
+    panel.controls.buttons["Pause"].click()
+    panel.refresh()
+    assert "pauses as soon as" in panel.controls.status.value
+    assert enabled(panel.controls) == {"Stop"}
+    run.state = "paused"
+    panel.refresh()
+    assert "pauses as soon as" not in panel.controls.status.value
+    assert enabled(panel.controls) == ENABLED["paused"]
+    panel.close()
+
+
 def test_curve_follows_training_to_its_end_and_the_thread_ends(make_run, until) -> None:
     run = make_run(steps=40)
     panel = TrainPanel(run)
@@ -120,6 +135,9 @@ def test_samples_of_an_earlier_step_say_so(make_run) -> None:
     panel.refresh()
     assert "drawn at step 0" in panel.message.value
     assert "the run is at step 7 now" in panel.message.value
+    run.step, run.state = 9, "finished"
+    assert not panel.refresh()
+    assert "drawn at step 9" in panel.message.value
     panel.close()
 
 

@@ -79,7 +79,7 @@ class OverlapsPanel(ReferencePanel):
         if not self.has_layers:
             return overlap_distribution(None, reference=known)
         model = measure_overlaps(blank_layers(self.experiment.system)) if self.model is None else self.model.found
-        return overlap_distribution(model, min(self.at, model.sizes["layer"] - 1), known)
+        return self.titled(overlap_distribution(model, min(self.at, model.sizes["layer"] - 1), known))
 
     def describe(self) -> str:
         known = None if self.reference is None else self.reference.found

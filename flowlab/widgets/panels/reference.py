@@ -122,6 +122,14 @@ class ReferencePanel(SampledPanel):
         """Whether the reference on show is the one that is asked for."""
         return self._shown == self._key
 
+    def titled(self, figure: Figure) -> Figure:
+        """The figure, whose title says where model and reference are at different temperatures."""
+        T, own = self._shown[0], self.own_temperature
+        if self.has_layers and self.reference is not None and abs(T - own) > 1e-9 * own:
+            model, other = number(own, digits=4), number(T, digits=4)
+            figure.update_layout(title_text=f"model T = {model}, tempering T = {other} · {figure.layout.title.text}")
+        return figure
+
     def _refer(self, key: tuple[float, int]) -> Measured | None:
         lookup = getattr(self.experiment, "reference", None)
         data = None if lookup is None or not isfinite(key[0]) else lookup(key[0])

@@ -58,7 +58,7 @@ class RefinementPanel(SampledPanel):
             0, min=0, max=n - 1, description="sample", style=NARROW, layout={"width": "130px"}
         )
         super().__init__(experiment, n=n, every=every, publisher=publisher)
-        self.layer.description = "time"
+        self.layer.description, self.layer.readout = "time", False  # the line beneath says which
         self.couplings = Plot(learned_couplings(experiment.data, points=LIVE_POINTS))
         self._steps_shown, self._curves_at = experiment.data.sizes["step"], 0.0
         controls = [self.play, self.layer, self.sample, self.new_samples, self.follow]

@@ -17,6 +17,7 @@ from flowlab.widgets.panel import Panel, has_ended
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, plot, row, slider, text
+from flowlab.widgets.words import explained
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -122,6 +123,8 @@ class SampledPanel(Panel):
         if self._wanted or due:
             self._wanted = False
             self.sample_now()
+        elif new_step and ended and self.data is not None:
+            self.sample_now()  # the end of a run is what is looked at afterwards
         elif new_step and self.data is not None:
             self.say(f"{self._drawn} · the run is at step {self.experiment.step} now")
         return not ended or (self.follow.value and new_step)
@@ -152,7 +155,7 @@ class SampledPanel(Panel):
             return
         with self.lock:
             self.live.redraw(self.figure())
-            self.line.value = self.describe()
+            self.line.value = explained(self.describe())
 
     def _renew(self, _: Any = None) -> None:
         self.seed += 1

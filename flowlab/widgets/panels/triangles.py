@@ -123,7 +123,7 @@ class TrianglesPanel(ReferencePanel):
         model = self.model.found[kind] if self.model is not None else model
         assert model is not None
         layer = min(self.at, model.sizes["layer"] - 1)
-        return self._marked(triangle_cloud(model, layer, known, kind, self.tolerance.value))
+        return self._marked(self.titled(triangle_cloud(model, layer, known, kind, self.tolerance.value)))
 
     def describe(self) -> str:
         return "<br>".join(
