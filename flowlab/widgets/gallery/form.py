@@ -32,6 +32,14 @@ class Marked(anywidget.AnyWidget):
     mark = traitlets.Unicode().tag(sync=True)
     disabled = traitlets.Bool(False).tag(sync=True)
 
+    def __init__(self, **state: Any) -> None:
+        super().__init__(**state)
+        self.on_msg(self._hear)
+
+    def _hear(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
+        if content.get("type") == "value":
+            self.value = str(content["value"])
+
 
 class Field:
     """One key: its control, what it means, and in which phase its value lies where that is known.

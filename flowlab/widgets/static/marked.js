@@ -14,17 +14,22 @@ function render({ model, el }) {
   mark.textContent = `▴ ${model.get('mark')}`;
   const share = (at - least) / (most - least);
   mark.style.left = `calc(${100 * share}% + ${8 - 16 * share}px)`;
-  const send = (value) => {
-    model.set('value', value);
-    model.save_changes();
+  const place = (value) => {
+    range.value = value.trim() && Number.isFinite(Number(value)) ? value : at;
   };
+  // A message of its own: changes of the state wait while an earlier one is on its way, and a click on Start would
+  // overtake them.
+  const send = (value) => model.send({ type: 'value', value });
   const show = () => {
-    const value = model.get('value');
-    if (document.activeElement !== text || Number(text.value) !== Number(value)) text.value = value;
-    range.value = Number.isFinite(Number(value)) && value.trim() ? value : at;
     text.disabled = range.disabled = model.get('disabled');
+    if (el.contains(document.activeElement)) return; // what is being typed or moved is newer
+    text.value = model.get('value');
+    place(text.value);
   };
-  const slide = () => send(String(Number(Number(range.value).toPrecision(4))));
+  const slide = () => {
+    text.value = String(Number(Number(range.value).toPrecision(4)));
+    send(text.value);
+  };
   range.addEventListener('input', slide);
   range.addEventListener('keydown', (event) => {
     // JupyterLab takes the arrow keys of whatever is no text away from the browser
@@ -35,7 +40,10 @@ function render({ model, el }) {
     range.stepUp(steps);
     slide();
   });
-  text.addEventListener('input', () => send(text.value));
+  text.addEventListener('input', () => {
+    place(text.value);
+    send(text.value);
+  });
   model.on('change:value', show);
   model.on('change:disabled', show);
   show();
