@@ -13,6 +13,7 @@ import xarray as xr
 
 from flowlab.analysis.tempering import Tempered, pack
 from flowlab.core import System, named_generator
+from flowlab.core.made import Made
 from flowlab.core.types import Report, silent
 from flowlab.estimators.series.tempering import BLOCKS, swap_acceptance
 from flowlab.mcmc import ParallelTempering, ladder
@@ -25,7 +26,7 @@ ENOUGH = 0.2
 """Acceptance of swaps below which a temperature is added between two."""
 
 
-class Reference:
+class Reference(Made):
     """Configurations and ln Z of a spin system at many temperatures, by parallel tempering; run when first asked for.
 
     Args:

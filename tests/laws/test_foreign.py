@@ -128,6 +128,13 @@ def test_a_density_is_trained_and_read(name):
     assert "walls" in parts and run.diagnose(100, parts=["walls"]).sizes["layer"] == 1 + len(density.flow_layers)
 
 
+@pytest.mark.parametrize("name", ["a density", "a density of its own around a built-in one"])
+def test_chains_stand_beside_a_density(name):
+    run = fl.Training(fl.Ising(SHAPE, T=T), DENSITIES[name](), fl.ReverseKL(), steps=2, batch=20, learning_rate=0.0001)
+    found = run.check(seconds=2)
+    assert found.attrs["verdict"].startswith(("consistent", "not to be trusted", "not checked"))
+
+
 def test_layers_and_order_pass_through_a_wrapper():
     inside = xor(fl.MADE(SHAPE, order="checkerboard"))
     wrapped = Mirrored(inside)

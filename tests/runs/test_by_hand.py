@@ -7,9 +7,11 @@ import sys
 
 import pytest
 import torch
+import xarray as xr
 from torch import nn
 
 import flowlab as fl
+from flowlab.analysis.reference import Reference
 from flowlab.storage.store import Store
 
 HOW = {"steps": 4, "batch": 20, "learning_rate": 1e-2}
@@ -57,6 +59,23 @@ def test_chains_are_loaded_too(tmp_path):
     again, whole = fl.load(tmp_path / "run").run(progress=False), built().run(progress=False)
     assert again.acceptance.values.tolist() == whole.acceptance.values.tolist()
     assert float(run.at(kappa=0.1).chain.system.couplings["kappa"]) == 0.1
+
+
+def test_loaded_it_is_judged_compared_and_diagnosed_as_before(tmp_path):
+    run = trained(steps=2)
+    run.attach(tmp_path / "run")
+    again = fl.load(tmp_path / "run")
+    found, same = run.evaluate(400), again.evaluate(400)
+    assert found.attrs["verdict"] == same.attrs["verdict"] and found.attrs["reasons"] == same.attrs["reasons"]
+    xr.testing.assert_equal(run.diagnose(100, parts=["entropy"]), again.diagnose(100, parts=["entropy"]))
+    glass = fl.SpinGlass.sherrington_kirkpatrick(6, T=1.5, seed=1)
+    quick = Reference(glass, (1.5, 2.5), samples=400, replicas=4, seed=2)
+    run = fl.Training(glass, fl.densities.CoupledMADE(glass), fl.ReverseKL(), comparison=quick, **HOW)
+    run.run(progress=False)
+    run.attach(tmp_path / "glass")
+    again = fl.load(tmp_path / "glass")
+    assert again.comparison is not None and again.comparison.temperatures == run.comparison.temperatures
+    assert "forward_kl" in again.evaluate(400)
 
 
 def test_at_other_couplings_it_starts_from_its_weights(tmp_path):
