@@ -322,7 +322,7 @@ def _add_histograms(figure: go.Figure, values: Array, edges: Array, layer: int, 
         width=float(edges[1] - edges[0]) * 0.92, name="this layer", legendgroup="this layer",
         hovertemplate=symbol + " = %{x:.3f}<br>%{y:.3f}<extra></extra>", **cell,
     )  # fmt: skip
-    for name, k in (("latent", 0), ("sample", -1)):
+    for name, k in (("latent", 0), ("last layer", -1)):
         figure.add_scatter(
             x=centres, y=fraction[k], mode="lines", line=_line(name, shape="hvh"), name=name, legendgroup=name,
             hoverinfo="skip", **cell,
@@ -340,7 +340,7 @@ def _add_correlation(
         x=distance, y=values[layer], mode="lines+markers", line=dict(color=COLORS["current"], width=2), marker_size=8,
         name="this layer", legendgroup="this layer", showlegend=showlegend, **cell,
     )  # fmt: skip
-    for name, k in (("latent", 0), ("sample", -1)):
+    for name, k in (("latent", 0), ("last layer", -1)):
         figure.add_scatter(
             x=distance, y=values[k], mode="lines", line=_line(name), name=name, legendgroup=name,
             showlegend=showlegend, **cell,
@@ -353,6 +353,6 @@ def _add_correlation(
 
 
 def _line(name: str, **more: Any) -> dict[str, Any]:
-    """Dotted grey for the latent, thin ink for the sample."""
+    """Dotted grey for the latent, thin ink for the last layer."""
     latent = name == "latent"
     return dict(color=COLORS["latent" if latent else "physical"], width=1.4, dash="dot" if latent else "solid", **more)
