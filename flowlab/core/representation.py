@@ -39,8 +39,8 @@ class Representation(System):
     def spelled(self, name: str, value: float) -> tuple[str, float]:
         return self.parent.spelled(name, value)
 
-    def coupling(self, name: str) -> float:
-        return self.parent.coupling(name)
+    def value_of(self, name: str) -> float:
+        return self.parent.value_of(name)
 
     def at(self, **couplings: float | Tensor) -> Self:
         """The same representation, and the same parent, with other couplings; see :meth:`System.at`."""

@@ -169,11 +169,11 @@ class System(Made, nn.Module, ABC):
         """
         return ("T", 1.0 / value) if name == "beta" and "T" in self.couplings else (name, value)
 
-    def coupling(self, name: str) -> float:
+    def value_of(self, name: str) -> float:
         """The value of a coupling, also by a name that :meth:`spelled` knows.
 
         >>> from flowlab.systems import Ising
-        >>> Ising((2, 2), T=2.0).coupling("beta")
+        >>> Ising((2, 2), T=2.0).value_of("beta")
         0.5
 
         Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Density, System
+from flowlab.core.arguments import checked
 from flowlab.densities.chebyshev import orders_up_to, products, projected
 from flowlab.densities.computed import Computed
 from flowlab.densities.mixture import Mixture
@@ -44,6 +46,7 @@ class Conditional(Computed):
     ('MADE', torch.Size([3, 4, 4]))
     """
 
+    @checked
     def __init__(
         self,
         density: Density,
@@ -53,6 +56,8 @@ class Conditional(Computed):
         defence: float = 0.1,
     ) -> None:
         super().__init__(density)
+        if not _are_intervals(over):
+            raise TypeError(f"over must give a coupling and its interval, e.g. {{'beta': (0.35, 0.55)}}, got {over!r}")
         self.over = {name: (float(low), float(high)) for name, (low, high) in over.items()}
         if not self.over or not all(low < high and math.isfinite(high - low) for low, high in self.over.values()):
             raise ValueError(f"over must give a coupling and its interval, e.g. {{'beta': (0.35, 0.55)}}, got {over}")
@@ -111,7 +116,7 @@ class Conditional(Computed):
         Raises:
             ValueError: for a target that the density does not suit, without such couplings, or outside of ``over``.
         """
-        couplings = {name: target.coupling(name) for name in self.over}
+        couplings = {name: target.value_of(name) for name in self.over}
         self._refuse_outside(couplings)
         super().bind(target)
         self.couplings, self._target = couplings, (target,)
@@ -144,7 +149,7 @@ class Conditional(Computed):
                 raise ValueError(f"{name} must lie in [{low:g}, {high:g}], for which this density is, got {value:g}")
 
     def fixed(self, target: System) -> Density:
-        return self.at(**{name: target.coupling(name) for name in self.over})
+        return self.at(**{name: target.value_of(name) for name in self.over})
 
     def mixture(self, shares: Mapping[float | tuple[float, ...], float]) -> Mixture:
         """A mixture of this density at several couplings, a proposal whose weights stay bounded.
@@ -165,7 +170,7 @@ class Conditional(Computed):
         Those are 15 and 45 % of the interval away on both sides, as far as they lie inside. In an ordered phase the
         density draws some configurations too seldom that it draws more often on the way to the transition.
         """
-        couplings = {name: target.coupling(name) for name in self.over}
+        couplings = {name: target.value_of(name) for name in self.over}
         self._refuse_outside(couplings)
         centre = tuple(couplings.values())
         neighbours = [
@@ -238,3 +243,13 @@ class Conditional(Computed):
         for kind, slopes in self.slopes.items():
             groups[kind.split(" torch ")[0]].append(slopes)
         return groups
+
+
+def _are_intervals(over: object) -> bool:
+    """Whether it gives two numbers a name, as a person may have written it."""
+    pairs = list(over.values()) if isinstance(over, Mapping) else [None]
+    return all(isinstance(pair, tuple | list) and len(pair) == 2 and all(map(_is_number, pair)) for pair in pairs)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Density, Draw
+from flowlab.core.arguments import checked
 
 
 class Mixture(Density):
@@ -31,10 +32,11 @@ class Mixture(Density):
     True
     """
 
+    @checked
     def __init__(self, densities: Sequence[Density], shares: Sequence[float]) -> None:
         super().__init__()
         if not densities or len(densities) != len(shares):
-            raise ValueError(f"a mixture needs one share a density, got {len(densities)} and {len(shares)}")
+            raise ValueError(f"densities and shares must be as many, got {len(densities)} and {len(shares)}")
         if len({tuple(density.shape) for density in densities}) > 1:
             raise ValueError(f"densities must have one shape, got {[tuple(density.shape) for density in densities]}")
         if not all(0 < share < math.inf for share in shares):

@@ -99,8 +99,8 @@ class Phi4(NearestNeighbour):
     def spelled(self, name: str, value: float) -> tuple[str, float]:
         return ("kappa", value / 2) if name == "beta" else super().spelled(name, value)
 
-    def coupling(self, name: str) -> float:
-        return self.beta if name == "beta" else super().coupling(name)
+    def value_of(self, name: str) -> float:
+        return self.beta if name == "beta" else super().value_of(name)
 
     @property
     def title(self) -> str:

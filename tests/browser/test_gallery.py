@@ -30,7 +30,7 @@ def test_a_card_is_chosen_T_changed_and_the_lab_opens(page: Page, lab: Lab) -> N
     expect(gallery.get_by_text("critical", exact=True)).to_be_visible()
     T.fill("-1")
     gallery.get_by_role("button", name="Start").click()
-    expect(gallery.get_by_text("T must be positive, got -1")).to_be_visible()
+    expect(gallery.get_by_text("T must be positive, got -1")).to_be_visible(timeout=30_000)
     T.fill("3.5")
     expect(gallery.get_by_text("disordered", exact=True)).to_be_visible()
     steps = gallery.get_by_label("steps", exact=True)

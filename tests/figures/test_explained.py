@@ -11,7 +11,13 @@ import flowlab as fl
 from flowlab.figures.shared.explaining import GIVEN_BY
 
 OTHER = xr.Dataset({"price": ("day", [1.0, 2.0])})
-NOT_OF_A_DATASET = {"Figure", "write_report", "triangle"}
+NOT_OF_A_DATASET = {
+    "Figure",
+    "write_report",
+    "triangle",
+    "check_history",
+    "phase_diagram",
+}  # the last two say so themselves
 
 
 def test_every_picture_says_what_it_needs():

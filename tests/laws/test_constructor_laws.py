@@ -64,6 +64,8 @@ DENSITIES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "CoarseHMC": (coarse_chain.CoarseHMC, {"system": PHI4, "chains": 4}),
     "CoarseLangevin": (coarse_chain.CoarseLangevin, {"system": PHI4, "chains": 4}),
     "CoupledMADE": (fl.densities.CoupledMADE, {"target": GLASS}),
+    "Conditional": (fl.densities.Conditional, {"density": fl.MADE(SHAPE), "over": {"T": (2.0, 3.0)}}),
+    "Mixture": (fl.densities.Mixture, {"densities": [fl.MADE(SHAPE)] * 2, "shares": (0.5, 0.5)}),
     "FieldPixelCNN": (fl.densities.FieldPixelCNN, {"shape": SHAPE}),
     "Hierarchical": (fl.densities.Hierarchical, {"shape": SHAPE}),
     "IndependentPotts": (fl.densities.IndependentPotts, {"shape": SHAPE}),

@@ -143,7 +143,7 @@ def test_each_coupling_has_its_part_of_the_interval_and_of_the_batch():
 
     class Watching(ReverseKL):
         def loss(self, density, target, n, *, generator=None):
-            seen.append((target.coupling("beta"), target.coupling("h"), n, density.couplings["beta"]))
+            seen.append((target.value_of("beta"), target.value_of("h"), n, density.couplings["beta"]))
             return super().loss(density, target, n, generator=generator)
 
     over = OVER | {"h": (0.0, 1.0)}
