@@ -34,7 +34,7 @@ def test_the_level_slider_shows_finer_lattices(page: Page, lab: Lab) -> None:
     panel.shot("10-levels.png")
     panel.tab("Retrain")
     expect(panel.title()).to_contain_text("bound per site", timeout=60_000)
-    # once a page, not once a picture; a page that connects late may ask for the state of all that it has a second time
+    # once a page, not once a picture; beside other work 10.3 MB were seen once, twice the script: why is not known yet
     assert 5_000_000 < panel.received < 11_000_000
 
 
