@@ -154,7 +154,7 @@ class Control:
 
 
 class Cadence:
-    """Does something now and then: at least ``seconds`` apart, and seldom enough to take under 4 % of the time.
+    """Does something now and then: at least ``seconds`` apart, and seldom enough to take under 1 % of the time.
 
     Args:
         seconds: shortest time between two calls.
@@ -171,7 +171,7 @@ class Cadence:
             return
         action()
         now = time.monotonic()
-        self._next = now + max(self.seconds, 25 * (now - started))
+        self._next = now + max(self.seconds, 99 * (now - started))
 
 
 def resolve_device(name: str = "auto") -> torch.device:

@@ -1,0 +1,20 @@
+"""How often a run saves."""
+
+from flowlab.runs.process import Cadence
+
+
+def test_a_costly_save_takes_one_hundredth_of_the_time(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("flowlab.runs.process.time.monotonic", lambda: now[0])
+    cadence, saved = Cadence(1.0), []
+
+    def save():
+        saved.append(now[0])
+        now[0] += 0.5
+
+    while now[0] < 500:
+        now[0] += 0.25
+        cadence(save)
+    assert saved[0] == 1.0
+    assert 0.5 * len(saved) <= 0.0101 * now[0]
+    assert len(saved) >= 9
