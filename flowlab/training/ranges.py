@@ -34,6 +34,26 @@ def target_at(target: System, density: Density, couplings: Mapping[str, float]) 
     return target.at(**own)
 
 
+def sample(
+    run: Any,
+    density: Density,
+    couplings: Mapping[str, float],
+    n: int,
+    generator: torch.Generator,
+    attrs: dict[str, Any],
+) -> xr.Dataset:
+    """What :meth:`.Training.sample` returns, at the run's own couplings where none are given.
+
+    Raises:
+        ValueError: for couplings that the run is not trained for.
+    """
+    target = run.target
+    if couplings:
+        target = target_at(target, density, couplings)
+        density, attrs = density.fixed(target), attrs | about_system(target.physical, None)
+    return evaluation.sample(density, target, n, generator, attrs)
+
+
 def evaluate(
     run: Any,
     density: Density,

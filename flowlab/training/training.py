@@ -179,14 +179,16 @@ class Training(Experiment):
         self._published.between_steps()
 
     @in_own_dtype
-    def sample(self, n: int, *, seed: int | None = None) -> xr.Dataset:
+    def sample(self, n: int, *, seed: int | None = None, **at: float) -> xr.Dataset:
         """n configurations with ln q and the log weight; see :func:`flowlab.analysis.evaluation.sample`.
 
-        Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same configurations again.
+        Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same configurations again, and
+        ``at`` another coupling of a range, ``beta=0.37`` say, what the same random numbers make there.
         """
         step, density = self.reading()
         seed = self._fresh_seed(step) if seed is None else seed_of(seed)
-        return evaluation.sample(density, self.target, n, self._spawn("sample", step, seed), self._attrs(step, seed))
+        generator, attrs = self._spawn("sample", step, seed), self._attrs(step, seed)
+        return ranges.sample(self, density, at, n, generator, attrs)
 
     @in_own_dtype
     def layers(self, n: int | None = None, *, x: Any = None, z: Any = None, seed: int = 0) -> xr.Dataset:
@@ -238,9 +240,8 @@ class Training(Experiment):
 
         On a lattice of spins, what :func:`flowlab.analysis.diagnosis.diagnose` lists, or the ``parts`` that are named;
         those that need a flow are left out where there is none, and refused where they are asked for. On a spin glass,
-        what every layer does to the overlaps, see
-        :func:`flowlab.analysis.overlaps.layer_overlaps`, and the entropies by ``place``. ``seed`` is as in
-        :meth:`evaluate`.
+        what every layer does to the overlaps (:func:`flowlab.analysis.overlaps.layer_overlaps`), and the entropies by
+        ``place``. ``seed`` is as in :meth:`evaluate`.
         """
         step, density = self.reading()
         seed = self.seed if seed is None else seed_of(seed)
@@ -294,8 +295,7 @@ class Training(Experiment):
                 and arguments, e.g. ``T=2.5, steps=500``. A run ``over`` couplings that is asked for one goes on there.
 
         Raises:
-            ValueError: for keys that do not exist, where no weights fit, or for a run built by hand of parts that
-                cannot be made again; says what is missing.
+            ValueError: for keys that do not exist, where no weights fit, or where parts given by hand cannot be made again.
 
         Warns:
             RuntimeWarning: where less than 5 % of the weights are taken over; the other run then anneals as a cold one.

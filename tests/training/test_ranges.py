@@ -74,6 +74,28 @@ def test_a_curve_is_an_evaluation_at_every_point():
         run.curve(beta=betas, T=betas)
 
 
+@pytest.mark.parametrize("name", ["ising-coloured", "ising-van", "phi4-multilevel"])
+def test_one_seed_draws_the_same_random_numbers_at_every_coupling(name):
+    run = build(name)
+    run.run(progress=False)
+    coupling, values = ("T", (2.1, 2.5, 3.2)) if name == "ising-van" else ("beta", (0.42, 0.45, 0.5))
+    for value in values:
+        found = run.sample(7, seed=3, **{coupling: value})
+        target = run.target.at(**dict([run.target.spelled(coupling, value)]))
+        generator = fl.core.named_generator(3, "sample", run.step)
+        x, log_q = run.reading()[1].at(**{coupling: value}).sample(7, generator=generator)
+        s = torch.as_tensor(found.configuration.values, dtype=x.dtype)
+        assert torch.equal(target.reduce(s), x)
+        log_w = target.log_weight(x.double()) + float(target.log_z_offset) - log_q.double()
+        np.testing.assert_allclose(found.log_weight - found.log_q, log_w, rtol=0, atol=1e-9)
+        assert found.attrs["seed"] == 3 and target.physical.title == found.attrs["system"]
+        assert np.array_equal(run.sample(7, seed=3, **{coupling: value}).configuration, found.configuration)
+    own = run.sample(7, seed=3, **{coupling: run.target.value_of(coupling)})
+    assert np.array_equal(own.configuration, run.sample(7, seed=3).configuration)
+    with pytest.raises(ValueError, match="trained over"):
+        run.sample(7, h=0.1)
+
+
 def test_a_run_at_one_coupling_has_no_others():
     run = fl.experiment("ising-van", L=4, steps=1, batch=8, channels=2, device="cpu")
     with pytest.raises(ValueError, match=r"trained at one coupling and has no others to evaluate, got beta=0.37"):
