@@ -283,7 +283,7 @@ class OnDisk(Made, ABC):
         if self._store is not None:
             if self._store.newest_checkpoint() is None:
                 self._save_checkpoint()
-            self._checkpoint_cadence, self._snapshot_cadence = Cadence(1.0), Cadence(10.0)
+            self._checkpoint_cadence, self._snapshot_cadence = Cadence(1.0), Cadence(10.0, share=0.01)
 
     def _close_store(self, checkpoint: bool = True) -> None:
         if self._store is None:

@@ -154,14 +154,15 @@ class Control:
 
 
 class Cadence:
-    """Does something now and then: at least ``seconds`` apart, and seldom enough to take under 1 % of the time.
+    """Does something now and then: at least ``seconds`` apart, and seldom enough to take under ``share`` of the time.
 
     Args:
         seconds: shortest time between two calls.
+        share: largest part of the time that the calls may take, in (0, 1).
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds: float, share: float = 0.04) -> None:
+        self.seconds, self.share = seconds, share
         self._next = time.monotonic() + seconds
 
     def __call__(self, action: Callable[[], None]) -> None:
@@ -171,7 +172,7 @@ class Cadence:
             return
         action()
         now = time.monotonic()
-        self._next = now + max(self.seconds, 99 * (now - started))
+        self._next = now + max(self.seconds, (1 / self.share - 1) * (now - started))
 
 
 def resolve_device(name: str = "auto") -> torch.device:

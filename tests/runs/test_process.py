@@ -3,10 +3,10 @@
 from flowlab.runs.process import Cadence
 
 
-def test_a_costly_save_takes_one_hundredth_of_the_time(monkeypatch):
+def test_a_costly_save_takes_no_more_than_its_share_of_the_time(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("flowlab.runs.process.time.monotonic", lambda: now[0])
-    cadence, saved = Cadence(1.0), []
+    cadence, saved = Cadence(1.0, share=0.01), []
 
     def save():
         saved.append(now[0])
