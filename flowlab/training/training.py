@@ -295,7 +295,7 @@ class Training(Experiment):
                 and arguments, e.g. ``T=2.5, steps=500``. A run ``over`` couplings that is asked for one goes on there.
 
         Raises:
-            ValueError: for keys that do not exist, where no weights fit, or where parts given by hand cannot be made again.
+            ValueError: for keys that do not exist, where no weights fit, or parts given by hand cannot be made again.
 
         Warns:
             RuntimeWarning: where less than 5 % of the weights are taken over; the other run then anneals as a cold one.
