@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from flowlab import exact
 from flowlab.core.names import labelled
 from flowlab.estimators import UntrustedWarning
 
@@ -27,6 +28,8 @@ def curve(run: Any, n: int, seed: int | None, **grid: ArrayLike) -> xr.Dataset:
         warnings.simplefilter("ignore", UntrustedWarning)  # the verdicts are in the result
         for value in along:
             found = run.evaluate(n, seed=seed, **{name: float(value)})
-            points.append(found.assign({key: ((), found.attrs[key]) for key in ("verdict", "reasons")}))
+            target = run.target.at(**dict([run.target.spelled(name, float(value))]))
+            known = {f"{key}_exact": ((), one) for key, one in exact.moments_per_site(target.physical).items()}
+            points.append(found.assign({key: ((), found.attrs[key]) for key in ("verdict", "reasons")} | known))
     several = xr.concat(points, dim=name, combine_attrs="drop_conflicts", join="outer", coords="minimal")
     return labelled(several.assign_coords({name: along}))

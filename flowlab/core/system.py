@@ -26,9 +26,9 @@ class System(Made, nn.Module, ABC):
     may require a gradient.
 
     Everything else has a default and is worth giving only if the system knows better: ``temperature``, ``title``,
-    ``flip_symmetric``, ``force``, ``square`` and ``bond``; for the replica exchange of spins also ``neighbours()`` and
-    ``h``, see :func:`flowlab.mcmc.kernels.graphs.spin_graph`. A system that stands for another one in other variables
-    is a :class:`.Representation`.
+    ``critical_temperature``, ``flip_symmetric``, ``force``, ``square`` and ``bond``; for the replica exchange of spins
+    also ``neighbours()`` and ``h``, see :func:`flowlab.mcmc.kernels.graphs.spin_graph`. A system that stands for
+    another one in other variables is a :class:`.Representation`.
 
     Attributes:
         shape: sides of one configuration, e.g. ``(8, 8)``.
@@ -87,6 +87,11 @@ class System(Made, nn.Module, ABC):
     def temperature(self) -> Tensor | None:
         """T where log_weight = -E/T, by default the coupling of that name; None where log_weight = -S, an action."""
         return self.couplings.get("T")
+
+    @property
+    def critical_temperature(self) -> float | None:
+        """T_c of the infinite lattice at these other couplings, None where it is not known or there is none."""
+        return None
 
     @property
     def n_sites(self) -> int:

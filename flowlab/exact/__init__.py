@@ -4,6 +4,7 @@ from flowlab.exact.enumeration import SpinMoments, configurations, distribution,
 from flowlab.exact.finite_ising import IsingExact, kaufman
 from flowlab.exact.infinite_ising import OnsagerExact, critical_temperature, onsager
 from flowlab.exact.mean_field_theory import MeanField, mean_field, replica_symmetric_free_energy
+from flowlab.exact.moments import moments_per_site
 from flowlab.exact.overlaps import overlap_distribution
 from flowlab.exact.partition_function import log_z
 from flowlab.exact.phi4 import TransferLogZ, phi4_log_z
@@ -27,6 +28,7 @@ __all__ = [
     "kaufman",
     "log_z",
     "mean_field",
+    "moments_per_site",
     "onsager",
     "overlap_distribution",
     "phi4_log_z",

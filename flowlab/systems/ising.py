@@ -62,6 +62,11 @@ class Ising(NearestNeighbour):
         return ", ".join([f"Ising {self.shape[0]} × {self.shape[1]}", f"T = {T:.4g}", *others])
 
     @property
+    def critical_temperature(self) -> float | None:
+        """2|J| / ln(1 + √2) of the infinite lattice without field (Onsager 1944); None in a field."""
+        return CRITICAL_TEMPERATURE * abs(float(self.couplings["J"].detach())) if self.flip_symmetric else None
+
+    @property
     def flip_symmetric(self) -> bool:
         return float(self.couplings["h"].detach()) == 0.0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -51,6 +53,12 @@ class TriangularIsing(System):
     def title(self) -> str:
         T, J = (float(self.couplings[name].detach()) for name in ("T", "J"))
         return f"Triangular Ising {self.shape[0]} × {self.shape[1]}, J = {J:.4g}, T = {T:.4g}"
+
+    @property
+    def critical_temperature(self) -> float | None:
+        """4J / ln 3 of the infinite ferromagnet (Houtappel 1950); None where J < 0, which does not order."""
+        J = float(self.couplings["J"].detach())
+        return 4 * J / math.log(3) if J > 0 else None
 
     @property
     def flip_symmetric(self) -> bool:

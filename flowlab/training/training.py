@@ -179,7 +179,7 @@ class Training(Experiment):
         self._published.between_steps()
 
     @in_own_dtype
-    def sample(self, n: int, *, seed: int | None = None, **at: float) -> xr.Dataset:
+    def sample(self, /, n: int, *, seed: int | None = None, **at: float) -> xr.Dataset:
         """n configurations with ln q and the log weight; see :func:`flowlab.analysis.evaluation.sample`.
 
         Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same configurations again, and

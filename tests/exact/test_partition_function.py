@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Representation, System
-from flowlab.exact import enumerate_log_z, kaufman, log_z
+from flowlab.exact import enumerate_log_z, enumerate_spins, kaufman, log_z, moments_per_site
 from flowlab.systems import Ising
 
 
@@ -78,3 +78,12 @@ def test_other_systems_and_registration() -> None:
     assert log_z(Free(30, "spin")) is None
     log_z.register(Free, lambda system: system.n_sites * math.log(2))
     assert log_z(Free(30, "spin")) == 30 * math.log(2)
+
+
+def test_energies_are_those_of_every_configuration() -> None:
+    ising = Ising((4, 4), T=2.0)
+    counted, known = enumerate_spins(ising), moments_per_site(ising)
+    found = {"energy_per_site": counted.mean["energy_per_site"], "specific_heat": counted.log_weight_variance / 16}
+    assert known == pytest.approx(found, abs=1e-10)
+    assert moments_per_site(ising.decimate()) == known
+    assert moments_per_site(ising.at(h=0.1)) == {}

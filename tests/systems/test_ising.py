@@ -165,3 +165,8 @@ def test_check_configurations() -> None:
         x[1, 2, 3] = bad
         with pytest.raises(ValueError, match=f"spins must be -1 or \\+1, got {bad}"):
             ising.check_configurations(x)
+
+
+def test_the_critical_temperature_is_that_without_field() -> None:
+    assert Ising((4, 4), T=1.0, J=-2.0).critical_temperature == 2 * CRITICAL_TEMPERATURE
+    assert Ising((4, 4), T=1.0, h=0.1).critical_temperature is None

@@ -56,6 +56,8 @@ def test_nouns():
     assert (system.shape, system.dims, system.domain, system.flip_symmetric) == ((4, 6), ("y", "x"), "spin", True)
     assert system.title == "Triangular Ising 4 × 6, J = -1, T = 0.5"
     assert fl.exact.log_z(system) is not None
+    assert system.critical_temperature is None
+    assert system.at(J=1.0).critical_temperature == pytest.approx(3.640957, abs=1e-6)
     with pytest.raises(ValueError, match=r"T must be positive, got 0\.0"):
         TriangularIsing((4, 6), T=0.0)
     with pytest.raises(ValueError, match=r"two sides of at least 2, got \(4, 1\)"):

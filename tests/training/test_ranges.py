@@ -68,8 +68,10 @@ def test_a_curve_is_an_evaluation_at_every_point():
         one = run.evaluate(300, beta=0.4)
     for name in ("free_energy_per_site", "energy_per_site", "specific_heat", "abs_magnetization", "binder"):
         assert float(found[name][1]) == float(one[name]) and f"{name}_error" in found
-    exact = [fl.exact.kaufman((4, 4), beta).log_z for beta in betas]
-    np.testing.assert_allclose(found.log_z_exact, exact)
+    exact = [fl.exact.kaufman((4, 4), beta) for beta in betas]
+    np.testing.assert_allclose(found.log_z_exact, [known.log_z for known in exact])
+    np.testing.assert_allclose(found.energy_per_site_exact, [known.energy / 16 for known in exact])
+    np.testing.assert_allclose(found.specific_heat_exact, [known.specific_heat / 16 for known in exact])
     with pytest.raises(ValueError, match="a curve needs the values of one coupling, got beta, T"):
         run.curve(beta=betas, T=betas)
 
