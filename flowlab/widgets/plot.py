@@ -16,10 +16,24 @@ from flowlab.widgets.view import View, script
 
 
 class Library(anywidget.AnyWidget):
-    """plotly.js, sent once to a page and used by all its figures."""
+    """plotly.js, sent once to a page and used by all its figures.
+
+    JupyterLab asks for the state of every widget whenever it connects to the kernel, also for what it has: the script
+    is no part of that answer, and a page that lacks it, as one that was loaded anew, says so.
+    """
 
     _esm = "export default {}"
     source = traitlets.Bytes().tag(sync=True)
+
+    def __init__(self, **state: Any) -> None:
+        super().__init__(**state)
+        self.on_msg(lambda *_: self.send_state("source"))
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        if key is None and self.comm is not None:
+            state.pop("source", None)
+        return state
 
 
 class PlotView(View):

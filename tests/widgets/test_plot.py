@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import plotly.graph_objects as go
@@ -77,3 +78,17 @@ def test_the_script_of_all_figures_is_one_model() -> None:
     first, second = Plot(figure([1.0])), Plot(figure([2.0]))
     assert first.widget.library is second.widget.library
     assert len(first.widget.library.source) < 5.5e6
+
+
+def test_a_page_that_connects_again_is_not_sent_the_script_again(monkeypatch) -> None:
+    library = Plot(figure([1.0])).widget.library
+    answers: list[dict[str, Any]] = []
+    control = SimpleNamespace(send=lambda data, buffers: answers.append({"data": data, "buffers": buffers}))
+    monkeypatch.setattr(type(library), "_control_comm", control)
+    library._handle_control_comm_msg({"content": {"data": {"method": "request_states"}}})
+    assert library.model_id in answers[0]["data"]["states"]
+    assert sum(map(len, answers[0]["buffers"])) < 1e6
+    sent: list[Any] = []
+    monkeypatch.setattr(type(library), "_send", lambda self, message, buffers: sent.append(buffers[0]))
+    library._handle_custom_msg({"type": "wanted"}, [])
+    assert sent == [library.source]

@@ -12,6 +12,11 @@ function library(model) {
 
 async function load(model) {
   const holder = await model.widget_manager.get_model(model.get('library').replace('IPY_MODEL_', ''));
+  if (!holder.get('source')?.byteLength)
+    await new Promise((done) => { // a page that was loaded anew
+      holder.on('change:source', done);
+      holder.send({ type: 'wanted' });
+    });
   const url = URL.createObjectURL(new Blob([holder.get('source')], { type: 'text/javascript' }));
   await new Promise((done, failed) => {
     const script = document.createElement('script');
