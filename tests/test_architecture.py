@@ -56,7 +56,7 @@ BELONGS_TO = {
     "dask_jobqueue": {"runs.sweeps"},
     "zuko": {"flows.real.spline"},
     "torchdiffeq": {"flows.continuous"},
-    "matplotlib": set(),
+    "matplotlib": {"figures.stills"},
     "random": set(),
     **{name: set() for name in ("pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal")},
 }

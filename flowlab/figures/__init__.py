@@ -24,12 +24,14 @@ from flowlab.figures.overlaps import overlap_distribution
 from flowlab.figures.refinement import learned_couplings, refinement_strip
 from flowlab.figures.report import write_report
 from flowlab.figures.shared.explaining import GIVEN_BY, measuring
+from flowlab.figures.stills import stills_in_notebooks
 from flowlab.figures.sweep import phase_diagram
 from flowlab.figures.tempering import tempering_overview
 from flowlab.figures.training import ess_curve, training_curve, training_overview
 from flowlab.figures.triangles import triangle, triangle_cloud
 from flowlab.figures.work import delta_free_energy
 
+stills_in_notebooks()
 globals().update({name: explained(globals()[name], needs) for name, needs in GIVEN_BY.items()})
 MEASURED_HERE_ONCE = {"measure_defect", "measure_overlaps", "measure_proposals", "measure_triangles"}
 

@@ -63,6 +63,12 @@ class Lab(Panel):
         """The static figure of the tab in front."""
         return self.front.snapshot()
 
+    def stills(self) -> list[Figure]:
+        """The tab in front, and beneath it lattices where there are some."""
+        lattices = self.layers or self.configurations
+        more = lattices is not None and lattices is not self.front and getattr(lattices, "data", None) is not None
+        return [*self.front.stills(), *(lattices.stills() if lattices is not None and more else ())]
+
     def page(self) -> list[Piece]:
         return self.front.page()
 

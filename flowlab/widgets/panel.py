@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from flowlab.figures import Figure
-from flowlab.widgets.plot import Plot
+from flowlab.widgets.plot import Plot, with_still
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, plot
 from flowlab.widgets.view import View
@@ -61,6 +61,10 @@ class Panel(ABC):
     def snapshot(self) -> Figure:
         """What the panel shows, as a static figure."""
 
+    def stills(self) -> list[Figure]:
+        """What stands for the panel where nothing is live, one beneath the other: as it is, with nothing new drawn."""
+        return [self.snapshot()]
+
     def page(self) -> list[Piece]:
         """What a saved page shows of the panel; see :mod:`flowlab.widgets.saved`."""
         return [plot(self.snapshot())]
@@ -99,7 +103,7 @@ class Panel(ABC):
         for view in self._views:
             view.returned = self.publisher.wake
         self.publisher.wake()
-        return self.widget._repr_mimebundle_(**kwargs)
+        return with_still(self.widget._repr_mimebundle_(**kwargs), self.stills)
 
 
 class FigurePanel(Panel):

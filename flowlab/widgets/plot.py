@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,6 +12,7 @@ from ipywidgets import widget_serialization
 
 from flowlab.figures import Figure
 from flowlab.figures.page import PALETTE, as_json, plotly_js
+from flowlab.figures.stills import encoded
 from flowlab.widgets.view import View, script
 
 
@@ -87,6 +88,19 @@ class Plot:
     def _select(self, change: dict[str, Any]) -> None:
         if self.selected is not None:
             self.selected(change["new"])
+
+
+def with_still(bundle: dict[str, Any], figures: Callable[[], Sequence[Figure]]) -> dict[str, Any]:
+    """What a notebook is sent of a widget, and a picture beside it for pages on which nothing is live.
+
+    Args:
+        bundle: of the widget, by mime type.
+        figures: gives what is in the picture; where that fails there is none.
+    """
+    try:
+        return bundle | encoded(*figures())
+    except Exception:
+        return bundle
 
 
 @cache

@@ -10,6 +10,8 @@ from typing import Any
 
 import ipywidgets
 
+from flowlab.figures import Figure
+from flowlab.figures.shared.style import message
 from flowlab.runs import Experiment, experiment, load, studies
 from flowlab.runs.registry import find
 from flowlab.widgets.background import Background
@@ -18,6 +20,7 @@ from flowlab.widgets.gallery.form import Form
 from flowlab.widgets.gallery.pictures import picture
 from flowlab.widgets.gallery.table import RunsTable
 from flowlab.widgets.lab import Lab, lab_of
+from flowlab.widgets.plot import with_still
 from flowlab.widgets.view import STATIC
 from flowlab.widgets.words import quiet, said, wrong
 
@@ -25,6 +28,7 @@ __all__ = ["Gallery", "open_gallery"]
 
 FAMILIES = {"ising": "Ising model", "phi4": "Lattice φ⁴", "sk": "Spin glass", "": "Your own"}
 BEGIN = "Begin here"
+HOW = "choose a study on its card, set its keys and press Start: its lab opens below"
 CHEAP = {"steps", "T", "h", "beta", "kappa", "lam", "mass", "seed_J", "lr"}
 """Keys that leave the time of a step as it is."""
 
@@ -114,6 +118,10 @@ class Gallery:
             self._enter(self._runs.get(path) or load(path), train)
         except Exception as error:
             self._say(error)
+
+    def stills(self) -> list[Figure]:
+        """What stands for the gallery where nothing is live: its lab, if one is open."""
+        return self.lab.stills() if self.lab is not None else [message(HOW, title="fl.lab()", height=120)]
 
     def close(self) -> None:
         """Take the gallery and its lab off the page; runs go on."""
@@ -205,7 +213,7 @@ class Gallery:
         return ipywidgets.VBox([ipywidgets.HTML(picture(card.kind)), button, texts]).add_class("flowlab-card")
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.widget._repr_mimebundle_(**kwargs)
+        return with_still(self.widget._repr_mimebundle_(**kwargs), self.stills)
 
 
 def open_gallery(folder: str | Path = "runs") -> Gallery:

@@ -134,6 +134,9 @@ class ConfigurationsPanel(Panel):
         layer = min(self.layer.value, self.data.sizes["layer"] - 1)
         return configuration(self.data.isel(layer=[layer]), min(self.sample.value, self.data.sizes["sample"] - 1), 0)
 
+    def stills(self) -> list[Figure]:
+        return [] if self.data is None else [self.snapshot()]
+
     def page(self) -> list[Piece]:
         """The movie with its controls."""
         self.snapshot()

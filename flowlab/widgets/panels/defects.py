@@ -109,6 +109,9 @@ class DefectsPanel(Panel):
         strips = plot(*map(defect_strip, paths), by=by)
         return [row(choice("defect", names)), text(*lines, by=by), plot(*shown, by=by), strips]
 
+    def stills(self) -> list[Figure]:
+        return [self.live.figure]
+
     def snapshot(self) -> Figure:
         if self.path is None or self._stale:
             self._pass()

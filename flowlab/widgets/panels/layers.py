@@ -85,6 +85,9 @@ class LayersPanel(SampledPanel):
         assert self.data is not None
         return layer_overview(self.data, self.sample.value, self.at)
 
+    def stills(self) -> list[Figure]:
+        return [self.live.figure if self.data is None else self.snapshot()]
+
     def page(self) -> list[Piece]:
         """The lattice with its controls, and what is known of each layer."""
         self.snapshot()

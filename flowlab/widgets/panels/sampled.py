@@ -135,6 +135,9 @@ class SampledPanel(Panel):
             self.sample_now()
         return self.figure()
 
+    def stills(self) -> list[Figure]:
+        return [self.live.figure]
+
     def sample_now(self) -> None:
         """Draw samples from the present weights and show them."""
         self.say("working…")
