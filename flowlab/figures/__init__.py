@@ -25,7 +25,7 @@ from flowlab.figures.refinement import learned_couplings, refinement_strip
 from flowlab.figures.report import write_report
 from flowlab.figures.shared.explaining import GIVEN_BY, measuring
 from flowlab.figures.stills import stills_in_notebooks
-from flowlab.figures.sweep import phase_diagram
+from flowlab.figures.sweep import coupling_curves, phase_diagram
 from flowlab.figures.tempering import tempering_overview
 from flowlab.figures.training import ess_curve, training_curve, training_overview
 from flowlab.figures.triangles import triangle, triangle_cloud
@@ -53,6 +53,7 @@ __all__ = [
     "conditional_entropy",
     "configuration",
     "correlation",
+    "coupling_curves",
     "defect_overview",
     "defect_strip",
     "delta_free_energy",

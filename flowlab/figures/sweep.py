@@ -1,18 +1,24 @@
-"""What many runs of a study found, against the values of a key."""
+"""What many runs of a study found, or one run over a range of couplings, against the values of a key."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
+from plotly.subplots import make_subplots
 
 from flowlab.core.names import named
-from flowlab.figures.shared.style import COLORS, EARLIER, INK, message, number, styled
+from flowlab.figures.shared.style import COLORS, EARLIER, INK, QUIET, band_color, message, number, styled
 
 CURVE_COLORS = (COLORS["bound"], *EARLIER[1:], EARLIER[0])
 MOST_CURVES = 8
+ON_A_CURVE = ("abs_magnetization", "energy_per_site", "action_per_site", "ess")
+SYMBOLS = {"beta": "β", "kappa": "κ", "lam": "λ"}
+SHORT = {"ess": "ESS", "abs_magnetization": "|m| per site"}
+"""What is said in place of a long name where there is little room."""
 _OF_LOG_Z = (
     "log_z",
     "log_z_bound",
@@ -105,3 +111,82 @@ def _axis(found: xr.Dataset, key: str) -> str:
 
 def _spelled(value: object) -> str:
     return number(float(value), digits=4) if isinstance(value, int | float | np.number) else str(value)
+
+
+def coupling_curves(
+    found: xr.Dataset,
+    quantities: Sequence[str] | None = None,
+    *,
+    transition: float | None = None,
+    phases: tuple[str, str] = ("", ""),
+) -> go.Figure:
+    """Numbers of one run against its coupling, side by side: points and bands of one standard error, exact ones dashed.
+
+    Points of which the verdict says "not to be trusted" are hollow.
+
+    Args:
+        found: what ``run.curve(beta=...)`` returns.
+        quantities: names of its variables; |m|, the energy or action per site, and ESS where not given.
+        transition: value of the coupling at which a dotted line stands.
+        phases: names of the phases below and above it.
+
+    Raises:
+        ValueError: for a quantity that the curve does not have.
+    """
+    if not found.data_vars:
+        return message("no point has been measured yet", height=300)
+    names = [name for name in ON_A_CURVE if name in found] or ["ess"] if quantities is None else list(quantities)
+    if quantities and (unknown := [name for name in names if name not in found]):
+        raise ValueError(f"quantities must be among {', '.join(_curves_of(found))}, got {', '.join(unknown)}")
+    along = str(found[names[0]].dims[0])
+    found = found.sortby(along)
+    x = found[along].values
+    hollow = (
+        [str(word).startswith("not to be trusted") for word in found["verdict"].values] if "verdict" in found else []
+    )
+    figure = make_subplots(rows=1, cols=len(names), horizontal_spacing=0.24 / len(names))
+    for column, name in enumerate(names, 1):
+        color = "ess" if name == "ess" else "model"
+        value, error = found[name].values, np.nan_to_num(found.get(f"{name}_error", 0 * found[name]).values)
+        figure.add_scatter(
+            x=np.concatenate([x, x[::-1]]), y=np.concatenate([value + error, (value - error)[::-1]]), fill="toself",
+            fillcolor=band_color(color), line_width=0, mode="lines", hoverinfo="skip", row=1, col=column,
+        )  # fmt: skip
+        exact = _exact_curve(found, name)
+        if exact is not None:
+            figure.add_scatter(
+                x=x, y=exact.values, mode="lines", line=dict(color=INK, width=1.4, dash="dash"), row=1, col=column,
+                hovertemplate="exact %{y:.6g}<extra></extra>",
+            )  # fmt: skip
+        figure.add_scatter(
+            x=x, y=value, customdata=error, mode="lines+markers", line=dict(color=COLORS[color], width=1.2),
+            marker=dict(size=6, symbol=["circle-open" if bad else "circle" for bad in hollow] or "circle"),
+            hovertemplate=f"{along} = %{{x:.4g}}<br>%{{y:.6g}} ± %{{customdata:.2g}}<extra></extra>", row=1, col=column,
+        )  # fmt: skip
+        long, units = named(name)
+        figure.update_yaxes(title_text=SHORT.get(name, long if units in ("1", "") else f"{long} ({units})"), col=column)
+        if transition is not None:
+            figure.add_vline(x=transition, line=dict(color=QUIET, width=1, dash="dot"), row=1, col=column)
+    figure.update_xaxes(title_text=f"coupling {SYMBOLS[along]}" if along in SYMBOLS else _axis(found, along))
+    if "ess" in names:
+        figure.update_yaxes(range=[0.0, 1.03], col=names.index("ess") + 1)
+    for name, anchor, text in zip(phases, ("right", "left"), ("{} ", " {}"), strict=True):
+        if name and transition is not None:
+            figure.add_annotation(
+                text=text.format(name), x=transition, y=1.0, yref="y domain", xanchor=anchor, yanchor="bottom",
+                showarrow=False, font=dict(size=11, color=QUIET), row=1, col=1,
+            )  # fmt: skip
+    known = any(_exact_curve(found, name) is not None for name in names)
+    notes = ["one model, every coupling", *["dashed: exact"] * known, *["hollow: not to be trusted"] * any(hollow)]
+    return styled(figure, title=" · ".join(notes), height=300, showlegend=False)
+
+
+def _curves_of(found: xr.Dataset) -> list[str]:
+    return [name for name in quantities(found) if found[name].ndim == 1]
+
+
+def _exact_curve(found: xr.Dataset, name: str) -> xr.DataArray | None:
+    """The exact values of a number of a curve, None where they are not known."""
+    if f"{name}_exact" in found:
+        return found[f"{name}_exact"]
+    return _exact(found, name)

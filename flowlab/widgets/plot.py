@@ -45,6 +45,7 @@ class PlotView(View):
     palette = traitlets.Dict(PALETTE).tag(sync=True)
     figure = traitlets.Unicode("{}").tag(sync=True)
     selections: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    place = traitlets.Int(0).tag(sync=True)
 
 
 class Plot:

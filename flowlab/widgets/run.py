@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import xarray as xr
@@ -24,6 +24,8 @@ class Run(Protocol):
     error: BaseException | None
     system: Any
     density: Any
+    target: Any
+    over: Mapping[str, tuple[float, float]]
     device: Any
     activity: str
 
@@ -38,6 +40,8 @@ class Run(Protocol):
     def resume(self) -> None: ...
     def stop(self) -> None: ...
     def layers(self, n: int | None = None, *, x: Any = None, z: Any = None, seed: int = 0) -> xr.Dataset: ...
+    def sample(self, n: int, *, seed: int | None = None, **at: float) -> xr.Dataset: ...
     def evaluate(self, n: int) -> xr.Dataset: ...
+    def curve(self, n: int, *, seed: int | None = None, **grid: Any) -> xr.Dataset: ...
     def diagnose(self, n: int, *, parts: Sequence[Part]) -> xr.Dataset: ...
     def at(self, **changes: Any) -> Run: ...

@@ -22,9 +22,10 @@ def text(*frames: str, by: Mapping[str, int] | None = None) -> Piece:
     return {"kind": "text", "frames": list(frames), "by": list((by or {}).items())}
 
 
-def plot(*frames: Figure, by: Mapping[str, int] | None = None) -> Piece:
-    """A figure; several, one for every value of controls."""
-    return {"kind": "plot", "frames": [as_json(frame) for frame in frames], "by": list((by or {}).items())}
+def plot(*frames: Figure, by: Mapping[str, int] | None = None, marks: str = "") -> Piece:
+    """A figure; several, one for every value of controls. A line ``marks`` where a control of that name stands."""
+    shown = [as_json(frame) for frame in frames]
+    return {"kind": "plot", "frames": shown, "by": list((by or {}).items()), "marks": marks}
 
 
 def lattice(state: Mapping[str, Any]) -> Piece:
@@ -34,9 +35,10 @@ def lattice(state: Mapping[str, Any]) -> Piece:
     return {"kind": "lattice", "state": more | dict(state) | {"frames": frames}}
 
 
-def slider(name: str, last: int, value: int, label: str) -> Piece:
-    """A slider from 0 to ``last`` with a button that plays."""
-    return {"kind": "slider", "name": name, "max": last, "value": value, "label": label}
+def slider(name: str, last: int, value: int, label: str, *, texts: Sequence[str] = (), interval: int = 700) -> Piece:
+    """A slider from 0 to ``last`` with a button that plays; ``texts`` stand for its values, ``interval`` is in ms."""
+    more = {"texts": list(texts), "interval": interval}
+    return {"kind": "slider", "name": name, "max": last, "value": value, "label": label} | more
 
 
 def entry(name: str, last: int, value: int, label: str) -> Piece:

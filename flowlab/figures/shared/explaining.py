@@ -16,6 +16,7 @@ GIVEN_BY = {
     "conditional_entropy": """run.diagnose(parts=["entropy"])""",
     "configuration": "run.layers(n)",
     "correlation": "run.layers(n)",
+    "coupling_curves": "run.curve(beta=...) of a run over a range of couplings",
     "defect_overview": """one defect of run.diagnose(parts=["defects"]), or measure_defect(...)""",
     "defect_strip": """one defect of run.diagnose(parts=["defects"]), or measure_defect(...)""",
     "delta_free_energy": """run.layers(n), or run.diagnose(parts=["work"])""",

@@ -4,6 +4,7 @@ from flowlab.widgets.panels.check import CheckPanel
 from flowlab.widgets.panels.compare import Compare
 from flowlab.widgets.panels.configurations import ConfigurationsPanel
 from flowlab.widgets.panels.defects import DefectsPanel
+from flowlab.widgets.panels.dial import DialPanel
 from flowlab.widgets.panels.latent import LatentPanel
 from flowlab.widgets.panels.layers import LayersPanel
 from flowlab.widgets.panels.overlaps import OverlapsPanel
@@ -15,7 +16,7 @@ from flowlab.widgets.panels.triangles import TrianglesPanel
 from flowlab.widgets.registry import register
 
 for _panel in (
-    TrainPanel, ConfigurationsPanel, RefinementPanel, LayersPanel, LatentPanel, DefectsPanel, OverlapsPanel,
+    TrainPanel, DialPanel, ConfigurationsPanel, RefinementPanel, LayersPanel, LatentPanel, DefectsPanel, OverlapsPanel,
     TrianglesPanel, RetrainPanel, CheckPanel,
 ):  # fmt: skip
     register(_panel)
@@ -25,6 +26,7 @@ __all__ = [
     "Compare",
     "ConfigurationsPanel",
     "DefectsPanel",
+    "DialPanel",
     "LatentPanel",
     "LayersPanel",
     "OverlapsPanel",

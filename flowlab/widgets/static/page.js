@@ -76,17 +76,18 @@ class Tab {
     for (const part of parts) this[part.kind](part, row);
   }
 
-  slider({ name, max, value, label }, parent) {
-    this.max = max;
+  slider({ name, max, value, label, texts = [], interval = 700 }, parent) {
+    Object.assign(this, { max, interval });
     const play = make(parent, 'button', { textContent: '▶', ariaLabel: 'play' });
     play.onclick = () => this.values.set('playing', !this.values.get('playing'));
     this.values.on('change:playing', () => { play.textContent = this.values.get('playing') ? '❚❚' : '▶'; });
     const row = make(parent, 'label', { textContent: label });
     const input = make(row, 'input', { type: 'range', min: 0, max, value }), out = make(row, 'output');
     input.oninput = () => this.values.set(name, Number(input.value));
-    this.values.on(`change:${name}`, () => { input.value = out.textContent = this.values.get(name); });
-    out.textContent = value;
+    const tell = () => { out.textContent = texts[this.values.get(name)] ?? this.values.get(name); };
+    this.values.on(`change:${name}`, () => { input.value = this.values.get(name); tell(); });
     this.values.set(name, value);
+    tell();
   }
 
   number({ name, max, value, label }, parent) {
@@ -114,6 +115,11 @@ class Tab {
     this.follow(part, () => {
       if (model.get('figure') !== this.frame(part)) model.change({ figure: this.frame(part) });
     });
+    if (part.marks) {
+      const move = () => model.set('place', this.values.get(part.marks));
+      this.values.on(`change:${part.marks}`, move);
+      move();
+    }
     this.views.plot.render({ model, el: make(parent, 'div') });
   }
 
@@ -127,7 +133,7 @@ class Tab {
   play() {
     clearInterval(this.timer);
     if (this.values.get('playing'))
-      this.timer = setInterval(() => this.values.set('layer', (this.values.get('layer') + 1) % (this.max + 1)), 700);
+      this.timer = setInterval(() => this.values.set('layer', (this.values.get('layer') + 1) % (this.max + 1)), this.interval);
   }
 }
 

@@ -1,7 +1,8 @@
 // A plotly figure that is always drawn whole from the state of its model: late, twice or after a reload.
 //
 // State: `figure`, a figure as JSON; `version`, which counts its changes; `selections`, the boxes and lassos of a
-// person, kept here so that both sides know them; `library`, the model that holds plotly.js, once a page.
+// person, kept here so that both sides know them; `library`, the model that holds plotly.js, once a page; `place`, a
+// number that a slider sets: a line stands at that one of `meta.places`, values on the x axes, where a figure has them.
 
 const PLOTLY = Symbol.for('flowlab.plotly');
 
@@ -54,6 +55,15 @@ function wrapped(text, width) {
   }).join('').trim();
 }
 
+// The shapes of a figure, and a line in each of its plots at the place on show.
+function withMark({ meta, shapes = [], ...layout }, place) {
+  const x = meta?.places?.[Math.min(place ?? 0, meta.places.length - 1)];
+  if (x === undefined) return shapes;
+  const line = { color: pageColor('--jp-brand-color1', '#1c6e8c'), width: 2 };
+  const axes = Object.keys(layout).filter((name) => name.startsWith('xaxis')).map((name) => name.slice(5));
+  return [...shapes, ...axes.map((n) => ({ type: 'line', xref: `x${n}`, yref: `y${n} domain`, x0: x, x1: x, y0: 0, y1: 1, line }))];
+}
+
 const CONFIG = { displaylogo: false, responsive: false };
 
 async function render({ model, el }) {
@@ -61,7 +71,7 @@ async function render({ model, el }) {
   picture.className = 'flowlab-plot';
   el.style.width = '100%';
   el.append(picture);
-  let busy = false, stale = true, closed = false, listening = false;
+  let busy = false, stale = true, closed = false, listening = false, own = null, moving = false;
 
   async function draw() {
     stale = true;
@@ -77,6 +87,8 @@ async function render({ model, el }) {
         const title = figure.layout.title;
         if (title?.text) title.text = wrapped(title.text, figure.layout.width - 32);
         figure.layout.selections = model.get('selections');
+        own = { ...figure.layout };
+        figure.layout.shapes = withMark(own, model.get('place'));
         const Plotly = await library(model);
         if (closed) return;
         await Plotly.react(picture, figure.data, figure.layout, CONFIG);
@@ -86,7 +98,17 @@ async function render({ model, el }) {
       picture.textContent = `this picture could not be drawn: ${error.message ?? error}`;
     } finally {
       busy = false;
+      move();
     }
+  }
+
+  function move() {
+    if (moving || !own?.meta?.places || !listening) return;
+    moving = true;
+    requestAnimationFrame(() => {
+      moving = false;
+      if (!closed && !busy) globalThis.Plotly.relayout(picture, { shapes: withMark(own, model.get('place')) });
+    });
   }
 
   function listen() {
@@ -104,12 +126,14 @@ async function render({ model, el }) {
 
   model.on('change:version', draw);
   model.on('change:selections', draw);
+  model.on('change:place', move);
   const ends = [onThemeChange(draw), onWidthChange(el, draw), greet(model)];
   await draw();
   return () => {
     closed = true;
     model.off('change:version', draw);
     model.off('change:selections', draw);
+    model.off('change:place', move);
     ends.forEach((end) => end());
     if (listening) globalThis.Plotly.purge(picture);
   };
