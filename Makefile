@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo lab app test lint browser bench bench-page binder clean
+.PHONY: help setup demo lab app test lint browser bench bench-page notebooks binder clean
 
 help:
 	@echo "make demo    train the main study, print its table, write demo/report.html"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint    ruff and mypy only"
 	@echo "make bench   the benchmarks: tables, and JSON in benchmarks/results/"
 	@echo "make bench-page  docs/benchmarks.md from these results"
+	@echo "make notebooks  run tutorials and notebooks anew, and store what they show"
 	@echo "make binder  try the Binder environment without its image"
 	@echo "make setup   .venv with everything for development"
 	@echo "make clean   remove .venv and whatever was built or written here"
@@ -41,6 +42,10 @@ browser: .venv/.stamp-dev
 
 bench: .venv/.stamp-run
 	@set -e; for script in $$(ls benchmarks/[a-z]*.py | grep -v page.py); do echo "== $$script"; $(PY) "$$script"; done
+
+# Smoke scale, as stored; FLOWLAB_SCALE=full for the figures of the papers.
+notebooks: .venv/.stamp-dev
+	@$(PY) -m tests.notebooks
 
 bench-page:
 	@$(PY) benchmarks/page.py

@@ -127,6 +127,11 @@ def lab_of(experiment: Run) -> Lab:
     return lab
 
 
+def open_labs() -> list[Lab]:
+    """The labs that are open, in the order in which they were opened."""
+    return [lab for kept in _OPEN.values() if (lab := kept()) is not None]
+
+
 def _made(panel: type[Panel], experiment: Run, lab: Lab) -> Panel:
     try:
         return panel(experiment, publisher=lab.publisher)

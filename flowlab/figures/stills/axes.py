@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation
-from matplotlib.ticker import FixedLocator, LogFormatter, MultipleLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogFormatter, MaxNLocator, MultipleLocator, NullLocator
 from matplotlib.transforms import Bbox, BboxTransformTo, Transform, blended_transform_factory
 
 from flowlab.figures.shared.style import GRID, INK, QUIET, RULE
@@ -120,7 +120,7 @@ def finish(pair: Pair, everywhere: Mapping[str, Pair]) -> None:
     axes.margins(0.03, 0.05)
     for which, part in (("x", pair.x), ("y", pair.y)):
         _limit(axes, which, part, _partners(pair, which, everywhere))
-        _ticks(axes, which, part)
+        _ticks(axes, which, part, which in pair.categories)
         axis = axes.xaxis if which == "x" else axes.yaxis
         axis.set_label_text(plain(at(part, "title.text")), size=8.5, color=INK)
         if part.get("visible") is False:
@@ -163,13 +163,15 @@ def _limit(axes: Axes, which: str, part: Mapping[str, Any], partners: Sequence[A
     axes.set(**{name: (high, low) if part.get("autorange") == "reversed" else (low, high)})
 
 
-def _ticks(axes: Axes, which: str, part: Mapping[str, Any]) -> None:
+def _ticks(axes: Axes, which: str, part: Mapping[str, Any], categories: bool) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     values, texts = part.get("tickvals"), part.get("ticktext")
     if values is not None:
         axis.set_major_locator(FixedLocator([float(v) for v in array(values)]))
         if texts is not None:
             axis.set_ticklabels([plain(text) for text in texts])
+    elif part.get("type") not in ("log", "category") and not categories and "dtick" not in part:
+        axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
     elif isinstance(part.get("dtick"), int | float) and part.get("type") != "log":
         axis.set_major_locator(MultipleLocator(float(part["dtick"])))
     if values is not None or part.get("type") != "log":

@@ -1,0 +1,31 @@
+"""What is stored of notebooks is seen without a kernel, small, and of no machine."""
+
+from __future__ import annotations
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from tests.notebooks import LIVE, PLOTLY, faults, stored
+
+
+def shown(**data: object) -> nbformat.NotebookNode:
+    names = {"live": LIVE, "plotly": PLOTLY, "png": "image/png", "html": "text/html"}
+    output = new_output("display_data", data={names[name]: value for name, value in data.items()})
+    return new_notebook(cells=[new_code_cell("run.lab()", outputs=[output])])
+
+
+def test_a_lab_is_stored_as_its_newest_still() -> None:
+    view = {"model_id": "a"}
+    for stills, expected in (({"a": "new"}, "new"), ({"b": "new"}, "old")):
+        (cell,) = stored(shown(live=view, png="old"), stills).cells
+        assert cell.outputs[0].data == {"image/png": expected, "text/plain": "a live lab: run this cell"}
+    assert faults(stored(shown(live=view), {}), 1) != []
+
+
+def test_what_must_not_be_stored_is_found() -> None:
+    assert faults(shown(png="x"), 1) == []
+    assert faults(shown(plotly={}, png="x"), 1_000_000) == ["1000000 bytes"]
+    assert faults(shown(plotly={}), 1) == ["cell 0: no still", "cell 0: no still of the lab"]
+    assert faults(shown(png="x", html="kept in /home/me/runs, and"), 1) == ["cell 0: /home/me/runs,"]
+    warned = new_notebook(cells=[new_code_cell("x", outputs=[new_output("stream", name="stderr", text="beware")])])
+    assert faults(warned, 1) == ["cell 0: beware"]
