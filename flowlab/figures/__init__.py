@@ -7,7 +7,7 @@ from plotly.graph_objects import Figure
 
 from flowlab.core.datasets import explained
 from flowlab.figures.chains import chain_overview, check_history
-from flowlab.figures.defects import defect_overview, defect_strip
+from flowlab.figures.defects import defect_curves, defect_overview, defect_strip
 from flowlab.figures.fields import acceptance_and_tau, field_strip, rejection_runs, sign_histogram
 from flowlab.figures.latent import conditional_entropy, latent_flip, latent_information, latent_overview
 from flowlab.figures.layers import (
@@ -54,6 +54,7 @@ __all__ = [
     "configuration",
     "correlation",
     "coupling_curves",
+    "defect_curves",
     "defect_overview",
     "defect_strip",
     "delta_free_energy",

@@ -27,28 +27,21 @@ def defect_overview(defect: xr.Dataset, name: str = "") -> go.Figure:
     s = np.asarray(defect["defect_configuration"], dtype=float)
     figure = make_subplots(rows=1, cols=3, column_widths=[0.36, 0.32, 0.32], horizontal_spacing=0.09)
     add_spins(figure, s[-1], np.zeros(s[-1].shape, dtype=bool), pixels=260, row=1, col=1)
-    layer = np.arange(len(s))[::-1]
-    stops = ["sample" if k == layer[0] else "latent" if k == 0 else str(k) for k in layer]
-    rows = {
-        "defect_wall_length": ("wall length (lattice spacings)", COLORS["current"]),
-        "defect_flipped_sites": ("sites that differ from the defect", COLORS["entropy"]),
-    }
-    for column, (variable, (label, color)) in enumerate(rows.items(), start=2):
-        value = np.asarray(defect[variable], dtype=float)[::-1]
-        top = float(np.nanmax(value, initial=0.0))
-        figure.add_scatter(
-            x=layer, y=[float(v) if np.isfinite(v) else None for v in value], mode="lines+markers",
-            line=dict(color=color, width=2), marker_size=8, hovertemplate="layer %{x}<br>%{y:d}<extra></extra>",
-            row=1, col=column,
-        )  # fmt: skip
-        figure.update_yaxes(title_text=label, range=[-0.05 * max(top, 4.0), 1.12 * max(top, 4.0)], row=1, col=column)
-        figure.update_xaxes(
-            title_text="after layer, on the way back", range=[layer[0] + 0.4, -0.4], tickvals=layer, ticktext=stops,
-            row=1, col=column,
-        )  # fmt: skip
+    _add_curves(figure, defect, first=2)
     title = f"{name or 'defect'} · backwards through the layers"
     return styled(figure, title=title, height=340, showlegend=False, dragmode=False,
                   margin=dict(l=40, r=16, t=56, b=52))  # fmt: skip
+
+
+def defect_curves(defect: xr.Dataset) -> go.Figure:
+    """The wall length, and the number of sites that differ from the defect, after each layer on the way back.
+
+    Args:
+        defect: see :func:`defect_overview`.
+    """
+    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.14)
+    _add_curves(figure, defect, first=1)
+    return styled(figure, title="backwards through the layers", height=330, showlegend=False, dragmode=False)
 
 
 def defect_strip(defect: xr.Dataset) -> go.Figure:
@@ -80,6 +73,30 @@ def _stops(defect: xr.Dataset) -> list[str]:
     """What is seen on the way back: the sample, what each layer but the last had made, the latents."""
     names = layer_names(defect)
     return [f"{k} · {names[k] if k < len(names) - 1 else 'sample'}" for k in reversed(range(len(names)))]
+
+
+def _add_curves(figure: go.Figure, defect: xr.Dataset, *, first: int) -> None:
+    """Wall length and differing sites by layer, in two columns."""
+    s = defect["defect_configuration"]
+    layer = np.arange(len(s))[::-1]
+    stops = ["sample" if k == layer[0] else "latent" if k == 0 else str(k) for k in layer]
+    rows = {
+        "defect_wall_length": ("wall length (lattice spacings)", COLORS["current"]),
+        "defect_flipped_sites": ("sites that differ from the defect", COLORS["entropy"]),
+    }
+    for column, (variable, (label, color)) in enumerate(rows.items(), start=first):
+        value = np.asarray(defect[variable], dtype=float)[::-1]
+        top = float(np.nanmax(value, initial=0.0))
+        figure.add_scatter(
+            x=layer, y=[float(v) if np.isfinite(v) else None for v in value], mode="lines+markers",
+            line=dict(color=color, width=2), marker_size=8, hovertemplate="layer %{x}<br>%{y:d}<extra></extra>",
+            row=1, col=column,
+        )  # fmt: skip
+        figure.update_yaxes(title_text=label, range=[-0.05 * max(top, 4.0), 1.12 * max(top, 4.0)], row=1, col=column)
+        figure.update_xaxes(
+            title_text="after layer, on the way back", range=[layer[0] + 0.4, -0.4], tickvals=layer, ticktext=stops,
+            row=1, col=column,
+        )  # fmt: skip
 
 
 def add_spins(figure: go.Figure, spins: np.ndarray, marked: np.ndarray, *, pixels: int, **cell: Any) -> None:

@@ -21,7 +21,7 @@ def latent_flip(pair: xr.Dataset, site: tuple[int, int] | None = None) -> go.Fig
 
     Args:
         pair: what ``Experiment.layers(z=...)`` returns of two latents (sample 0 and 1) on a lattice in the plane.
-        site: (y, x) of the latent that is flipped in the second; None where the two are equal.
+        site: (y, x) of the latent that is flipped in the second, of several the last; None where the two are equal.
 
     Raises:
         ValueError: for another number of samples, or another lattice.
@@ -39,7 +39,9 @@ def latent_flip(pair: xr.Dataset, site: tuple[int, int] | None = None) -> go.Fig
     shown = ((before[0], none if site is None else before[0] != after[0]), (before[-1], none), (after[-1], changed))
     for column, (spins, marked) in enumerate(shown, start=1):
         add_spins(figure, spins, marked, pixels=260, row=1, col=column)
+    flips = int((before[0] != after[0]).sum())
     where = "click on a latent to flip it" if site is None else f"latent x {site[1]}, y {site[0]} flipped"
+    where = f"{flips} latents flipped" if flips > 1 else where
     title = where if site is None else f"{where} · {count} of {changed.size} spins change"
     return styled(figure, title=title, height=340, showlegend=False, dragmode=False,
                   margin=dict(l=40, r=16, t=72, b=32))  # fmt: skip

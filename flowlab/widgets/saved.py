@@ -11,8 +11,10 @@ from typing import Any
 
 from flowlab.figures import Figure
 from flowlab.figures.page import PALETTE, as_json, plotly_js
+from flowlab.widgets.strip import strip_of
 from flowlab.widgets.view import script
 
+VIEWS = ("plot", "lattice", "strip")
 Piece = dict[str, Any]
 """A piece of a tab, of the kinds that ``static/page.js`` builds."""
 
@@ -41,6 +43,14 @@ def slider(name: str, last: int, value: int, label: str, *, texts: Sequence[str]
     return {"kind": "slider", "name": name, "max": last, "value": value, "label": label} | more
 
 
+def strip(*figures: Figure, by: Mapping[str, int] | None = None, side: int = 260, across: int = 6) -> Piece:
+    """The heat maps of a figure, as a :class:`flowlab.widgets.strip.Strip` shows them; several for controls."""
+    states = [strip_of(figure) for figure in figures]
+    look = {"side": side, "across": across, "paints": "", "seen": 0, "signed": True}
+    frames = [look | state | {"frames": base64.b64encode(state["frames"]).decode()} for state in states]
+    return {"kind": "strip", "frames": frames, "by": list((by or {}).items())}
+
+
 def entry(name: str, last: int, value: int, label: str) -> Piece:
     """A number from 0 to ``last``."""
     return {"kind": "number", "name": name, "max": last, "value": value, "label": label}
@@ -57,7 +67,7 @@ def row(*parts: Piece) -> Piece:
 
 
 def beside(left: Piece, right: Piece) -> Piece:
-    """A lattice, and a figure that takes the rest of the width."""
+    """A lattice or a strip, and a figure that takes the rest of the width."""
     return {"kind": "beside", "parts": [left, right]}
 
 
@@ -71,15 +81,15 @@ def page(title: str, about: str, tabs: Sequence[tuple[str, Sequence[Piece]]]) ->
     """
     lab: dict[str, Any] = {"title": title, "about": about, "palette": PALETTE}
     lab["tabs"] = [{"title": name, "parts": list(parts)} for name, parts in tabs]
-    views = "\n".join(f"const {name} = (() => {{\n{_in_a_function(name)}\n}})();" for name in ("plot", "lattice"))
+    views = "\n".join(f"const {name} = (() => {{\n{_in_a_function(name)}\n}})();" for name in VIEWS)
     start = "globalThis[Symbol.for('flowlab.plotly')] = Promise.resolve(Plotly);\n"
-    start += "showLab(JSON.parse(document.getElementById('lab').textContent), {plot, lattice}, "
+    start += "showLab(JSON.parse(document.getElementById('lab').textContent), {" + ", ".join(VIEWS) + "}, "
     start += "document.querySelector('main'));"
     return Template(script("page.html")).substitute(
         title=escape(title),
         plotly=plotly_js().decode().replace("</script", "<\\/script"),
         lab=json.dumps(lab).replace("</", "<\\/"),
-        script="\n".join([script("theme.js", "page.js"), views, start]),
+        script="\n".join([script("theme.js", "canvas.js", "page.js"), views, start]),
     )
 
 

@@ -47,8 +47,15 @@ class LabPanel:
         return self.output.locator(".flowlab-title, .gtitle").locator("visible=true").first
 
     def pictures(self) -> Locator:
-        """The heat maps in the figures of the tab in front."""
-        return self.output.locator(".heatmaplayer image").locator("visible=true")
+        """The heat maps in the figures of the tab in front, and the pictures side by side."""
+        return self.output.locator(".heatmaplayer image, .flowlab-strip canvas").locator("visible=true")
+
+    def move_to_site(self, x: int, y: int, side: int) -> None:
+        """Move the mouse to a site of the first picture of the tab in front that stands beside others."""
+        box = self.output.locator(".flowlab-strip canvas").locator("visible=true").first.bounding_box()
+        assert box is not None
+        cell = box["width"] / side
+        self.page.mouse.move(box["x"] + (x + 0.5) * cell, box["y"] + (side - y - 0.5) * cell)
 
     def slide(self, key: str = "ArrowRight") -> None:
         """Move the first slider of the tab in front by one."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from playwright.sync_api import TimeoutError as NotYet
 
 from tests.browser.helpers import Lab
 from tests.browser.panels import LabPanel
@@ -53,17 +51,11 @@ class LivePanel(LabPanel):
         return str(canvas.evaluate("e => e.toDataURL()"))
 
     def click_on_site(self, x: int, y: int, side: int = 8) -> None:
-        """Click on a site of the first lattice of the tab in front, once its label shows that the picture is there."""
-        box = self.output.locator(".draglayer .xy .nsewdrag").locator("visible=true").first.bounding_box()
-        assert box is not None
-        where = (box["x"] + (x + 0.5) / side * box["width"], box["y"] + (side - y - 0.5) / side * box["height"])
-        label = self.output.locator(".hoverlayer .hovertext").filter(has_text=f"x {x}, y {y}")
-        for nudge in range(100):  # a picture drawn anew forgets what the mouse rests on
-            self.page.mouse.move(where[0] + nudge % 2, where[1])
-            with contextlib.suppress(NotYet):
-                label.first.wait_for(timeout=1000)
-                break
-        self.page.mouse.click(where[0] + nudge % 2, where[1])
+        """Click on a site of the first picture of the tab in front."""
+        self.move_to_site(x, y, side)
+        expect(self.output.locator(".tip").locator("visible=true")).to_contain_text(f"x {x}, y {y}")
+        self.page.mouse.down()
+        self.page.mouse.up()
 
     def says(self, text: str) -> None:
         """Wait for a line of the tab in front."""
@@ -158,5 +150,13 @@ def test_a_click_paints_a_defect(live: LivePanel) -> None:
     live.says("^island · 4 down")
     live.click_on_site(x=6, y=6)
     live.says("^painted · 5 down · wall length 12,")
+    live.page.mouse.down()  # back up, and on to the left: what a stroke begins with is what it paints
+    live.move_to_site(x=4, y=6, side=8)
+    live.page.mouse.up()
+    live.says("^painted · 4 down")
+    live.click_on_site(x=1, y=1)
+    live.page.mouse.down()
+    live.page.mouse.up()
+    live.says("^painted · 4 down")
     expect(live.pictures()).to_have_count(6)  # the one to paint on, and five on the way back
     live.shot("lab-8-defects.png")

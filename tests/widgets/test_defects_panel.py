@@ -79,6 +79,18 @@ def test_clicks_paint(panel: DefectsPanel, run: Training, until) -> None:
     assert list(panel.live.figure.data[2].y) == panel.path["defect_wall_length"].values[::-1].tolist()
 
 
+def test_a_stroke_paints_all_its_sites_once(panel: DefectsPanel, until) -> None:
+    sites = [[0, 1], [1, 1], [2, 1]]
+    for count in (1, 3, 3):
+        x, y = sites[count - 1]
+        stroke = {"type": "click", "x": x, "y": y, "trace": 0, "sites": sites[:count], "value": -1.0, "stroke": count}
+        panel.live.widget._handle_custom_msg(stroke, [])
+    until(lambda: "<b>painted</b> · 3 down" in panel.line.value and not panel._stale)
+    assert panel.live.widget.seen == 3
+    assert (panel.spins[1] == [-1, -1, -1, 1]).all()
+    assert (panel.curves.figure.data[0].y == panel.path["defect_wall_length"].values[::-1]).all()
+
+
 def test_painting_over_a_chosen_defect_begins_from_it(panel: DefectsPanel, until) -> None:
     panel.defect.value = "island"
     panel.paint(3, 3)

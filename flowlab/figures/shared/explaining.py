@@ -17,6 +17,7 @@ GIVEN_BY = {
     "configuration": "run.layers(n)",
     "correlation": "run.layers(n)",
     "coupling_curves": "run.curve(beta=...) of a run over a range of couplings",
+    "defect_curves": """one defect of run.diagnose(parts=["defects"]), or measure_defect(...)""",
     "defect_overview": """one defect of run.diagnose(parts=["defects"]), or measure_defect(...)""",
     "defect_strip": """one defect of run.diagnose(parts=["defects"]), or measure_defect(...)""",
     "delta_free_energy": """run.layers(n), or run.diagnose(parts=["work"])""",

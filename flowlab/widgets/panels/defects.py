@@ -11,14 +11,15 @@ import numpy as np
 import xarray as xr
 
 from flowlab.analysis import measure_defect
-from flowlab.figures import Figure, defect_overview, defect_strip
+from flowlab.figures import Figure, defect_curves, defect_overview, defect_strip
 from flowlab.figures.shared.style import number
 from flowlab.widgets.diagnosis import Diagnosis, lacks
 from flowlab.widgets.panel import Panel, has_ended
-from flowlab.widgets.panels.sampled import NARROW, ROW
+from flowlab.widgets.panels.sampled import NARROW, ROW, in_a_row
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
-from flowlab.widgets.saved import Piece, choice, plot, row, text
+from flowlab.widgets.saved import Piece, beside, choice, plot, row, strip, text
+from flowlab.widgets.strip import Strip
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -30,7 +31,7 @@ TOPOLOGIES = ("equal", "different")
 class DefectsPanel(Panel):
     """A configuration with a defect, chosen or painted, and what becomes of it layer by layer on its way back.
 
-    All is shown in the gauge in which all-up stays all-up. A click on a site of the first picture flips it.
+    All is shown in the gauge in which all-up stays all-up. A click on the first picture flips a site, a drag paints.
 
     Args:
         experiment: the run; of a flow over the Ising model on the square lattice.
@@ -71,12 +72,21 @@ class DefectsPanel(Panel):
         self.line = ipywidgets.HTML(layout={"min_height": "28px"})
         self.about = ipywidgets.HTML(layout={"min_height": "56px"})
         blank = self._blank()
-        self.live, self.strip = Plot(defect_overview(blank)), Plot(defect_strip(blank))
+        self.live = Strip(defect_overview(blank), side=300, paints="values", clicked=self._clicked)
+        self.curves, self.strip = Plot(defect_curves(blank)), Strip(defect_strip(blank), side=144)
+        self._stroke = 0.0
         row = ipywidgets.HBox([self.defect, self.clear, self.follow], layout=ROW)
         self.widget = ipywidgets.VBox(
-            [row, self.line, self.live.widget, self.strip.widget, self.about, self.message, self.diagnosis.line]
+            [
+                row,
+                self.line,
+                in_a_row(self.live.widget, self.curves.widget, "310px"),
+                self.strip.widget,
+                self.about,
+                self.message,
+                self.diagnosis.line,
+            ]
         )
-        self.live.widget.clicked = self._clicked
         self.defect.observe(self._choose, "value")
         self.clear.on_click(lambda _: self._show(np.ones_like(self.spins), PAINTED))
         self.follow.observe(lambda _: self.publisher.wake(), "value")
@@ -106,8 +116,14 @@ class DefectsPanel(Panel):
         by = {"defect": len(names)}
         shown = [defect_overview(path, name) for path, name in zip(paths, names, strict=True)]
         lines = [_numbers(path, name) for path, name in zip(paths, names, strict=True)]
-        strips = plot(*map(defect_strip, paths), by=by)
-        return [row(choice("defect", names)), text(*lines, by=by), plot(*shown, by=by), strips]
+        curves = plot(*map(defect_curves, paths), by=by)
+        strips = strip(*map(defect_strip, paths), by=by, side=144)
+        return [
+            row(choice("defect", names)),
+            text(*lines, by=by),
+            beside(strip(*shown, by=by, side=300), curves),
+            strips,
+        ]
 
     def stills(self) -> list[Figure]:
         return [self.live.figure]
@@ -122,13 +138,14 @@ class DefectsPanel(Panel):
         """Send the spins on show, and all-up for the gauge, back through the layers."""
         self._drawn_step, self._drawn_at = self.experiment.step, time.monotonic()
         with self.lock:
-            self._stale, spins, name = False, self.spins, self.defect.value
+            self._stale, spins, name, stroke = False, self.spins, self.defect.value, self._stroke
         path = measure_defect(self.experiment.layers(x=np.stack([spins, np.ones_like(spins)])))
         with self.lock:
             if self._stale:
                 return
             self.path = path
-            self.live.redraw(defect_overview(path, name))
+            self.live.redraw(defect_overview(path, name), seen=stroke)
+            self.curves.redraw(defect_curves(path))
             self.strip.redraw(defect_strip(path))
             self.line.value = _numbers(path, name)
         self.say(f"with the weights of step {path.attrs.get('step', self._drawn_step)}; click on a site to flip it")
@@ -161,8 +178,15 @@ class DefectsPanel(Panel):
         self.publisher.wake()
 
     def _clicked(self, point: dict[str, Any]) -> None:
-        if point["trace"] == 0:
-            self.paint(round(point["y"]), round(point["x"]))
+        if "sites" not in point:
+            self.paint(point["y"], point["x"])
+            return
+        spins = self.spins.copy()
+        for x, y in point["sites"]:
+            spins[y, x] = point["value"]
+        with self.lock:
+            self._stroke = point["stroke"]
+            self._show(spins, PAINTED)
 
     def _blank(self) -> xr.Dataset:
         """All-up before there is a path: as many layers as there will be."""

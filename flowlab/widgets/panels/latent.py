@@ -16,7 +16,8 @@ from flowlab.widgets.diagnosis import Diagnosis, lacks
 from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel, blank_layers
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
-from flowlab.widgets.saved import Piece, plot, text
+from flowlab.widgets.saved import Piece, plot, strip, text
+from flowlab.widgets.strip import Strip
 from flowlab.widgets.words import quiet
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 
 class LatentPanel(SampledPanel):
-    """A latent configuration and its sample: a click on a latent flips it, and shows which spins of the sample change.
+    """A latent configuration and its sample: a click on a latent flips it, and shows which spins of the sample change;
+    a drag flips all latents that it crosses.
 
     Beneath, the entropy of each latent given those before it, and what the first ones know of M and E.
 
@@ -37,7 +39,7 @@ class LatentPanel(SampledPanel):
     Attributes:
         data: the samples after each layer, None before the first.
         pair: the sample on show after each layer, without and with the flip; None before the first.
-        flipped: (y, x) of the latent that is flipped, None for none.
+        flips: (y, x) of the latents that are flipped; flipped: the last of them, None for none.
         sample, x, y, flip, new_samples, follow: the controls.
         diagnosis: its ``data`` is what the lower picture shows.
 
@@ -58,8 +60,9 @@ class LatentPanel(SampledPanel):
         if missing is not None:
             raise TypeError(f"the latents cannot be shown: {missing}")
         self.pair: xr.Dataset | None = None
-        self.flipped: tuple[int, int] | None = None
-        self._shown: tuple[int, int] | None = None
+        self.flips: list[tuple[int, int]] = []
+        self._shown: list[tuple[int, int]] = []
+        self._stroke = 0.0
         self._stale = True
         height, width = experiment.system.shape
         self.sample = _number(n, "sample", "130px")
@@ -82,29 +85,37 @@ class LatentPanel(SampledPanel):
                 self.diagnosis.line,
             ]
         )
-        self.live.widget.clicked = self._clicked
         self.flip.on_click(lambda _: self.turn(self.y.value, self.x.value))
         self.sample.observe(self._ask, "value")
 
     def turn(self, y: int, x: int) -> None:
-        """Flip the latent at column x of row y, instead of the one before; take the flip back where it is that one."""
+        """Flip the latent at column x of row y, instead of those before; take these back where it is one of them."""
         with self.lock:
-            self.flipped = None if self.flipped == (y, x) else (y, x)
+            self.flips = [] if (y, x) in self.flips else [(y, x)]
             self.x.value, self.y.value = x, y
         self._ask()
+
+    @property
+    def flipped(self) -> tuple[int, int] | None:
+        """(y, x) of the latent that was flipped last, None for none."""
+        return self.flips[-1] if self.flips else None
 
     def figure(self) -> Figure:
         if self.pair is None:
             blank = blank_layers(self.experiment.system)
             return latent_flip(blank.isel(sample=[0, 0]))
-        return latent_flip(self.pair, self._shown)
+        return latent_flip(self.pair, self._shown[-1] if self._shown else None)
+
+    def view(self, figure: Figure) -> Strip:
+        return Strip(figure, side=300, across=3, paints="dots", clicked=self._clicked)
 
     def describe(self) -> str:
-        if self.pair is None or self._shown is None:
+        if self.pair is None or not self._shown:
             return "click on a latent, or choose x and y and flip it"
-        y, x = self._shown
+        y, x = self._shown[-1]
         changed = changed_spins(self.pair)
-        words = f"flipping latent x {x}, y {y} changes {int(changed.sum())} of {changed.size} spins"
+        which = f"latent x {x}, y {y}" if len(self._shown) == 1 else f"{len(self._shown)} latents"
+        words = f"flipping {which} changes {int(changed.sum())} of {changed.size} spins"
         text = f"<b>{words}</b>"
         found, place = self.diagnosis.data, self._place()
         if found is not None and place is not None:
@@ -126,7 +137,7 @@ class LatentPanel(SampledPanel):
 
     def page(self) -> list[Piece]:
         """The flip on show, and what the latents know."""
-        flip = plot(self.snapshot())
+        flip = strip(self.snapshot(), side=300, across=3)
         if self.diagnosis.data is None:
             self.diagnosis.data = self.diagnosis.read()
         return [text(self.describe()), flip, plot(latent_overview(self.diagnosis.data, self._place()))]
@@ -158,28 +169,40 @@ class LatentPanel(SampledPanel):
         assert self.data is not None
         with self.lock:
             self._stale = False
-            site, sample = self.flipped, min(self.sample.value, self.data.sizes["sample"] - 1)
+            flips, stroke, sample = (
+                list(self.flips),
+                self._stroke,
+                min(self.sample.value, self.data.sizes["sample"] - 1),
+            )
         z = np.repeat(self.data["field"].values[:1, sample], 2, axis=0)
-        if site is not None:
+        for site in flips:
             z[(1, *site)] *= -1
         pair = self.experiment.layers(z=z)
         with self.lock:
             if self._stale and self.pair is not None:
                 return
-            self.pair, self._shown = pair, site
+            self.pair, self._shown = pair, flips
+            self.live.widget.seen = stroke
             self.draw()
 
     def _place(self) -> int | None:
         """Where the flipped latent comes in the order of the base."""
         found = self.diagnosis.data
-        if found is None or self._shown is None:
+        if found is None or len(self._shown) != 1:
             return None
-        raster = self._shown[0] * self.experiment.system.shape[1] + self._shown[1]
+        ((y, x),) = self._shown
+        raster = y * self.experiment.system.shape[1] + x
         return int(np.flatnonzero(found["place"].values == raster)[0])
 
     def _clicked(self, point: dict[str, Any]) -> None:
-        if point["trace"] == 0:
-            self.turn(round(point["y"]), round(point["x"]))
+        with self.lock:
+            self._stroke = point.get("stroke", self._stroke)
+            if len(point.get("sites", ())) < 2:
+                self.turn(point["y"], point["x"])
+                return
+            self.flips = [(y, x) for x, y in point["sites"]]
+            self.x.value, self.y.value = point["x"], point["y"]
+        self._ask()
 
     def _ask(self, _: Any = None) -> None:
         with self.lock:

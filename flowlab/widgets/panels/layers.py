@@ -18,7 +18,7 @@ from flowlab.figures.shared.bound import bound_per_site
 from flowlab.figures.shared.style import number
 from flowlab.widgets.diagnosis import Diagnosis, lacks
 from flowlab.widgets.lattice import Lattice, frames_of
-from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel, blank_layers
+from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel, blank_layers, in_a_row
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, beside, entry, lattice, plot, row, slider, text
@@ -70,7 +70,7 @@ class LayersPanel(SampledPanel):
         row = ipywidgets.HBox(controls, layout=ROW)
         beneath = [self.changes.widget] if self.work is None else [self.changes.widget, self.work.line]
         self.widget = ipywidgets.VBox(
-            [row, self.line, _beside(self.lattice.widget, self.live.widget), *beneath, self.message]
+            [row, self.line, in_a_row(self.lattice.widget, self.live.widget), *beneath, self.message]
         )
         self.sample.observe(self.draw, "value")
 
@@ -148,13 +148,6 @@ class LayersPanel(SampledPanel):
             return f"; sample {self.sample.value} has the smallest magnetization"
         self.sample.value = most_changed(data)
         return f"; sample {self.sample.value} is the one that the layers change most"
-
-
-def _beside(picture: ipywidgets.Widget, figure: ipywidgets.Widget) -> ipywidgets.HBox:
-    """A picture of fixed width, and a figure that takes what is left."""
-    picture.layout = {"flex": "0 0 350px"}
-    figure.layout = {"flex": "1 1 0", "min_width": "0"}
-    return ipywidgets.HBox([picture, figure], layout={"width": "100%"})
 
 
 def most_changed(layers: xr.Dataset) -> int:

@@ -15,12 +15,14 @@ from flowlab.figures.refinement import learned_couplings, moments, refinement_st
 from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
-from flowlab.widgets.saved import Piece, plot
+from flowlab.widgets.saved import Piece, plot, strip
+from flowlab.widgets.strip import Strip
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
 
 LIVE_POINTS = 500
+LOOK: dict[str, Any] = {"side": 230, "across": 4}
 DRAW_EVERY = 0.5  # seconds between curves, so that drawing takes little from training
 
 
@@ -74,6 +76,16 @@ class RefinementPanel(SampledPanel):
             blank = refinement_strip(_blank(self.experiment.system))
             return blank.update_layout(annotations=[], title_text="no samples yet")
         return refinement_strip(self.data, self.sample.value, self.at)
+
+    def view(self, figure: Figure) -> Any:
+        return Strip(figure, **LOOK) if self._has_heat_maps else super().view(figure)
+
+    def piece(self, figures: list[Figure], by: dict[str, int]) -> Piece:
+        return strip(*figures, by=by, **LOOK) if self._has_heat_maps else super().piece(figures, by)
+
+    @property
+    def _has_heat_maps(self) -> bool:
+        return len(self.experiment.system.shape) > 1  # on a line fields are curves
 
     def describe(self) -> str:
         if self.data is None:

@@ -60,7 +60,7 @@ class SampledPanel(Panel):
         self.new_samples = ipywidgets.Button(description="New samples", layout={"width": "110px"})
         self.follow = ipywidgets.Checkbox(False, description="follow training", indent=False, layout={"width": "140px"})
         self.line = ipywidgets.HTML(layout={"min_height": "28px"})
-        self.live = Plot(self.figure())
+        self.live = self.view(self.figure())
         self.layer.observe(self.draw, "value")
         self.new_samples.on_click(self._renew)
         self.follow.observe(lambda _: self.publisher.wake(), "value")
@@ -98,7 +98,7 @@ class SampledPanel(Panel):
         self.snapshot()
         layers = {"layer": self.count}
         controls = row(slider("layer", self.count - 1, self.at, self.layer.description))
-        picture = plot(*self.each_layer(self.figure), by=layers)
+        picture = self.piece(self.each_layer(self.figure), by=layers)
         return [controls, text(*self.each_layer(self.describe), by=layers), picture, text(self.message.value)]
 
     @abstractmethod
@@ -108,6 +108,14 @@ class SampledPanel(Panel):
     @abstractmethod
     def describe(self) -> str:
         """The line above the picture, as HTML."""
+
+    def view(self, figure: Figure) -> Any:
+        """What shows the picture: a Plot or a Strip."""
+        return Plot(figure)
+
+    def piece(self, figures: list[Figure], by: dict[str, int]) -> Piece:
+        """What shows the picture on a saved page."""
+        return plot(*figures, by=by)
 
     def prepare(self, data: xr.Dataset) -> None:
         """What takes its time with new samples, before they are shown."""
@@ -171,6 +179,13 @@ class SampledPanel(Panel):
         self.layer.disabled = self.play.disabled = last == 0
         if last == 0:
             self.layer.value = 0
+
+
+def in_a_row(picture: ipywidgets.Widget, figure: ipywidgets.Widget, width: str = "350px") -> ipywidgets.HBox:
+    """A picture of fixed width, and a figure that takes what is left."""
+    picture.layout = {"flex": f"0 0 {width}"}
+    figure.layout = {"flex": "1 1 0", "min_width": "0"}
+    return ipywidgets.HBox([picture, figure], layout={"width": "100%"})
 
 
 def blank_layers(system: Any) -> xr.Dataset:

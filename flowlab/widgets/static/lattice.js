@@ -91,53 +91,6 @@ class Frames {
   }
 }
 
-// 256 colours of a scale of [place, colour], which may have steps.
-function lookUp(scale) {
-  const stops = scale.map(([place, color]) => [place, rgb(color)]);
-  return Array.from({ length: 256 }, (_, k) => {
-    const t = k / 255, n = stops.findLastIndex(([place]) => place <= t);
-    const [a, low] = stops[n], [b, high] = stops[Math.min(n + 1, stops.length - 1)];
-    const part = b > a ? (t - a) / (b - a) : 0;
-    return low.map((c, each) => Math.round(c + part * (high[each] - c)));
-  });
-}
-
-// One configuration as a canvas of a pixel a site.
-function paint(frames, colors, lower, upper, layer, sample) {
-  const canvas = document.createElement('canvas');
-  Object.assign(canvas, { width: frames.columns, height: frames.rows });
-  const pen = canvas.getContext('2d'), image = pen.createImageData(frames.columns, frames.rows);
-  const units = frames.at(layer, sample);
-  const from = frames.torus && units.includes(frames.nothing) ? frames.nearest(layer, sample) : null;
-  for (let k = 0; k < frames.size; k++) {
-    const pale = units[k] === frames.nothing, source = pale && from ? from[k] : k;
-    if (source < 0 || units[source] === frames.nothing) continue;
-    const t = (units[source] * frames.scale - lower) / (upper - lower);
-    const [r, g, b] = colors[Math.max(0, Math.min(255, Math.round(255 * t)))];
-    const y = frames.rows - 1 - Math.floor(k / frames.columns), at = 4 * (y * frames.columns + (k % frames.columns));
-    image.data.set([r, g, b, pale ? 64 : 255], at);
-  }
-  pen.putImageData(image, 0, 0);
-  return canvas;
-}
-
-function element(parent, tag, className = '') {
-  const made = document.createElement(tag);
-  made.className = className;
-  parent.append(made);
-  return made;
-}
-
-function sharp(canvas, width, height) {
-  const ratio = globalThis.devicePixelRatio || 1;
-  Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
-  Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
-  const pen = canvas.getContext('2d');
-  pen.scale(ratio, ratio);
-  pen.imageSmoothingEnabled = false;
-  return pen;
-}
-
 function render({ model, el }) {
   const box = element(el, 'div', 'flowlab-lattice');
   element(box, 'style').textContent = STYLE;
@@ -147,7 +100,7 @@ function render({ model, el }) {
   const title = element(box, 'div', 'flowlab-title'), main = element(box, 'canvas', 'main');
   const foot = element(box, 'div', 'foot'), bar = element(foot, 'div', 'bar'), ticks = element(foot, 'div', 'ticks');
   const thumbs = element(box, 'div', 'thumbs'), tip = element(box, 'div', 'tip');
-  let frames, colors, lower, upper, zoom = null, place = null, queued = false, timer = null, drag = null;
+  let frames, color, zoom = null, place = null, queued = false, timer = null, drag = null;
   const pictures = new Map();
 
   const clamp = (name, count) => Math.max(0, Math.min(count - 1, model.get(name)));
@@ -155,11 +108,10 @@ function render({ model, el }) {
 
   function load() {
     frames = new Frames(model);
-    [lower, upper] = [model.get('lower'), model.get('upper')];
-    colors = lookUp(model.get('colors'));
+    color = colorsOf(model);
     zoom = null;
     pictures.clear();
-    drawBar();
+    colorBar(model, bar, ticks);
     redraw();
   }
 
@@ -177,7 +129,10 @@ function render({ model, el }) {
   function pictureOf(k, n) {
     const at = k * frames.samples + n;
     if (pictures.size > 400) pictures.clear();
-    if (!pictures.has(at)) pictures.set(at, paint(frames, colors, lower, upper, k, n));
+    if (!pictures.has(at)) {
+      const units = frames.at(k, n), from = frames.torus && units.includes(frames.nothing) ? frames.nearest(k, n) : null;
+      pictures.set(at, raster(units, frames.columns, frames.nothing, color, from));
+    }
     return pictures.get(at);
   }
 
@@ -307,21 +262,6 @@ function render({ model, el }) {
     });
   }
 
-  function drawBar() {
-    const step = (place, color) => `${color} ${100 * place}%`;
-    bar.style.background = `linear-gradient(to right, ${model.get('colors').map(([p, c]) => step(p, c)).join(', ')})`;
-    bar.style.width = ticks.style.width = '160px';
-    ticks.replaceChildren();
-    for (const [value, text] of model.get('ticks')) {
-      const tick = element(ticks, 'span');
-      tick.textContent = text;
-      tick.style.left = `${(160 * (value - lower)) / (upper - lower)}px`;
-    }
-    const symbol = element(ticks, 'span');
-    Object.assign(symbol.style, { left: '180px' });
-    symbol.textContent = model.get('symbol');
-  }
-
   // The site under the mouse, null beside the lattice.
   function site(event) {
     const bounds = main.getBoundingClientRect(), px = event.clientX - bounds.left, py = event.clientY - bounds.top;
@@ -340,8 +280,7 @@ function render({ model, el }) {
     tip.style.display = at ? 'block' : 'none';
     if (!at) return;
     const k = at.y * frames.columns + at.x, value = frames.value(layer(), sample(), k), labels = model.get('labels');
-    const text = Number.isNaN(value) ? 'not yet drawn' : Number(value.toPrecision(3)) > 0 && model.get('signed')
-      ? `+${Number(value.toPrecision(3))}` : String(Number(value.toPrecision(3))).replace('-', '−');
+    const text = Number.isNaN(value) ? 'not yet drawn' : valueText(value, model.get('signed'));
     tip.textContent = `${labels.length ? labels[k] : `x ${at.x}, y ${at.y}`}: ${text}`;
     if (labels.length && !labels[k]) tip.style.display = 'none';
     const side = at.px > main.clientWidth / 2 ? -tip.offsetWidth - 10 : 12;

@@ -43,6 +43,10 @@ function make(parent, tag, properties = {}) {
   return made;
 }
 
+function binary(text) {
+  return new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+}
+
 // The parts of a tab, each from what a panel has written; all of a tab's share the values of its controls.
 class Tab {
   constructor(parts, views, palette) {
@@ -123,9 +127,15 @@ class Tab {
     this.views.plot.render({ model, el: make(parent, 'div') });
   }
 
+  strip(part, parent) {
+    const state = () => ({ ...this.frame(part), frames: binary(this.frame(part).frames) });
+    const model = new Model({ ...state(), version: 0 });
+    this.follow(part, () => model.change(state()));
+    this.views.strip.render({ model, el: make(parent, 'div') });
+  }
+
   lattice({ state }, parent) {
-    const bytes = Uint8Array.from(atob(state.frames), (c) => c.charCodeAt(0));
-    const model = new Model({ ...state, frames: new DataView(bytes.buffer), version: 0 });
+    const model = new Model({ ...state, frames: binary(state.frames), version: 0 });
     for (const name of ['layer', 'sample', 'playing']) link(this.values, model, name);
     this.views.lattice.render({ model, el: make(parent, 'div') });
   }
