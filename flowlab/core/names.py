@@ -18,6 +18,9 @@ OF_DENSITIES = {
     "log_z_ratio_bound": ("lower bound on ln of Z over that of the coarse lattice", "nats"),
     "log_z_reference": ("ln Z of the reference", "nats"),
     "log_z_integration": ("ln Z, integral over the inverse temperature", "nats"),
+    "log_z_slope": ("derivative of ln Z per site in the coupling of the curve", "1"),
+    "log_z_curvature": ("second derivative of ln Z per site in the coupling of the curve", "1"),
+    "worth": ("equal draws that the weights are worth", "1"),
     "log_z_change": ("change of ln Z over the layer, 0 by Jarzynski's equality", "nats"),
     "free_energy": ("free energy -T ln Z", "J"),
     "free_energy_bound": ("upper bound on the free energy", "J"),
@@ -261,7 +264,7 @@ NAMES: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 """name -> (long name, units)"""
 
-SUFFIXES = {"_error": "standard error of {}", "_exact": "exact {}"}
+SUFFIXES = {"_error": "standard error of {}", "_exact": "exact {}", "_replicas": "{} without one block of draws"}
 PREFIXES = {  # words, and the units where they are not those of what follows
     "reference_": ("{}, of the reference", ""),
     "trained_": ("{} trained at", ""),

@@ -12,14 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flowlab.core import Density, System
+from flowlab.core import Density, System, named_generator
 from flowlab.core.arguments import checked
 from flowlab.densities.chebyshev import orders_up_to, products, projected
 from flowlab.densities.computed import Computed
-from flowlab.densities.mixture import Mixture
+from flowlab.densities.mixture import Mixture, best_shares
 
 NEAR, FAR = 0.15, 0.45
 """Distances of the neighbours in a defensive mixture, in units of the interval."""
+LEAST = 0.1
+"""Share of the density at the couplings themselves."""
+PILOT = 1000
+"""Draws that say how large the shares of a defensive mixture should be."""
 
 
 class Conditional(Computed):
@@ -33,10 +37,11 @@ class Conditional(Computed):
         density: any; what it is made of need not know of couplings.
         over: coupling -> its interval, e.g. ``{"beta": (0.35, 0.55)}``; ``T``, ``beta`` = 1/T, ``h``, ``kappa``, ...
         degree: of the polynomials.
-        defence: share of neighbouring couplings in what an evaluation draws from, see :meth:`proposal`.
+        defence: least share of neighbouring couplings in what an evaluation draws from, see :meth:`proposal`; 0 for
+            none at all.
 
     Raises:
-        ValueError: for no coupling, an interval that does not rise, a degree below 1, or a defence outside of [0, 1).
+        ValueError: for no coupling, an interval that does not rise, a degree below 1, or a defence outside of [0, 0.9).
 
     >>> from flowlab.densities import MADE
     >>> from flowlab.systems import Ising
@@ -53,7 +58,7 @@ class Conditional(Computed):
         over: Mapping[str, tuple[float, float]],
         degree: int = 4,
         *,
-        defence: float = 0.1,
+        defence: float = 0.01,
     ) -> None:
         super().__init__(density)
         if not _are_intervals(over):
@@ -63,8 +68,8 @@ class Conditional(Computed):
             raise ValueError(f"over must give a coupling and its interval, e.g. {{'beta': (0.35, 0.55)}}, got {over}")
         if degree < 1:
             raise ValueError(f"degree must be at least 1, got {degree}")
-        if not 0 <= defence < 1:
-            raise ValueError(f"defence must lie in [0, 1), got {defence}")
+        if not 0 <= defence < 1 - LEAST:
+            raise ValueError(f"defence must lie in [0, {1 - LEAST:g}), got {defence}")
         self.defence = defence
         self.orders = orders_up_to(degree, len(self.over))
         self.couplings = {name: (low + high) / 2 for name, (low, high) in self.over.items()}
@@ -165,10 +170,12 @@ class Conditional(Computed):
         return Mixture(parts, list(shares.values()))
 
     def proposal(self, target: System) -> Density:
-        """This density at the couplings of the target, mixed with a share ``defence`` of neighbouring ones.
+        """This density at the couplings of the target, mixed with a share of neighbouring ones, ``defence`` or more.
 
         Those are 15 and 45 % of the interval away on both sides, as far as they lie inside. In an ordered phase the
-        density draws some configurations too seldom that it draws more often on the way to the transition.
+        density draws some configurations too seldom that it draws more often on the way to the transition. The shares
+        are those whose weights have the largest ESS on pilot draws, see :func:`.best_shares`: where the neighbours are
+        not needed their share is ``defence``, and so is the part of the ESS that it may cost.
         """
         couplings = {name: target.value_of(name) for name in self.over}
         self._refuse_outside(couplings)
@@ -183,8 +190,15 @@ class Conditional(Computed):
         bound._target = (target,)
         if not self.defence or not neighbours:
             return bound.at(**couplings)
-        shares: dict[float | tuple[float, ...], float] = {centre: 1 - self.defence}
-        return bound.mixture(shares | dict.fromkeys(neighbours, self.defence / len(neighbours)))
+        pilot: dict[float | tuple[float, ...], float] = {centre: 1.0}
+        even = bound.mixture(pilot | dict.fromkeys(neighbours, 1 / len(neighbours)))
+        device = next((p.device for p in self.parameters()), torch.device("cpu"))
+        with torch.no_grad():
+            x, _ = even.sample(PILOT, generator=named_generator(0, "proposal", device=device))
+            log_q = torch.stack([part.log_prob(x) for part in even.parts])
+            log_weight = target.log_weight(x.double())
+        least = [LEAST] + [self.defence / len(neighbours)] * len(neighbours)
+        return Mixture(even.parts, best_shares(log_weight, log_q, even.shares, least))
 
     def warm_start(self, other: Density, **options: Any) -> list[str]:
         """Take over a density without couplings as p_0, or another conditional one, whatever its degree and interval.

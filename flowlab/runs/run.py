@@ -18,10 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from numpy.typing import ArrayLike
 
 from flowlab import exact
-from flowlab.analysis.curves import curve
 from flowlab.core import System
 from flowlab.core.generators import named_seed
 from flowlab.core.names import DESCRIBE
@@ -107,14 +105,6 @@ class Experiment(Checkable, Stepping):
         Where that takes random numbers, they are those of ``seed``, the run's own where not given; the attributes of
         the Dataset name it.
         """
-
-    def curve(self, n: int = 4000, *, seed: int | None = None, **grid: ArrayLike) -> xr.Dataset:
-        """:meth:`evaluate` at values of one coupling, ``beta=numpy.linspace(0.35, 0.55, 21)``, along its dimension.
-
-        The run is ``over`` that coupling. Points have the random numbers in common, and with them part of their errors.
-        What is known exactly stands beside as ``log_z_exact``, ``energy_per_site_exact``, ``specific_heat_exact``.
-        """
-        return curve(self, n, seed, **grid)
 
     @abstractmethod
     def seconds_per_step(self) -> float:

@@ -43,7 +43,7 @@ class Range(NamedTuple):
 
     over: str | None = None
     degree: int = 4
-    defence: float = 0.1
+    defence: float = 0.01
 
     def density(self, density: Density) -> Density:
         """The density, or one whose weights are polynomials in the couplings."""

@@ -54,8 +54,11 @@ Over = Annotated[
 Degree = Annotated[Count, Meaning("of the polynomials in the couplings of over that the weights are")]
 Defence = Annotated[
     float,
-    keys.Range("lie in [0, 1), a share of the draws", lambda value: 0 <= value < 1, least=0, most=1),
-    Meaning("share of an evaluation's draws that come from neighbouring couplings of over"),
+    keys.Range("lie in [0, 0.9), a share of the draws", lambda value: 0 <= value < 0.9, least=0, most=0.9),
+    Meaning(
+        "least share of an evaluation's draws that come from neighbouring couplings of over; it takes more of them "
+        "where they are needed, and none at 0"
+    ),
 ]
 
 # chains and evaluations

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from flowlab import exact
-from flowlab.analysis import evaluation
+from flowlab.analysis import curves, evaluation
 from flowlab.core import Density, System
+from flowlab.core.names import labelled
 from flowlab.runs.run import about_system
 
 
@@ -71,6 +74,43 @@ def evaluate(
     target = target_at(run.target, density, couplings)
     attrs = attrs | about_system(target.physical, exact.log_z(target.physical))
     return evaluation.evaluate(density.proposal(target), target, n, generator, attrs, reference)
+
+
+def curve(
+    run: Any,
+    density: Density,
+    grid: Mapping[str, ArrayLike],
+    n: int,
+    generator: torch.Generator,
+    attrs: dict[str, Any],
+    wanted: Sequence[str] | None,
+) -> xr.Dataset:
+    """What :meth:`.Training.curve` returns.
+
+    Raises:
+        ValueError: for other than one coupling, or couplings that the run is not trained for.
+    """
+    if len(grid) != 1:
+        raise ValueError(f"a curve needs the values of one coupling, got {', '.join(grid) or 'none'}")
+    (name, values) = next(iter(grid.items()))
+    along = np.atleast_1d(np.asarray(values, dtype=float))
+    if along.ndim != 1 or not along.size or not np.isfinite(along).all():
+        raise ValueError(f"{name} must be finite numbers along a line, got {values!r}")
+    for value in (along.min(), along.max()):
+        density.fixed(target_at(run.target, density, {name: value}))  # which refuses couplings that lie outside
+    return curves.curve(density, run.target, name, along, n, generator, attrs, wanted)
+
+
+def gridded(data: xr.Dataset, over: Mapping[str, tuple[float, float]]) -> xr.Dataset:
+    """Records with the columns ``ess_beta_00``, ... as one variable ``ess_beta`` (step, beta)."""
+    for name, (low, high) in over.items():
+        columns = sorted(str(column) for column in data if str(column).removeprefix(f"ess_{name}_").isdigit())
+        if columns:
+            middles = low + (high - low) * (np.arange(len(columns)) + 0.5) / len(columns)
+            values = np.stack([data[column].values for column in columns], axis=1)
+            data = data.drop_vars(columns).assign_coords({name: middles})
+            data[f"ess_{name}"] = (("step", name), values)
+    return labelled(data)
 
 
 def narrowed(run: Any, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from flowlab.analysis import evaluation, overlaps
@@ -131,6 +132,11 @@ class Training(Experiment):
         """Exact ln Z of the system, None where none is known or its couplings are being learned."""
         return super().log_z_exact if self._last.fixed else None
 
+    @property
+    def data(self) -> xr.Dataset:
+        """The records; over couplings with the ESS over a grid of them, ``ess_beta`` (step, beta)."""
+        return ranges.gridded(super().data, self.over) if self.over else super().data
+
     # training
 
     def _prepare(self) -> None:
@@ -233,6 +239,44 @@ class Training(Experiment):
         learned = self.objective.learned(density, self.target, self.drawn, generator=generator)
         found = found if learned is None else learned.add_to(found)
         return found if compared is None else overlaps.merged(found, told)
+
+    @in_own_dtype
+    def curve(
+        self,
+        /,
+        observables: int | str | Sequence[str] | None = None,
+        n: int = 10_000,
+        *,
+        seed: int | None = None,
+        **grid: ArrayLike,
+    ) -> xr.Dataset:
+        """Numbers as functions of a coupling, ``beta=numpy.linspace(0.35, 0.55, 41)``, with error bands.
+
+        See :func:`flowlab.analysis.curves.curve`: n draws in all, of the density at a few couplings of its range, each
+        weighed at every point against all of them. The run is ``over`` that coupling. ``energy_per_site`` is exactly
+        the slope of the curve of -``log_z`` in beta, and ``specific_heat`` its curvature.
+
+        Args:
+            observables: names to keep, all where None.
+            n: draws in all.
+            seed: of the draws, the run's own where not given.
+            grid: one coupling and its values.
+
+        Returns:
+            Dataset along the coupling: every number with its ``_error`` and, over ``replica``, its ``_replicas``, the
+            same without one block of draws after the other, whose jackknife gives the error of whatever is made of the
+            curves; ``worth``, equal draws that the weights are worth; ``verdict`` and ``reasons`` of each point.
+
+        Raises:
+            ValueError: for other than one coupling, couplings that the run is not trained for, or an unknown name.
+        """
+        if isinstance(observables, int):
+            warnings.warn("curve(n) is curve(n=n): names of observables come first", DeprecationWarning, stacklevel=3)
+            return self.curve(None, observables, seed=seed, **grid)
+        step, density = self.reading()
+        seed = self.seed if seed is None else seed_of(seed)
+        generator, wanted = self._spawn("curve", step, seed), [observables] if type(observables) is str else observables
+        return ranges.curve(self, density, grid, n, generator, self._attrs(step, seed), wanted)
 
     @in_own_dtype
     def diagnose(self, n: int = 10_000, *, parts: Sequence[Part] | None = None, seed: int | None = None) -> xr.Dataset:

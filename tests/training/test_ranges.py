@@ -57,45 +57,80 @@ def test_numbers_at_a_coupling_are_those_of_that_system():
         assert float(again.log_z) == pytest.approx(float(found.log_z), abs=1e-9)
 
 
-def test_a_curve_is_an_evaluation_at_every_point():
-    run = build("ising-coloured", L=4)
+@pytest.fixture(scope="module")
+def known():
+    """A run whose density is near enough to the target for all of its range, and a curve of it."""
+    run = build("ising-coloured", L=4, steps=150, batch=200, hidden=8, lr=2e-2)
     run.run(progress=False)
-    betas = np.array([0.3, 0.4, 0.5])
-    found = run.curve(300, beta=betas)
-    assert found.sizes["beta"] == 3 and np.array_equal(found.beta, betas) and found.verdict.dims == ("beta",)
+    return run, run.curve(n=4000, beta=np.linspace(0.3, 0.5, 9))
+
+
+def test_a_curve_is_within_errors_of_kaufman(known):
+    _, found = known
+    exact = [fl.exact.kaufman((4, 4), float(beta)) for beta in found.beta]
+    np.testing.assert_allclose(found.log_z_exact, [one.log_z for one in exact])
+    np.testing.assert_allclose(found.energy_per_site_exact, [one.energy / 16 for one in exact])
+    np.testing.assert_allclose(found.specific_heat_exact, [one.specific_heat / 16 for one in exact])
+    for name, values in {
+        "log_z": [one.log_z for one in exact],
+        "free_energy_per_site": [-one.log_z / 16 / beta for one, beta in zip(exact, found.beta.values, strict=True)],
+        "energy_per_site": [one.energy / 16 for one in exact],
+        "specific_heat": [one.specific_heat / 16 for one in exact],
+    }.items():
+        off = (found[name].values - values) / found[f"{name}_error"].values
+        assert np.abs(off).max() < 4 and (found[f"{name}_error"] > 0).all(), (name, off)
+    assert all(verdict.startswith("consistent") for verdict in found.verdict.values)
+    assert (found.log_z_error < 0.02).all() and (found.worth > 1000).all()
+
+
+def test_curves_are_derivatives_of_each_other(known):
+    run, _ = known
+    close = run.curve(n=1000, beta=0.4 + 1e-3 * np.arange(-2, 3))
+    beta_f = close.beta.values * close.free_energy_per_site.values
+    slope = np.gradient(beta_f, close.beta.values, edge_order=2)
+    np.testing.assert_allclose(slope[1:-1], close.energy_per_site[1:-1], rtol=1e-5)
+    T = 1 / close.beta.values
+    heat = np.gradient(close.energy_per_site.values, T, edge_order=2)
+    np.testing.assert_allclose(heat[1:-1], close.specific_heat[1:-1], rtol=1e-3)
+
+
+def test_a_curve_has_smaller_errors_than_evaluations_of_as_many_draws(known):
+    run, found = known
+    each = 4000 // found.sizes["beta"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UntrustedWarning)
-        one = run.evaluate(300, beta=0.4)
-    for name in ("free_energy_per_site", "energy_per_site", "specific_heat", "abs_magnetization", "binder"):
-        assert float(found[name][1]) == float(one[name]) and f"{name}_error" in found
-    exact = [fl.exact.kaufman((4, 4), beta) for beta in betas]
-    np.testing.assert_allclose(found.log_z_exact, [known.log_z for known in exact])
-    np.testing.assert_allclose(found.energy_per_site_exact, [known.energy / 16 for known in exact])
-    np.testing.assert_allclose(found.specific_heat_exact, [known.specific_heat / 16 for known in exact])
+        alone = [run.evaluate(each, beta=float(beta)) for beta in found.beta]
+    for name in ("log_z", "energy_per_site", "abs_magnetization", "binder"):
+        mean = np.mean([float(one[f"{name}_error"]) for one in alone])
+        assert float(found[f"{name}_error"].mean()) < 0.8 * mean, name
+        off = [(float(one[name]) - float(found[name][i])) / float(one[f"{name}_error"]) for i, one in enumerate(alone)]
+        assert np.abs(off).max() < 5, name
+
+
+def test_a_curve_keeps_the_names_that_are_asked_for_and_its_replicas(known):
+    run, whole = known
+    found = run.curve(["binder", "log_z"], n=500, beta=[0.35, 0.4])
+    assert set(found.data_vars) >= {"binder", "binder_error", "binder_replicas", "log_z", "verdict", "worth"}
+    assert "abs_magnetization" not in found and found.binder.attrs["long_name"].startswith("Binder")
+    assert whole.log_z_replicas.dims == ("replica", "beta") and whole.sizes["replica"] == 50
+    again = run.curve("log_z", n=500, T=1 / np.array([0.35, 0.4]))
+    np.testing.assert_allclose(again.log_z, found.log_z, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"a curve has .*, got bindr"):
+        run.curve("bindr", n=100, beta=[0.4])
+
+
+def test_curves_that_make_no_sense_are_refused(known):
+    run, _ = known
     with pytest.raises(ValueError, match="a curve needs the values of one coupling, got beta, T"):
-        run.curve(beta=betas, T=betas)
-
-
-@pytest.mark.parametrize("name", ["ising-coloured", "ising-van", "phi4-multilevel"])
-def test_one_seed_draws_the_same_random_numbers_at_every_coupling(name):
-    run = build(name)
-    run.run(progress=False)
-    coupling, values = ("T", (2.1, 2.5, 3.2)) if name == "ising-van" else ("beta", (0.42, 0.45, 0.5))
-    for value in values:
-        found = run.sample(7, seed=3, **{coupling: value})
-        target = run.target.at(**dict([run.target.spelled(coupling, value)]))
-        generator = fl.core.named_generator(3, "sample", run.step)
-        x, log_q = run.reading()[1].at(**{coupling: value}).sample(7, generator=generator)
-        s = torch.as_tensor(found.configuration.values, dtype=x.dtype)
-        assert torch.equal(target.reduce(s), x)
-        log_w = target.log_weight(x.double()) + float(target.log_z_offset) - log_q.double()
-        np.testing.assert_allclose(found.log_weight - found.log_q, log_w, rtol=0, atol=1e-9)
-        assert found.attrs["seed"] == 3 and target.physical.title == found.attrs["system"]
-        assert np.array_equal(run.sample(7, seed=3, **{coupling: value}).configuration, found.configuration)
-    own = run.sample(7, seed=3, **{coupling: run.target.value_of(coupling)})
-    assert np.array_equal(own.configuration, run.sample(7, seed=3).configuration)
-    with pytest.raises(ValueError, match="trained over"):
-        run.sample(7, h=0.1)
+        run.curve(beta=[0.4], T=[2.5])
+    with pytest.raises(ValueError, match=r"beta must lie in \[0.3, 0.5\]"):
+        run.curve(beta=[0.4, 0.6])
+    with pytest.raises(ValueError, match="beta must be finite numbers along a line"):
+        run.curve(beta=[[0.4]])
+    with pytest.raises(ValueError, match="needs at least 10 samples, got 5"):
+        run.curve(n=5, beta=[0.3, 0.5])
+    with pytest.warns(DeprecationWarning, match="curve"):
+        run.curve(100, beta=[0.4])
 
 
 def test_a_run_at_one_coupling_has_no_others():
@@ -180,6 +215,41 @@ def test_each_coupling_has_its_part_of_the_interval_and_of_the_batch():
     assert {n for _, _, n, _ in seen} == {10} and all(beta == pytest.approx(at) for beta, _, _, at in seen)
     assert density.couplings == {"beta": pytest.approx(0.4), "h": 0.5} and len(loss.draw.x) == 10
     assert loss.value.requires_grad
+
+
+def test_couplings_are_drawn_where_the_ess_is_lowest():
+    objective = OverCouplings(ReverseKL(), OVER, 4, adaptive=0.8, cells=5)
+    target, spawned = fl.Ising((2, 2), T=2.5), torch.Generator().manual_seed(0)
+
+    def drawn():
+        points = [point["beta"] for _ in range(500) for point in objective._couplings(4, target, spawned)]
+        return np.histogram(points, 5, (0.3, 0.5))[0] / len(points)
+
+    angles = np.diff(np.arccos(1 - 2 * np.linspace(0, 1, 6))) / np.pi
+    np.testing.assert_allclose(drawn(), angles, atol=0.02)
+    objective.ess_beta.copy_(torch.tensor([0.9, 0.9, 0.9, 0.1, 0.9]))
+    np.testing.assert_allclose(drawn(), 0.2 * angles + 0.8 * np.array([1, 1, 1, 9, 1]) / 13, atol=0.02)
+    for wrong in ({"adaptive": 1.0}, {"cells": 0}):
+        with pytest.raises(ValueError, match=r"adaptive must lie in \[0, 1\) and cells be at least 1"):
+            OverCouplings(ReverseKL(), OVER, **wrong)
+
+
+def test_records_have_the_ess_over_a_grid_of_couplings():
+    run = build("ising-coloured", L=4, steps=12)
+    data = run.run(progress=False)
+    assert data.ess_beta.dims == ("step", "beta") and data.sizes["beta"] == 10
+    np.testing.assert_allclose(data.beta, np.linspace(0.31, 0.49, 10))
+    last = data.ess_beta[-1].values
+    np.testing.assert_array_equal(last, run.objective.ess_beta.numpy())
+    assert np.nanmin(last) > 0 and np.isnan(data.ess_beta[0].values).sum() >= 6
+    plain = build("ising-van", over=None)
+    assert "beta" not in plain.data.dims
+
+
+def test_runs_kept_without_the_cells_go_on():
+    objective = OverCouplings(ReverseKL(), OVER)
+    objective.load_state_dict({"objective.average": torch.tensor(float("nan"), dtype=torch.float64)})
+    assert bool(objective.ess_beta.isnan().all())
 
 
 def test_objectives_of_samples_are_refused():

@@ -191,12 +191,13 @@ def reference_evidence(log_z: Estimate, reference: Estimate, n: int) -> list[Evi
     return [Evidence(sentence, fails=True, independent=True)]
 
 
-def weight_evidence(log_w: FloatArray) -> list[Evidence]:
+def weight_evidence(log_w: FloatArray, *, pooled: bool = False) -> list[Evidence]:
     """How many draws the weights are worth, how heavy their tail is, see :func:`.weights_problem`, and is either known?
 
     Where the error of the ESS is a large part of it, a few of the weights decide: more of them may not be drawn yet.
     The largest weights are drawn last, so that sets of draws that happen to look good are those that miss them, which
-    the spread of all log weights tells (:func:`.worth_by_spread`).
+    the spread of all log weights tells (:func:`.worth_by_spread`); not so of ``pooled`` draws of several densities, of
+    which some are meant to weigh little.
 
     >>> weight_evidence(np.zeros(100))[0].sentence
     'the 100 weights are worth 100 equal ones'
@@ -205,7 +206,7 @@ def weight_evidence(log_w: FloatArray) -> list[Evidence]:
     if not problem and found.error > UNSURE * found.value:
         problem = f"the ESS is {found.value:.2g} ± {found.error:.1g}, so that a few of the {log_w.size} weights decide"
     expected = worth_by_spread(log_w)
-    if not problem and low_ess(expected / log_w.size, log_w.size):
+    if not problem and not pooled and low_ess(expected / log_w.size, log_w.size):
         spread = f"the {log_w.size} log weights are spread so far above their mean"
         problem = f"{spread} that they should be worth {max(expected, 1):.3g} equal ones"
     if problem:

@@ -27,6 +27,9 @@ UNSEEN = 0.1  # chance that n more draws have a weight above the one that errors
 ROUNDING = 1e-3
 """A tail that spans less than this of the largest weight has no shape: single precision knows ln w no better."""
 
+SAME = 1e-5
+"""Part by which weights of one discrete state differ in single precision: they are equal, and no tail."""
+
 
 class Smoothed(NamedTuple):
     """Log weights with a smoothed tail; see :func:`pareto_smoothed`.
@@ -66,7 +69,7 @@ def fitted_tail(w: FloatArray) -> Tail:
     if tail < SMALLEST_TAIL:
         return Tail(math.nan, math.nan, 1.0, 0)
     top = np.sort(np.partition(w, n - tail - 1)[n - tail - 1 :])
-    x = top[top > top[0]] - top[0]
+    x = top[top > (1 + SAME) * top[0]] - top[0]
     if top[-1] - top[0] < ROUNDING or (x[-1] - x <= 1e-9).sum() >= SEEN:
         return Tail(-math.inf, math.nan, float(top[0]), x.size)
     if x.size < SMALLEST_TAIL:

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, System
 from flowlab.core.types import Report, silent
 from flowlab.training.objectives.reverse_kl import Loss, Objective
 
+DECAY = 0.9
+"""Of the running means of the ESS."""
+
 
 class OverCouplings(Objective):
     """The mean of an objective over couplings: each step several of them, each with its part of the batch.
 
-    They are random, one in each part of the interval. Density and target are bound to each in turn, so that what the
-    objective averages over a batch (as the baseline of :class:`.ReverseKL`) belongs to one coupling.
+    They are random, one in each of as many parts of the interval, all parts as likely. ``adaptive`` of this likelihood
+    goes with 1 - ESS, so that couplings are drawn where the ESS is lowest; the rest, and all of it at the start, is
+    even in the angle θ of a coupling at middle - half width · cos θ, since polynomials are least certain at the ends.
+    Density and target are bound to each in turn, so that what the objective averages over a batch (as the baseline of
+    :class:`.ReverseKL`) belongs to one coupling.
 
     The records tell of the run's own coupling, of as many draws as any other gets: bound, ESS, acceptance. ``ess_min``
-    and ``ess_mean`` are those over the couplings of the step.
+    and ``ess_mean`` are those over the couplings of the step, ``ess_beta_00``, ... the running mean in each of the
+    ``cells`` of the interval of ``beta``, NaN until one was drawn there.
 
     Args:
         objective: made of the density's own draws, e.g. ``ReverseKL()``.
         over: coupling -> its interval, e.g. ``{"beta": (0.35, 0.55)}``, as that of the :class:`flowlab.Conditional`.
         n: couplings a step, fewer if the batch has not two draws for each.
+        adaptive: share of the couplings that the ESS decides on, in [0, 1).
+        cells: of each interval, in which the ESS is known.
 
     Raises:
-        ValueError: for an objective that is made of samples of the target, or no coupling.
+        ValueError: for an objective that is made of samples of the target, no coupling, or numbers that make no sense.
 
     >>> from flowlab.densities import Conditional, MADE
     >>> from flowlab.systems import Ising
@@ -40,14 +51,26 @@ class OverCouplings(Objective):
     True
     """
 
-    def __init__(self, objective: Objective, over: Mapping[str, tuple[float, float]], n: int = 4) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        over: Mapping[str, tuple[float, float]],
+        n: int = 4,
+        *,
+        adaptive: float = 0.5,
+        cells: int = 10,
+    ) -> None:
         super().__init__()
         if not objective.own_draws:
             raise ValueError(f"objective must be made of own draws, got {type(objective).__name__}")
         if not over or n < 1:
             raise ValueError(f"over must name a coupling, and n be at least 1, got {dict(over)} and {n}")
+        if not 0 <= adaptive < 1 or cells < 1:
+            raise ValueError(f"adaptive must lie in [0, 1) and cells be at least 1, got {adaptive} and {cells}")
         self.objective, self.over, self.n = objective, dict(over), int(n)
-        self.watched = objective.watched
+        self.adaptive, self.watched = float(adaptive), objective.watched
+        for name in self.over:
+            self.register_buffer(f"ess_{name}", torch.full((cells,), math.nan, dtype=torch.float64))
 
     def prepare(self, density: Density, target: System, *, fresh: bool, report: Report = silent) -> None:
         self.objective.prepare(density, target, fresh=fresh, report=report)
@@ -63,6 +86,7 @@ class OverCouplings(Objective):
                 losses.append(loss)
                 if loss.draw is not None and loss.log_weight is not None:
                     ess.append(_ess(loss.log_weight - loss.draw.log_q))
+                    self._see(couplings, ess[-1])
         finally:
             density.bind(target)
         x, log_q = density.sample(n // several, generator=generator)
@@ -74,11 +98,29 @@ class OverCouplings(Objective):
             torch.stack([loss.loss for loss in losses]).mean(),
             Draw(x, log_q, log_q),
             log_weight,
-            metrics | {"ess_min": min(ess, default=math.nan), "ess_mean": sum(ess) / len(ess) if ess else math.nan},
+            metrics
+            | {"ess_min": min(ess, default=math.nan), "ess_mean": sum(ess) / len(ess) if ess else math.nan}
+            | {
+                f"{of}_{i:02d}": value for of, cells in self.named_buffers(recurse=False) for i, value in _listed(cells)
+            },
         )
 
+    def _see(self, couplings: Mapping[str, float], ess: float) -> None:
+        """Take an ESS into the running mean of its cell."""
+        for name, (low, high) in self.over.items():
+            cells = self.get_buffer(f"ess_{name}")
+            at = min(int(len(cells) * (couplings[name] - low) / (high - low)), len(cells) - 1)
+            before = float(cells[at])
+            cells[at] = ess if math.isnan(before) else DECAY * before + (1 - DECAY) * ess
+
+    def _likelihood(self, name: str) -> np.ndarray:
+        """Of the cells of an interval; all by their angle until each has an ESS."""
+        lost = 1 - self.get_buffer(f"ess_{name}").cpu().numpy()
+        even = np.diff(np.arccos(1 - 2 * np.linspace(0, 1, len(lost) + 1)) / np.pi)
+        return (1 - self.adaptive) * even + self.adaptive * lost / lost.sum() if lost.sum() > 0 else even
+
     def _couplings(self, several: int, target: System, generator: torch.Generator | None) -> list[dict[str, float]]:
-        """As many points, of which each coupling has one in each of as many equal parts of its interval."""
+        """As many points, of which each coupling has one in each of as many parts of its interval, equally likely."""
         device = next(iter(target.couplings.values())).device if generator is None else generator.device
         points: list[dict[str, float]] = [{} for _ in range(several)]
         for i, (name, (low, high)) in enumerate(self.over.items()):
@@ -86,12 +128,24 @@ class OverCouplings(Objective):
             part = torch.arange(several)
             if i:  # parts of different couplings meet at random
                 part = torch.randperm(several, generator=generator, device=device).cpu()
-            for point, value in zip(points, ((part + u) / several).tolist(), strict=True):
+            ends = np.concatenate([[0.0], self._likelihood(name).cumsum()])
+            at = np.interp(((part + u) / several).numpy(), ends / ends[-1], np.linspace(0, 1, len(ends)))
+            for point, value in zip(points, list(map(float, at)), strict=True):
                 point[name] = low + (high - low) * value
         return points
 
     def parameter_groups(self, density: Density) -> dict[str, list[nn.Parameter]]:
         return self.objective.parameter_groups(density)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *others: Any) -> None:
+        """Runs that were kept before there were cells go on with none seen."""
+        for name, cells in self.named_buffers(recurse=False):
+            state_dict.setdefault(prefix + name, torch.full_like(cells, math.nan))
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+
+def _listed(cells: Tensor) -> Iterator[tuple[int, float]]:
+    return iter(enumerate(cells.tolist()))
 
 
 def _ess(log_w: torch.Tensor) -> float:
