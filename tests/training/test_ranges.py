@@ -188,6 +188,19 @@ def test_at_one_coupling_it_goes_on_with_the_weights_there():
     assert run.grow(steps=4).density.shape == (16, 8)
 
 
+@pytest.mark.parametrize("name", ["ising-coloured", "ising-van", "phi4-multilevel"])
+def test_before_its_first_step_it_has_the_ln_q_of_the_model_there(name):
+    run = build(name)
+    run.run(progress=False)
+    coupling, value = ("T", 2.2) if name == "ising-van" else ("beta", 0.47)
+    one = run.at(**{coupling: value}, steps=3)
+    x, log_q = run.reading()[1].at(**{coupling: value}).sample(20, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(one.density.log_prob(x), log_q, rtol=0, atol=1e-4)
+    y, _ = one.density.sample(20, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(x, y)
+    assert one.target.value_of(coupling) == pytest.approx(value) and one.steps == 3 and one.step == 0
+
+
 def test_a_plain_run_begins_one_over_a_range():
     plain = build("ising-coloured", over=None, anneal=0.0)
     plain.run(progress=False)

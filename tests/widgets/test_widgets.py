@@ -7,6 +7,8 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+import flowlab as fl
+from flowlab.figures.shared.style import number
 from flowlab.widgets import Lab, LayersPanel, RetrainPanel, TrainPanel
 from flowlab.widgets.controls import ENABLED
 from flowlab.widgets.publisher import Publisher
@@ -227,6 +229,27 @@ def test_retraining_that_fails_says_why_and_can_be_tried_again(make_run, until) 
     until(lambda: "T must be positive" in panel.message.value)
     until(lambda: not panel.button.disabled)
     assert panel.retrained == []
+    panel.close()
+
+
+def test_a_model_of_many_couplings_says_what_it_knows_and_what_steps_added(until) -> None:
+    keys = {"L": 4, "over": "beta:0.35:0.55", "hidden": 4, "batch": 40, "steps": 6, "device": "cpu"}
+    run = fl.experiment("ising-coloured", **keys)
+    run.run(progress=False)
+    panel = RetrainPanel(run)
+    assert (panel.temperature.min, panel.temperature.max, panel.steps.value) == (0.35, 0.55, 50)
+    panel.temperature.value = 0.5
+    panel.refresh()
+    found = run.at(beta=0.5, steps=50).evaluate(2000)
+    until(lambda: "exact: " in panel.table.value)
+    assert number(float(found.ess), float(found.ess_error)) in panel.table.value
+    panel.steps.value = 3
+    panel.button.click()
+    until(lambda: "3 steps more" in panel.table.value and "measuring" not in panel.table.value)
+    assert panel.current.system.value_of("beta") == pytest.approx(0.5)
+    assert panel.table.value.count("<tr>") == 3
+    panel.temperature.value = 0.4  # where nothing was added
+    until(lambda: "steps more" not in panel.table.value and "measuring" not in panel.table.value)
     panel.close()
 
 

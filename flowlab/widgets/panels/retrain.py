@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -10,24 +11,35 @@ import ipywidgets
 import xarray as xr
 
 from flowlab.figures import Figure, training_overview
-from flowlab.figures.shared.bound import as_float
+from flowlab.figures.shared.bound import as_float, bound_per_site
+from flowlab.figures.shared.style import number
 from flowlab.runs.process import available_devices
+from flowlab.widgets.background import Background
 from flowlab.widgets.controls import RunControls
 from flowlab.widgets.panel import Panel, has_ended
 from flowlab.widgets.panels.train import DRAW_EVERY, LIVE_POINTS
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.saved import Piece, plot, text
+from flowlab.widgets.words import quiet, said, wrong
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
 
 
+KNOWN_DRAWS = 2000
+"""Draws that say what a model of many couplings knows at one of them, and what a run that goes on there adds."""
+FEW = 50
+"""Steps that such a run is offered."""
 COUPLINGS = {"T": "temperature T", "beta": "coupling β", "kappa": "coupling κ"}
 """Keys of studies that the slider may change, and what it calls them."""
 
 
 class RetrainPanel(Panel):
     """Train on from these weights at a temperature (a field: a coupling) near its own, and compare the curves.
+
+    A run over a range of couplings goes on at one of them with the weights that it has there; what these are worth is
+    said before, and what the steps added after.
 
     Attributes:
         retrained: the runs that were started here, oldest first; each is an Experiment to go on with.
@@ -44,6 +56,7 @@ class RetrainPanel(Panel):
     def __init__(self, experiment: Run, publisher: Publisher | None = None) -> None:
         super().__init__(experiment, publisher)
         self.retrained: list[Run] = []
+        self._at: list[float] = []
         self._request: dict[str, Any] | None = None
         data = experiment.data
         keys = getattr(experiment, "keys", {})
@@ -53,11 +66,16 @@ class RetrainPanel(Panel):
         self.coupling = next((key for key in COUPLINGS if isfinite(values[key])), "")
         known = bool(self.coupling)
         T = values[self.coupling] if known else 1.0
+        low, high = 0.7 * T, 1.4 * T
+        self.over = dict(getattr(experiment, "over", {}))
+        if self.over:
+            known, (self.coupling, (low, high)) = True, next(iter(self.over.items()))
+            T = min(high, max(low, experiment.target.value_of(self.coupling)))
         style = {"description_width": "initial"}
         self.temperature = ipywidgets.FloatSlider(
-            T, min=0.7 * T, max=1.4 * T, step=T / 200, readout_format=".4f",
-            description=COUPLINGS.get(self.coupling, "temperature T"), continuous_update=False, disabled=not known,
-            style=style, layout={"width": "340px"},
+            T, min=low, max=high, step=(high - low) / 140, readout_format=".4f",
+            description=COUPLINGS.get(self.coupling, f"coupling {self.coupling}"), continuous_update=False,
+            disabled=not known, style=style, layout={"width": "340px"},
         )  # fmt: skip
         here = str(experiment.device).split(":")[0]
         self.device = ipywidgets.Dropdown(
@@ -65,7 +83,12 @@ class RetrainPanel(Panel):
             layout={"width": "150px"},
         )  # fmt: skip
         self.steps = ipywidgets.BoundedIntText(
-            experiment.steps, min=1, max=10_000_000, description="steps", style=style, layout={"width": "140px"}
+            FEW if self.over else experiment.steps,
+            min=1,
+            max=10_000_000,
+            description="steps",
+            style=style,
+            layout={"width": "140px"},
         )
         self.button = ipywidgets.Button(
             description="Retrain", button_style="primary", disabled=not known, layout={"width": "96px"},
@@ -74,13 +97,20 @@ class RetrainPanel(Panel):
         self.button.on_click(self._ask)
         self.controls = RunControls(None, wake=self.publisher.wake, say=self.say, names=("Pause", "Resume", "Stop"))
         self.live = Plot(training_overview(data, points=LIVE_POINTS))
+        self.table = ipywidgets.HTML()
+        self._known: Background[tuple[int, float], xr.Dataset] = Background(self._worth, self.publisher.wake)
+        self._added: Background[int, xr.Dataset] = Background(
+            lambda k: self._evaluated(self.retrained[k]), self.publisher.wake
+        )
         self._shown: object = None
         self._drawn_at = 0.0
         row = ipywidgets.HBox(
             [self.temperature, self.device, self.steps, self.button],
             layout={"align_items": "center", "flex_flow": "row wrap"},
         )
-        self.widget = ipywidgets.VBox([row, self.controls.widget, self.message, self.live.widget])
+        worth = [self.table] if self.over else []
+        self.widget = ipywidgets.VBox([row, *worth, self.controls.widget, self.message, self.live.widget])
+        self.temperature.observe(lambda _: self.publisher.wake(), "value")
         if not known:
             self.say("this run has no temperature or coupling to change")
 
@@ -109,11 +139,44 @@ class RetrainPanel(Panel):
             self._shown, self._drawn_at = shown, time.monotonic()
         if current is not None and current.error is not None:
             self.say(current.error)
-        return not ended
+        return (bool(self.over) and self._tell()) or not ended
 
     def snapshot(self) -> Figure:
         """The newest curve over those before it."""
         return training_overview(*self._runs())
+
+    # what a model of many couplings knows
+
+    def _tell(self) -> bool:
+        """Show what is known at the coupling that is chosen and what was added there; whether there is more to come."""
+        if self.experiment.state == "running":
+            self.table.value = quiet("what the model knows at a coupling is measured when it stands still")
+            return True
+        now = (self.experiment.step, self.temperature.value)
+        found, error = self._known.ask(now), self._known.error(now)
+        rows = [("the model of all couplings", found)]
+        more = found is None and error is None
+        for k, run in enumerate(self.retrained):
+            if self._at[k] == self.temperature.value and run.state not in ("running", "paused") and run.step:
+                added = self._added.ask(k)
+                more = more or (added is None and self._added.error(k) is None)
+                rows.append((f"{run.step} steps more, at this one alone", added))
+        with self.lock:
+            self.table.value = wrong(said(error)) if error is not None else _table(rows)
+        return more
+
+    def _worth(self, key: tuple[int, float]) -> xr.Dataset:
+        return self._evaluated(self.experiment.at(**{self.coupling: key[1]}, steps=FEW))
+
+    def _evaluated(self, run: Run) -> xr.Dataset:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the numbers are shown with their errors
+            return run.evaluate(KNOWN_DRAWS)
+
+    # a new run
+
+    def page(self) -> list[Piece]:
+        return [*([text(self.table.value)] if self.over else []), plot(self.snapshot())]
 
     def _ask(self, _: Any = None) -> None:
         self.button.disabled = True
@@ -125,9 +188,10 @@ class RetrainPanel(Panel):
     def _retrain(self, request: dict[str, Any]) -> None:
         run = self.experiment.at(**request)
         run.start()
+        self._at.append(request[self.coupling])
         self.retrained.append(run)
         self.controls.experiment = run
-        where = f"{COUPLINGS[self.coupling].split()[-1]} = {request[self.coupling]:.4f}"
+        where = f"{self.temperature.description.split()[-1]} = {request[self.coupling]:.4f}"
         self.say(f"training at {where} from the weights of step {self.experiment.step}")
 
     def _runs(self) -> list[xr.Dataset]:
@@ -135,3 +199,22 @@ class RetrainPanel(Panel):
 
     def _key(self) -> tuple[int, ...]:
         return tuple(run.step for run in (self.experiment, *self.retrained))
+
+
+def _table(rows: list[tuple[str, xr.Dataset | None]]) -> str:
+    """ESS and bound per site of each evaluation under its name, as HTML; of one that is not there, that it comes."""
+    lines, known = [], [bound_per_site(found) for _, found in rows if found is not None]
+    for name, found in rows:
+        cells = [quiet("measuring…"), ""]
+        if found is not None:
+            bound = bound_per_site(found)
+            cells = [
+                number(float(found["ess"]), float(found["ess_error"])),
+                number(float(bound.value), float(bound.error)),
+            ]
+        right = "".join(f"<td style='text-align:right;padding-left:20px'>{cell}</td>" for cell in cells)
+        lines.append(f"<tr><td style='text-align:left'>{name}</td>{right}</tr>")
+    heads = ["", "ESS", *{bound.name for bound in known}]
+    head = "".join(f"<th style='text-align:right'>{name}</th>" for name in heads)
+    exact = [f"exact: {number(bound.exact, digits=6)}" for bound in known[:1] if isfinite(bound.exact)]
+    return f"<table><tr>{head}</tr>{''.join(lines)}</table>{quiet(''.join(exact))}"
