@@ -98,11 +98,16 @@ class Panel(ABC):
         with self.lock:
             close_tree(self.widget)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+    def show(self) -> ipywidgets.Widget:
+        """The widget, which from now on is kept up to date as long as it is on a page."""
         self._views = list(views_in(self.widget))
         for view in self._views:
             view.returned = self.publisher.wake
         self.publisher.wake()
+        return self.widget
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        self.show()
         return with_still(self.widget._repr_mimebundle_(**kwargs), self.stills)
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
+from IPython.core.getipython import get_ipython
 
+SILENT = 150.0
+"""Seconds without a sign after which a view is taken to be gone; pages give one every 30, hidden ones every 60."""
 STATIC = Path(__file__).parent / "static"
 
 
@@ -25,7 +30,7 @@ class View(anywidget.AnyWidget):
 
     Attributes:
         version: how often the state has changed.
-        viewers: the views that are on a page; was_seen: whether there has been one.
+        was_seen: whether a view of it has been on a page.
         returned: called when one comes.
         clicked: called with what a person has clicked on.
     """
@@ -33,12 +38,21 @@ class View(anywidget.AnyWidget):
     version = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, **state: Any) -> None:
-        self.viewers: set[str] = set()
+        self._heard: dict[str, float] = {}
         self.was_seen = False
         self.returned: Callable[[], None] | None = None
         self.clicked: Callable[[dict[str, Any]], None] | None = None
         super().__init__(**state)
         self.on_msg(self._hear)
+        heard_since()  # from now on
+
+    @property
+    def viewers(self) -> set[str]:
+        """The views that are on a page: those that have not said goodbye, and have given a sign when they could."""
+        earliest = time.monotonic() - SILENT
+        if heard_since() > earliest:
+            return set(self._heard)
+        return {view for view, when in self._heard.items() if when > earliest}
 
     def change(self, **state: Any) -> None:
         """Replace parts of the state, in one message."""
@@ -49,14 +63,39 @@ class View(anywidget.AnyWidget):
 
     def _hear(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
         kind = content.get("type")
-        if kind == "built":
-            self.viewers.add(content["view"])
+        if kind in ("built", "here"):
+            had = self.viewers
+            self._heard = {view: when for view, when in self._heard.items() if view in had}
+            self._heard[content["view"]] = time.monotonic()
             self.was_seen = True
-            if self.returned is not None:
+            if self.returned is not None and (kind == "built" or not had):
                 self.returned()
-            if content["version"] != self.version:
+            if kind == "built" and content["version"] != self.version:
                 self.send_state()
         elif kind == "gone":
-            self.viewers.discard(content["view"])
+            self._heard.pop(content["view"], None)
         elif kind == "click" and self.clicked is not None:
             self.clicked(content)
+
+
+_free_since: list[float] = []
+"""When the last cell ended; empty before anybody asked."""
+
+
+def heard_since() -> float:
+    """Since when messages of pages are heard, on the clock of ``time.monotonic``; infinite while a cell runs.
+
+    >>> heard_since() <= time.monotonic()
+    True
+    """
+    shell = get_ipython()
+    if not _free_since:
+        _free_since.append(0.0 if shell is None else inf)
+        if shell is not None:  # asked for in a cell, whose end is the first
+            shell.events.register("pre_run_cell", lambda *_: _set(inf))
+            shell.events.register("post_run_cell", lambda *_: _set(time.monotonic()))
+    return _free_since[0]
+
+
+def _set(when: float) -> None:
+    _free_since[0] = when

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 
 import plotly.graph_objects as go
 from playwright.sync_api import Page, expect
 
 from flowlab.figures.page import as_json
 from flowlab.figures.shared.style import INK, styled
-from tests.browser.helpers import Lab, run_all
+from tests.browser.helpers import Lab, artifact, run_all
 from tests.browser.panels import one_cell
 from tests.browser.views import plot_state, set_up
 
@@ -132,3 +134,25 @@ def test_a_page_loaded_anew_shows_the_figure_as_it_is(page: Page, lab: Lab) -> N
         page.keyboard.press("Control+s")
         page.locator(f".lm-TabBar-tab[title*='{notebook}']:not(.jp-mod-dirty)").wait_for()  # it is saved
         page.goto(f"{lab.url}/lab/tree/{notebook}?token={lab.token}")
+
+
+KILLED = """
+import os
+from pathlib import Path
+import flowlab as fl
+Path("pid").write_text(str(os.getpid()))
+fl.experiment("ising-xor", L=4, T=2.5, layers=2, steps=3, batch=10, device="cpu").lab()
+"""
+
+
+def test_a_lab_says_that_its_kernel_has_ended(page: Page, lab: Lab) -> None:
+    run_all(page, lab, one_cell(lab, "killed", KILLED))
+    output = page.locator(".jp-OutputArea-output").filter(has=page.locator(".jupyter-widget-tab"))
+    expect(output.locator(".gtitle").first).to_be_visible(timeout=90_000)
+    said = output.get_by_text("The kernel has ended; run the cell again")
+    expect(said).to_have_count(0)
+    os.kill(int((lab.root / "pid").read_text()), signal.SIGKILL)
+    expect(said).to_be_visible(timeout=60_000)
+    expect(said).to_have_count(1)
+    page.screenshot(path=artifact("kernel-ended.png"))
+    page.keyboard.press("Escape")

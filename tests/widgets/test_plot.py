@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
+from math import inf
 from types import SimpleNamespace
 from typing import Any
 
 import plotly.graph_objects as go
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
+from flowlab.widgets import view
 from flowlab.widgets.plot import Plot
+from flowlab.widgets.view import SILENT
 
 
 def figure(y: list[float], rows: int = 1) -> go.Figure:
@@ -57,8 +62,8 @@ def test_a_view_built_while_the_state_changed_is_sent_what_it_lacks(sent, seen: 
 
 def test_views_come_and_go() -> None:
     plot = Plot(figure([1.0]))
-    for view in ("a", "b"):
-        plot.widget._handle_custom_msg({"type": "built", "view": view, "version": 0}, [])
+    for name in ("a", "b"):
+        plot.widget._handle_custom_msg({"type": "built", "view": name, "version": 0}, [])
     plot.widget._handle_custom_msg({"type": "gone", "view": "a"}, [])
     assert plot.widget.viewers == {"b"}
 
@@ -92,3 +97,34 @@ def test_a_page_that_connects_again_is_not_sent_the_script_again(monkeypatch) ->
     monkeypatch.setattr(type(library), "_send", lambda self, message, buffers: sent.append(buffers[0]))
     library._handle_custom_msg({"type": "wanted"}, [])
     assert sent == [library.source]
+
+
+@pytest.mark.parametrize(("heard_since", "left"), [(0.0, True), (990.0, False), (inf, False)])
+def test_a_page_that_closes_silently_is_missed_once_it_could_have_spoken(monkeypatch, heard_since, left) -> None:
+    """The kernel hears nothing while a cell runs, nor right after: then silence says nothing."""
+    now = SimpleNamespace(monotonic=lambda: 500.0)
+    monkeypatch.setattr("flowlab.widgets.view.time", now)
+    monkeypatch.setattr("flowlab.widgets.view.heard_since", lambda: heard_since)
+    plot, woken = Plot(figure([1.0])), []
+    plot.widget.returned = lambda: woken.append(1)
+    plot.widget._handle_custom_msg({"type": "built", "view": "a", "version": 0}, [])
+    now.monotonic = lambda: 500.0 + SILENT - 1
+    assert plot.widget.viewers == {"a"}
+    now.monotonic = lambda: 1000.0
+    assert plot.widget.viewers == (set() if left else {"a"})
+    plot.widget._handle_custom_msg({"type": "here", "view": "a", "version": 0}, [])
+    assert plot.widget.viewers == {"a"}
+    assert len(woken) == (2 if left else 1), "a page that wakes up is shown what it missed"
+
+
+def test_the_kernel_hears_nothing_while_a_cell_runs(monkeypatch) -> None:
+    shell = InteractiveShell.instance()
+    monkeypatch.setattr(view, "_free_since", [])
+    monkeypatch.setattr(view, "get_ipython", lambda: shell)
+    shell.push({"heard_since": view.heard_since})
+    shell.run_cell("within = heard_since()")
+    assert shell.user_ns["within"] == inf
+    assert 0 < view.heard_since() <= time.monotonic()
+    shell.run_cell("within = heard_since()")
+    assert shell.user_ns["within"] == inf
+    InteractiveShell.clear_instance()

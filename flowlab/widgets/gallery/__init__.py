@@ -136,8 +136,7 @@ class Gallery:
         if run.path is not None:
             self._runs[run.path] = run
         name = str(run.study or "run") if run.path is None else run.path.name
-        self._place.children = (ipywidgets.HTML(f"<h3>Lab of {escape(name)}</h3>"), self.lab.widget)
-        self.lab.publisher.wake()
+        self._place.children = (ipywidgets.HTML(f"<h3>Lab of {escape(name)}</h3>"), self.lab.show())
         self._say("")
         if train and run.state == "paused":
             run.resume()

@@ -326,7 +326,7 @@ function render({ model, el }) {
   for (const [event, call] of Object.entries(calls)) model.on(event, call);
   load();
   play();
-  const ends = [onThemeChange(redraw), onWidthChange(el, redraw), greet(model)];
+  const ends = [onThemeChange(redraw), onWidthChange(el, redraw), greet(model, el)];
   return () => {
     clearInterval(timer);
     for (const [event, call] of Object.entries(calls)) model.off(event, call);

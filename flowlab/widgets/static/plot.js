@@ -127,7 +127,7 @@ async function render({ model, el }) {
   model.on('change:version', draw);
   model.on('change:selections', draw);
   model.on('change:place', move);
-  const ends = [onThemeChange(draw), onWidthChange(el, draw), greet(model)];
+  const ends = [onThemeChange(draw), onWidthChange(el, draw), greet(model, el)];
   await draw();
   return () => {
     closed = true;

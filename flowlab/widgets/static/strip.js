@@ -189,7 +189,7 @@ function render({ model, el }) {
 
   model.on('change:version', load);
   load();
-  const ends = [onThemeChange(draw), onWidthChange(el, draw), greet(model)];
+  const ends = [onThemeChange(draw), onWidthChange(el, draw), greet(model, el)];
   return () => {
     clearTimeout(timer);
     model.off('change:version', load);

@@ -53,10 +53,34 @@ function onWidthChange(el, callback) {
   return () => observer.disconnect();
 }
 
-// Ask the kernel for what it has, in case a message went by while this view was being built, and tell it that
-// somebody looks; returns what says goodbye.
-function greet(model) {
-  const view = Math.random().toString(36).slice(2);
-  model.send({ type: 'built', view, version: model.get('version') });
-  return () => model.send({ type: 'gone', view });
+const BEAT = 30_000, ENDED = 'The kernel has ended; run the cell again: a run that has a directory goes on from it.';
+
+// Ask the kernel for what it has, in case a message went by while this view was being built, and tell it from time to
+// time that somebody looks; say in a line of the output where the kernel has ended. Returns what says goodbye.
+function greet(model, el) {
+  const view = Math.random().toString(36).slice(2), kernel = model.widget_manager?.kernel;
+  const tell = (type) => model.send({ type, view, version: model.get('version') });
+  // what is sent while a cell runs is heard all at once when it has ended
+  const beat = setInterval(() => { if (kernel?.status !== 'busy') tell('here'); }, BEAT);
+  const heed = (_, status) => { if (/dead|restarting|terminating/.test(status)) sayEnded(el); };
+  const over = () => sayEnded(el);
+  kernel?.statusChanged?.connect(heed);
+  kernel?.disposed?.connect(over);
+  tell('built');
+  return () => {
+    clearInterval(beat);
+    kernel?.statusChanged?.disconnect(heed);
+    kernel?.disposed?.disconnect(over);
+    tell('gone');
+  };
+}
+
+function sayEnded(el) {
+  const home = el.closest('.jp-OutputArea-output, .flowlab-gallery');
+  if (!home || home.querySelector('.flowlab-ended')) return;
+  const line = document.createElement('div');
+  Object.assign(line, { className: 'flowlab-ended', textContent: ENDED });
+  line.setAttribute('role', 'status');
+  line.style = 'padding: 6px 8px; font-weight: bold; color: var(--jp-warn-color0, #a35a00)';
+  home.prepend(line);
 }
