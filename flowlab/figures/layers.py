@@ -192,9 +192,13 @@ def changed_sites(layers: xr.Dataset, sample: int, layer: int) -> NDArray[np.boo
     return np.asarray((now != before) & np.isfinite(now) & np.isfinite(before))
 
 
+def _word(layers: xr.Dataset) -> str:
+    """What a layer of these is called."""
+    return "level" if draws_in_levels(layers) else "layer"
+
+
 def _short(layers: xr.Dataset, layer: int) -> str:
-    word = "level" if draws_in_levels(layers) else "layer"
-    return f"{word} {layer} of {layers.sizes['layer'] - 1} · {layer_names(layers)[layer]}"
+    return f"{_word(layers)} {layer} of {layers.sizes['layer'] - 1} · {layer_names(layers)[layer]}"
 
 
 def _signed(value: xr.DataArray) -> str:
@@ -302,27 +306,31 @@ def _add_magnetizations(figure: go.Figure, layers: xr.Dataset, layer: int, **cel
         edges = np.linspace(0.0, 1.0, 34)
     elif largest > edges[-1] or not kind.discrete:
         edges = np.linspace(-largest, largest, 34)
-    _add_histograms(figure, values, edges, layer, "m", **cell)
+    _add_histograms(figure, values, edges, layer, "m", _word(layers), **cell)
 
 
 def _add_fields(figure: go.Figure, layers: xr.Dataset, layer: int, **cell: Any) -> None:
     values = np.asarray(layers["configuration"], dtype=float).reshape(layers.sizes["layer"], -1)
     finite = np.abs(values[np.isfinite(values)])
     largest = rounded_up(1.05 * float(np.quantile(finite, 0.999)), 0.5) if len(finite) else 1.0
-    _add_histograms(figure, values, np.linspace(-largest, largest, 42), layer, kind_of(layers).symbol, **cell)
+    _add_histograms(
+        figure, values, np.linspace(-largest, largest, 42), layer, kind_of(layers).symbol, _word(layers), **cell
+    )
 
 
-def _add_histograms(figure: go.Figure, values: Array, edges: Array, layer: int, symbol: str, **cell: Any) -> None:
+def _add_histograms(
+    figure: go.Figure, values: Array, edges: Array, layer: int, symbol: str, word: str, **cell: Any
+) -> None:
     """Of (layer, values) what one layer holds as bars, the latent and the sample as lines, on axes that stay."""
     counts = np.array([np.histogram(row[np.isfinite(row)], edges)[0] for row in values], dtype=float)
     fraction = counts / np.maximum(counts.sum(1, keepdims=True), 1.0)
     centres = (edges[1:] + edges[:-1]) / 2
     figure.add_bar(
         x=centres, y=fraction[layer], marker=dict(color=COLORS["current"], line_width=0), opacity=0.55,
-        width=float(edges[1] - edges[0]) * 0.92, name="this layer", legendgroup="this layer",
+        width=float(edges[1] - edges[0]) * 0.92, name=f"this {word}", legendgroup=f"this {word}",
         hovertemplate=symbol + " = %{x:.3f}<br>%{y:.3f}<extra></extra>", **cell,
     )  # fmt: skip
-    for name, k in (("latent", 0), ("last layer", -1)):
+    for name, k in (("latent", 0), (f"last {word}", -1)):
         figure.add_scatter(
             x=centres, y=fraction[k], mode="lines", line=_line(name, shape="hvh"), name=name, legendgroup=name,
             hoverinfo="skip", **cell,
@@ -334,13 +342,13 @@ def _add_histograms(figure: go.Figure, values: Array, edges: Array, layer: int, 
 def _add_correlation(
     figure: go.Figure, layers: xr.Dataset, layer: int, *, showlegend: bool = True, **cell: Any
 ) -> None:
-    values = np.asarray(layers["correlation"], dtype=float)
+    values, word = np.asarray(layers["correlation"], dtype=float), _word(layers)
     distance = np.asarray(layers["distance"], dtype=float)
     figure.add_scatter(
         x=distance, y=values[layer], mode="lines+markers", line=dict(color=COLORS["current"], width=2), marker_size=8,
-        name="this layer", legendgroup="this layer", showlegend=showlegend, **cell,
+        name=f"this {word}", legendgroup=f"this {word}", showlegend=showlegend, **cell,
     )  # fmt: skip
-    for name, k in (("latent", 0), ("last layer", -1)):
+    for name, k in (("latent", 0), (f"last {word}", -1)):
         figure.add_scatter(
             x=distance, y=values[k], mode="lines", line=_line(name), name=name, legendgroup=name,
             showlegend=showlegend, **cell,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
@@ -14,7 +15,7 @@ from flowlab.figures.report import write_whole
 from flowlab.widgets.panel import Panel
 from flowlab.widgets.registry import fitting, registered
 from flowlab.widgets.saved import Piece, page, text
-from flowlab.widgets.words import said, wrong
+from flowlab.widgets.words import explained, said, wrong
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -39,7 +40,7 @@ class Lab(Panel):
             tab = _made(panel, experiment, self)
             self.tabs[tab.title] = tab
         self.widget = ipywidgets.Tab(
-            [panel.widget for panel in self.tabs.values()],
+            [_introduced(panel) for panel in self.tabs.values()],
             titles=tuple(self.tabs),
             layout={"width": "calc(100% - 4px)", "min_width": "760px"},
         )
@@ -110,9 +111,17 @@ class _Failed(Panel):
         return Figure()
 
 
+def _introduced(panel: Panel) -> ipywidgets.Widget:
+    """A panel under its sentence."""
+    if not panel.sentence:
+        return panel.widget
+    first = ipywidgets.HTML(explained(escape(panel.sentence)))
+    return ipywidgets.VBox([first, panel.widget], layout={"width": "100%"})
+
+
 def _page_of(panel: Panel) -> list[Piece]:
     try:
-        return panel.page()
+        return [*([text(explained(escape(panel.sentence)))] if panel.sentence else []), *panel.page()]
     except Exception as error:
         return [text(wrong(said(error)))]
 

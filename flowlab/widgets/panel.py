@@ -33,12 +33,14 @@ class Panel(ABC):
 
     Attributes:
         title: the tab's name.
+        sentence: what there is to see, in plain words; a lab puts it above the panel.
         widget: the ipywidget; nothing is refreshed before there is one.
         lock: held while widgets change.
         message: a line for what a person should know: errors, and what is being worked on.
     """
 
     title: str = ""
+    sentence: str = ""
     widget: ipywidgets.Widget
 
     @classmethod

@@ -10,7 +10,7 @@ import ipywidgets
 
 from flowlab.runs.summary import judged
 from flowlab.widgets.background import Background
-from flowlab.widgets.words import AMBER, GREEN, RED, dot
+from flowlab.widgets.words import AMBER, GREEN, RED, dot, explained
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -63,6 +63,6 @@ def html(verdict: str, reasons: str, step: int) -> str:
     "<details><summary><span style='color:#4f8"
     """
     word, _, why = verdict.partition(": ")
-    items = "".join(f"<li>{escape(line)}</li>" for line in reasons.splitlines())
-    line = f"{dot(_DOT.get(word, AMBER))} Verdict at step {step}: <b>{escape(word)}</b>: {escape(why)}"
+    items = "".join(f"<li>{explained(escape(line))}</li>" for line in reasons.splitlines())
+    line = f"{dot(_DOT.get(word, AMBER))} Verdict at step {step}: <b>{escape(word)}</b>: {explained(escape(why))}"
     return f"<details><summary>{line}</summary><ul>{items}</ul></details>"

@@ -19,6 +19,14 @@ TERMS = {
     "dip": "how much deeper the middle of a distribution lies than its peaks",
     "folded": "a configuration and its mirror image, all spins turned over, count as the same",
     "wall length": "bonds between an up and a down spin",
+    "parallel tempering": "Markov chains at several temperatures that swap their configurations now and then",
+    "importance weights": "how much likelier each sample is in the system than in the model",
+    "equilateral": "all three sides are equal",
+    "isosceles": "the two longest sides are equal",
+    "inverted": "the two shortest sides are equal",
+    "scalene": "no two sides are equal",
+    "gauge": "all spins turned over where that makes the all-up configuration pass unchanged",
+    "horizon": "the number of steps that this training is planned for",
 }
 """Words of the field, as a person who points at a line is told them."""
 
@@ -73,12 +81,21 @@ def dot(color: str) -> str:
 
 
 def explained(line: str) -> str:
-    """A line of HTML that says what its terms mean to whoever points at it; one without terms as it is.
+    """A line of HTML in which each term says what it means to whoever points at it; one without terms as it is.
 
     >>> explained("magnetization 0.1")
     'magnetization 0.1'
-    >>> explained("ESS 0.9")[:42]
-    "<span title='ESS: effective sample size: t"
+    >>> explained("<b title='ESS'>ESS</b> 0.9").count("<abbr title='effective sample size: ")
+    1
     """
-    found = [f"{name}: {meaning}" for name, meaning in TERMS.items() if re.search(rf"\b{name}s?\b", line)]
-    return f"<span title='{escape(' · '.join(found))}'>{line}</span>" if found else line
+    parts = re.split(r"(<[^>]*>)", line)
+    parts[::2] = [_TERM.sub(_explained_term, part) for part in parts[::2]]
+    return "".join(parts)
+
+
+_TERM = re.compile(rf"\b(?P<term>{'|'.join(sorted(map(re.escape, TERMS), key=len, reverse=True))})s?\b")
+
+
+def _explained_term(found: re.Match[str]) -> str:
+    style = "cursor:help;text-decoration:underline dotted 1px"
+    return f"<abbr title='{escape(TERMS[found['term']])}' style='{style}'>{found[0]}</abbr>"

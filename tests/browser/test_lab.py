@@ -15,7 +15,11 @@ STATUS = re.compile(r"(ready|running|paused|stopped|finished|failed) · step ([\
 
 
 class LivePanel(LabPanel):
-    """The lab in the tutorial's last cell."""
+    """The lab in the tutorial's last cell; the other one is in its first."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
+        self.output = self.output.nth(1)
 
     def press(self, name: str) -> None:
         self.output.get_by_role("button", name=name, exact=True).click()
@@ -89,6 +93,9 @@ def test_the_curve_appears_while_training_runs(live: LivePanel) -> None:
 def test_the_slider_walks_through_the_layers(live: LivePanel) -> None:
     live.tab("Layers")
     live.output.get_by_text(re.compile("samples drawn at step")).wait_for()
+    live.output.locator(".flowlab-title").locator("visible=true").filter(has_text="layer 4 of 4").wait_for()
+    live.slide("Home")
+    live.output.locator(".flowlab-title").locator("visible=true").filter(has_text="layer 0 of 4").wait_for()
     latent = live.lattice()
     live.shot("2-layers-latent.png")
     live.slide()

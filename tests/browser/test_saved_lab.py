@@ -33,6 +33,9 @@ def test_every_tab_of_a_saved_lab_is_alive(saved: Page) -> None:
     expect(tabs).to_have_text(["Train", "Configurations", "Layers", "Latent", "Defects", "Retrain", "Check"])
     tabs.nth(2).click()
     title, canvas = saved.locator(".flowlab-title"), saved.locator("canvas.main")
+    slider = saved.locator("section:not([hidden]) input[type=range]")
+    expect(title).to_contain_text("layer 3 of 3")
+    slider.press("Home")
     expect(title).to_contain_text("layer 0 of 3 · latent")
     expect(saved.locator("section:not([hidden]) .gtitle").first).to_contain_text("layer 0 of 3")
     before = canvas.evaluate("e => e.toDataURL()")
@@ -40,7 +43,6 @@ def test_every_tab_of_a_saved_lab_is_alive(saved: Page) -> None:
     expect(title).to_contain_text("sample 5")
     other = canvas.evaluate("e => e.toDataURL()")
     assert other != before
-    slider = saved.locator("section:not([hidden]) input[type=range]")
     for layer in range(1, 4):
         slider.press("ArrowRight")
         expect(title).to_contain_text(f"layer {layer} of 3")

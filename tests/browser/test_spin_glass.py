@@ -39,6 +39,8 @@ def test_overlaps_appear_and_the_slider_walks_through_the_layers(glass: GlassPan
     glass.shot("7-spin-glass-train.png")
     glass.tab("Overlaps")
     glass.output.get_by_text(re.compile("T = 0.5: thermalised")).locator("visible=true").wait_for()
+    expect(glass.title()).to_contain_text("overlap distribution · layer 5")
+    glass.slide("Home")
     expect(glass.title()).to_contain_text("overlap distribution · layer 0")
     names = glass.output.locator(".legendtext").locator("visible=true")
     expect(names).to_have_text(["latent", "this layer", "parallel tempering", "exact"])

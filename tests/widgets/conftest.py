@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -104,6 +105,12 @@ def make_run() -> Iterator[Callable[..., FakeRun]]:
     yield make
     for run in runs:
         run.stop()
+
+
+@pytest.fixture
+def unmarked() -> Callable[[str], str]:
+    """A line of HTML without what explains its terms."""
+    return lambda line: re.sub(r"</?abbr[^>]*>", "", line)
 
 
 @pytest.fixture

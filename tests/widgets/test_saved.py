@@ -30,7 +30,8 @@ def test_every_tab_is_in_the_file_and_nothing_is_loaded(make_run, tmp_path: Path
     assert html.count("</script>") == 3
     saved = lab_in(path)
     assert [tab["title"] for tab in saved["tabs"]] == ["Train", "Configurations", "Layers", "Retrain"]
-    layers = saved["tabs"][2]["parts"]
+    sentence, *layers = saved["tabs"][2]["parts"]
+    assert sentence["frames"] == [lab.layers.sentence]
     assert [part["kind"] for part in layers] == ["controls", "text", "beside", "plot", "text"]
     assert [len(part["frames"]) for part in layers if "frames" in part] == [3, 3, 1]
     assert layers[2]["parts"][0]["state"]["shape"] == [3, 500, 4, 4]

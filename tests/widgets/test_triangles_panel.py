@@ -69,12 +69,12 @@ def sides(s: np.ndarray, folded: bool = False) -> np.ndarray:
 
 def test_clouds_and_fractions_follow_the_layer(panel: TrianglesPanel) -> None:
     assert "layer 1 of 1" in panel.live.figure.layout.title.text
-    lines = panel.line.value.split("<br>")
+    _, *lines = panel.line.value.split("</tr>")
     assert ["model" in lines[0], "parallel tempering" in lines[1]] == [True, True]
     before = panel.line.value
     panel.layer.value = 0
-    assert panel.line.value.split("<br>")[0] != before.split("<br>")[0]
-    assert panel.line.value.split("<br>")[1] == before.split("<br>")[1]
+    assert panel.line.value.split("</tr>")[1] != before.split("</tr>")[1]
+    assert panel.line.value.split("</tr>")[2] == before.split("</tr>")[2]
 
 
 def test_the_tolerance_moves_triangles_between_the_kinds(panel: TrianglesPanel) -> None:

@@ -62,18 +62,18 @@ class ConfigurationsPanel(Panel):
         self._wanted, self._drawn_at, self._drawn_step = True, 0.0, -1
         self.is_chain = hasattr(experiment, "recent")
         self.layer = ipywidgets.IntSlider(
-            0, 0, 1, description="picture", disabled=True, style=NARROW, layout={"width": "220px"}
+            0, 0, 1, description="picture", disabled=True, style=NARROW, layout={"width": "190px"}
         )
         self.play = ipywidgets.Play(0, 0, 1, interval=300, disabled=True, show_repeat=False)
         self.pace = ipywidgets.IntSlider(
-            300, 50, 1000, 50, description="ms each", style=NARROW, layout={"width": "190px"}
+            300, 50, 1000, 50, description="ms each", readout=False, style=NARROW, layout={"width": "130px"}
         )
         self.sample = ipywidgets.BoundedIntText(
-            0, min=0, max=0, description="enlarged", style=NARROW, layout={"width": "120px"}
+            0, min=0, max=0, description="enlarged", style=NARROW, layout={"width": "108px"}
         )
-        self.what = ipywidgets.Dropdown(options=[KEPT, MOVES], layout={"width": "180px"}, tooltip="what is played")
+        self.what = ipywidgets.Dropdown(options=[KEPT, MOVES], layout={"width": "170px"}, tooltip="what is played")
         self.new_samples = ipywidgets.Button(description="New samples", layout={"width": "110px"})
-        self.follow = ipywidgets.Checkbox(True, description="follow the run", indent=False, layout={"width": "130px"})
+        self.follow = ipywidgets.Checkbox(True, description="follow the run", indent=False, layout={"width": "116px"})
         self.about = ipywidgets.HTML(f"<div>{escape(self._sentence())}</div>")
         self.lattice = Lattice(blank_layers(experiment.system), layer=self.layer, sample=self.sample, play=self.play)
         self._links = [

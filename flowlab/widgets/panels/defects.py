@@ -49,6 +49,7 @@ class DefectsPanel(Panel):
     """
 
     title = "Defects"
+    sentence = "Paint a defect into a configuration, and see what the layers make of it on its way back to the latents."
 
     @classmethod
     def fits(cls, experiment: Run) -> bool:

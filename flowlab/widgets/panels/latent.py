@@ -48,6 +48,7 @@ class LatentPanel(SampledPanel):
     """
 
     title = "Latent"
+    sentence = "Flip a latent, one of the numbers that go in, and see which spins of the sample change."
 
     @classmethod
     def fits(cls, experiment: Run) -> bool:

@@ -48,6 +48,7 @@ class LayersPanel(SampledPanel):
     """
 
     title = "Layers"
+    sentence = "The slider walks from what goes in, layer by layer or level by level, to the sample that comes out."
 
     @classmethod
     def fits(cls, experiment: Run) -> bool:
@@ -60,6 +61,7 @@ class LayersPanel(SampledPanel):
             0, min=0, max=n - 1, description="sample", style=NARROW, layout={"width": "130px"}
         )
         super().__init__(experiment, n=n, every=every, publisher=publisher)
+        self.follow.value = True
         blank = blank_layers(experiment.system)
         self.lattice = Lattice(blank, layer=self.layer, sample=self.sample, play=self.play)
         self.work: Diagnosis | None = None
@@ -96,7 +98,7 @@ class LayersPanel(SampledPanel):
             self.work.data = self.work.read()
         by = {"layer": self.count}
         state = frames_of(self.data) | {"layer": self.at, "sample": self.sample.value}
-        choose = [slider("layer", self.count - 1, self.at, "layer")]
+        choose = [slider("layer", self.count - 1, self.at, self.layer.description)]
         if "correlation" in self.data:  # else the figure beside it shows the samples against this one
             choose.append(entry("sample", self.lattice.samples - 1, self.sample.value, "sample"))
         return [
@@ -140,6 +142,7 @@ class LayersPanel(SampledPanel):
     def arrived(self, data: xr.Dataset, *, first: bool) -> str:
         self.lattice.redraw(data)
         self.sample.max = self.lattice.samples - 1
+        self.layer.description = "level" if draws_in_levels(data) else "layer"
         data = data.isel(sample=slice(self.lattice.samples))
         if not first:
             return ""

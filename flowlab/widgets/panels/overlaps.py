@@ -44,6 +44,7 @@ class OverlapsPanel(ReferencePanel):
     """
 
     title = "Overlaps"
+    sentence = "Two copies of the system overlap by q: valleys are peaks of P(q), and a model that lost one lacks them."
 
     @classmethod
     def fits(cls, experiment: Run) -> bool:

@@ -48,6 +48,7 @@ class RefinementPanel(SampledPanel):
     """
 
     title = "Refinement"
+    sentence = "A coarse field is copied onto a finer lattice, noise is added, and the flow makes a field of it."
 
     @classmethod
     def fits(cls, experiment: Run) -> bool:
@@ -107,10 +108,7 @@ class RefinementPanel(SampledPanel):
 
     def arrived(self, data: xr.Dataset, *, first: bool) -> str:
         self.sample.max = data.sizes["sample"] - 1
-        last = len(moments(data)) - 1
-        self._fit_layers(last)
-        if first:
-            self.layer.value = last
+        self._fit_layers(len(moments(data)) - 1)
         return ""
 
 

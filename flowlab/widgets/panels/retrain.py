@@ -48,6 +48,7 @@ class RetrainPanel(Panel):
     """
 
     title = "Retrain"
+    sentence = "Move the coupling and train on from these weights: the new curve starts at what has been learned."
 
     @classmethod
     def fits(cls, experiment: Run) -> bool:

@@ -51,7 +51,7 @@ class SampledPanel(Panel):
         self.n, self.every, self.seed = n, every, 0
         self.data: xr.Dataset | None = None
         self._wanted, self._drawn_at, self._drawn_step = True, 0.0, -1
-        self._drawn, self._at = "", None
+        self._drawn, self._at, self._took = "", None, 0.0
         self.layer = ipywidgets.IntSlider(
             0, 0, 1, description="layer", disabled=True, style=NARROW, layout={"width": "240px"}
         )
@@ -127,7 +127,8 @@ class SampledPanel(Panel):
     def update(self) -> bool:
         ended = has_ended(self.experiment)  # before the step that is drawn is read
         new_step = self.experiment.step != self._drawn_step
-        due = self.follow.value and new_step and time.monotonic() - self._drawn_at >= self.every
+        rest = max(self.every, 5 * self._took)  # most of the time belongs to training
+        due = self.follow.value and new_step and time.monotonic() - self._drawn_at >= rest
         if self._wanted or due:
             self._wanted = False
             self.sample_now()
@@ -135,7 +136,7 @@ class SampledPanel(Panel):
             self.sample_now()  # the end of a run is what is looked at afterwards
         elif new_step and self.data is not None:
             self.say(f"{self._drawn} · the run is at step {self.experiment.step} now")
-        return not ended or (self.follow.value and new_step)
+        return not ended or (self.follow.value and self.experiment.step != self._drawn_step)
 
     def snapshot(self) -> Figure:
         """What is on show, as a static figure; draws samples where there are none yet."""
@@ -156,7 +157,10 @@ class SampledPanel(Panel):
             first, self.data = self.data is None, data
             self._fit_layers(data.sizes["layer"] - 1)
             more = self.arrived(data, first=first)
+            if first and not self.layer.disabled:
+                self.layer.value = self.layer.max  # the samples themselves
             self.draw()
+        self._took = time.monotonic() - self._drawn_at
         self._drawn = f"{data.sizes['sample']} samples drawn at step {data.attrs.get('step', self._drawn_step)}{more}"
         self.say(self._drawn)
 

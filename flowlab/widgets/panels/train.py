@@ -40,6 +40,7 @@ class TrainPanel(Panel):
     def __init__(self, experiment: Run, publisher: Publisher | None = None) -> None:
         super().__init__(experiment, publisher)
         self.title = "Train" if hasattr(experiment, "layers") else "Run"
+        self.sentence = _sentence(experiment.data)
         self.controls = RunControls(experiment, wake=self.publisher.wake, say=self.say)
         data = experiment.data
         self.live = Plot(overview(data))
@@ -76,6 +77,14 @@ class TrainPanel(Panel):
             if self.verdict.known:
                 lines.append(self.verdict.widget.value)
         return [*map(text, lines), plot(self.snapshot())]
+
+
+def _sentence(data: xr.Dataset) -> str:
+    if "log_z_bound" in data:
+        return "The curve is a bound: training moves it towards the exact answer, dashed, and it may not cross it."
+    if "temperature" in data:
+        return "A chain at each temperature; neighbours swap configurations, which make round trips from cold to hot."
+    return "Markov chains as they go: what they say is worth something once it has stopped to drift."
 
 
 def overview(data: xr.Dataset) -> Figure:

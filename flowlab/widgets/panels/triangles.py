@@ -24,6 +24,7 @@ from flowlab.widgets.saved import Piece, choice, plot, row, slider, text
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
 
+TABLE = "line-height:20px;border-spacing:16px 0;margin-left:-16px;text-align:left;white-space:nowrap"
 Measurement = dict[Convention, xr.Dataset]
 
 
@@ -54,6 +55,7 @@ class TrianglesPanel(ReferencePanel):
     """
 
     title = "Triangles"
+    sentence = "Three configurations span a triangle: if valleys form a family tree, its two longest sides are equal."
 
     @classmethod
     def fits(cls, experiment: Run) -> bool:
@@ -126,11 +128,13 @@ class TrianglesPanel(ReferencePanel):
         return self._marked(self.titled(triangle_cloud(model, layer, known, kind, self.tolerance.value)))
 
     def describe(self) -> str:
-        return "<br>".join(
-            f"<b>{escape(name)}</b> · " + " · ".join(f"{kind} {number(*found[kind])}" for kind in KINDS)
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th>{''.join(f'<td>{number(*found[kind])}</td>' for kind in KINDS)}</tr>"
             for name in (MODEL, TEMPERING)
             if (cloud := self._cloud(name)) is not None and (found := fractions_of(cloud, self.tolerance.value))
         )
+        head = "".join(f"<th>{kind}</th>" for kind in KINDS)
+        return f"<table style='{TABLE}'><tr><th></th>{head}</tr>{rows}</table>" if rows else ""
 
     def draw(self, _: Any = None) -> None:
         if not self.is_ready:
