@@ -62,6 +62,8 @@ def stored(notebook: nbformat.NotebookNode, stills: dict[str, str]) -> nbformat.
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":  # a warning without the line of code that it points at
+                output["text"] = re.sub(r"(?m)^\S+\.py:\d+: |^  .*\n?", "", output["text"])
             data: dict[str, Any] = output.get("data", {})
             view = data.get(LIVE)
             if view is not None and any(name in data for name in STILLS):
@@ -72,15 +74,15 @@ def stored(notebook: nbformat.NotebookNode, stills: dict[str, str]) -> nbformat.
 
 
 def faults(notebook: nbformat.NotebookNode, size: int) -> list[str]:
-    """What must not be stored: pictures that nobody sees without a kernel, warnings, paths of a machine, megabytes."""
+    """What must not be stored: pictures that nobody sees without a kernel, errors, paths of a machine, megabytes."""
     found = [f"{size} bytes"] if size >= LARGEST else []
     for number, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if LIVE in data or (PLOTLY in data and not any(name in data for name in STILLS)):
                 found.append(f"cell {number}: no still")
-            if output.get("name") == "stderr" or output["output_type"] == "error":
-                found.append(f"cell {number}: {output.get('text', output.get('ename'))}")
+            if output["output_type"] == "error":
+                found.append(f"cell {number}: {output['ename']}")
             words = [str(output.get("text", "")), *(str(data.get(kind, "")) for kind in ("text/plain", "text/html"))]
             found += [f"cell {number}: {place[0]}" for text in words for place in PLACES.finditer(text)]
         if cell.cell_type == "code" and re.search(r"\.lab\(.*\)$", cell.source):

@@ -27,5 +27,14 @@ def test_what_must_not_be_stored_is_found() -> None:
     assert faults(shown(plotly={}, png="x"), 1_000_000) == ["1000000 bytes"]
     assert faults(shown(plotly={}), 1) == ["cell 0: no still", "cell 0: no still of the lab"]
     assert faults(shown(png="x", html="kept in /home/me/runs, and"), 1) == ["cell 0: /home/me/runs,"]
-    warned = new_notebook(cells=[new_code_cell("x", outputs=[new_output("stream", name="stderr", text="beware")])])
-    assert faults(warned, 1) == ["cell 0: beware"]
+    failed = new_output("error", ename="ValueError", evalue="", traceback=[])
+    assert faults(new_notebook(cells=[new_code_cell("x", outputs=[failed])]), 1) == ["cell 0: ValueError"]
+
+
+def test_a_warning_is_stored_without_the_line_that_it_points_at() -> None:
+    text = "/home/me/flowlab/analysis/evaluation.py:214: UntrustedWarning: ESS 0.1\n  found = evaluation(\n"
+    cell = new_code_cell("x", outputs=[new_output("stream", name="stderr", text=text)])
+    assert faults(new_notebook(cells=[cell]), 1) != []
+    (cell,) = stored(new_notebook(cells=[cell]), {}).cells
+    assert cell.outputs[0].text == "UntrustedWarning: ESS 0.1\n"
+    assert faults(new_notebook(cells=[cell]), 1) == []

@@ -163,7 +163,7 @@ def test_a_lab_of_a_spin_glass_has_overlaps_and_triangles(make_glass, until) -> 
     assert lab.widget.titles == ("Train", "Configurations", "Layers", "Overlaps", "Triangles", "Retrain")
     for index, name in ((2, "layer 2"), (3, "overlap distribution"), (4, "triangles")):
         lab.widget.selected_index = index
-        until(lambda: lab.front.data is not None)
+        until(lambda: "samples drawn" in lab.front.message.value)
         assert name in lab.front.live.figure.layout.title.text
         assert isinstance(lab.snapshot(), Figure)
     lab.close()

@@ -260,7 +260,7 @@ def test_lab_refreshes_the_tab_in_front(make_run, until) -> None:
     assert lab.widget.titles == ("Train", "Configurations", "Layers", "Retrain")
     assert lab.layers.data is None
     lab.widget.selected_index = 2
-    until(lambda: lab.layers.data is not None)
+    until(lambda: "samples drawn" in lab.layers.message.value)
     assert "layer 2" in lab.snapshot().layout.title.text
     assert "text/plain" in lab._repr_mimebundle_()
     assert sum(t.name == "flowlab-publisher" for t in threading.enumerate()) == 1
