@@ -23,8 +23,7 @@ RUNS = {
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dial, "LEVELS", (3, 5))
-    monkeypatch.setattr(dial, "POINTS", (2,))
-    monkeypatch.setattr(dial, "DRAWS", 60)
+    monkeypatch.setattr(dial, "CURVES", ((60, 3),))
 
 
 def opened(name: str, trained: bool = True, **keys: Any) -> DialPanel:

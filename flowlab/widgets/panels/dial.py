@@ -27,8 +27,8 @@ SYMBOLS = {"beta": "β", "kappa": "κ", "lam": "λ"}
 SAMPLES = 12
 LEVELS = (9, 17, 33, 65)
 """Couplings between the ends of the interval, in the order in which they are drawn: each holds the ones before."""
-DRAWS, POINTS = 500, (3, 5, 9, 17)
-"""Of each point of the curves, and how many there are, likewise."""
+CURVES = ((500, 9), (2000, 17))
+"""Draws and points of the curves: rough ones first."""
 SENTENCE = (
     "One model, every coupling: the slider changes the coupling, and the random numbers from which the configurations "
     "are made stay the same."
@@ -65,7 +65,7 @@ class DialPanel(Panel):
         self.data: xr.Dataset | None = None
         self.curve: xr.Dataset | None = None
         self._drawn: dict[float, xr.Dataset] = {}
-        self._points: dict[float, xr.Dataset] = {}
+        self._measured = 0
         self._wanted, self._drawn_at, self._drawn_step = True, 0.0, -1
         names = [str(name) for name in experiment.over]
         self.layer = ipywidgets.IntSlider(
@@ -153,10 +153,10 @@ class DialPanel(Panel):
 
     def _begin(self) -> None:
         self._wanted, self._drawn_step, self._drawn_at = False, self.experiment.step, time.monotonic()
-        self._drawn, self._points = {}, {}
+        self._drawn, self._measured = {}, 0
 
     def _go_on(self) -> bool:
-        """Draw the next level of the grid, or measure the next point of the curves; whether there is more."""
+        """Draw the next level of the grid, or measure the next curves; whether there is more."""
         missing = next((level for level in map(self._grid, LEVELS) if not set(level) <= set(self._drawn)), None)
         if missing is not None:
             for value in missing:
@@ -164,13 +164,12 @@ class DialPanel(Panel):
                     self._drawn[value] = self.experiment.sample(self._samples(), seed=self.seed, **{self.name: value})
             self._show()
             return True
-        to_measure = [value for count in POINTS for value in self._grid(count, critical=False)]
-        point = next((value for value in to_measure if value not in self._points), None)
-        if point is None:
+        if self._measured == len(CURVES):
             return False
-        self._points[point] = self.experiment.curve(DRAWS, seed=None, **{self.name: [point]})
-        self.curve = xr.concat(list(self._points.values()), self.name, combine_attrs="drop_conflicts", join="outer")
-        if len(self._points) == POINTS[-1] and self._known_transition() is None:
+        draws, count = CURVES[self._measured]
+        self.curve = self.experiment.curve(n=draws, **{self.name: self._grid(count, critical=False)})
+        self._measured += 1
+        if self._known_transition() is None:
             self._show()  # the frames, with the phases that are known now
         with self.lock:
             self.live.redraw(self._curves())
@@ -226,7 +225,7 @@ class DialPanel(Panel):
     def _transition(self) -> float | None:
         """Where the infinite lattice has its transition, or else χ of this one its peak; None where not known."""
         known = self._known_transition()
-        return peak_of(self.curve, self.name) if known is None and len(self._points) == POINTS[-1] else known
+        return peak_of(self.curve, self.name) if known is None else known
 
     def _known_transition(self) -> float | None:
         system = self.experiment.system
@@ -261,8 +260,9 @@ class DialPanel(Panel):
         return " · ".join(part for part in (self._named(value), T, phase) if part)
 
     def _curves(self) -> Figure:
-        found = xr.Dataset() if self.curve is None or not self._points else self.curve
-        figure = coupling_curves(found, transition=self._transition(), phases=self._phases())
+        figure = coupling_curves(
+            xr.Dataset() if self.curve is None else self.curve, transition=self._transition(), phases=self._phases()
+        )
         return figure.update_layout(meta={"places": self.couplings})
 
     # what a person does
