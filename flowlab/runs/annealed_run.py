@@ -95,7 +95,7 @@ class AnnealedRun(MarkovRun):
 
     @property
     def data(self) -> xr.Dataset:
-        return self._records.dataset(self.describe(), DESCRIBE)
+        return self._steps.records.dataset(self.describe(), DESCRIBE)
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"chains": self.chains, "sweeps": self.chain.steps}

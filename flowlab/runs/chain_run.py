@@ -112,15 +112,16 @@ class ChainRun(MarkovRun):
         return np.asarray(self._ask("configurations", state).detach().cpu().numpy().astype(self._kept_type))
 
     def headline(self) -> str:
-        known = set(self._records.names)
+        records = self._steps.records
+        known = set(records.names)
         means = {"E": "energy_mean", "S": "action_mean"}
         words = [
-            f"{letter} / N = {self._newest(name) / self.system.n_sites:.4f}"
+            f"{letter} / N = {records.newest(name) / self.system.n_sites:.4f}"
             for letter, name in means.items()
             if name in known
         ]
-        words += [f"acceptance {self._newest('acceptance'):.3g}"] if "acceptance" in known else []
-        words += [f"|m| = {self._newest('abs_magnetization'):.3g}"] if "abs_magnetization" in known else []
+        words += [f"acceptance {records.newest('acceptance'):.3g}"] if "acceptance" in known else []
+        words += [f"|m| = {records.newest('abs_magnetization'):.3g}"] if "abs_magnetization" in known else []
         return ", ".join(words)
 
     @in_own_dtype
@@ -138,7 +139,7 @@ class ChainRun(MarkovRun):
     @property
     def data(self) -> xr.Dataset:
         kind = "action" if self.system.temperature is None else "energy"
-        return self._records.dataset(self.describe(), (f"{kind}_mean", *COLUMNS))
+        return self._steps.records.dataset(self.describe(), (f"{kind}_mean", *COLUMNS))
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"chains": self.chains}

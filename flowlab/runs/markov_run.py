@@ -11,7 +11,6 @@ import xarray as xr
 from torch import Tensor
 
 from flowlab.core import System
-from flowlab.runs.process import Cadence
 from flowlab.runs.registry import neighbour
 from flowlab.runs.run import Experiment
 from flowlab.storage.store import Store
@@ -35,6 +34,8 @@ class MarkovRun(Experiment):
     Raises:
         ValueError: for a fraction outside [0, 1), or numbers of steps below 1.
     """
+
+    seconds_between_checkpoints = 10.0
 
     def __init__(
         self,
@@ -103,13 +104,7 @@ class MarkovRun(Experiment):
         self._take(Store.open(path, write=False).read_parts(self.step))
         self._on_disk = self.step
 
-    def _open_store(self) -> None:
-        super()._open_store()
-        self._checkpoint_cadence = Cadence(10.0)
-
-    def _save_checkpoint(self) -> None:
-        assert self._store is not None
+    def _keep_besides(self, store: Store) -> None:
         if self.step > self._on_disk:
-            self._store.write_part(self.step, self._part(self._on_disk))
+            store.write_part(self.step, self._part(self._on_disk))
             self._on_disk = self.step
-        super()._save_checkpoint()

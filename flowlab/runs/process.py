@@ -1,4 +1,4 @@
-"""What a run needs of the process it lives in: interrupts, threads, those who follow it, the time between saves."""
+"""What a run needs of the process it lives in: interrupts, threads, those who follow it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import queue
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
+
+from flowlab.core.numbers import whole
+from flowlab.runs.keys import MOST_THREADS
 
 
 @contextlib.contextmanager
@@ -37,6 +39,13 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def threads_of(count: int) -> int:
+    """``count`` of threads as one that torch takes; ValueError for any other."""
+    if not 0 <= (count := whole("threads", count)) <= MOST_THREADS:
+        raise ValueError(f"threads must be from 0 (what torch has) to {MOST_THREADS}, got {count}")
+    return count
 
 
 def progress_interval() -> float:
@@ -151,28 +160,6 @@ class Control:
             self._go.wait()
             say("running")
         return not self._stop.is_set()
-
-
-class Cadence:
-    """Does something now and then: at least ``seconds`` apart, and seldom enough to take under ``share`` of the time.
-
-    Args:
-        seconds: shortest time between two calls.
-        share: largest part of the time that the calls may take, in (0, 1).
-    """
-
-    def __init__(self, seconds: float, share: float = 0.04) -> None:
-        self.seconds, self.share = seconds, share
-        self._next = time.monotonic() + seconds
-
-    def __call__(self, action: Callable[[], None]) -> None:
-        """Call ``action`` if its time has come."""
-        started = time.monotonic()
-        if started < self._next:
-            return
-        action()
-        now = time.monotonic()
-        self._next = now + max(self.seconds, (1 / self.share - 1) * (now - started))
 
 
 def resolve_device(name: str = "auto") -> torch.device:

@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from flowlab.estimators.weights.evidence import shown
+from flowlab.storage.records import Records
 
 
 def text(run: Any) -> str:
@@ -25,6 +26,13 @@ def html(run: Any) -> str:
     """The same as a small table."""
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts(run).items())
     return f"<table>{rows}</table>"
+
+
+def headline(run: Any, records: Records) -> str:
+    """The newest bound per site, the exact value where known, and the ESS."""
+    n = run.system.n_sites
+    exact = "" if run.log_z_exact is None else f" (exact {run.log_z_exact / n:.5f})"
+    return f"ln Z / N >= {records.newest('log_z_bound') / n:.5f}{exact}, ESS {records.newest('ess'):.2g}"
 
 
 def judged(run: Any, n: int) -> tuple[str, str]:

@@ -96,8 +96,8 @@ class TemperingRun(MarkovRun):
 
     def headline(self) -> str:
         T = self.temperatures[0]
-        energy = self._newest("energy_mean") / self.system.n_sites
-        return f"E / N = {energy:.4f} at T = {T:g}, {self._newest('round_trips'):.0f} round trips"
+        energy = self._steps.records.newest("energy_mean") / self.system.n_sites
+        return f"E / N = {energy:.4f} at T = {T:g}, {self._steps.records.newest('round_trips'):.0f} round trips"
 
     @in_own_dtype
     def seconds_per_step(self) -> float:
@@ -113,7 +113,7 @@ class TemperingRun(MarkovRun):
     @property
     def data(self) -> xr.Dataset:
         """The records, and ``energy`` (step, replica, temperature) of the whole system."""
-        data = self._records.dataset(self.describe(), DESCRIBE)
+        data = self._steps.records.dataset(self.describe(), DESCRIBE)
         n = data.sizes["step"]
         energies = np.array(self._energies[:n]).reshape(n, self.chain.replicas, len(self.chain.temperatures))
         data["energy"] = (("step", "replica", "temperature"), energies)
@@ -206,7 +206,7 @@ class TemperingRun(MarkovRun):
         if all("round_trips" in part for part in parts):
             self._trips = [row for part in parts for row in part["round_trips"].values]
         else:  # of an earlier version, which kept their sum over the replicas
-            total = np.maximum(self._records.column("round_trips"), 0)
+            total = np.maximum(self._steps.records.column("round_trips"), 0)
             share = self._chain_state.round_trips[0] / max(1.0, float(total[-1:].sum()))
             self._trips = list((total[:, None] * share).astype(np.int64))
 

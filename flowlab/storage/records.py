@@ -100,6 +100,12 @@ class Records:
             n = self._length - 1
             return {"step": int(self._steps[n])} | {k: float(v[n]) for k, v in self._columns.items()} if n >= 0 else {}
 
+    def newest(self, name: str) -> float:
+        """The newest value of a column that is not NaN, among the last 1000; KeyError as :meth:`column`."""
+        values = self.column(name)[-1000:]
+        known = values[~np.isnan(values)]
+        return float(known[-1]) if len(known) else math.nan
+
     def cut(self, step: int) -> None:
         """Drop the rows of later steps than ``step``, and columns that had not appeared by then."""
         with self._lock:

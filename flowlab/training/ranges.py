@@ -83,13 +83,30 @@ def curve(
     n: int,
     generator: torch.Generator,
     attrs: dict[str, Any],
-    wanted: Sequence[str] | None,
+    wanted: str | Sequence[str] | None,
 ) -> xr.Dataset:
-    """What :meth:`.Training.curve` returns.
+    """Numbers as functions of a coupling, with error bands; see :func:`flowlab.analysis.curves.curve`.
+
+    n draws in all, of the density at a few couplings of its range, each weighed at every point against all of them.
+
+    Args:
+        run: the training.
+        density: as it is at the step that ``attrs`` name.
+        grid: one coupling and its values.
+        n: draws in all.
+        generator: of the draws.
+        attrs: attributes to keep.
+        wanted: names to keep, all where None.
+
+    Returns:
+        Dataset along the coupling: every number with its ``_error`` and, over ``replica``, its ``_replicas``, the same
+        without one block of draws after the other, whose jackknife gives the error of whatever is made of the curves;
+        ``worth``, equal draws that the weights are worth; ``verdict`` and ``reasons`` of each point.
 
     Raises:
-        ValueError: for other than one coupling, or couplings that the run is not trained for.
+        ValueError: for other than one coupling, couplings that the run is not trained for, or an unknown name.
     """
+    wanted = [wanted] if isinstance(wanted, str) else wanted
     if len(grid) != 1:
         raise ValueError(f"a curve needs the values of one coupling, got {', '.join(grid) or 'none'}")
     (name, values) = next(iter(grid.items()))

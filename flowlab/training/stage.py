@@ -17,8 +17,8 @@ from flowlab.core.generators import named_seed
 from flowlab.core.made import Made
 from flowlab.core.numbers import whole
 from flowlab.core.types import Report
+from flowlab.runs.kind import cloned
 from flowlab.runs.process import resolve_device
-from flowlab.runs.stepping import cloned
 from flowlab.storage.records import Records
 from flowlab.training.glasses import Annealing, Auto, annealing_of
 from flowlab.training.integration_check import IntegrationCheck

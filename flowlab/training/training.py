@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from flowlab.analysis import evaluation, overlaps
-from flowlab.analysis.checks.check import check_evidence
+from flowlab.analysis import evaluation
 from flowlab.analysis.checks.enumerated import Kept
-from flowlab.analysis.diagnosis import Part, diagnose
+from flowlab.analysis.diagnosis import Part
 from flowlab.analysis.reference import Reference
 from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
-from flowlab.core.numbers import seed_of, whole
+from flowlab.core.numbers import seed_of
 from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.process import torch_threads
 from flowlab.runs.registry import LITTLE, neighbour, same_couplings
 from flowlab.runs.run import Experiment
-from flowlab.storage.store import Store
-from flowlab.training import ranges
+from flowlab.training import ranges, readings
 from flowlab.training.glasses import Annealing, Auto, comparison_of
 from flowlab.training.integration_check import IntegrationCheck
 from flowlab.training.objectives.reverse_kl import Objective
@@ -113,7 +110,7 @@ class Training(Experiment):
         self.batch, self.annealing, self.own_steps = self._last.batch, self._last.annealing, self._last.steps
         self.comparison = comparison_of(target, self.seed) if comparison == "auto" else comparison
         self._kept = Kept()
-        self._published = Published(lambda: (self.step, self._stages.copied(self.step)), self._stepping)
+        self._published = Published(lambda: (self.step, self._stages.copied(self.step)), self._steps.taking)
         del self._identity["run"]  # which had other names in earlier versions
         self._identity |= self._stages.identity
 
@@ -140,7 +137,7 @@ class Training(Experiment):
     # training
 
     def _prepare(self) -> None:
-        self._last.prepare(self.step == 0, self._audience.report)
+        self._last.prepare(self.step == 0, self._loop.audience.report)
 
     @property
     def progress(self) -> float:
@@ -154,14 +151,16 @@ class Training(Experiment):
 
     def advance(self) -> dict[str, float]:
         try:
-            record = self._stages.advance(self.step, self._records)
+            record = self._stages.advance(self.step, self._steps.records)
         except Diverged as error:
-            raise FloatingPointError(f"{error} at step {self.step + 1}; {_advice(self._store)}") from None
+            raise FloatingPointError(
+                f"{error} at step {self.step + 1}; {_advice(self._directory.newest_checkpoint())}"
+            ) from None
         self.steps = self._stages.total
         return record
 
     def _converged(self) -> bool:
-        return self._stages.converged(self.step, self._records)
+        return self._stages.converged(self.step, self._steps.records)
 
     def describe(self) -> dict[str, Any]:
         """``stages`` are the lattices in order, e.g. "4 × 4, 8 × 8"; there are none where there is one stage."""
@@ -170,7 +169,7 @@ class Training(Experiment):
     @in_own_dtype
     def seconds_per_step(self) -> float:
         with torch_threads(self.threads):
-            return self._stages.seconds_per_step(self.step == 0, self._audience.report)
+            return self._stages.seconds_per_step(self.step == 0, self._loop.audience.report)
 
     # reading
 
@@ -179,7 +178,7 @@ class Training(Experiment):
 
         Before the last stage, what the weights of the stage so far make on the final lattice.
         """
-        return self._published.read(self.step, self._streamer not in (None, threading.get_ident()))
+        return self._published.read(self.step, self._loop.elsewhere)
 
     def _between_steps(self) -> None:
         self._published.between_steps()
@@ -191,10 +190,8 @@ class Training(Experiment):
         Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same configurations again, and
         ``at`` another coupling of a range, ``beta=0.37`` say, what the same random numbers make there.
         """
-        step, density = self.reading()
-        seed = self._fresh_seed(step) if seed is None else seed_of(seed)
-        generator, attrs = self._spawn("sample", step, seed), self._attrs(step, seed)
-        return ranges.sample(self, density, at, n, generator, attrs)
+        asked = self._asked("sample", seed, fresh=True)
+        return ranges.sample(self, asked.density, at, n, asked.generator, asked.attrs)
 
     @in_own_dtype
     def layers(self, n: int | None = None, *, x: Any = None, z: Any = None, seed: int = 0) -> xr.Dataset:
@@ -206,8 +203,9 @@ class Training(Experiment):
         step, density = self.reading()
         n = 16 if n is None and x is None and z is None else n
         return evaluation.layers(
-            density, self.target, self._spawn("layers", seed), self._attrs(step, seed), n=n, x=self._own(x),
-            z=self._own(z), restored_with=named_seed(self.seed, "restore", seed),
+            density, self.target, named_generator(self.seed, "layers", seed, device=self.device),
+            self._attrs(step, seed), n=n, x=self._own(x), z=self._own(z),
+            restored_with=named_seed(self.seed, "restore", seed),
         )  # fmt: skip
 
     @in_own_dtype
@@ -222,61 +220,27 @@ class Training(Experiment):
         The numbers of a step are the same in every call; another ``seed`` than the run's gives independent ones.
         A density for a range of couplings is evaluated ``at`` any of them, ``beta=0.37`` say, by its ``proposal``.
         """
-        step, density = self.reading()
-        seed = self.seed if seed is None else seed_of(seed)
-        generator, attrs = self._spawn("evaluate", step, seed), self._attrs(step, seed)
+        asked = self._asked("evaluate", seed)
         if at:
-            return ranges.evaluate(self, density, at, n, generator, attrs, self._own(reference))
-        compared, evidence = self.reference(), check_evidence(self)
-        if compared is None:
-            seen = self._checked_configurations() if reference is None else reference
-        else:
-            unseen, spawned = overlaps.unseen(compared, self.objective.unseen), self._spawn("compare", step, seed)
-            told, said = overlaps.model_overlaps(density, self.target, compared, unseen, n, spawned)
-            seen, evidence = unseen if reference is None else reference, evidence + said
-        q = density.proposal(self.target)
-        found = evaluation.evaluate(q, self.target, n, generator, attrs, self._own(seen), evidence, self._kept)
-        learned = self.objective.learned(density, self.target, self.drawn, generator=generator)
-        found = found if learned is None else learned.add_to(found)
-        return found if compared is None else overlaps.merged(found, told)
+            return ranges.evaluate(self, asked.density, at, n, asked.generator, asked.attrs, self._own(reference))
+        return readings.evaluate(self, asked, n, reference)
 
     @in_own_dtype
     def curve(
-        self,
-        /,
-        observables: int | str | Sequence[str] | None = None,
-        n: int = 10_000,
-        *,
-        seed: int | None = None,
+        self, /, observables: int | str | Sequence[str] | None = None, n: int = 10_000, *, seed: int | None = None,
         **grid: ArrayLike,
-    ) -> xr.Dataset:
-        """Numbers as functions of a coupling, ``beta=numpy.linspace(0.35, 0.55, 41)``, with error bands.
+    ) -> xr.Dataset:  # fmt: skip
+        """Numbers as functions of a coupling, ``beta=numpy.linspace(0.35, 0.55, 41)``; see :func:`.ranges.curve`.
 
-        See :func:`flowlab.analysis.curves.curve`: n draws in all, of the density at a few couplings of its range, each
-        weighed at every point against all of them. The run is ``over`` that coupling. ``energy_per_site`` is exactly
-        the slope of the curve of -``log_z`` in beta, and ``specific_heat`` its curvature.
-
-        Args:
-            observables: names to keep, all where None.
-            n: draws in all.
-            seed: of the draws, the run's own where not given.
-            grid: one coupling and its values.
-
-        Returns:
-            Dataset along the coupling: every number with its ``_error`` and, over ``replica``, its ``_replicas``, the
-            same without one block of draws after the other, whose jackknife gives the error of whatever is made of the
-            curves; ``worth``, equal draws that the weights are worth; ``verdict`` and ``reasons`` of each point.
-
-        Raises:
-            ValueError: for other than one coupling, couplings that the run is not trained for, or an unknown name.
+        ``observables`` are names to keep, all where None, from ``n`` draws of ``seed`` in all. The run is ``over`` that
+        coupling. ``energy_per_site`` is exactly the slope of the curve of -``log_z`` in beta, ``specific_heat`` its
+        curvature. ValueError for couplings that the run is not trained for, or an unknown name.
         """
         if isinstance(observables, int):
             warnings.warn("curve(n) is curve(n=n): names of observables come first", DeprecationWarning, stacklevel=3)
             return self.curve(None, observables, seed=seed, **grid)
-        step, density = self.reading()
-        seed = self.seed if seed is None else seed_of(seed)
-        generator, wanted = self._spawn("curve", step, seed), [observables] if type(observables) is str else observables
-        return ranges.curve(self, density, grid, n, generator, self._attrs(step, seed), wanted)
+        asked = self._asked("curve", seed)
+        return ranges.curve(self, asked.density, grid, n, asked.generator, asked.attrs, observables)
 
     @in_own_dtype
     def diagnose(self, n: int = 10_000, *, parts: Sequence[Part] | None = None, seed: int | None = None) -> xr.Dataset:
@@ -287,20 +251,7 @@ class Training(Experiment):
         what every layer does to the overlaps (:func:`flowlab.analysis.overlaps.layer_overlaps`), and the entropies by
         ``place``. ``seed`` is as in :meth:`evaluate`.
         """
-        step, density = self.reading()
-        seed = self.seed if seed is None else seed_of(seed)
-        attrs, own = self._attrs(step, seed), named_seed(seed, "diagnose", step)
-        if not self.system.disordered:
-            untrained = None if self.study is None else self._last.untrained(density)  # by hand: perhaps a trained one
-            return diagnose(density, self.target, n, own, attrs, parts=parts, untrained=untrained)
-        if parts is not None:
-            raise TypeError(f"parts {', '.join(parts)} need spins on a lattice in the plane, got {self.system.title}")
-        layers = self.layers(min(whole("the number of samples", n), 5000), seed=own)
-        found = overlaps.layer_overlaps(layers, self.reference(), np.random.default_rng(own))
-        if evaluation.has_conditionals(density):
-            generator = self._spawn("diagnose", step, seed)
-            found = found.merge(evaluation.diagnose(density, n, generator, attrs, dim="place"))
-        return found.assign_attrs(seed=seed)
+        return readings.diagnosis(self, self._asked("diagnose", seed), n, parts)
 
     @in_own_dtype
     def reference(self, T: float | None = None) -> xr.Dataset | None:
@@ -311,7 +262,7 @@ class Training(Experiment):
         if self.comparison is None:
             return None
         here = self.system.temperature if T is None else T
-        return None if here is None else self.comparison.dataset(float(here), self._audience.report)
+        return None if here is None else self.comparison.dataset(float(here), self._loop.audience.report)
 
     @property
     def temperatures(self) -> tuple[float, ...]:
@@ -325,8 +276,12 @@ class Training(Experiment):
         tensor = self.density.as_batch(x).to(self.device)
         return tensor.reshape(-1, *tensor.shape[-len(self.system.dims) :]) if hasattr(x, "dims") else tensor
 
-    def _spawn(self, purpose: str, count: int, seed: int | None = None) -> torch.Generator:
-        return named_generator(self.seed if seed is None else seed, purpose, count, device=self.device)
+    def _asked(self, what: str, seed: int | None, *, fresh: bool = False) -> readings.Asked:
+        """The density as it is, and the random numbers of a reading: the run's own seed where none is given, or one."""
+        step, density = self.reading()
+        own = self._fresh_seed(step) if fresh and seed is None else self.seed if seed is None else seed_of(seed)
+        generator = named_generator(own, what, step, device=self.device)
+        return readings.Asked(density, generator, self._attrs(step, own))
 
     # elsewhere in the phase diagram
 
@@ -353,10 +308,7 @@ class Training(Experiment):
 
     def grow(self, **changes: Any) -> Training:
         """The same study, with further ``changes``, on a lattice of twice the side, couplings kept; see :meth:`at`."""
-        if self.study is not None:
-            if not isinstance(L := self.keys.get("L"), int):
-                raise ValueError(f"only a study with a side L can grow, and {self.study} has none")
-            changes = {"L": 2 * L} | same_couplings(self, changes) | ranges.narrowed(self, changes)
+        changes = changes if self.study is None else doubled(self, changes)
         return warm_started(self, self.reading()[1], changes, twice=self.study is None)
 
     # on disk
@@ -380,11 +332,17 @@ class Training(Experiment):
         self._published.forget()
 
 
-def _advice(store: Store | None) -> str:
+def _advice(checkpoint: Path | None) -> str:
     """What to do where a number diverged."""
-    checkpoint = None if store is None else store.newest_checkpoint()
     saved = f"the last good checkpoint is {checkpoint}" if checkpoint else "nothing was saved"
     return f"{saved}; try a smaller learning rate or a smaller clip"
+
+
+def doubled(run: Training, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that change where the study of ``run`` goes on with ``changes`` on a lattice of twice the side."""
+    if not isinstance(L := run.keys.get("L"), int):
+        raise ValueError(f"only a study with a side L can grow, and {run.study} has none")
+    return {"L": 2 * L} | same_couplings(run, changes) | ranges.narrowed(run, changes)
 
 
 def warm_started(run: Experiment, weights: Density, changes: Mapping[str, Any], *, twice: bool = False) -> Training:

@@ -92,7 +92,14 @@ def check(
     log_z_exact: float | None = None,
     watch: Watch | None = None,
 ) -> xr.Dataset:
-    """Draws of a model beside chains of the same system that began hot and cold; see :meth:`.Checkable.check`.
+    """Draws of a model beside chains of the same system that began hot and cold.
+
+    Clusters, parallel tempering, hybrid Monte Carlo or replica exchange (:func:`flowlab.mcmc.opposite.opposite`),
+    until their errors are as small as the model's or the time ends. A row a quantity: ``value`` by importance
+    weights, ``raw`` of the draws as they are, which show what weights hide, ``reference`` of the chains, each with
+    its ``_error``; ``z`` and ``z_raw`` in errors; ``z_starts`` and ``r_hat`` say whether the chains have forgotten
+    how they began. Also the total variation of P(m) and of the distribution of overlaps, and ``configuration``
+    (draw, *dims): samples of the target.
 
     Args:
         system: the physical system.

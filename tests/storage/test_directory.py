@@ -1,11 +1,11 @@
 """How often a run saves."""
 
-from flowlab.runs.process import Cadence
+from flowlab.storage.directory import Cadence
 
 
 def test_a_costly_save_takes_no_more_than_its_share_of_the_time(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("flowlab.runs.process.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("flowlab.storage.directory.time.monotonic", lambda: now[0])
     cadence, saved = Cadence(1.0, share=0.01), []
 
     def save():

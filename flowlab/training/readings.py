@@ -1,0 +1,72 @@
+"""What is read off a training: how well the density does, and what its layers say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import xarray as xr
+
+from flowlab.analysis import evaluation, overlaps
+from flowlab.analysis.checks.check import check_evidence
+from flowlab.analysis.diagnosis import Part, diagnose
+from flowlab.core import Density, named_generator
+from flowlab.core.generators import named_seed
+from flowlab.core.numbers import whole
+
+
+class Asked(NamedTuple):
+    """What a reading starts from.
+
+    Attributes:
+        density: as it is at the step that ``attrs`` name.
+        generator: of its random numbers.
+        attrs: attributes to keep, among them ``step`` and ``seed``.
+    """
+
+    density: Density
+    generator: torch.Generator
+    attrs: dict[str, Any]
+
+
+def evaluate(run: Any, asked: Asked, n: int, reference: Any) -> xr.Dataset:
+    """What :meth:`.Training.evaluate` returns at the run's own couplings.
+
+    Args:
+        run: the training.
+        asked: see :class:`Asked`.
+        n: number of draws.
+        reference: configurations of the system, None for those of the run's comparison, or those that a check left.
+    """
+    density, generator, attrs = asked
+    compared, evidence = run.reference(), check_evidence(run)
+    if compared is None:
+        seen = run._checks.configurations() if reference is None else reference
+    else:
+        unseen = overlaps.unseen(compared, run.objective.unseen)
+        spawned = named_generator(attrs["seed"], "compare", attrs["step"], device=run.device)
+        told, said = overlaps.model_overlaps(density, run.target, compared, unseen, n, spawned)
+        seen, evidence = unseen if reference is None else reference, evidence + said
+    q = density.proposal(run.target)
+    found = evaluation.evaluate(q, run.target, n, generator, attrs, run._own(seen), evidence, run._kept)
+    learned = run.objective.learned(density, run.target, run.drawn, generator=generator)
+    found = found if learned is None else learned.add_to(found)
+    return found if compared is None else overlaps.merged(found, told)
+
+
+def diagnosis(run: Any, asked: Asked, n: int, parts: Sequence[Part] | None) -> xr.Dataset:
+    """What :meth:`.Training.diagnose` returns."""
+    density, generator, attrs = asked
+    own = named_seed(attrs["seed"], "diagnose", attrs["step"])
+    if not run.system.disordered:
+        untrained = None if run.study is None else run._last.untrained(density)  # by hand: perhaps a trained one
+        return diagnose(density, run.target, n, own, attrs, parts=parts, untrained=untrained)
+    if parts is not None:
+        raise TypeError(f"parts {', '.join(parts)} need spins on a lattice in the plane, got {run.system.title}")
+    layers = run.layers(min(whole("the number of samples", n), 5000), seed=own)
+    found = overlaps.layer_overlaps(layers, run.reference(), np.random.default_rng(own))
+    if evaluation.has_conditionals(density):
+        found = found.merge(evaluation.diagnose(density, n, generator, attrs, dim="place"))
+    return found.assign_attrs(seed=attrs["seed"])
