@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 import inspect
 import math
@@ -12,7 +13,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 MOST_THREADS = 1024
 """Threads that torch is asked for at most: thousands of them end the interpreter."""
@@ -214,37 +215,91 @@ def check_function(name: str, function: Callable[..., Any], defaults: Mapping[st
     """
     if not re.fullmatch(r"[\w.-]+", name):
         raise ValueError(f"the name of a study is letters, digits, - and . as in 'my-study', got {name!r}")
-    signature = inspect.signature(function).parameters
     try:
-        hints = typing.get_type_hints(function, include_extras=True)
+        arguments = arguments_of(function)
     except NameError as error:
         raise TypeError(f"study {name!r}: a hint is not known where the function is defined: {error}") from None
     say = {"seed": "seed: int = 0", "warm": "warm: bool = False", "out": "out: str | Path | None = None"}
     say |= {"workers": "workers: int = 1", "progress": "progress: bool = True"}
-    missing = [say[argument] for argument in wanted if argument not in signature]
+    missing = [say[argument] for argument in wanted if argument not in arguments]
     if missing:
         raise TypeError(f"study {name!r} must take {' and '.join(missing)}: add it to its arguments")
-    for key, parameter in signature.items():
+    for parameter in inspect.signature(function).parameters.values():
         if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             raise TypeError(f"study {name!r}: {parameter} has no name that a person could give: name every key")
+    for key, (hint, default, written) in arguments.items():
         if key in wanted:
             continue
         if key in NOT_KEYS:
             raise TypeError(f"study {name!r}: {key} cannot be a key, experiment() takes it: call it otherwise")
-        if key not in hints:
+        if hint is inspect.Parameter.empty:
             raise TypeError(f"study {name!r}: key {key} needs a hint, e.g. {key}: float = 1.0")
-        if not is_scalar(hints[key]):
+        if not is_scalar(hint):
             raise TypeError(
                 f"study {name!r}: the hint of key {key} must be int, float, bool, str, a Literal of them, or one "
-                f"of these | None, so that JSON and a command line hold it, got {parameter.annotation}"
+                f"of these | None, so that JSON and a command line hold it, got {written}"
             )
-        default: Any = defaults.get(key, parameter.default)
-        if default is parameter.empty:
-            raise TypeError(f"study {name!r}: key {key} needs a default, e.g. {key}: {parameter.annotation} = ...")
+        chosen = defaults.get(key, default)
+        if chosen is inspect.Parameter.empty:
+            raise TypeError(f"study {name!r}: key {key} needs a default, e.g. {key}: {written} = ...")
         try:
-            converted(key, default, hints[key])
+            converted(key, chosen, hint)
         except ValueError as error:
             raise TypeError(f"study {name!r}: the default of a key must fit its hint: {error}") from None
+
+
+class Argument(NamedTuple):
+    """What a function says of one of its arguments; ``inspect.Parameter.empty`` where it says nothing."""
+
+    hint: Any
+    default: Any
+    written: Any
+
+
+def arguments_of(function: Callable[..., Any]) -> dict[str, Argument]:
+    """The arguments of a study by name; a dataclass, which several studies may share, stands for its fields.
+
+    Raises:
+        TypeError: for a name that is there twice.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Trained:
+    ...     steps: int
+    ...     batch: int = 100
+    >>> def study(*, L: int = 8, training: Trained = Trained(steps=50), seed: int = 0): ...
+    >>> {name: argument.default for name, argument in arguments_of(study).items()}
+    {'L': 8, 'steps': 50, 'batch': 100, 'seed': 0}
+    >>> grouped(study, {"L": 4, "steps": 20, "batch": 10})
+    {'L': 4, 'training': Trained(steps=20, batch=10)}
+    """
+    hints, empty = typing.get_type_hints(function, include_extras=True), inspect.Parameter.empty
+    found: list[tuple[str, Argument]] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if kind := _group(hints.get(name)):
+            theirs = typing.get_type_hints(kind, include_extras=True)
+            for one in dataclasses.fields(kind):
+                own = Argument(theirs[one.name], getattr(parameter.default, one.name, empty), one.type)
+                found.append((one.name, own))
+        else:
+            found.append((name, Argument(hints.get(name, empty), parameter.default, parameter.annotation)))
+    if len(named := dict(found)) < len(found):
+        twice = [name for name, _ in found if [name for name, _ in found].count(name) > 1]
+        raise TypeError(f"{function.__qualname__} takes {twice[0]} twice")
+    return named
+
+
+def grouped(function: Callable[..., Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys by the names of :func:`arguments_of` as the function takes them, the fields of a dataclass in one of it."""
+    keys, hints = dict(keys), typing.get_type_hints(function, include_extras=True)
+    for name in inspect.signature(function).parameters:
+        if kind := _group(hints.get(name)):
+            keys[name] = kind(**{one.name: keys.pop(one.name) for one in dataclasses.fields(kind)})
+    return keys
+
+
+def _group(hint: Any) -> Any:
+    """The dataclass that a hint is, None for any other."""
+    return hint if isinstance(hint, type) and dataclasses.is_dataclass(hint) else None
 
 
 def kinds_of(hint: Any) -> tuple[Any, ...]:

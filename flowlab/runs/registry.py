@@ -8,7 +8,6 @@ import importlib
 import inspect
 import re
 import sys
-import typing
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,11 +25,14 @@ from flowlab.core.numbers import seed_of
 from flowlab.hooks import providers
 from flowlab.runs.keys import (
     NOT_KEYS,
+    Argument,
     Key,
     Scalar,
+    arguments_of,
     check_function,
     converted,
     documented,
+    grouped,
     key_of,
     refuse_idle,
     suggested,
@@ -77,14 +79,17 @@ class Study:
     @property
     def defaults(self) -> dict[str, Scalar]:
         """Every key with its default."""
-        parameters = inspect.signature(self.function).parameters
-        return {name: p.default for name, p in parameters.items() if name not in NOT_KEYS} | dict(self.own)
+        return {name: argument.default for name, argument in self._arguments.items()} | dict(self.own)
+
+    @property
+    def hints(self) -> dict[str, Any]:
+        """Every key with its type."""
+        return {name: argument.hint for name, argument in self._arguments.items()}
 
     @property
     def keys(self) -> list[Key]:
         """Every key with its type, default, meaning, unit and range."""
-        hints = typing.get_type_hints(self.function, include_extras=True)
-        said = documented(self.function)
+        hints, said = self.hints, documented(self.function)
         return [key_of(name, hints[name], value, said.get(name)) for name, value in self.defaults.items()]
 
     @property
@@ -102,6 +107,14 @@ class Study:
         """What it is, in a line."""
         return self.about or (inspect.getdoc(self.function) or "").split("\n")[0]
 
+    @property
+    def _arguments(self) -> dict[str, Argument]:
+        return {name: found for name, found in arguments_of(self.function).items() if name not in NOT_KEYS}
+
+    def call(self, keys: Mapping[str, Any], **others: Any) -> Any:
+        """What the function returns for all of its keys; ``others`` are what it takes besides."""
+        return self.function(**grouped(self.function, keys), **others)
+
     def normalise(self, keys: Mapping[str, Any]) -> dict[str, Scalar]:
         """All keys of the study, the given ones as by ``given``, the others with their defaults."""
         return self.defaults | self.given(keys)
@@ -113,8 +126,7 @@ class Study:
             ValueError: for a key that does not exist (with those that do), a value of the wrong type, or a key together
                 with its alias.
         """
-        hints = typing.get_type_hints(self.function, include_extras=True)
-        keys = dict(keys)
+        hints, keys = self.hints, dict(keys)
         preset = keys.pop("preset", None) if self.presets else None
         if preset is not None:
             if preset not in self.presets:
@@ -218,8 +230,9 @@ def study(
     Its keyword arguments are the keys: each with a hint (int, float, bool, str, a ``Literal``, or one of them or None)
     and a default. The types of :mod:`flowlab.runs.keys` say the range of a key: ``steps: Count = 100``. Besides, it
     takes ``seed: int`` and ``warm: bool``, whether the run starts from the weights of another. The first line of its
-    docstring says what it is, the section ``Keys:`` what each key means, one a line, with its unit if
-    it has one. Runs of it are loaded in another process once its module is imported there.
+    docstring says what it is, the section ``Keys:`` what each key means, one a line, with its unit if it has one. A
+    dataclass as a hint stands for its fields: keys that several studies share. Runs of the study are loaded in another
+    process once its module is imported there.
 
     Args:
         name: by which a person asks for it; the same function, run again in a notebook, takes its own place.
@@ -295,9 +308,10 @@ def _check_named(study: Study) -> None:
     """Raise TypeError where what is said of keys names one that the function does not have."""
     named = {f"alias {alias}": [key] for alias, (key, _) in study.aliases.items()}
     named |= {f"preset {preset}": list(keys) for preset, keys in study.presets.items()}
+    known = arguments_of(study.function)
     named |= {"one_of": [key for group in study.one_of for key in group], "defaults": list(study.own)}
     for what, keys in named.items():
-        unknown = [key for key in keys if key not in inspect.signature(study.function).parameters]
+        unknown = [key for key in keys if key not in known]
         if unknown:
             raise TypeError(f"study {study.name!r}: {what} names {', '.join(unknown)}, which is no key of its function")
 
@@ -307,8 +321,9 @@ def _checked(study: Study) -> Callable[..., Any]:
 
     @functools.wraps(study.function)
     def call(**keys: Any) -> Any:
-        given = study.given({key: value for key, value in keys.items() if key not in NOT_KEYS})
-        return study.function(**keys | given)
+        others = {key: value for key, value in keys.items() if key in NOT_KEYS}
+        given = study.normalise({key: value for key, value in keys.items() if key not in NOT_KEYS})
+        return study.call(given, **others)
 
     return call
 
@@ -557,7 +572,7 @@ def _build(name: str, keys: dict[str, Scalar], seed: int, parent: dict[str, Any]
     if found.sweep:
         raise ValueError(f"{name} is not one run but many: use flowlab.sweep({name!r}), or flowlab sweep {name}")
     warm = parent is not None and parent.get("copied", 1.0) >= LITTLE
-    built = found.function(**keys, seed=seed, warm=warm)
+    built = found.call(keys, seed=seed, warm=warm)
     if not isinstance(built, Experiment):
         raise TypeError(f"study {name!r} must return its run, e.g. a fl.Training, got {built!r}")
     built.study, built.module, built.keys, built.parent = name, found.module, keys, parent

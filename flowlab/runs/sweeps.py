@@ -129,7 +129,7 @@ def _sweep_study(named: Study, keys: dict[str, Any], **how: Any) -> xr.Dataset:
     seed = seed_of(keys.pop("seed", 0))
     given = named.given(keys)
     named.refuse_idle(given, named.defaults | given)
-    result: xr.Dataset = named.function(**named.defaults | given, seed=seed, **how)
+    result: xr.Dataset = named.call(named.defaults | given, seed=seed, **how)
     return result
 
 
@@ -303,7 +303,7 @@ def _try_out(study: Study, jobs: Sequence[Job]) -> None:
     fresh = [job for job in jobs if not Path(job.path).exists()]
     for job in {json.dumps(job.keys): job for job in fresh}.values():  # whatever their seeds
         try:
-            study.function(**job.keys, seed=job.seed, warm=False)
+            study.call(job.keys, seed=job.seed, warm=False)
         except ValueError as error:
             raise ValueError(f"{Path(job.path).name}: {error}") from None
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from flowlab.core import Density, System
 from flowlab.core.generators import named_seed
 from flowlab.densities import Conditional
-from flowlab.studies.keys import intervals
+from flowlab.studies.keys import Defence, Degree, Over, intervals
 from flowlab.training import Objective, OverCouplings, Stage, Training
 from flowlab.training.glasses import Annealing
 from flowlab.training.optimisation import beta_ramp
@@ -38,12 +39,13 @@ def halvings(L: int, side: int) -> int:
     return (L // side).bit_length() - 1
 
 
-class Range(NamedTuple):
+@dataclass(frozen=True)
+class Range:
     """What makes the density of a study one for a range of couplings, from its keys; nothing where ``over`` is None."""
 
-    over: str | None = None
-    degree: int = 4
-    defence: float = 0.01
+    over: Over | None = None
+    degree: Degree = 4
+    defence: Defence = 0.01
 
     def density(self, density: Density) -> Density:
         """The density, or one whose weights are polynomials in the couplings."""
@@ -58,9 +60,6 @@ class Range(NamedTuple):
     def annealing(self, ramp: Annealing | None) -> Annealing | None:
         """The ramp, or none where all couplings are trained at once."""
         return ramp if self.over is None else None
-
-
-AT_ONE = Range()
 
 
 def staged_training(
@@ -78,7 +77,7 @@ def staged_training(
     threads: int,
     shares: str | None = None,
     start_from: StartFrom = warm_start,
-    couplings: Range = AT_ONE,
+    couplings: Range = Range(),
     **training: Any,
 ) -> Training:
     """Trainings on first · 2, · 4, ... up to L as one run of ``steps`` steps.

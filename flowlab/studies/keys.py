@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from flowlab.runs import keys
@@ -42,6 +43,43 @@ Threads = Annotated[
     keys.Threads, Meaning("of torch; more than one pays on large lattices and an otherwise idle machine", "threads")
 ]
 Device = Annotated[str, Meaning('"auto", "cpu" or "cuda"')]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """How a density is trained, by one rate for all of its parts: keys that most studies share."""
+
+    steps: Steps
+    batch: Batch
+    lr: Rate
+    clip: Clip
+    threads: Threads = 1
+    device: Device = "auto"
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The same as arguments of :class:`flowlab.training.Training`."""
+        return {"learning_rate" if name == "lr" else name: value for name, value in vars(self).items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedByParts:
+    """The same for masks over a base, each with a rate of its own, none for one that suits the base."""
+
+    steps: Steps
+    batch: Batch
+    lr: Rate | None = None
+    lr_flow: Positive | None = None
+    clip: Clip = 10.0
+    threads: Threads = 1
+    device: Device = "auto"
+
+    def given(self, base: str) -> dict[str, Any]:
+        """The same as arguments of :class:`flowlab.training.Training`."""
+        rates = {"base": base_rate(base, self.lr), "flow": flow_rate(base, self.lr_flow)}
+        others = {name: value for name, value in vars(self).items() if name not in ("lr", "lr_flow")}
+        return others | {"learning_rate": rates}
+
 
 # a range of couplings
 Over = Annotated[

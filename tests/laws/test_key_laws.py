@@ -55,7 +55,7 @@ def build(name: str, **keys: object) -> fl.Experiment:
 
 
 def hints(name: str) -> dict[str, typing.Any]:
-    return typing.get_type_hints(studies()[name].function, include_extras=True)
+    return studies()[name].hints
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import types
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -215,3 +216,42 @@ def test_installed_entry_points_are_looked_up_once(monkeypatch):
     with pytest.warns(RuntimeWarning, match="the studies of broken, an installed entry point, are left out: no such"):
         assert "own-installed" in fl.runs.studies()
     assert "own-installed" in fl.runs.studies()  # and no warning again
+
+
+@dataclass(frozen=True)
+class Trained:
+    steps: int
+    batch: int = 20
+
+
+def twice(*, steps: int = 3, training: Trained = Trained(9), seed: int = 0, warm: bool = False): ...
+def without(*, training: Trained, seed: int = 0, warm: bool = False): ...
+
+
+def test_a_dataclass_stands_for_its_fields_as_keys():
+    @fl.study("shared-keys", aliases={"sweeps": ("steps", float)}, presets={"long": {"steps": 9}})
+    def shared(*, L: int = 4, training: Trained = Trained(5), seed: int = 0, warm: bool = False) -> fl.Training:
+        """Independent spins.
+
+        Keys:
+            batch [draws]: in a step.
+        """
+        how = {"steps": training.steps, "batch": training.batch, "learning_rate": 0.1}
+        return fl.Training(fl.Ising((L, L), T=3.0), fl.IndependentSpins((L, L)), fl.ReverseKL(), seed=seed, **how)
+
+    keys = {key.name: key for key in fl.runs.studies()["shared-keys"].keys}
+    assert {name: key.default for name, key in keys.items()} == {"L": 4, "steps": 5, "batch": 20}
+    assert keys["batch"].unit == "draws"
+    run = fl.experiment("shared-keys", batch="10", preset="long")
+    assert (run.steps, run.batch, run.keys) == (9, 10, {"L": 4, "steps": 9, "batch": 10})
+    assert run.at(sweeps=3).steps == 3 and shared(steps=2).steps == 2
+    with pytest.raises(ValueError, match="shared-keys has no key training; it has L, steps, batch, sweeps"):
+        fl.experiment("shared-keys", training=3)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"), [(twice, "takes steps twice"), (without, "key steps needs a default, e.g. steps: int =")]
+)
+def test_fields_of_a_dataclass_need_names_of_their_own_and_defaults(function, message):
+    with pytest.raises(TypeError, match=message):
+        fl.study("another")(function)

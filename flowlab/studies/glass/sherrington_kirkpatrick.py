@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from flowlab.analysis.reference import Reference
@@ -26,17 +27,14 @@ from flowlab.studies.keys import (
     BETA_OR_T,
     WARM,
     Anneal,
-    Batch,
-    Clip,
-    Device,
     Discarded,
     Instance,
     Patience,
-    Rate,
     Spins,
     Steps,
     Temperature,
     Threads,
+    Trained,
 )
 from flowlab.systems import ContinuousSpinGlass, SpinGlass
 from flowlab.training import ForwardKL, ReverseKL, Training
@@ -57,6 +55,78 @@ Fall = Annotated[Schedule, Meaning("by which the learning rate falls")]
 Whiten = Literal["eigenbasis", "covariance", "none"]
 
 
+@dataclass(frozen=True)
+class Glass:
+    """The instance of a glass, and where it is sampled."""
+
+    N: Spins = 64
+    T: Temperature = 0.5
+    seed_J: Instance = 0
+
+    def system(self) -> SpinGlass:
+        """The glass itself."""
+        return SpinGlass.sherrington_kirkpatrick(self.N, self.T, self.seed_J)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tempered:
+    """Parallel tempering, beside which a density is evaluated, or whose samples it is trained on."""
+
+    samples: Count = 20_000
+    temperatures: Temperatures = TEMPERATURES
+    ladder: Ladder = "auto"
+    replicas: Replicas = 10
+    sweeps: Sweeps = 4
+    tempering_seed: TemperingSeed | None = None
+
+    def comparison(self, glass: Glass) -> Reference:
+        """The chains, which run when somebody asks for them."""
+        wanted = _temperatures(self.temperatures, glass.T)
+        return _tempering(
+            glass.N, wanted, glass.seed_J, glass.seed_J if self.tempering_seed is None else self.tempering_seed,
+            samples=self.samples, ladder=None if self.ladder == "auto" else _ladder(self.ladder, wanted),
+            replicas=self.replicas, every=self.sweeps,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class AffineFlow:
+    """Affine couplings over unit Gaussians, on the continuous form of the glass."""
+
+    epsilon: Positive = 0.01
+    layers: Count = 4
+    hidden: Count | None = None
+    z2: bool = True
+
+    def target(self, glass: Glass) -> ContinuousSpinGlass:
+        """The glass with fields for spins."""
+        return ContinuousSpinGlass(glass.system(), self.epsilon)
+
+    def density(self, target: ContinuousSpinGlass, whiten: Whiten, seed: int) -> Density:
+        """Couplings from unit Gaussians, then the fixed linear layer, if any, to the physical fields."""
+        # not of the seed: a warm start from another run of this study needs the same masks
+        masks = complementary_masks(target.shape, self.layers, generator=named_generator(0, "masks"))
+        flows: list[Flow] = [
+            AffineCoupling(mask, hidden=self.hidden, generator=named_generator(seed, "flow", layer))
+            for layer, mask in enumerate(masks)
+        ]
+        if whiten != "none":
+            beta = 1.0 / target.couplings["T"]
+            free = (1.0 + 1.0 / (beta * target.eigenvalues)).sqrt()  # of spins without couplings
+            kinds: dict[Whiten, Literal["scale", "covariance"]] = {"eigenbasis": "scale", "covariance": "covariance"}
+            flows.append(Linear(target.shape, target.eigenvectors, free, estimate=kinds[whiten]))
+        density = Pushforward(Composed(flows), Normal(target.shape))
+        return Z2Symmetrized(density) if self.z2 else density
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedGlass(Trained):
+    """How a density of a glass is trained."""
+
+    schedule: Fall = "cosine"
+    patience: Patience = 0
+
+
 @study(
     "sk-forward",
     aliases=BETA_OR_T,
@@ -68,29 +138,12 @@ Whiten = Literal["eigenbasis", "covariance", "none"]
 )
 def sk_forward(
     *,
-    N: Spins = 64,
-    T: Temperature = 0.5,
-    seed_J: Instance = 0,
-    epsilon: Positive = 0.01,
-    layers: Count = 4,
-    hidden: Count | None = None,
+    glass: Glass = Glass(),
+    flow: AffineFlow = AffineFlow(),
     whiten: Whiten = "eigenbasis",
-    z2: bool = True,
-    samples: Count = 100_000,
-    temperatures: Temperatures = TEMPERATURES,
-    ladder: Ladder = "auto",
-    replicas: Replicas = 10,
-    sweeps: Sweeps = 4,
-    tempering_seed: TemperingSeed | None = None,
+    tempering: Tempered = Tempered(samples=100_000),
     held_out: Inside = 0.1,
-    steps: Steps = 8000,
-    batch: Batch = 256,
-    lr: Rate = 4e-3,
-    schedule: Fall = "cosine",
-    clip: Clip = 5.0,
-    patience: Patience = 0,
-    threads: Threads = 1,
-    device: Device = "auto",
+    training: TrainedGlass = TrainedGlass(steps=8000, batch=256, lr=4e-3, clip=5.0),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -107,13 +160,11 @@ def sk_forward(
         held_out: fraction of the samples that is not trained on.
         patience: the run ends when the held-out loss has not improved over this many; 0 never does.
     """
-    target = ContinuousSpinGlass(SpinGlass.sherrington_kirkpatrick(N, T, seed_J), epsilon)
-    comparison = _comparison(N, T, seed_J, samples, temperatures, ladder, replicas, sweeps, tempering_seed)
+    target, comparison = flow.target(glass), tempering.comparison(glass)
+    objective = ForwardKL(functools.partial(comparison.samples, glass.T), held_out=held_out, seed=seed)
     return Training(
-        target, _affine_flow(target, layers, hidden, whiten, z2, seed),
-        ForwardKL(functools.partial(comparison.samples, T), held_out=held_out, seed=seed), steps=steps, batch=batch,
-        learning_rate={"base": lr, "flow": lr}, schedule=schedule, warmup=0.02, clip=clip, patience=patience,
-        comparison=comparison, seed=seed, threads=threads, device=device,
+        target, flow.density(target, whiten, seed), objective, warmup=0.02, comparison=comparison, seed=seed,
+        **training.given,
     )  # fmt: skip
 
 
@@ -131,29 +182,12 @@ def _warm_idle(keys: Mapping[str, Any]) -> dict[str, str]:
 )
 def sk_reverse(
     *,
-    N: Spins = 64,
-    T: Temperature = 0.5,
-    seed_J: Instance = 0,
-    epsilon: Positive = 0.01,
-    layers: Count = 4,
-    hidden: Count | None = None,
+    glass: Glass = Glass(),
+    flow: AffineFlow = AffineFlow(),
     whiten: Literal["eigenbasis", "none"] = "eigenbasis",
-    z2: bool = True,
-    samples: Count = 20_000,
-    temperatures: Temperatures = TEMPERATURES,
-    ladder: Ladder = "auto",
-    replicas: Replicas = 10,
-    sweeps: Sweeps = 4,
-    tempering_seed: TemperingSeed | None = None,
-    steps: Steps = 4000,
-    batch: Batch = 256,
-    lr: Rate = 1e-3,
-    schedule: Fall = "cosine",
-    clip: Clip = 10.0,
+    tempering: Tempered = Tempered(),
     anneal: Anneal = 0.0,
-    patience: Patience = 0,
-    threads: Threads = 1,
-    device: Device = "auto",
+    training: TrainedGlass = TrainedGlass(steps=4000, batch=256, lr=1e-3, clip=10.0),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -167,40 +201,24 @@ def sk_reverse(
         z2: whether to symmetrise the density, (q(x) + q(-x)) / 2.
         samples [configurations]: from parallel tempering, that evaluations compare with.
     """
-    target = ContinuousSpinGlass(SpinGlass.sherrington_kirkpatrick(N, T, seed_J), epsilon)
+    target = flow.target(glass)
     return Training(
-        target, _affine_flow(target, layers, hidden, whiten, z2, seed), ReverseKL(), steps=steps, batch=batch,
-        learning_rate={"base": lr, "flow": lr}, schedule=schedule, warmup=0.02, clip=clip,
-        annealing=None if warm else beta_ramp(T, anneal), patience=patience,
-        comparison=_comparison(N, T, seed_J, samples, temperatures, ladder, replicas, sweeps, tempering_seed),
-        seed=seed, threads=threads, device=device,
+        target, flow.density(target, whiten, seed), ReverseKL(), warmup=0.02,
+        annealing=None if warm else beta_ramp(glass.T, anneal), comparison=tempering.comparison(glass), seed=seed,
+        **training.given,
     )  # fmt: skip
 
 
 @study("sk-autoregressive", aliases=BETA_OR_T, idle=_warm_idle)
 def sk_autoregressive(
     *,
-    N: Spins = 64,
-    T: Temperature = 0.5,
-    seed_J: Instance = 0,
+    glass: Glass = Glass(),
     network: Literal["coupled", "made"] = "coupled",
     width: Count = 4,
     depth: Count = 1,
-    samples: Count = 20_000,
-    temperatures: Temperatures = TEMPERATURES,
-    ladder: Ladder = "auto",
-    replicas: Replicas = 10,
-    sweeps: Sweeps = 4,
-    tempering_seed: TemperingSeed | None = None,
-    steps: Steps = 20_000,
-    batch: Batch = 500,
-    lr: Rate = 2e-3,
-    schedule: Fall = "cosine",
-    clip: Clip = 10.0,
+    tempering: Tempered = Tempered(),
     anneal: Anneal = 0.7,
-    patience: Patience = 0,
-    threads: Threads = 1,
-    device: Device = "auto",
+    training: TrainedGlass = TrainedGlass(steps=20_000, batch=500, lr=2e-3, clip=10.0),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -212,27 +230,23 @@ def sk_autoregressive(
         depth: hidden layers.
         samples [configurations]: from parallel tempering, that evaluations compare with.
     """
-    glass = SpinGlass.sherrington_kirkpatrick(N, T, seed_J)
+    system, hidden = glass.system(), width * glass.N
     generator = named_generator(seed, "base")
     density: Density
     if network == "coupled":
-        density = CoupledMADE(glass, hidden=width * N, layers=depth, generator=generator)
+        density = CoupledMADE(system, hidden=hidden, layers=depth, generator=generator)
     else:
-        density = Z2Symmetrized(MADE((N,), hidden=width * N, layers=depth, generator=generator))
+        density = Z2Symmetrized(MADE((glass.N,), hidden=hidden, layers=depth, generator=generator))
     return Training(
-        glass, density, ReverseKL(), steps=steps, batch=batch, learning_rate={"base": lr}, schedule=schedule,
-        warmup=0.02, clip=clip, annealing=None if warm else beta_ramp(T, anneal), patience=patience,
-        comparison=_comparison(N, T, seed_J, samples, temperatures, ladder, replicas, sweeps, tempering_seed),
-        seed=seed, threads=threads, device=device,
+        system, density, ReverseKL(), warmup=0.02, annealing=None if warm else beta_ramp(glass.T, anneal),
+        comparison=tempering.comparison(glass), seed=seed, **training.given,
     )  # fmt: skip
 
 
 @study("sk-pt")
 def sk_pt(
     *,
-    N: Spins = 64,
-    T: Temperature = 0.5,
-    seed_J: Instance = 0,
+    glass: Glass = Glass(),
     temperatures: str = TEMPERATURES,
     ladder: str = "auto",
     replicas: Count = 8,
@@ -259,12 +273,11 @@ def sk_pt(
     """
     if samples < 4 * replicas:
         raise ValueError(f"samples must be at least 4 for each of the {replicas} replicas, got {samples}")
-    glass = SpinGlass.sherrington_kirkpatrick(N, T, seed_J)
-    wanted = _temperatures(temperatures, T)
-    every = spaced(wanted, N) if ladder == "auto" else _ladder(ladder, wanted)
-    chain = ParallelTempering(glass, every, replicas=replicas, threads=threads)
+    system, wanted = glass.system(), _temperatures(temperatures, glass.T)
+    every = spaced(wanted, glass.N) if ladder == "auto" else _ladder(ladder, wanted)
+    chain = ParallelTempering(system, every, replicas=replicas, threads=threads)
     run = TemperingRun(
-        glass, chain, temperatures=wanted, steps=steps, every=sweeps,
+        system, chain, temperatures=wanted, steps=steps, every=sweeps,
         keep_every=max(1, int((1 - discard) * steps * replicas / samples)), discard=discard, seed=seed, threads=threads,
     )  # fmt: skip
     if steps - int(discard * steps) < BLOCKS:
@@ -291,42 +304,3 @@ def _ladder(words: str, wanted: tuple[float, ...]) -> tuple[float, ...]:
 def _tempering(N: int, temperatures: tuple[float, ...], seed_J: int, seed: int, **how: Any) -> Reference:
     """Parallel tempering of one instance; kept, so that runs at neighbouring temperatures share it."""
     return Reference(SpinGlass.sherrington_kirkpatrick(N, temperatures[0], seed_J), temperatures, seed=seed, **how)
-
-
-def _comparison(
-    N: int,
-    T: float,
-    seed_J: int,
-    samples: int,
-    temperatures: str,
-    ladder: str,
-    replicas: int,
-    sweeps: int,
-    seed: int | None,
-) -> Reference:
-    wanted, every = _temperatures(temperatures, T), None
-    if ladder != "auto":
-        every = _ladder(ladder, wanted)
-    chosen = seed_J if seed is None else seed
-    return _tempering(N, wanted, seed_J, chosen, samples=samples, ladder=every, replicas=replicas, every=sweeps)
-
-
-def _affine_flow(
-    target: ContinuousSpinGlass, layers: int, hidden: int | None, whiten: Whiten, z2: bool, seed: int
-) -> Density:
-    """Couplings from unit Gaussians, then the fixed linear layer, if any, to the physical fields."""
-    if layers < 1:
-        raise ValueError(f"layers must be at least 1, got {layers}")
-    # not of the seed: a warm start from another run of this study needs the same masks
-    masks = complementary_masks(target.shape, layers, generator=named_generator(0, "masks"))
-    flows: list[Flow] = [
-        AffineCoupling(mask, hidden=hidden, generator=named_generator(seed, "flow", layer))
-        for layer, mask in enumerate(masks)
-    ]
-    if whiten != "none":
-        beta = 1.0 / target.couplings["T"]
-        free = (1.0 + 1.0 / (beta * target.eigenvalues)).sqrt()  # of spins without couplings
-        estimates: dict[Whiten, Literal["scale", "covariance"]] = {"eigenbasis": "scale", "covariance": "covariance"}
-        flows.append(Linear(target.shape, target.eigenvectors, free, estimate=estimates[whiten]))
-    density = Pushforward(Composed(flows), Normal(target.shape))
-    return Z2Symmetrized(density) if z2 else density

@@ -10,27 +10,17 @@ from flowlab.densities import MADE, IndependentSpins, Pushforward
 from flowlab.flows import Composed, XorCoupling
 from flowlab.flows.discrete.partitions import halves
 from flowlab.runs import study
-from flowlab.runs.keys import Count, Natural, Positive
+from flowlab.runs.keys import Count, Natural
+from flowlab.studies.glass.sherrington_kirkpatrick import Glass
 from flowlab.studies.ising.xor import symmetrised
 from flowlab.studies.keys import (
     BETA_OR_T,
     NO_LAYERS,
     WARM,
     Anneal,
-    Batch,
-    Clip,
-    Device,
-    Instance,
     Patience,
-    Rate,
-    Spins,
-    Steps,
-    Temperature,
-    Threads,
-    base_rate,
-    flow_rate,
+    TrainedByParts,
 )
-from flowlab.systems import SpinGlass
 from flowlab.training import ReverseKL, Training
 from flowlab.training.optimisation import beta_ramp
 
@@ -47,9 +37,7 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
 @study("sk-xor", aliases=BETA_OR_T, idle=_idle)
 def sk_xor(
     *,
-    N: Spins = 16,
-    T: Temperature = 0.5,
-    seed_J: Instance = 0,
+    glass: Glass = Glass(N=16),
     layers: Natural = 2,
     start: Literal["local_field", "identity", "random"] = "local_field",
     partition: Natural = 0,
@@ -57,15 +45,9 @@ def sk_xor(
     gradient: Literal["tanh", "clip", "identity", "gumbel"] = "tanh",
     base: Literal["independent", "made"] = "independent",
     width: Count = 4,
-    steps: Steps = 1000,
-    batch: Batch = 500,
-    lr: Rate | None = None,
-    lr_flow: Positive | None = None,
-    clip: Clip = 10.0,
     anneal: Anneal = 0.5,
     patience: Patience = 0,
-    threads: Threads = 1,
-    device: Device = "auto",
+    training: TrainedByParts = TrainedByParts(steps=1000, batch=500),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -83,7 +65,7 @@ def sk_xor(
         lr: peak learning rate of the base; none is one that suits it.
         lr_flow: peak learning rate of the masks; none is one that suits the base.
     """
-    glass = SpinGlass.sherrington_kirkpatrick(N, T, seed_J)
+    system, N = glass.system(), glass.N
     masks = halves((N,), layers, generator=named_generator(partition, "partition"))
     flow = Composed(
         [
@@ -94,7 +76,7 @@ def sk_xor(
                 network="mlp",
                 hidden=(mask_width,),
                 start="identity" if layer and start == "local_field" else start,
-                couplings=glass.neighbours(),
+                couplings=system.neighbours(),
                 gradient=gradient,
                 generator=named_generator(seed, "flow", layer),
             )
@@ -106,8 +88,6 @@ def sk_xor(
         density = MADE((N,), hidden=width * N, generator=named_generator(seed, "base"))
     density = symmetrised(density, flow)
     return Training(
-        glass, Pushforward(flow, density) if layers else density, ReverseKL(), steps=steps, batch=batch,
-        learning_rate={"base": base_rate(base, lr), "flow": flow_rate(base, lr_flow)}, clip=clip,
-        warmup=0.05 if warm else 0.0, annealing=None if warm else beta_ramp(T, anneal), patience=patience, seed=seed,
-        threads=threads, device=device,
+        system, Pushforward(flow, density) if layers else density, ReverseKL(), warmup=0.05 if warm else 0.0,
+        annealing=None if warm else beta_ramp(glass.T, anneal), patience=patience, seed=seed, **training.given(base),
     )  # fmt: skip

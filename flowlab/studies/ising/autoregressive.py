@@ -22,17 +22,9 @@ from flowlab.studies.keys import (
     ONE_LEVEL,
     WARM,
     Anneal,
-    Batch,
-    Clip,
-    Defence,
-    Degree,
-    Device,
-    Over,
-    Rate,
     Side,
-    Steps,
     Temperature,
-    Threads,
+    Trained,
     over_idle,
 )
 from flowlab.systems import Ising
@@ -57,16 +49,9 @@ def ising_van(
     channels: Count = 16,
     layers: Count = 3,
     kernel: Window = 13,
-    steps: Steps = 1000,
-    batch: Batch = 200,
-    lr: Rate = 5e-3,
-    clip: Clip = 1.0,
     anneal: Anneal = 0.5,
-    over: Over | None = None,
-    degree: Degree = 4,
-    defence: Defence = 0.01,
-    threads: Threads = 1,
-    device: Device = "auto",
+    couplings: Range = Range(),
+    training: Trained = Trained(steps=1000, batch=200, lr=5e-3, clip=1.0),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -78,12 +63,10 @@ def ising_van(
         kernel [sites]: side of its convolutions.
     """
     network = PixelCNN((L, L), channels=channels, layers=layers, kernel=kernel, generator=named_generator(seed, "base"))
-    couplings = Range(over, degree, defence)
     return Training(
         Ising((L, L), T), couplings.density(Z2Symmetrized(network, "all")), couplings.objective(ReverseKL()),
-        steps=steps, batch=batch, learning_rate={"base": lr}, clip=clip, warmup=0.05 if warm else 0.0,
-        annealing=None if warm else couplings.annealing(beta_ramp(T, anneal)), seed=seed, threads=threads,
-        device=device,
+        warmup=0.05 if warm else 0.0, annealing=None if warm else couplings.annealing(beta_ramp(T, anneal)), seed=seed,
+        **training.given,
     )  # fmt: skip
 
 
@@ -104,16 +87,9 @@ def ising_han(
     width: Count = 16,
     grow: bool = True,
     share: Positive = 0.5,
-    steps: Steps = 1500,
-    batch: Batch = 500,
-    lr: Rate = 1e-2,
-    clip: Clip = 1.0,
     anneal: Anneal = 0.3,
-    over: Over | None = None,
-    degree: Degree = 4,
-    defence: Defence = 0.01,
-    threads: Threads = 1,
-    device: Device = "auto",
+    couplings: Range = Range(),
+    training: Trained = Trained(steps=1500, batch=500, lr=1e-2, clip=1.0),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -131,7 +107,6 @@ def ising_han(
     return staged_training(
         L, 2, lambda side: Ising((side, side), T),
         lambda side: Hierarchical((side, side), width=width, generator=named_generator(seed, "base")),
-        ReverseKL, grow=grow and not warm, share=share, steps=steps, ramp=beta_rises(warm, anneal),
-        couplings=Range(over, degree, defence), batch=batch, learning_rate={"base": lr}, clip=clip,
-        warmup=0.05 if warm else 0.02, seed=seed, threads=threads, device=device,
+        ReverseKL, grow=grow and not warm, share=share, ramp=beta_rises(warm, anneal), couplings=couplings,
+        warmup=0.05 if warm else 0.02, seed=seed, **training.given,
     )  # fmt: skip

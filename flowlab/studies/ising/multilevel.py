@@ -25,24 +25,13 @@ from flowlab.studies.keys import (
     WARM,
     Anneal,
     AnnealKappa,
-    Batch,
-    Beta,
-    Clip,
-    Defence,
-    Degree,
-    Device,
-    Kappa,
-    Lam,
-    Over,
-    Rate,
     Side,
-    Steps,
     Temperature,
-    Threads,
+    Trained,
     doubled_side,
     over_idle,
 )
-from flowlab.studies.phi4.flows import kappa_ramp, phi4_system
+from flowlab.studies.phi4.flows import Hopping, kappa_ramp, phi4_system
 from flowlab.systems import Ising
 from flowlab.training import PathGradient, ReverseKL, Training
 
@@ -125,16 +114,9 @@ def ising_multilevel(
     share: Positive = 1.0,
     shares: str | None = None,
     coupling: Literal["physical", "renormalised"] = "physical",
-    steps: Steps = 1500,
-    batch: Batch = 500,
-    lr: Rate = 1e-2,
-    clip: Clip = 1.0,
     anneal: Anneal = 0.2,
-    over: Over | None = None,
-    degree: Degree = 4,
-    defence: Defence = 0.01,
-    threads: Threads = 1,
-    device: Device = "auto",
+    couplings: Range = Range(),
+    training: Trained = Trained(steps=1500, batch=500, lr=1e-2, clip=1.0),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -181,10 +163,9 @@ def ising_multilevel(
 
     aligned = "coarsest" if coupling == "renormalised" else "finest"
     return staged_training(
-        L, first, target, density, ReverseKL, grow=grow and not warm, share=share, shares=shares, steps=steps,
+        L, first, target, density, ReverseKL, grow=grow and not warm, share=share, shares=shares,
         ramp=beta_rises(warm, anneal), start_from=lambda larger, before: larger.warm_start(before, aligned=aligned),
-        couplings=Range(over, degree, defence), batch=batch, learning_rate={"base": lr}, clip=clip,
-        warmup=0.05 if warm else 0.02, seed=seed, threads=threads, device=device,
+        couplings=couplings, warmup=0.05 if warm else 0.02, seed=seed, **training.given,
     )  # fmt: skip
 
 
@@ -203,9 +184,7 @@ def _coarsest(base: str, side: int, seed: int) -> Density | None:
 def phi4_multilevel(
     *,
     L: Side = 8,
-    beta: Beta | None = None,
-    kappa: Kappa | None = None,
-    lam: Lam = 0.5,
+    fine: Hopping = Hopping(),
     kind: Literal["coloured", "autoregressive"] = "coloured",
     conditional: Literal["map", "mixture"] = "map",
     odd: bool = True,
@@ -216,16 +195,9 @@ def phi4_multilevel(
     grow: bool = True,
     share: Positive = 0.5,
     shares: str | None = None,
-    steps: Steps = 2000,
-    batch: Batch = 500,
-    lr: Rate = 3e-3,
-    clip: Clip = 5.0,
     anneal: AnnealKappa = 0.3,
-    over: Over | None = None,
-    degree: Degree = 4,
-    defence: Defence = 0.01,
-    threads: Threads = 1,
-    device: Device = "auto",
+    couplings: Range = Range(),
+    training: Trained = Trained(steps=2000, batch=500, lr=3e-3, clip=5.0),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -245,14 +217,14 @@ def phi4_multilevel(
         shares: instead, the parts of all lattices, the smallest first and with commas between.
         anneal: fraction of the first stage over which kappa rises from half its value; a warm start does not anneal.
     """
-    system = phi4_system((L, L), beta, kappa, lam)
+    system = fine.system((L, L))
     hopping = float(system.couplings["kappa"])
     first = coarsest_side(L) if coarsest is None else coarsest
     doubled_side(L, first)
 
     def target(side: int) -> System:
-        small = phi4_system((side, side), None if kappa is not None else 2 * hopping, kappa, lam)
-        return small.decimate()
+        beta = None if fine.kappa is not None else 2 * hopping
+        return phi4_system((side, side), beta, fine.kappa, fine.lam).decimate()
 
     def density(side: int) -> Density:
         return MultilevelFields(
@@ -261,8 +233,7 @@ def phi4_multilevel(
         )  # fmt: skip
 
     return staged_training(
-        L, first, target, density, PathGradient, grow=grow and not warm, share=share, shares=shares, steps=steps,
-        ramp=lambda _: None if warm else kappa_ramp(hopping, anneal), couplings=Range(over, degree, defence),
-        batch=batch, learning_rate={"base": lr}, clip=clip, betas=(0.9, 0.99), warmup=0.05 if warm else 0.02,
-        seed=seed, threads=threads, device=device,
+        L, first, target, density, PathGradient, grow=grow and not warm, share=share, shares=shares,
+        ramp=lambda _: None if warm else kappa_ramp(hopping, anneal), couplings=couplings, betas=(0.9, 0.99),
+        warmup=0.05 if warm else 0.02, seed=seed, **training.given,
     )  # fmt: skip

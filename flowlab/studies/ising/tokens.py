@@ -22,24 +22,17 @@ from flowlab.flows.discrete.multiscale import MultiscaleXor
 from flowlab.flows.discrete.partitions import Partition, partitions
 from flowlab.flows.discrete.sorting import SortingCoupling, coarse_to_fine
 from flowlab.runs import study
-from flowlab.runs.keys import Count, Natural, Positive, Several
+from flowlab.runs.keys import Count, Natural, Several
 from flowlab.studies.ising.xor import symmetrised
 from flowlab.studies.keys import (
     BETA_OR_T,
     NO_LAYERS,
     WARM,
     Anneal,
-    Batch,
-    Clip,
-    Device,
-    Rate,
     Side,
-    Steps,
     Temperature,
-    Threads,
-    base_rate,
+    TrainedByParts,
     even_side,
-    flow_rate,
 )
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 from flowlab.systems.lattice import checkerboard
@@ -75,14 +68,8 @@ def ising_tokens(
     start: Literal["identity", "local_field"] = "identity",
     levels: Count | None = None,
     codes: Several = 8,
-    steps: Steps = 1000,
-    batch: Batch = 500,
-    lr: Rate | None = None,
-    lr_flow: Positive | None = None,
-    clip: Clip = 10.0,
     anneal: Anneal | None = None,
-    threads: Threads = 1,
-    device: Device = "auto",
+    training: TrainedByParts = TrainedByParts(steps=1000, batch=500),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -121,10 +108,8 @@ def ising_tokens(
     if anneal is None:
         anneal = 0.0 if base == "independent" else 0.5
     return Training(
-        Ising((L, L), T), Pushforward(flow, density) if flows else density, ReverseKL(), steps=steps, batch=batch,
-        learning_rate={"base": base_rate(base, lr), "flow": flow_rate(base, lr_flow)}, clip=clip,
-        warmup=0.05 if warm else 0.0, annealing=None if warm else beta_ramp(T, anneal), seed=seed, threads=threads,
-        device=device,
+        Ising((L, L), T), Pushforward(flow, density) if flows else density, ReverseKL(), warmup=0.05 if warm else 0.0,
+        annealing=None if warm else beta_ramp(T, anneal), seed=seed, **training.given(base),
     )  # fmt: skip
 
 

@@ -27,25 +27,18 @@ from flowlab.flows import Composed, XorCoupling
 from flowlab.flows.discrete.sorting import coarse_to_fine
 from flowlab.flows.discrete.xor import Parity, Start
 from flowlab.runs import study
-from flowlab.runs.keys import Count, Natural, Positive, Window
+from flowlab.runs.keys import Count, Natural, Window
 from flowlab.studies.keys import (
     BETA_OR_T,
     NO_LAYERS,
     WARM,
     Anneal,
-    Batch,
-    Clip,
-    Device,
     Field,
     Patience,
-    Rate,
     Side,
-    Steps,
     Temperature,
-    Threads,
-    base_rate,
+    TrainedByParts,
     even_side,
-    flow_rate,
 )
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 from flowlab.training import ReverseKL, Training
@@ -102,16 +95,10 @@ def ising_xor(
     depth: Count = 1,
     order: Literal["auto", "raster", "checkerboard"] = "auto",
     z2: bool | None = None,
-    steps: Steps = 2000,
-    batch: Batch = 1000,
-    lr: Rate | None = None,
-    lr_flow: Positive | None = None,
-    clip: Clip = 10.0,
     anneal: Anneal | None = None,
     baseline: Literal["leave_one_out", "running", "learned"] = "leave_one_out",
     patience: Patience = 0,
-    threads: Threads = 1,
-    device: Device = "auto",
+    training: TrainedByParts = TrainedByParts(steps=2000, batch=1000),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -156,11 +143,12 @@ def ising_xor(
     density = _base(base, (L, L), width, depth, order, sorts, named_generator(seed, "base"))
     if h == 0 if z2 is None else z2:
         density = symmetrised(density, flow)
+    how = training.given(base)
+    how["learning_rate"]["baseline"] = 1e-2
     run = Training(
         Ising((L, L), T, h=h), Pushforward(flow, density) if layers else density, ReverseKL(baseline, n_sites=L * L),
-        steps=steps, batch=batch, clip=clip, patience=patience, warmup=0.05 if warm else 0.0,
-        learning_rate={"base": base_rate(base, lr), "flow": flow_rate(base, lr_flow), "baseline": 1e-2},
-        annealing=None if warm else beta_ramp(T, anneal), seed=seed, threads=threads, device=device,
+        patience=patience, warmup=0.05 if warm else 0.0, annealing=None if warm else beta_ramp(T, anneal), seed=seed,
+        **how,
     )  # fmt: skip
     run.note = "sorting layers" if sorts else ""
     return run

@@ -8,6 +8,7 @@ integrated out exactly, a learned power spectrum, layers that keep the sign symm
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor
@@ -24,7 +25,6 @@ from flowlab.studies.keys import (
     AnnealKappa,
     Batch,
     Beta,
-    Clip,
     Device,
     Dimension,
     Kappa,
@@ -33,6 +33,7 @@ from flowlab.studies.keys import (
     Side,
     Steps,
     Threads,
+    Trained,
     even_side,
 )
 from flowlab.systems import FreeField, Phi4
@@ -56,6 +57,20 @@ PUBLISHED: dict[str, dict[str, object]] = {"published": {"z2": False}}
 """Splines that are not odd, alone: at beta >= 0.7 they lose one sign of the field in most runs."""
 BEFORE = {"z2": False}
 """Of runs that were kept before there was a choice."""
+
+
+@dataclass(frozen=True)
+class Hopping:
+    """The couplings of lattice phi^4, the hopping by one of its two names."""
+
+    beta: Beta | None = None
+    kappa: Kappa | None = None
+    lam: Lam = 0.5
+
+    def system(self, shape: tuple[int, ...]) -> Phi4:
+        """The system on a lattice."""
+        return phi4_system(shape, self.beta, self.kappa, self.lam)
+
 
 COUPLINGS: dict[str, Callable[..., Flow]] = {"add": AdditiveCoupling, "aff": AffineCoupling, "rqs": SplineCoupling}
 
@@ -111,9 +126,7 @@ def phi4(
     *,
     L: Side = 8,
     d: Dimension = 2,
-    beta: Beta | None = None,
-    kappa: Kappa | None = None,
-    lam: Lam = 0.5,
+    couplings: Hopping = Hopping(),
     blocks: str = "rqs,rqs",
     decimated: bool = True,
     spectral: bool = True,
@@ -127,16 +140,11 @@ def phi4(
     bins: Several = 8,
     bound: Positive = 2.5,
     gradient: Literal["path", "pathwise"] = "path",
-    steps: Steps = 1000,
-    batch: Batch = 256,
     accumulate: Count = 1,
-    lr: Rate = 6e-3,
     restarts: Natural = 0,
     weight_decay: NotNegative = 0.0,
-    clip: Clip = 5.0,
     anneal: AnnealKappa = 0.0,
-    threads: Threads = 1,
-    device: Device = "auto",
+    training: Trained = Trained(steps=1000, batch=256, lr=6e-3, clip=5.0),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -166,7 +174,7 @@ def phi4(
         weight_decay: of Adam.
     """
     even_side(L, "a checkerboard")
-    system = phi4_system((L,) * d, beta, kappa, lam)
+    system = couplings.system((L,) * d)
     target: System = system.decimate() if decimated else system
     flow = coupling_flow(
         target.shape, blocks.split(","), staggered=decimated, spectral=spectral, rescale=rescale, odd=odd, net=net,
@@ -174,11 +182,9 @@ def phi4(
     )  # fmt: skip
     density = made_even(Pushforward(flow, Normal(target.shape)), z2)
     return Training(
-        target, density, PathGradient() if gradient == "path" else ReverseKL(), steps=steps, batch=batch,
-        accumulate=accumulate, learning_rate={"base": lr, "flow": lr}, restarts=restarts, weight_decay=weight_decay,
-        clip=clip, warmup=0.05 if warm else 0.02,
-        annealing=None if warm else kappa_ramp(float(system.couplings["kappa"]), anneal), seed=seed, threads=threads,
-        device=device,
+        target, density, PathGradient() if gradient == "path" else ReverseKL(), accumulate=accumulate,
+        restarts=restarts, weight_decay=weight_decay, warmup=0.05 if warm else 0.02,
+        annealing=None if warm else kappa_ramp(float(system.couplings["kappa"]), anneal), seed=seed, **training.given,
     )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ from flowlab.mcmc.hmc import HMC
 from flowlab.runs import study
 from flowlab.runs.chain_run import MIN_STEPS, ChainRun
 from flowlab.runs.keys import Count, Inside, Positive
-from flowlab.studies.keys import Beta, Chains, Dimension, Discarded, Kappa, Kept, Lam, Side, Steps, Threads
-from flowlab.studies.phi4.flows import phi4_system
+from flowlab.studies.keys import Chains, Dimension, Discarded, Kept, Side, Steps, Threads
+from flowlab.studies.phi4.flows import Hopping
 
 
 def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
@@ -22,9 +22,7 @@ def phi4_hmc(
     *,
     L: Side = 8,
     d: Dimension = 2,
-    beta: Beta | None = None,
-    kappa: Kappa | None = None,
-    lam: Lam = 0.5,
+    couplings: Hopping = Hopping(),
     chains: Chains = 64,
     trajectory: Count | None = None,
     step_size: Positive | None = None,
@@ -49,7 +47,7 @@ def phi4_hmc(
         every [trajectories]: in a step.
         steps: of the run.
     """
-    system = phi4_system((L,) * d, beta, kappa, lam)
+    system = couplings.system((L,) * d)
     leapfrogs = max(6, 3 * L // 2) if trajectory is None else trajectory
     chain = HMC(system, steps=leapfrogs, step_size=step_size, target_acceptance=acceptance, tuning=tuning)
     run = ChainRun(

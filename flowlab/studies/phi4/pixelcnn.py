@@ -10,8 +10,13 @@ from flowlab.core import named_generator
 from flowlab.densities import FieldPixelCNN
 from flowlab.runs import study
 from flowlab.runs.keys import Count, Window
-from flowlab.studies.keys import WARM, AnnealKappa, Batch, Beta, Clip, Device, Kappa, Lam, Rate, Side, Steps, Threads
-from flowlab.studies.phi4.flows import kappa_ramp, phi4_system
+from flowlab.studies.keys import (
+    WARM,
+    AnnealKappa,
+    Side,
+    Trained,
+)
+from flowlab.studies.phi4.flows import Hopping, kappa_ramp
 from flowlab.training import PathGradient, Training
 
 
@@ -24,20 +29,13 @@ from flowlab.training import PathGradient, Training
 def phi4_pixelcnn(
     *,
     L: Side = 8,
-    beta: Beta | None = None,
-    kappa: Kappa | None = None,
-    lam: Lam = 0.5,
+    couplings: Hopping = Hopping(),
     channels: Count = 16,
     layers: Count = 3,
     kernel: Window = 7,
     components: Count = 3,
-    steps: Steps = 1000,
-    batch: Batch = 200,
-    lr: Rate = 3e-3,
-    clip: Clip = 5.0,
     anneal: AnnealKappa = 0.3,
-    threads: Threads = 1,
-    device: Device = "auto",
+    training: Trained = Trained(steps=1000, batch=200, lr=3e-3, clip=5.0),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -49,14 +47,12 @@ def phi4_pixelcnn(
         kernel [sites]: side of its convolutions.
         components: Gaussians of a site.
     """
-    system = phi4_system((L, L), beta, kappa, lam)
+    system = couplings.system((L, L))
     density = FieldPixelCNN(
         (L, L), channels=channels, layers=layers, kernel=kernel, components=components,
         generator=named_generator(seed, "base"),
     )  # fmt: skip
     return Training(
-        system, density, PathGradient(), steps=steps, batch=batch, learning_rate={"base": lr}, clip=clip,
-        betas=(0.9, 0.99), warmup=0.05 if warm else 0.02,
-        annealing=None if warm else kappa_ramp(float(system.couplings["kappa"]), anneal), seed=seed, threads=threads,
-        device=device,
+        system, density, PathGradient(), betas=(0.9, 0.99), warmup=0.05 if warm else 0.02,
+        annealing=None if warm else kappa_ramp(float(system.couplings["kappa"]), anneal), seed=seed, **training.given,
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
 
 from flowlab.core import Density, named_generator
@@ -15,7 +16,7 @@ from flowlab.flows import ContinuousFlow
 from flowlab.runs import study
 from flowlab.runs.keys import Count, Inside, Meaning, Odd, Positive, Several
 from flowlab.studies.keys import WARM, Batch, Beta, Device, Dimension, Kappa, Lam, Patience, Rate, Side, Steps, Threads
-from flowlab.studies.phi4.flows import phi4_system
+from flowlab.studies.phi4.flows import Hopping, phi4_system
 from flowlab.systems import Phi4
 from flowlab.training import IntegrationCheck, Stage, Training
 from flowlab.training.objectives.ir_matching import IRMatching
@@ -56,32 +57,100 @@ def _uv_idle(keys: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class Integrated:
+    """How a continuous flow is integrated and trained."""
+
+    ode_steps: OdeSteps = 8
+    steps: Steps = 800
+    batch: Batch = 128
+    lr: Rate = 5e-3
+    check_every: CheckEvery = 50
+    patience: Patience = 0
+    threads: Threads = 1
+    device: Device = "auto"
+
+    def given(self, **rates: float) -> dict[str, Any]:
+        """The same as arguments of a :class:`.Stage`, with the rates of its parts; without ``steps``."""
+        integration = IntegrationCheck(self.check_every)
+        how = {"batch": self.batch, "learning_rate": rates, "patience": self.patience, "device": self.device}
+        return how | {"integration": integration}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refined:
+    """Coarse fields that a flow refines, level after level, and how that is trained."""
+
+    coarse: Several
+    L: Side
+    d: Dimension
+    beta: Beta | None = None
+    kappa: Kappa | None
+    lam: Lam = 0.02
+    learn: str = "kappa"
+    kernel: Kernel
+    shared: Shared = False
+    lr_sigma: RateSigma = 1e-2
+    lr_kappa: RateKappa = 1e-3
+
+    @property
+    def names(self) -> list[str]:
+        """Of the couplings that are learned."""
+        names = [name.strip() for name in self.learn.split(",") if name.strip()]
+        if not set(names) <= set(Phi4((2,), 0.1, 0.1).couplings):
+            raise ValueError(f"learn must be kappa, lam, both with a comma, or nothing, got {self.learn!r}")
+        return names
+
+    @property
+    def sides(self) -> list[int]:
+        """coarse · 2, coarse · 4, ..., L."""
+        levels = round(math.log2(self.L / self.coarse)) if self.coarse > 0 and self.L > 0 else 0
+        if levels < 1 or self.coarse * 2**levels != self.L:
+            raise ValueError(
+                f"L must be 2, 4, 8, ... times the coarse side, got L = {self.L} and coarse = {self.coarse}"
+            )
+        return [self.coarse * 2 ** (k + 1) for k in range(levels)]
+
+    def system(self, side: int) -> Phi4:
+        """The lattice of that side at the couplings that are given."""
+        return phi4_system((side,) * self.d, self.beta, self.kappa, self.lam)
+
+    def log_z(self, names: list[str]) -> KnownLogZ | None:
+        """ln Z of the coarse lattice where these are learned, if it is small enough."""
+        return KnownLogZ(names) if self.coarse ** (self.d - 1) <= SLICE else None
+
+    def stacked(self, fields: CoarseFields, side: int, ode_steps: int, seed: int) -> Upscaled:
+        """Levels of refinement by 2 from the coarse fields up to ``side``."""
+        density: Density = fields
+        flow: ContinuousFlow | None = None
+        for fine in [fine for fine in self.sides if fine <= side]:
+            shape = (fine,) * self.d
+            if flow is None or not self.shared:
+                generator = named_generator(seed, "flow", fine)
+                flow = ContinuousFlow(shape, kernel=self.kernel, steps=ode_steps, generator=generator)
+            else:
+                flow = flow.on(shape)
+            density = Upscaled(density, shape, flow, generator=named_generator(seed, "noise", fine))
+        return cast(Upscaled, density)
+
+    def stage(
+        self, target: Phi4, fields: CoarseFields, training: Integrated, seed: int, rate: float = 1.0, **others: Any
+    ) -> dict[str, Any]:
+        """Arguments of a :class:`.Stage` on a lattice, or of the training; ``others`` are its own."""
+        density = self.stacked(fields, target.shape[0], training.ode_steps, seed)
+        how = training.given(base=rate * self.lr_sigma, flow=rate * training.lr, couplings=self.lr_kappa)
+        return {"target": target, "density": density, "seed": seed, **how, **others}
+
+
 @study("phi4-ir-matching", one_of=(("beta", "kappa"),), idle=_ir_idle)
 def ir_matching(
     *,
-    coarse: Several = 4,
-    L: Side = 8,
-    d: Dimension = 2,
-    beta: Beta | None = None,
-    kappa: Kappa | None = 0.26,
-    lam: Lam = 0.02,
-    learn: str = "kappa",
+    refined: Refined = Refined(coarse=4, L=8, d=2, kappa=0.26, kernel=5),
+    training: Integrated = Integrated(),
     gradient: Literal["score", "pathwise"] = "score",
     langevin_step: Positive = 0.01,
     langevin_steps: Count | None = None,
-    kernel: Kernel = 5,
-    shared: Shared = False,
-    ode_steps: OdeSteps = 8,
-    steps: Steps = 800,
     stage_steps: Count = 400,
-    batch: Batch = 128,
-    lr: Rate = 5e-3,
-    lr_sigma: RateSigma = 1e-2,
-    lr_kappa: RateKappa = 1e-3,
-    check_every: CheckEvery = 50,
-    patience: Patience = 0,
-    threads: Threads = 1,
-    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -99,67 +168,37 @@ def ir_matching(
         stage_steps [steps]: of each level before the last.
         patience: a level ends when its ESS has not improved over this many; 0 never does.
     """
-    names = _names(learn)
-    sides = _sides(coarse, L)
-    start = phi4_system((coarse,) * d, beta, kappa, lam)
-    log_z = KnownLogZ(names) if coarse ** (d - 1) <= SLICE else None
+    names, (*smaller, L) = refined.names, refined.sides
+    start = refined.system(refined.coarse)
+    log_z = refined.log_z(names)
 
     @functools.cache
     def langevin() -> int:
         return enough_steps(start, names, langevin_step) if langevin_steps is None else langevin_steps
 
-    def density(side: int) -> Upscaled:
-        sampler: CoarseHMC | CoarseLangevin = CoarseHMC(start, chains=batch)
+    def fields() -> CoarseFields:
+        sampler: CoarseHMC | CoarseLangevin = CoarseHMC(start, chains=training.batch)
         if gradient == "pathwise":
-            sampler = CoarseLangevin(start, chains=batch, step_size=langevin_step, steps=langevin())
-        return _stack(
-            CoarseFields(start, sampler, learned=names, log_z=log_z), coarse, side, d, kernel, ode_steps, shared, seed
-        )
+            sampler = CoarseLangevin(start, chains=training.batch, step_size=langevin_step, steps=langevin())
+        return CoarseFields(start, sampler, learned=names, log_z=log_z)
 
-    def how(side: int, horizon: int) -> dict[str, Any]:
-        return {
-            "target": phi4_system((side,) * d, beta, kappa, lam),
-            "density": density(side),
-            "objective": IRMatching(gradient),
-            "steps": horizon,
-            "batch": batch,
-            "learning_rate": {"base": lr_sigma, "flow": lr, "couplings": lr_kappa},
-            "warmup": 0.05 if warm or side > sides[0] else 0.0,
-            "integration": IntegrationCheck(check_every),
-            "patience": patience,
-            "seed": seed,
-            "device": device,
-        }
+    def how(side: int, steps: int) -> dict[str, Any]:
+        warmup = 0.05 if warm or (smaller and side > smaller[0]) else 0.0
+        own: dict[str, Any] = {"objective": IRMatching(gradient), "steps": steps, "warmup": warmup}
+        return refined.stage(refined.system(side), fields(), training, seed, **own)
 
-    stages = [] if warm else [Stage(**how(side, stage_steps)) for side in sides[:-1]]
-    return Training(**how(L, steps), stages=stages, threads=threads)
+    stages = [] if warm else [Stage(**how(side, stage_steps)) for side in smaller]
+    return Training(**how(L, training.steps), stages=stages, threads=training.threads)
 
 
 @study("phi4-uv-matching", one_of=(("beta", "kappa"),), idle=_uv_idle)
 def uv_matching(
     *,
-    coarse: Several = 8,
-    L: Side = 16,
-    d: Dimension = 1,
-    beta: Beta | None = None,
-    kappa: Kappa | None = 0.4,
-    lam: Lam = 0.02,
-    learn: str = "kappa",
-    kernel: Kernel = 7,
-    shared: Shared = False,
-    ode_steps: OdeSteps = 8,
-    steps: Steps = 800,
+    refined: Refined = Refined(coarse=8, L=16, d=1, kappa=0.4, kernel=7),
+    training: Integrated = Integrated(),
     retrain: Count = 200,
-    batch: Batch = 128,
-    lr: Rate = 5e-3,
-    lr_sigma: RateSigma = 1e-2,
-    lr_kappa: RateKappa = 1e-3,
     samples: Several = 1024,
     lowest_ess: Inside = 0.8,
-    check_every: CheckEvery = 50,
-    patience: Patience = 0,
-    threads: Threads = 1,
-    device: Device = "auto",
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -178,34 +217,22 @@ def uv_matching(
         lowest_ess: of the weights of these fields, below which they are drawn anew.
         patience: a refinement, first or iterated, ends when its ESS has not improved over this many; 0 never does.
     """
-    names = _names(learn)
+    names, sides = refined.names, refined.sides
     if not names:
-        raise ValueError(f"learn must name a coupling of the fine lattice, kappa or lam, got {learn!r}")
-    sides = _sides(coarse, L)
-    start = phi4_system((coarse,) * d, beta, kappa, lam)
-    log_z = KnownLogZ([]) if coarse ** (d - 1) <= SLICE else None
+        raise ValueError(f"learn must name a coupling of the fine lattice, kappa or lam, got {refined.learn!r}")
+    start = refined.system(refined.coarse)
+    log_z = refined.log_z([])
 
     def how(side: int) -> dict[str, Any]:
         first = side == sides[0] and not warm
-        fine = phi4_system((side,) * d, beta, kappa, lam)
-        fields = CoarseFields(start, CoarseHMC(start, chains=batch), log_z=log_z)
+        fields, target = CoarseFields(start, CoarseHMC(start, chains=training.batch), log_z=log_z), refined.system(side)
         method: Method = "gradient" if first else "scan"
-        rate = 1.0 if first else 0.2
-        return {
-            "target": fine,
-            "density": _stack(fields, coarse, side, d, kernel, ode_steps, shared, seed),
-            "objective": UVMatching(fine, names, method=method, samples=samples, lowest_ess=lowest_ess),
-            "steps": steps if first or warm else retrain,
-            "batch": batch,
-            "learning_rate": {"base": rate * lr_sigma, "flow": rate * lr, "couplings": lr_kappa},
-            "integration": IntegrationCheck(check_every),
-            "patience": patience,
-            "seed": seed,
-            "device": device,
-        }
+        objective = UVMatching(target, names, method=method, samples=samples, lowest_ess=lowest_ess)
+        own = {"objective": objective, "steps": training.steps if first or warm else retrain}
+        return refined.stage(target, fields, training, seed, 1.0 if first else 0.2, **own)
 
     stages = [] if warm else [Stage(**how(side)) for side in sides[:-1]]
-    return Training(**how(L), stages=stages, threads=threads)
+    return Training(**how(refined.L), stages=stages, threads=training.threads)
 
 
 @study("phi4-cnf", one_of=(("beta", "kappa"),))
@@ -213,19 +240,10 @@ def cnf(
     *,
     L: Side = 8,
     d: Dimension = 2,
-    beta: Beta | None = None,
-    kappa: Kappa | None = 0.26,
-    lam: Lam = 0.02,
+    couplings: Hopping = Hopping(kappa=0.26, lam=0.02),
     kernel: Odd | None = None,
     frequencies: Count = 9,
-    ode_steps: OdeSteps = 8,
-    steps: Steps = 800,
-    batch: Batch = 128,
-    lr: Rate = 5e-3,
-    check_every: CheckEvery = 50,
-    patience: Patience = 0,
-    threads: Threads = 1,
-    device: Device = "auto",
+    training: Integrated = Integrated(),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
@@ -238,41 +256,11 @@ def cnf(
     """
     shape = (L,) * d
     flow = ContinuousFlow(
-        shape, block=1, kernel=kernel, frequencies=frequencies, steps=ode_steps, generator=named_generator(seed, "flow")
-    )
-    return Training(
-        phi4_system(shape, beta, kappa, lam), Pushforward(flow, Normal(shape)), IRMatching(), steps=steps, batch=batch,
-        learning_rate={"base": lr, "flow": lr}, warmup=0.05 if warm else 0.0, integration=IntegrationCheck(check_every),
-        patience=patience, seed=seed, threads=threads, device=device,
+        shape, block=1, kernel=kernel, frequencies=frequencies, steps=training.ode_steps,
+        generator=named_generator(seed, "flow"),
     )  # fmt: skip
-
-
-def _stack(
-    density: CoarseFields, coarse: int, side: int, d: int, kernel: int, ode_steps: int, shared: bool, seed: int
-) -> Upscaled:
-    """Levels of refinement by 2 from the coarse fields up to ``side``."""
-    stacked: Density = density
-    flow: ContinuousFlow | None = None
-    for fine in _sides(coarse, side):
-        shape = (fine,) * d
-        if flow is None or not shared:
-            flow = ContinuousFlow(shape, kernel=kernel, steps=ode_steps, generator=named_generator(seed, "flow", fine))
-        else:
-            flow = flow.on(shape)
-        stacked = Upscaled(stacked, shape, flow, generator=named_generator(seed, "noise", fine))
-    return cast(Upscaled, stacked)
-
-
-def _sides(coarse: int, L: int) -> list[int]:
-    """coarse · 2, coarse · 4, ..., L."""
-    levels = round(math.log2(L / coarse)) if coarse > 0 and L > 0 else 0
-    if levels < 1 or coarse * 2**levels != L:
-        raise ValueError(f"L must be 2, 4, 8, ... times the coarse side, got L = {L} and coarse = {coarse}")
-    return [coarse * 2 ** (k + 1) for k in range(levels)]
-
-
-def _names(learn: str) -> list[str]:
-    names = [name.strip() for name in learn.split(",") if name.strip()]
-    if not set(names) <= set(Phi4((2,), 0.1, 0.1).couplings):
-        raise ValueError(f"learn must be kappa, lam, both with a comma, or nothing, got {learn!r}")
-    return names
+    return Training(
+        couplings.system(shape), Pushforward(flow, Normal(shape)), IRMatching(), steps=training.steps,
+        warmup=0.05 if warm else 0.0, seed=seed, threads=training.threads,
+        **training.given(base=training.lr, flow=training.lr),
+    )  # fmt: skip
