@@ -153,7 +153,7 @@ def numbers_html(data: xr.Dataset) -> str:
     if isfinite(bound.exact):
         text += f" · exact {number(bound.exact, digits=6)}"
     text += f" · ESS {number(float(measured['ess'].mean()), digits=3)}"
-    return f"{text} {quiet(f'(mean of the last {count} steps that measured it)')}"
+    return f"{text} {quiet(f'(mean of {count} steps)')}"
 
 
 def duration(seconds: float) -> str:

@@ -15,7 +15,7 @@ from flowlab.figures import Figure, configuration
 from flowlab.figures.shared.style import number
 from flowlab.widgets.lattice import Lattice, frames_of
 from flowlab.widgets.panel import Panel, has_ended
-from flowlab.widgets.panels.sampled import NARROW, ROW, blank_layers
+from flowlab.widgets.panels.sampled import NARROW, PLAY, ROW, blank_layers
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, lattice, row, slider, text
 
@@ -62,19 +62,20 @@ class ConfigurationsPanel(Panel):
         self._wanted, self._drawn_at, self._drawn_step = True, 0.0, -1
         self.is_chain = hasattr(experiment, "recent")
         self.layer = ipywidgets.IntSlider(
-            0, 0, 1, description="picture", disabled=True, style=NARROW, layout={"width": "190px"}
+            0, 0, 1, description="picture", disabled=True, style=NARROW, layout={"width": "146px"}
         )
-        self.play = ipywidgets.Play(0, 0, 1, interval=300, disabled=True, show_repeat=False)
+        self.play = ipywidgets.Play(0, 0, 1, interval=300, disabled=True, show_repeat=False, layout=PLAY)
         self.pace = ipywidgets.IntSlider(
-            300, 50, 1000, 50, description="ms each", readout=False, style=NARROW, layout={"width": "130px"}
+            300, 50, 1000, 50, description="ms each", readout=False, style=NARROW, layout={"width": "104px"}
         )
         self.sample = ipywidgets.BoundedIntText(
-            0, min=0, max=0, description="enlarged", style=NARROW, layout={"width": "108px"}
+            0, min=0, max=0, description="enlarged", style=NARROW, layout={"width": "104px"}
         )
-        self.what = ipywidgets.Dropdown(options=[KEPT, MOVES], layout={"width": "170px"}, tooltip="what is played")
+        self.what = ipywidgets.Dropdown(options=[KEPT, MOVES], layout={"width": "146px"}, tooltip="what is played")
         self.new_samples = ipywidgets.Button(description="New samples", layout={"width": "110px"})
         self.follow = ipywidgets.Checkbox(True, description="follow the run", indent=False, layout={"width": "116px"})
-        self.about = ipywidgets.HTML(f"<div>{escape(self._sentence())}</div>")
+        first, *more = map(escape, self._sentences())
+        self.about = ipywidgets.HTML(f"<details><summary>{first}</summary>{' '.join(more)}</details>")
         self.lattice = Lattice(blank_layers(experiment.system), layer=self.layer, sample=self.sample, play=self.play)
         self._links = [
             ipywidgets.jslink((self.play, "value"), (self.layer, "value")),
@@ -184,7 +185,7 @@ class ConfigurationsPanel(Panel):
             return f"a copy of the chains goes on from where they are {now}; dots mark what a single step has changed"
         return f"the last {found.sizes['layer']} moments {now}"
 
-    def _sentence(self) -> str:
+    def _sentences(self) -> list[str]:
         system = self.experiment.system
         words = [SQUARES.get(str(system.variables.describe().get("domain")), "Each square is a site.")]
         if tuple(system.dims) == ("site",):
@@ -199,7 +200,7 @@ class ConfigurationsPanel(Panel):
             words.append("Small ones: a replica at each temperature, cold to hot; play shows how they go on.")
         else:
             words.append("Small ones: independent chains; play shows how they go on.")
-        return " ".join(words)
+        return words
 
     def _renew(self, _: Any) -> None:
         with self.lock:

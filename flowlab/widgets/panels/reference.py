@@ -60,7 +60,7 @@ class ReferencePanel(SampledPanel):
         nearest = min(options, key=lambda T: abs(T - self.own_temperature), default=self.own_temperature)
         self.temperature = ipywidgets.SelectionSlider(
             options=[(number(T, digits=4), T) for T in options or [nearest]], value=nearest, style=NARROW,
-            description="parallel tempering at T", disabled=len(options) < 2, layout={"width": "330px"},
+            description="tempering T", disabled=len(options) < 2, layout={"width": "188px"},
             continuous_update=False,
         )  # fmt: skip
         self.about = ipywidgets.HTML(layout={"min_height": "28px"})

@@ -76,12 +76,12 @@ class RetrainPanel(Panel):
         self.temperature = ipywidgets.FloatSlider(
             T, min=low, max=high, step=(high - low) / 140, readout_format=".4f",
             description=COUPLINGS.get(self.coupling, f"coupling {self.coupling}"), continuous_update=False,
-            disabled=not known, style=style, layout={"width": "340px"},
+            disabled=not known, style=style, layout={"width": "300px"},
         )  # fmt: skip
         here = str(experiment.device).split(":")[0]
         self.device = ipywidgets.Dropdown(
             options=list(dict.fromkeys([here, *available_devices()])), value=here, description="device", style=style,
-            layout={"width": "150px"},
+            layout={"width": "130px"},
         )  # fmt: skip
         self.steps = ipywidgets.BoundedIntText(
             FEW if self.over else experiment.steps,

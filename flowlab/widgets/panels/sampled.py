@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flowlab.widgets.run import Run
 
 Shown = TypeVar("Shown")
+PLAY = {"width": "84px"}
 NARROW = {"description_width": "initial"}
 ROW = {"align_items": "center", "flex_flow": "row wrap"}
 
@@ -53,12 +54,12 @@ class SampledPanel(Panel):
         self._wanted, self._drawn_at, self._drawn_step = True, 0.0, -1
         self._drawn, self._at, self._took = "", None, 0.0
         self.layer = ipywidgets.IntSlider(
-            0, 0, 1, description="layer", disabled=True, style=NARROW, layout={"width": "240px"}
+            0, 0, 1, description="layer", disabled=True, style=NARROW, layout={"width": "200px"}
         )
-        self.play = ipywidgets.Play(0, 0, 1, interval=700, disabled=True, show_repeat=False)
+        self.play = ipywidgets.Play(0, 0, 1, interval=700, disabled=True, show_repeat=False, layout=PLAY)
         self._link = ipywidgets.jslink((self.play, "value"), (self.layer, "value"))
         self.new_samples = ipywidgets.Button(description="New samples", layout={"width": "110px"})
-        self.follow = ipywidgets.Checkbox(False, description="follow training", indent=False, layout={"width": "140px"})
+        self.follow = ipywidgets.Checkbox(False, description="follow training", indent=False, layout={"width": "120px"})
         self.line = ipywidgets.HTML(layout={"min_height": "28px"})
         self.live = self.view(self.figure())
         self.layer.observe(self.draw, "value")
