@@ -255,6 +255,10 @@ def test_a_model_of_many_couplings_says_what_it_knows_and_what_steps_added(until
 
 
 def test_lab_refreshes_the_tab_in_front(make_run, until) -> None:
+    def publishers() -> set[threading.Thread]:
+        return {t for t in threading.enumerate() if t.name == "flowlab-publisher"}
+
+    before = publishers()  # of other tests' panels
     run = make_run(steps=100_000)
     lab = Lab(run)
     assert lab.widget.titles == ("Train", "Configurations", "Layers", "Retrain")
@@ -263,9 +267,9 @@ def test_lab_refreshes_the_tab_in_front(make_run, until) -> None:
     until(lambda: "samples drawn" in lab.layers.message.value)
     assert "layer 2" in lab.snapshot().layout.title.text
     assert "text/plain" in lab._repr_mimebundle_()
-    assert sum(t.name == "flowlab-publisher" for t in threading.enumerate()) == 1
+    assert len(publishers() - before) == 1
     lab.close()
-    until(lambda: all(t.name != "flowlab-publisher" for t in threading.enumerate()))
+    until(lambda: not publishers() - before)
 
 
 @pytest.mark.parametrize("panel", [TrainPanel, LayersPanel, RetrainPanel, Lab])
