@@ -106,7 +106,7 @@ def quick(make: Make) -> Make:
         density = make()
         for part in density.modules():
             if isinstance(part, fl.ContinuousFlow):
-                part.steps = min(part.steps, 24)
+                part.steps = min(part.steps, 48)
         return density
 
     return made

@@ -8,6 +8,7 @@ from torch import nn
 
 import flowlab as fl
 from flowlab.systems.lattice import checkerboard
+from flowlab.testing import check_flow
 
 MASK = checkerboard((4, 4))
 LAYERS = {"affine": fl.AffineCoupling, "additive": fl.flows.AdditiveCoupling, "spline": fl.flows.SplineCoupling}
@@ -54,6 +55,20 @@ def test_masks_of_spins_have_the_parity_asked_for(parity):
     assert (action is None) == (parity is None)
     if action is not None:
         assert torch.equal(layer(action * z)[0], -x)
+
+
+@pytest.mark.parametrize("group", ["all", "cyclic"])
+def test_permutations_of_states_take_any_network(group):
+    layer = fl.flows.PermutationCoupling((4, 4), q=3, group=group, network=made)
+    z = torch.randint(3, (50, 4, 4), generator=torch.Generator().manual_seed(2)).float()
+    x = layer(z)[0]
+    assert torch.equal(layer.inverse(x)[0], z) and not torch.equal(x, z)
+    assert torch.equal(x[:, MASK], z[:, MASK]), "the sites that decide stay"
+    check_flow(layer, (4, 4), fl.core.States(3))
+    module = nn.Linear(24, (6 if group == "all" else 3) * 8)
+    assert fl.flows.PermutationCoupling((4, 4), q=3, group=group, network=module).network.network is module
+    with pytest.raises(ValueError, match="network must be 'window', 'mlp' or None, got 'conv'; or a module"):
+        fl.flows.PermutationCoupling((4, 4), network="conv")
 
 
 def test_a_flow_without_a_generator_is_one_too():

@@ -6,8 +6,15 @@ import pytest
 import torch
 
 import flowlab as fl
-from flowlab.testing import LawBroken, check_chain, check_density, check_flow, check_objective, check_system
-from tests.laws.registry import SPIN_DENSITIES
+from flowlab.testing import (
+    LawBroken,
+    check_chain,
+    check_density,
+    check_flow,
+    check_integral,
+    check_objective,
+    check_system,
+)
 
 AFFINE = fl.AffineCoupling(torch.tensor([True, False, True, False]))
 
@@ -48,9 +55,47 @@ class Biased(fl.MADE):
         return fl.core.Draw(x, self.log_prob(x), self.log_prob(x))
 
 
+class Noisy(fl.Z2Symmetrized):
+    """Draws the other sign with gradients."""
+
+    def __init__(self, shape):
+        super().__init__(fl.MADE(shape))
+
+    def draw(self, n, *, generator=None):
+        draw = super().draw(n, generator=generator)
+        return draw._replace(x=-draw.x) if torch.is_grad_enabled() else draw
+
+
+class Forgetful(fl.MADE):
+    def warm_start(self, other):
+        return []
+
+
+class Frozen(fl.MADE):
+    def draw(self, n, *, generator=None):
+        draw = super().draw(n, generator=generator)
+        return fl.core.Draw(draw.x, draw.log_q, draw.score.detach())
+
+
+class TakesBooleans(fl.MADE):
+    def as_batch(self, x):
+        return super().as_batch(2.0 * x - 1 if torch.is_tensor(x) and x.dtype == torch.bool else x)
+
+
+class Staged(fl.MADE):
+    def stages(self, n=None, *, x=None, z=None, generator=None):
+        for state in super().stages(n, x=x, z=z, generator=generator):
+            yield state if x is None else state._replace(x=-state.x)
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
+        (Noisy, r"Noisy: gradients change no draw: off by 2 "),
+        (Forgetful, r"Forgetful: warm_start takes over all weights of one like it: off by"),
+        (Frozen, r"Frozen: the gradient of a loss reaches every parameter: not "),
+        (TakesBooleans, r"TakesBooleans: booleans are refused: begin with x = self.as_batch\(x\)"),
+        (Staged, r"Staged: stages from x end in x: off by 2 "),
         (Unnormalised, r"Unnormalised: ln q of draw without gradients is log_prob: off by 0\.1 .*, on \[-?1\.0, "),
         (Biased, r"Biased: it draws as often as q says: χ² = "),
     ],
@@ -60,9 +105,21 @@ def test_densities(kind, message):
         check_density(kind((3, 2)))
 
 
-@pytest.mark.parametrize("name", list(SPIN_DENSITIES)[:12])
-def test_densities_of_the_house_hold(name):
-    check_density(SPIN_DENSITIES[name](), fl.Spins())
+class Heavy(fl.Normal):
+    def log_prob(self, x):
+        return super().log_prob(x) + 0.1
+
+
+def test_the_integral_of_real_fields():
+    check_integral(fl.Normal((2, 2)))
+    with pytest.raises(LawBroken, match=r"Heavy: ∫ q = 1: off by -0\.1"):
+        check_integral(Heavy((2, 2)))
+
+
+def test_masks_of_gumbel_draw_the_same_with_gradients_and_without():
+    """Under a shared sign, which is drawn after them."""
+    masks = fl.XorCoupling((4, 2), gradient="gumbel", start="random", parity=None)
+    check_density(fl.Z2Symmetrized(fl.Pushforward(masks, fl.MADE((4, 2)))), fl.Spins())
 
 
 class WrongSign(fl.Ising):

@@ -21,7 +21,8 @@ class HardSign:
     The value never changes: only the gradient is a surrogate, d/dg of
 
     - ``"tanh"``: tanh(g); ``"clip"``: g clipped to [-1, 1]; ``"identity"``: g itself, which damages good masks;
-    - ``"gumbel"``: tanh((g + noise · (ξ_1 - ξ_2)) / temperature) with Gumbel noise ξ, annealed by ``anneal``.
+    - ``"gumbel"``: tanh((g + noise · (ξ_1 - ξ_2)) / temperature) with Gumbel noise ξ, annealed by ``anneal``; drawn
+      with every value, so that what is drawn after it is the same without gradients, and none without a generator.
 
     Attributes:
         gradient: which stand-in.
@@ -49,6 +50,9 @@ class HardSign:
 
     def __call__(self, g: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         hard = torch.copysign(torch.ones((), dtype=g.dtype, device=g.device), g)
+        u = None
+        if self.gradient == "gumbel" and generator is not None:
+            u = torch.rand(g.shape, generator=generator, dtype=g.dtype, device=g.device).clamp(1e-7, 1 - 1e-7)
         if not (torch.is_grad_enabled() and g.requires_grad):
             return hard
         if self.gradient == "tanh":
@@ -58,6 +62,5 @@ class HardSign:
         elif self.gradient == "identity":
             soft = g
         else:
-            u = torch.rand(g.shape, generator=generator, dtype=g.dtype, device=g.device).clamp(1e-7, 1 - 1e-7)
-            soft = ((g + self.noise * torch.logit(u)) / self.temperature).tanh()
+            soft = ((g if u is None else g + self.noise * torch.logit(u)) / self.temperature).tanh()
         return hard + (soft - soft.detach())

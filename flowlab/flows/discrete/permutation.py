@@ -6,13 +6,14 @@ import itertools
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowlab.core import Flow, named_generator
 from flowlab.core.arguments import checked
 from flowlab.core.one_hot import one_hot, states
 from flowlab.flows.discrete.partitions import deciding_sites, everything, patterns
 from flowlab.flows.discrete.xor import MaskNetwork, Sublattice
+from flowlab.nn.given_network import Factory, GivenMask
 from flowlab.nn.window_network import SideBySide, WindowNetwork
 
 Group = Literal["all", "cyclic"]
@@ -33,7 +34,10 @@ class PermutationCoupling(Flow):
         reads: the sites A that decide, "even", "odd" or booleans (*shape), see :mod:`partitions`.
         q: number of states, at least 2.
         group: "all" q! permutations, for q up to 5, or "cyclic", the q shifts s -> s + k mod q, for any q.
-        network: "window" or "mlp"; None is a window on two sides, else a fully connected network.
+        network: "window" or "mlp"; None is a window on two sides, else a fully connected network. Or a module that
+            maps the one-hot states of the sites A, (n, q |A|) with all sites in state 0 first, to a score of each
+            permutation for each of the other sites, (n, permutations, |B|), or a function that makes it from the
+            numbers of its inputs and outputs; it starts as it is.
         kernel: side of the window that the network sees.
         hidden: widths of the network's hidden layers.
         start: the map to start near, "identity" or "random".
@@ -59,7 +63,7 @@ class PermutationCoupling(Flow):
         *,
         q: int = 3,
         group: Group | None = None,
-        network: MaskNetwork | None = None,
+        network: MaskNetwork | Factory | None = None,
         kernel: int = 3,
         hidden: tuple[int, ...] = (32,),
         start: Literal["identity", "random"] = "identity",
@@ -68,20 +72,26 @@ class PermutationCoupling(Flow):
         super().__init__()
         if start not in ("identity", "random"):
             raise ValueError(f"start must be 'identity' or 'random', got {start!r}")
-        if network not in ("window", "mlp", None):
-            raise ValueError(f"network must be 'window', 'mlp' or None, got {network!r}")
+        given = None if network is None or isinstance(network, str) else network
+        if given is None and network not in ("window", "mlp", None):
+            raise ValueError(f"network must be 'window', 'mlp' or None, got {network!r}; or a module, or a function")
         self.shape, self.q = tuple(shape), int(q)
         self.group: Group = group or ("all" if q <= MAX_ALL else "cyclic")
         permutations = group_of_permutations(q, self.group)
         deciding = deciding_sites(reads, shape)
-        kind = network or ("window" if len(self.shape) == 2 else "mlp")
+        kind = "given" if given is not None else network or ("window" if len(self.shape) == 2 else "mlp")
         seen = patterns(deciding, kernel) if kind == "window" else [everything(deciding)]
         self.register_buffer("deciding", deciding, persistent=False)
         self.register_buffer("updated", torch.cat([sites for sites, _ in seen]), persistent=False)
         self.register_buffer("matrices", torch.eye(q)[permutations].mT.contiguous(), persistent=False)
+        n, outputs = deciding.numel(), len(permutations)
+        if given is not None:
+            (sites, around), *_ = seen
+            read = torch.cat([around[0] + n * state for state in range(q)])
+            self.network: nn.Module = GivenMask(given, read, even=outputs * len(sites), odd=0, parity=False)
+            return
         if generator is None:
             generator = named_generator(0, "permutation", reads if isinstance(reads, str) else "partition")
-        n, outputs = deciding.numel(), len(permutations)
         networks = [
             WindowNetwork(
                 torch.cat([around + n * state for state in range(q)], 1),
