@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nbformat
+import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from tests.notebooks import LIVE, PLOTLY, faults, stored
+from tests.notebooks import LIVE, PLOTLY, ROOT, faults, stored
+
+NOTEBOOKS = sorted(ROOT.glob("tutorials/*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_every_picture_that_is_stored_is_seen_without_a_kernel(path: Path) -> None:
+    assert faults(nbformat.read(path, as_version=4), path.stat().st_size) == []
 
 
 def shown(**data: object) -> nbformat.NotebookNode:
