@@ -18,7 +18,7 @@ from flowlab.core import Density, System, named_generator
 from flowlab.core.names import about, labelled
 from flowlab.core.system import measured
 from flowlab.estimators import Estimate, Evidence, verdict
-from flowlab.estimators.weights import pooled
+from flowlab.estimators.weights import pooled, weights
 from flowlab.estimators.weights.evidence import exact_evidence, share_evidence, weight_evidence
 from flowlab.estimators.weights.pooled import Numbers, Replicas
 
@@ -37,12 +37,14 @@ class _Draws(NamedTuple):
     Attributes:
         log_weight: (G, n) ln of the target's weight, ln Z of the physical system being its normalisation.
         log_q: (K, n) of each node.
+        ess: (K,) of each node's own draws.
         values: name -> (G, n) observables.
         counts: (K,) draws of each node.
     """
 
     log_weight: np.ndarray
     log_q: np.ndarray
+    ess: np.ndarray
     values: dict[str, np.ndarray]
     counts: np.ndarray
 
@@ -78,7 +80,8 @@ def curve(
         ValueError: for couplings outside of the range, too few draws, or a name that there is not.
     """
     targets = [_at(target, name, value) for value in along]
-    nodes = _nodes(density, target, targets)
+    nodes_along = _moved(density, targets)
+    nodes = _nodes(density, target, targets, nodes_along)
     if n < 2 * len(nodes):
         raise ValueError(f"a curve over {len(nodes)} nodes needs at least {2 * len(nodes)} samples, got {n}")
     draws = _drawn(density, nodes, targets, [_around(at, name, density) for at in targets], n, generator)
@@ -91,6 +94,8 @@ def curve(
         if wanted is None or key in wanted:
             variables |= _variables(key, one, name)
     variables |= _judged(draws, found["log_z"].estimate, targets, name)
+    inside, at_nodes = (np.array([one.value_of(nodes_along) for one in those]) for those in (targets, nodes))
+    variables["ess"] = (name, np.interp(inside, at_nodes, draws.ess))
     return labelled(xr.Dataset(variables, {name: along}, dict(attrs) | {"n": int(draws.counts.sum())}))
 
 
@@ -114,13 +119,17 @@ def _around(target: System, name: str, density: Density) -> tuple[float, System,
     return step, _at(target, own, here - step), _at(target, own, here + step)
 
 
-def _nodes(density: Density, target: System, targets: Sequence[System]) -> list[System]:
+def _moved(density: Density, targets: Sequence[System]) -> str:
+    """The coupling of the density's range that changes along the curve, the first where there is one point."""
+    names = list(density.over)
+    return next((name for name in names if len({one.value_of(name) for one in targets}) > 1), names[0])
+
+
+def _nodes(density: Density, target: System, targets: Sequence[System], name: str) -> list[System]:
     """Targets along the curve and a little beyond it, evenly spaced in the density's own coupling.
 
     As many as it takes for neighbours to draw much the same configurations: ln of a weight spreads as √N.
     """
-    moved = [name for name in density.over if len({one.value_of(name) for one in targets}) > 1]
-    name = moved[0] if moved else next(iter(density.over))
     low, high = density.over[name]
     here = [one.value_of(name) for one in targets]
     first, last = (max(low, min(here) - MARGIN * (high - low)), min(high, max(here) + MARGIN * (high - low)))
@@ -144,6 +153,7 @@ def _drawn(
     counts = np.full(len(nodes), n // len(nodes))
     counts[: n % len(nodes)] += 1
     log_q: list[np.ndarray] = []
+    own: list[list[np.ndarray]] = [[] for _ in nodes]
     rows: list[list[dict[str, np.ndarray]]] = [[] for _ in targets]
     with torch.no_grad():
         for k, (q, count) in enumerate(zip(fixed, counts, strict=True)):
@@ -151,13 +161,15 @@ def _drawn(
                 for first in range(0, int(count), CHUNK):
                     x, _ = q.sample(min(CHUNK, int(count) - first), generator=generator)
                     log_q.append(np.stack([to_array(other.log_prob(x)) for other in fixed]))
+                    own[k].append(to_array(nodes[k].log_weight(x.double())) - log_q[-1][k])
                     seed = generator.initial_seed()
                     for row, at, beside in zip(rows, targets, around, strict=True):
                         again = named_generator(seed, "restore", k, first, device=generator.device)  # alike everywhere
                         row.append(_seen(at, beside, x, again))
     columns = [{name: np.concatenate([part[name] for part in row]) for name in row[0]} for row in rows]
     values = {name: np.stack([column[name] for column in columns]) for name in columns[0]}
-    return _Draws(values.pop("log_weight"), np.concatenate(log_q, 1), values, counts)
+    ess = np.array([weights.ess(np.concatenate(parts)).value for parts in own])
+    return _Draws(values.pop("log_weight"), np.concatenate(log_q, 1), ess, values, counts)
 
 
 def _seen(
@@ -239,7 +251,6 @@ def _judged(draws: _Draws, log_z: Estimate, targets: Sequence[System], dim: str)
     return {
         "log_z_exact": (dim, [math.nan if one is None else one for one in known]),
         **{f"{key}_exact": (dim, [one[key] for one in moments]) for key in moments[0]},
-        "ess": (dim, worth / log_w.shape[1]),
         "worth": (dim, worth, about("worth")),
         "verdict": (dim, [one.text for one in verdicts]),
         "reasons": (dim, ["\n".join(one.reasons) for one in verdicts]),

@@ -11,7 +11,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowlab.core.names import named
-from flowlab.figures.shared.style import COLORS, EARLIER, INK, QUIET, band_color, message, number, styled
+from flowlab.figures.shared.style import COLORS, DENSITY_SCALE, EARLIER, INK, QUIET, band_color, message, number, styled
 
 CURVE_COLORS = (COLORS["bound"], *EARLIER[1:], EARLIER[0])
 MOST_CURVES = 8
@@ -38,7 +38,7 @@ def quantities(found: xr.Dataset) -> list[str]:
     """
     first = ["free_energy_per_site", "free_energy_bound_per_site", "log_z", "ess", "energy_per_site", "action_per_site"]
     names = [str(name) for name, one in found.data_vars.items() if one.dims and np.issubdtype(one.dtype, np.number)]
-    names = [name for name in names if not name.endswith(("_error", "_exact"))]
+    names = [name for name in names if not name.endswith(("_error", "_exact", "_replicas"))]
     return [name for name in first if name in names] + [name for name in names if name not in first]
 
 
@@ -179,6 +179,91 @@ def coupling_curves(
     known = any(_exact_curve(found, name) is not None for name in names)
     notes = ["one model, every coupling", *["dashed: exact"] * known, *["hollow: not to be trusted"] * any(hollow)]
     return styled(figure, title=" · ".join(notes), height=300, showlegend=False)
+
+
+def transition_curves(found: xr.Dataset) -> go.Figure:
+    """What shows a transition, of every lattice: specific heat, connected susceptibility and Binder cumulant.
+
+    Of one coupling curves with bands of one standard error, exact ones dashed, a line where the cumulants of the two
+    largest lattices cross. Of two couplings maps of the largest lattice, with a line where the numbers peak.
+
+    Args:
+        found: what ``flowlab.sweep("phase-diagram", ...)`` returns.
+
+    Raises:
+        ValueError: for a Dataset that is no phase diagram.
+    """
+    along = str(found.attrs.get("along", found["binder"].dims[-1]))
+    if "L" not in found.dims:
+        raise ValueError(
+            f"expected the sweep phase-diagram, whose curves have a side L, got {', '.join(map(str, found.sizes))}"
+        )
+    heat = "specific_heat" if "specific_heat" in found else "log_z_curvature"
+    names = [heat, "susceptibility_connected", "binder"]
+    figure = make_subplots(rows=1, cols=len(names), horizontal_spacing=0.24 / len(names))
+    second = [str(dim) for dim in found[names[0]].dims if dim not in ("L", along)]
+    for column, name in enumerate(names, 1):
+        if second:
+            _map(figure, found.isel(L=-1), name, along, second[0], column)
+        else:
+            _lattices(figure, found, name, along, column)
+        long, units = named(name)
+        title = SHORT.get(name, long if units in ("1", "") else f"{long} ({units})")
+        figure.update_yaxes(title_text=SYMBOLS.get(second[0], second[0]) if second else title, col=column)
+        if second:
+            figure.layout.annotations += (dict(
+                text=title, x=0.5, xref="x domain" if column == 1 else f"x{column} domain", y=1, showarrow=False,
+                yref="y domain" if column == 1 else f"y{column} domain", yanchor="bottom", font=dict(size=11),
+            ),)  # fmt: skip
+    figure.update_xaxes(title_text=f"coupling {SYMBOLS[along]}" if along in SYMBOLS else _axis(found, along))
+    if second:
+        return styled(figure, title=f"L = {int(found.L[-1])} · line: peak", height=340)
+    note = "one model a lattice · bands: one standard error"
+    if "crossing" in found:
+        at, error = float(found.crossing[-1]), float(found.crossing_error[-1])
+        note += f" · the largest two cross at {number(at, error)}"
+        if np.isfinite(at):
+            figure.add_vline(x=at, line=dict(color=QUIET, width=1, dash="dot"), row=1, col=len(names))
+    return styled(figure, title=note, height=340)
+
+
+def _lattices(figure: go.Figure, found: xr.Dataset, name: str, along: str, column: int) -> None:
+    for i, color in zip(range(found.sizes["L"]), itertools.cycle(CURVE_COLORS)):
+        one = found.isel(L=i).sortby(along)
+        x, value = one[along].values, one[name].values
+        error = np.nan_to_num(one[f"{name}_error"].values)
+        red, green, blue = (int(color[k : k + 2], 16) for k in (1, 3, 5))
+        label = f"L = {int(found.L[i])}"
+        figure.add_scatter(
+            x=np.concatenate([x, x[::-1]]), y=np.concatenate([value + error, (value - error)[::-1]]), fill="toself",
+            fillcolor=f"rgba({red},{green},{blue},0.2)", line_width=0, mode="lines", hoverinfo="skip",
+            legendgroup=label, showlegend=False, row=1, col=column,
+        )  # fmt: skip
+        figure.add_scatter(
+            x=x, y=value, customdata=error, mode="lines", line=dict(color=color, width=1.6), name=label,
+            legendgroup=label, showlegend=column == 1, row=1, col=column,
+            hovertemplate=f"{along} = %{{x:.4g}}<br>%{{y:.6g}} ± %{{customdata:.2g}}<extra>{label}</extra>",
+        )  # fmt: skip
+        exact = _exact_curve(one, name)
+        if exact is not None:
+            figure.add_scatter(
+                x=x, y=exact.values, mode="lines", line=dict(color=INK, width=1, dash="dash"), showlegend=False,
+                hoverinfo="skip", row=1, col=column,
+            )  # fmt: skip
+
+
+def _map(figure: go.Figure, found: xr.Dataset, name: str, along: str, second: str, column: int) -> None:
+    values = found[name].transpose(second, along).values
+    figure.add_heatmap(
+        x=found[along].values, y=found[second].values, z=values, colorscale=DENSITY_SCALE, showscale=False,
+        hovertemplate=f"{along} = %{{x:.4g}}<br>{second} = %{{y:.4g}}<br>%{{z:.5g}}<extra></extra>", row=1, col=column,
+    )  # fmt: skip
+    if f"{name}_peak_at" in found:
+        error = np.nan_to_num(found[f"{name}_peak_at_error"].values)
+        figure.add_scatter(
+            x=found[f"{name}_peak_at"].values, y=found[second].values, mode="lines+markers", showlegend=False,
+            error_x=dict(array=error, color=INK), line=dict(color=INK, width=1.4), row=1, col=column,
+        )  # fmt: skip
 
 
 def _curves_of(found: xr.Dataset) -> list[str]:

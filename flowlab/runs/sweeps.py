@@ -45,7 +45,7 @@ Point = tuple[int, ...]
 
 def sweep(
     study: str,
-    over: Mapping[str, Sequence[Any]] | None = None,
+    over: Mapping[str, Sequence[Any]] | str | None = None,
     *,
     out: str | Path | None = None,
     workers: int | Executor = 1,
@@ -62,8 +62,8 @@ def sweep(
     (unless its key ``threads`` says more) and gives the same numbers by whichever worker.
 
     Args:
-        study: its name. One that is a sweep itself (``ising-sweep``) takes its own keys and no ``over``.
-        over: key -> values, e.g. ``{"T": [2.0, 2.3], "seed": [0, 1, 2]}``; all combinations are run.
+        study: its name. One that is a sweep itself (``ising-sweep``) takes its own keys and no such ``over``.
+        over: key -> values, e.g. ``{"T": [2.0, 2.3], "seed": [0, 1]}``; all combinations run. Or the key of that name.
         out: directory; each run is kept in one of its own there (``T=2.0,seed=1``, for ``flowlab.load``), and
             ``sweep.nc`` is what this function returns, written after every run. None keeps no runs.
         workers: processes side by side, each on one thread; 1 is this process. Or a ``concurrent.futures.Executor``
@@ -98,6 +98,7 @@ def sweep(
     ({'T': 2}, ['finished', 'finished'], [3, 3])
     """
     named = find(study)
+    keys, over = (keys | {"over": over}, None) if isinstance(over, str) else (keys, over)
     _check_workers(named, workers)
     out = absolute(out) if out is not None and str(out) else out
     if named.sweep:

@@ -14,6 +14,7 @@ from flowlab.studies.phi4.hmc import phi4_hmc
 from flowlab.studies.phi4.pixelcnn import phi4_pixelcnn
 from flowlab.studies.phi4.scaling import phi4_scaling
 from flowlab.studies.phi4.super_resolution import cnf, ir_matching, uv_matching
+from flowlab.studies.transitions import phase_diagram
 
 __all__ = [
     "cnf",
@@ -27,6 +28,7 @@ __all__ = [
     "ising_tokens",
     "ising_van",
     "ising_xor",
+    "phase_diagram",
     "phi4",
     "phi4_free",
     "phi4_hmc",

@@ -92,7 +92,7 @@ def curve(
     Args:
         run: the training.
         density: as it is at the step that ``attrs`` name.
-        grid: one coupling and its values.
+        grid: one coupling and its values; single numbers for others of the range, the run's own where not given.
         n: draws in all.
         generator: of the draws.
         attrs: attributes to keep.
@@ -101,21 +101,25 @@ def curve(
     Returns:
         Dataset along the coupling: every number with its ``_error`` and, over ``replica``, its ``_replicas``, the same
         without one block of draws after the other, whose jackknife gives the error of whatever is made of the curves;
-        ``worth``, equal draws that the weights are worth; ``verdict`` and ``reasons`` of each point.
+        ``worth``, equal draws that the weights are worth; ``ess``, that of the density itself where it was drawn, by
+        straight lines in between; ``verdict`` and ``reasons`` of each point.
 
     Raises:
         ValueError: for other than one coupling, couplings that the run is not trained for, or an unknown name.
     """
     wanted = [wanted] if isinstance(wanted, str) else wanted
-    if len(grid) != 1:
-        raise ValueError(f"a curve needs the values of one coupling, got {', '.join(grid) or 'none'}")
-    (name, values) = next(iter(grid.items()))
+    lines = [name for name, values in grid.items() if np.ndim(values)] or list(grid)
+    if len(lines) != 1:
+        raise ValueError(f"a curve needs the values of one coupling, got {', '.join(lines) or 'none'}")
+    name, values = lines[0], grid[lines[0]]
+    fixed = {other: float(np.asarray(value)) for other, value in grid.items() if other != name}
+    target = target_at(run.target, density, fixed) if fixed else run.target
     along = np.atleast_1d(np.asarray(values, dtype=float))
     if along.ndim != 1 or not along.size or not np.isfinite(along).all():
         raise ValueError(f"{name} must be finite numbers along a line, got {values!r}")
     for value in (along.min(), along.max()):
-        density.fixed(target_at(run.target, density, {name: value}))  # which refuses couplings that lie outside
-    return curves.curve(density, run.target, name, along, n, generator, attrs, wanted)
+        density.fixed(target_at(target, density, {name: value}))  # which refuses couplings that lie outside
+    return curves.curve(density, target, name, along, n, generator, attrs, wanted)
 
 
 def gridded(data: xr.Dataset, over: Mapping[str, tuple[float, float]]) -> xr.Dataset:

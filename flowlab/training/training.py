@@ -234,7 +234,7 @@ class Training(Experiment):
 
         ``observables`` are names to keep, all where None, from ``n`` draws of ``seed`` in all. The run is ``over`` that
         coupling. ``energy_per_site`` is exactly the slope of the curve of -``log_z`` in beta, ``specific_heat`` its
-        curvature. ValueError for couplings that the run is not trained for, or an unknown name.
+        curvature. Other couplings of the range are single numbers, the run's own where not given.
         """
         if isinstance(observables, int):
             warnings.warn("curve(n) is curve(n=n): names of observables come first", DeprecationWarning, stacklevel=3)

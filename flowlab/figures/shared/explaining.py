@@ -39,6 +39,7 @@ GIVEN_BY = {
     "tempering_overview": "run.data of parallel tempering",
     "training_curve": "run.data",
     "training_overview": "run.data",
+    "transition_curves": """flowlab.sweep("phase-diagram", ...)""",
     "triangle_cloud": "run.layers(n) or run.reference()",
 }
 """The call whose Dataset each function of :mod:`flowlab.figures` takes."""

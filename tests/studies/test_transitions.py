@@ -1,0 +1,55 @@
+"""The study of a phase diagram: what it returns, with one coupling and with two."""
+
+import numpy as np
+import pytest
+
+import flowlab as fl
+from flowlab.figures import transition_curves
+
+FAST = {"steps": 8, "batch": 40, "degree": 2, "device": "cpu", "progress": False}
+
+
+@pytest.fixture(scope="module")
+def ising(tmp_path_factory):
+    out = tmp_path_factory.mktemp("diagram") / "ising"
+    return out, fl.sweep("phase-diagram", out=out, sizes="4,8", points=7, evaluate=400, **FAST)
+
+
+def test_one_coupling_gives_curves_peaks_and_crossings(ising):
+    out, found = ising
+    assert found.log_z.dims == ("L", "beta") and found.log_z_replicas.dims == ("L", "replica", "beta")
+    assert found.L.values.tolist() == [4, 8] and found.attrs["along"] == "beta"
+    assert found.specific_heat_peak_at.dims == ("L",) and found.crossing.dims == ("smaller",)
+    exact = [[fl.exact.kaufman((L, L), float(beta)).log_z for beta in found.beta] for L in (4, 8)]
+    np.testing.assert_allclose(found.log_z_exact, exact)
+    jump = 2 * np.sqrt(found.specific_heat.max("beta") / (found.L**2)) / 0.52
+    assert (found.latent_heat >= jump * 0.99).all() and (found.latent_heat_error >= 0).all()
+    again = fl.sweep("phase-diagram", out=out, sizes="4,8", points=7, evaluate=400, **FAST)
+    assert again.log_z.equals(found.log_z)
+    assert len(transition_curves(found).data) > 10
+
+
+def test_two_couplings_give_a_map():
+    found = fl.sweep(
+        "phase-diagram", system="phi4", over="kappa:0.2:0.3,lam:0.3:0.7", sizes="4", points=5, lines=2, evaluate=100,
+        **FAST,
+    )  # fmt: skip
+    assert found.log_z.dims == ("L", "lam", "kappa") and found.log_z_curvature_peak_at.dims == ("lam", "L")
+    assert "crossing" not in found and "specific_heat" not in found
+    assert [trace.type for trace in transition_curves(found).data].count("heatmap") == 3
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"sizes": "8,4"}, "sizes must be sides that ascend"),
+        ({"over": "beta:0.5:0.4"}, "over must be a coupling and its interval"),
+        ({"lam": 0.4}, "has no effect on the Ising model"),
+        ({"lines": 3}, "has no effect where one coupling changes"),
+        ({"system": "phi4", "over": "beta:0.5:0.6,lam:0.1:0.2", "lam": 0.1}, "has no effect where it is one of"),
+        ({"system": "phi4", "over": "beta:0.5:0.6,lam:0.1:0.2,h:0:1"}, "one coupling or two"),
+    ],
+)
+def test_keys_that_make_no_sense_are_refused(keys, said):
+    with pytest.raises(ValueError, match=said):
+        fl.sweep("phase-diagram", **FAST, **keys)
