@@ -73,6 +73,10 @@ class Lab(Panel):
     def page(self) -> list[Piece]:
         return self.front.page()
 
+    def hand_out_code(self) -> None:
+        for panel in self.tabs.values():
+            panel.hand_out_code()
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the lab as one HTML file that is alive without a kernel and loads nothing; returns its path.
 
@@ -85,7 +89,7 @@ class Lab(Panel):
         Raises:
             OSError: when the file cannot be written; an older one at that path is left as it was.
         """
-        tabs = [(title, _page_of(panel)) for title, panel in self.tabs.items()]
+        tabs = [(title, _page_of(panel), panel.code()) for title, panel in self.tabs.items()]
         run = self.experiment
         about = f"{getattr(run, 'study', '') or 'run'} · step {run.step} of {run.steps}"
         return write_whole(Path(path), page(getattr(run.system, "title", "flowlab"), about, tabs))

@@ -24,7 +24,7 @@ CLIPPED = 0.002
 class LatticeView(View):
     """The widget of a :class:`Lattice`; what its state means stands in ``static/lattice.js``."""
 
-    _esm = script("theme.js", "canvas.js", "lattice.js")
+    _esm = script("theme.js", "menu.js", "canvas.js", "lattice.js")
     frames = traitlets.Bytes().tag(sync=True)
     shape: traitlets.List[int] = traitlets.List().tag(sync=True)
     dtype = traitlets.Unicode("int8").tag(sync=True)

@@ -100,8 +100,24 @@ class Panel(ABC):
         with self.lock:
             close_tree(self.widget)
 
+    @property
+    def source(self) -> str:
+        """How Python has the run: from its directory, or under the name ``run``."""
+        path = getattr(self.experiment, "path", None)
+        return f"fl.load({str(path)!r})" if path else "run"
+
+    def code(self) -> str:
+        """Two lines of Python that make a static figure of what the panel shows; empty where it has none."""
+        return f"lab = {self.source}.lab()\nlab.{type(self).title.lower().replace(' ', '_')}.snapshot()"
+
+    def hand_out_code(self) -> None:
+        """Give the menus of the pictures their lines of Python."""
+        for view in views_in(self.widget):
+            view.code = view.code or self.code()
+
     def show(self) -> ipywidgets.Widget:
         """The widget, which from now on is kept up to date as long as it is on a page."""
+        self.hand_out_code()
         self._views = list(views_in(self.widget))
         for view in self._views:
             view.returned = self.publisher.wake

@@ -40,7 +40,7 @@ class Library(anywidget.AnyWidget):
 class PlotView(View):
     """The widget of a :class:`Plot`."""
 
-    _esm = script("theme.js", "plot.js")
+    _esm = script("theme.js", "menu.js", "plot.js")
     library = traitlets.Instance(Library).tag(sync=True, **widget_serialization)
     palette = traitlets.Dict(PALETTE).tag(sync=True)
     figure = traitlets.Unicode("{}").tag(sync=True)

@@ -71,16 +71,16 @@ def beside(left: Piece, right: Piece) -> Piece:
     return {"kind": "beside", "parts": [left, right]}
 
 
-def page(title: str, about: str, tabs: Sequence[tuple[str, Sequence[Piece]]]) -> str:
+def page(title: str, about: str, tabs: Sequence[tuple[str, Sequence[Piece], str]]) -> str:
     """One self-contained HTML page that loads nothing.
 
     Args:
         title: its heading.
         about: a line beside it.
-        tabs: (title, parts) in order.
+        tabs: (title, parts, lines of Python that make a figure of it) in order.
     """
     lab: dict[str, Any] = {"title": title, "about": about, "palette": PALETTE}
-    lab["tabs"] = [{"title": name, "parts": list(parts)} for name, parts in tabs]
+    lab["tabs"] = [{"title": name, "parts": list(parts), "code": code} for name, parts, code in tabs]
     views = "\n".join(f"const {name} = (() => {{\n{_in_a_function(name)}\n}})();" for name in VIEWS)
     start = "globalThis[Symbol.for('flowlab.plotly')] = Promise.resolve(Plotly);\n"
     start += "showLab(JSON.parse(document.getElementById('lab').textContent), {" + ", ".join(VIEWS) + "}, "
@@ -89,7 +89,7 @@ def page(title: str, about: str, tabs: Sequence[tuple[str, Sequence[Piece]]]) ->
         title=escape(title),
         plotly=plotly_js().decode().replace("</script", "<\\/script"),
         lab=json.dumps(lab).replace("</", "<\\/"),
-        script="\n".join([script("theme.js", "canvas.js", "page.js"), views, start]),
+        script="\n".join([script("theme.js", "menu.js", "canvas.js", "page.js"), views, start]),
     )
 
 

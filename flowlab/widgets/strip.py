@@ -18,7 +18,7 @@ NOTHING = -32768
 class StripView(View):
     """The widget of a :class:`Strip`; what its state means stands in ``static/strip.js``."""
 
-    _esm = script("theme.js", "canvas.js", "strip.js")
+    _esm = script("theme.js", "menu.js", "canvas.js", "strip.js")
     frames = traitlets.Bytes().tag(sync=True)
     shapes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     captions: traitlets.List[str] = traitlets.List().tag(sync=True)

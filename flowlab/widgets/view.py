@@ -30,12 +30,14 @@ class View(anywidget.AnyWidget):
 
     Attributes:
         version: how often the state has changed.
+        code: lines of Python that make the picture; a lattice puts the layer and the sample on show into them.
         was_seen: whether a view of it has been on a page.
         returned: called when one comes.
         clicked: called with what a person has clicked on.
     """
 
     version = traitlets.Int(0).tag(sync=True)
+    code = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, **state: Any) -> None:
         self._heard: dict[str, float] = {}

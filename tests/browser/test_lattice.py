@@ -39,7 +39,7 @@ def spins(size: int = 4) -> np.ndarray:
 
 @pytest.fixture
 def drawn(page: Page) -> Page:
-    set_up(page, ["theme.js", "canvas.js", "lattice.js"], state(spins()), with_library=False)
+    set_up(page, ["theme.js", "menu.js", "canvas.js", "lattice.js"], state(spins()), with_library=False)
     page.evaluate("async () => { window.end = await view.render({model, el}); }")
     expect(page.locator(".flowlab-title")).to_contain_text("layer 0 of 2")
     return page
@@ -112,7 +112,7 @@ def test_new_configurations_are_drawn_where_a_person_is(drawn: Page) -> None:
 
 def test_a_large_lattice_is_drawn_in_a_moment(page: Page) -> None:
     s = np.where(np.random.default_rng(0).random((5, 2, 128, 128)) < 0.5, -1.0, 1.0)
-    set_up(page, ["theme.js", "canvas.js", "lattice.js"], state(s), with_library=False)
+    set_up(page, ["theme.js", "menu.js", "canvas.js", "lattice.js"], state(s), with_library=False)
     page.evaluate("async () => { await view.render({model, el}); }")
     took = page.evaluate(
         "async () => { const t = performance.now(); for (let k = 0; k < 50; k++) { model.set('layer', k % 5);"

@@ -23,6 +23,47 @@ def saved(page: Page, tmp_path: Path) -> Page:
     return page
 
 
+def test_what_is_drawn_can_be_had(saved: Page) -> None:
+    """By keys alone: numbers, pictures, and the lines of Python."""
+
+    def take(entry: str) -> bytes:
+        button = saved.locator(".flowlab-menu > button").locator("visible=true").first
+        button.focus()
+        button.press("Enter")
+        wanted = saved.get_by_role("menuitem", name=entry).locator("visible=true")
+        for _ in range(4):
+            if wanted.evaluate("e => e === document.activeElement"):
+                break
+            saved.keyboard.press("ArrowDown")
+        with saved.expect_download() as found:
+            saved.keyboard.press("Enter")
+        expect(wanted).to_have_count(0)
+        return found.value.path().read_bytes()
+
+    expect(saved.locator(".scatterlayer path.js-line").first).to_be_attached()
+    rows = take("Data").decode().splitlines()
+    assert rows[0] == "trace,x,y,error,z"
+    assert {row.split(",")[1] for row in rows} >= {"1", "2", "3"}
+    assert take("Picture")[:4] == b"\x89PNG"
+    assert b"training step" in take("Drawing")
+    saved.get_by_role("tab", name="Layers").click()
+    rows = take("Data").decode().splitlines()
+    assert rows[0] == "layer,x,y,s"
+    assert len(rows) == 1 + 4 * 64
+    assert {row.split(",")[3] for row in rows[1:]} == {"-1", "1"}
+    assert take("Picture")[:4] == b"\x89PNG"
+    saved.get_by_role("tab", name="Defects").click()
+    assert take("Data").decode().startswith("picture,x,y,value\n0,0,0,")
+    saved.get_by_role("tab", name="Layers").click()
+    saved.locator(".flowlab-menu > button").locator("visible=true").first.click()
+    saved.get_by_role("menuitem", name="Python").click()
+    expect(saved.locator(".flowlab-menu pre")).to_contain_text("fl.figures.configuration(layers, sample=")
+    saved.screenshot(path=artifact("menu.png"))
+    saved.keyboard.press("Escape")
+    expect(saved.locator(".flowlab-menu pre")).to_have_count(1)
+    expect(saved.locator(".flowlab-menu .items").locator("visible=true")).to_have_count(0)
+
+
 def test_every_tab_of_a_saved_lab_is_alive(saved: Page) -> None:
     asked: list[str] = []
     faults: list[str] = []

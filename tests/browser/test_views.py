@@ -53,7 +53,7 @@ def figure(title: str, y: list[float | None], rows: int = 1) -> go.Figure:
 
 
 def test_whatever_the_order_the_newest_state_is_drawn(page: Page) -> None:
-    set_up(page, ["theme.js", "plot.js"], plot_state(figure("nothing yet", [None] * 3)))
+    set_up(page, ["theme.js", "menu.js", "plot.js"], plot_state(figure("nothing yet", [None] * 3)))
     orders = list(itertools.permutations(["render", "change", "deliver", "show"]))
     later = as_json(figure("a curve", [0, 1, 4], rows=3))
     page.evaluate("async () => { deliver(); await view.render({model, el}); }")
@@ -61,7 +61,7 @@ def test_whatever_the_order_the_newest_state_is_drawn(page: Page) -> None:
 
 
 def test_a_figure_wears_the_colours_of_the_page(page: Page) -> None:
-    set_up(page, ["theme.js", "plot.js"], plot_state(figure("a curve", [0, 1, 4])))
+    set_up(page, ["theme.js", "menu.js", "plot.js"], plot_state(figure("a curve", [0, 1, 4])))
     stroke = "() => getComputedStyle(document.querySelector('.js-line')).stroke"
     page.evaluate("async () => { deliver(); await view.render({model, el}); }")
     page.evaluate(
@@ -75,7 +75,7 @@ def test_a_figure_wears_the_colours_of_the_page(page: Page) -> None:
 
 def test_a_zoom_and_a_selection_outlive_an_update(page: Page) -> None:
     box = dict(type="rect", xref="x", yref="y", x0=0.5, x1=1.5, y0=0.0, y1=2.0)
-    set_up(page, ["theme.js", "plot.js"], plot_state(figure("a curve", [0, 1, 4])) | {"selections": [box]})
+    set_up(page, ["theme.js", "menu.js", "plot.js"], plot_state(figure("a curve", [0, 1, 4])) | {"selections": [box]})
     page.evaluate("async () => { deliver(); await view.render({model, el}); }")
     picture = "document.querySelector('.flowlab-plot')"
     zoom = "(p) => Plotly.relayout(p, {'xaxis.range': [0.2, 0.8]})"
@@ -89,7 +89,7 @@ def test_a_zoom_and_a_selection_outlive_an_update(page: Page) -> None:
 
 def test_a_long_title_is_wrapped_and_not_cut(page: Page) -> None:
     words = " · ".join(f"{k} measured steps" for k in range(9))
-    set_up(page, ["theme.js", "plot.js"], plot_state(figure(words, [0, 1, 4])))
+    set_up(page, ["theme.js", "menu.js", "plot.js"], plot_state(figure(words, [0, 1, 4])))
     page.evaluate("async () => { deliver(); await view.render({model, el}); }")
     title, box = page.locator(".gtitle"), page.locator("#view").bounding_box()
     expect(title.locator("tspan.line")).to_have_count(2)
@@ -99,7 +99,7 @@ def test_a_long_title_is_wrapped_and_not_cut(page: Page) -> None:
 
 
 def test_two_pages_of_one_model_and_what_ends_a_view(page: Page) -> None:
-    set_up(page, ["theme.js", "plot.js"], plot_state(figure("a curve", [0, 1, 4])))
+    set_up(page, ["theme.js", "menu.js", "plot.js"], plot_state(figure("a curve", [0, 1, 4])))
     page.evaluate(
         "async () => { deliver(); const second = el.cloneNode(); document.body.append(second);"
         " window.ends = [await view.render({model, el}), await view.render({model, el: second})]; }"

@@ -6,9 +6,12 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import flowlab as fl
 from flowlab.widgets import Lab, LayersPanel
+from flowlab.widgets.panel import views_in
 from flowlab.widgets.saved import page, text
 
 
@@ -67,7 +70,27 @@ def test_a_file_that_cannot_be_written_leaves_the_older_one(make_run, tmp_path: 
     lab.close()
 
 
+def test_the_lines_of_python_make_the_figure(until) -> None:
+    """Those of every picture of every tab, run as they stand."""
+    run = fl.experiment("ising-xor", L=4, T=2.5, layers=2, start="random", steps=2, batch=20, device="cpu")
+    run.run(progress=False)
+    lab = run.lab()
+    lab.layers.sample_now()
+    lab.show()
+    for title, panel in lab.tabs.items():
+        for view in views_in(panel.widget):
+            first, second = view.code.format(layer=1, sample=3).split("\n")
+            names = {"fl": fl, "run": run}
+            exec(first, names)
+            assert eval(second, names).data or title == "Check", title  # nothing before its own start
+    assert "configuration(layers, sample={sample}, layer={layer})" in lab.layers.lattice.widget.code
+    figure = eval("fl.figures.configuration(run.layers(500, seed=0), sample=3, layer=1)", names)
+    frames = np.frombuffer(lab.layers.lattice.widget.frames, np.int8).reshape(3, 500, 4, 4)
+    np.testing.assert_array_equal(figure.data[0].z, frames[1, 3])
+    lab.close()
+
+
 def test_what_a_page_says_is_escaped() -> None:
-    made = page("<b>", "a", [("x", [text("</script>")])])
+    made = page("<b>", "a", [("x", [text("</script>")], "")])
     assert "<title>&lt;b&gt;</title>" in made
     assert made.count("</script>") == 3

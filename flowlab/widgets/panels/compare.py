@@ -81,6 +81,9 @@ class Compare(Panel):
         figure = training_overview(first, *others[::-1], points=LIVE_POINTS)
         return figure.update_layout(title_text=f"{len(self.runs)} runs")
 
+    def code(self) -> str:
+        return ""
+
     def page(self) -> list[Piece]:
         return [text(SENTENCE), plot(self.snapshot()), text(self._table())]
 

@@ -97,7 +97,7 @@ class LayersPanel(SampledPanel):
         if self.work is not None and self.work.data is None:
             self.work.data = self.work.read()
         by = {"layer": self.count}
-        state = frames_of(self.data) | {"layer": self.at, "sample": self.sample.value}
+        state = frames_of(self.data) | {"code": self._lattice_code(), "layer": self.at, "sample": self.sample.value}
         choose = [slider("layer", self.count - 1, self.at, self.layer.description)]
         if "correlation" in self.data:  # else the figure beside it shows the samples against this one
             choose.append(entry("sample", self.lattice.samples - 1, self.sample.value, "sample"))
@@ -131,6 +131,10 @@ class LayersPanel(SampledPanel):
             super().draw()
             self.changes.redraw(self._change_figure())
 
+    def _lattice_code(self) -> str:
+        layers = f"layers = {self.source}.layers({self.n}, seed={self.seed})"
+        return f"{layers}\nfl.figures.configuration(layers, sample={{sample}}, layer={{layer}})"
+
     def _change_figure(self) -> Figure:
         found = self.data if self.work is None else self.work.data
         if found is None:
@@ -140,7 +144,7 @@ class LayersPanel(SampledPanel):
         return delta_free_energy(found, self.at)
 
     def arrived(self, data: xr.Dataset, *, first: bool) -> str:
-        self.lattice.redraw(data)
+        self.lattice.redraw(data, code=self._lattice_code())
         self.sample.max = self.lattice.samples - 1
         self.layer.description = "level" if draws_in_levels(data) else "layer"
         data = data.isel(sample=slice(self.lattice.samples))

@@ -65,6 +65,11 @@ class TrainPanel(Panel):
             self.say(self.experiment.error)
         return more
 
+    def code(self) -> str:
+        if not hasattr(self.experiment, "layers"):
+            return super().code()
+        return f"data = {self.source}.data\nfl.figures.training_overview(data)"
+
     def snapshot(self) -> Figure:
         """The curves as they are now."""
         return overview(self.experiment.data)

@@ -12,7 +12,7 @@ const STYLE = `
 .flowlab-lattice { outline: none; position: relative; color: var(--jp-ui-font-color1, #22303c); max-width: 100%;
   font: 12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif; }
 .flowlab-lattice:focus-visible { box-shadow: 0 0 0 2px var(--jp-brand-color1, #1c6e8c); border-radius: 3px; }
-.flowlab-lattice .flowlab-title { font-size: 14px; line-height: 20px; min-height: 40px; padding: 0 4px; }
+.flowlab-lattice .flowlab-title { font-size: 14px; line-height: 20px; min-height: 40px; padding: 0 30px 0 4px; }
 .flowlab-lattice canvas { display: block; cursor: crosshair; }
 .flowlab-lattice .thumbs { display: flex; flex-wrap: wrap; gap: 4px; margin: 6px 0 0 34px; }
 .flowlab-lattice .thumbs canvas { border: 2px solid transparent; cursor: pointer; border-radius: 2px; }
@@ -316,6 +316,22 @@ function render({ model, el }) {
     timer = setInterval(() => set('layer', (layer() + 1) % frames.layers), model.get('interval'));
   }
 
+  // All layers of the sample on show, one row a site.
+  function numbers() {
+    const labels = model.get('labels'), rows = [[model.get('word'), ...(labels.length ? ['site'] : ['x', 'y']), model.get('symbol')]];
+    for (let k = 0; k < frames.layers; k++)
+      for (let site = 0; site < frames.size; site++) {
+        const value = frames.value(k, sample(), site);
+        if (labels.length && !labels[site]) continue;
+        const at = labels.length ? [labels[site]] : [site % frames.columns, Math.floor(site / frames.columns)];
+        rows.push([k, ...at, Number.isNaN(value) ? '' : Number(value.toPrecision(5))]);
+      }
+    return rows;
+  }
+  menu(box, [
+    ['Data (CSV)', () => save(fileName(title.textContent, 'csv'), csv(numbers()), 'text/csv')],
+    ['Picture (PNG)', () => save(fileName(title.textContent, 'png'), pngOf([main], [title.textContent], box))],
+  ], () => (model.get('code') ?? '').replace('{layer}', layer()).replace('{sample}', sample()));
   main.addEventListener('mousemove', hover);
   main.addEventListener('mouseleave', () => { tip.style.display = 'none'; });
   main.addEventListener('mousedown', (event) => { const at = site(event); drag = at && { from: at, to: null }; box.focus({ preventScroll: true }); });

@@ -49,8 +49,8 @@ function binary(text) {
 
 // The parts of a tab, each from what a panel has written; all of a tab's share the values of its controls.
 class Tab {
-  constructor(parts, views, palette) {
-    Object.assign(this, { parts, views, palette });
+  constructor(parts, views, palette, code) {
+    Object.assign(this, { parts, views, palette, code });
     this.el = document.createElement('section');
     this.values = new Model({ layer: 0, sample: 0, playing: false });
     this.values.on('change:playing', () => this.play());
@@ -115,7 +115,7 @@ class Tab {
   }
 
   plot(part, parent) {
-    const model = new Model({ figure: this.frame(part), palette: this.palette, selections: [], version: 0 });
+    const model = new Model({ figure: this.frame(part), palette: this.palette, code: this.code, selections: [], version: 0 });
     this.follow(part, () => {
       if (model.get('figure') !== this.frame(part)) model.change({ figure: this.frame(part) });
     });
@@ -129,13 +129,13 @@ class Tab {
 
   strip(part, parent) {
     const state = () => ({ ...this.frame(part), frames: binary(this.frame(part).frames) });
-    const model = new Model({ ...state(), version: 0 });
+    const model = new Model({ ...state(), code: this.code, version: 0 });
     this.follow(part, () => model.change(state()));
     this.views.strip.render({ model, el: make(parent, 'div') });
   }
 
   lattice({ state }, parent) {
-    const model = new Model({ ...state, frames: binary(state.frames), version: 0 });
+    const model = new Model({ code: this.code, ...state, frames: binary(state.frames), version: 0 });
     for (const name of ['layer', 'sample', 'playing']) link(this.values, model, name);
     this.views.lattice.render({ model, el: make(parent, 'div') });
   }
@@ -157,8 +157,8 @@ function showLab(lab, views, main) {
   make(header, 'button', { textContent: '◐', ariaLabel: 'light or dark' }).onclick = () =>
     dark(document.body.dataset.jpThemeLight === 'true');
   const list = make(main, 'nav', { role: 'tablist' });
-  const tabs = lab.tabs.map(({ title, parts }) => {
-    const tab = new Tab(parts, views, lab.palette);
+  const tabs = lab.tabs.map(({ title, parts, code }) => {
+    const tab = new Tab(parts, views, lab.palette, code);
     const button = make(list, 'button', { role: 'tab', textContent: title });
     main.append(tab.el);
     button.onclick = () => show(tab, button);

@@ -64,7 +64,7 @@ function withMark({ meta, shapes = [], ...layout }, place) {
   return [...shapes, ...axes.map((n) => ({ type: 'line', xref: `x${n}`, yref: `y${n} domain`, x0: x, x1: x, y0: 0, y1: 1, line }))];
 }
 
-const CONFIG = { displaylogo: false, responsive: false };
+const CONFIG = { displaylogo: false, responsive: false, modeBarButtonsToRemove: ['toImage'] };
 
 async function render({ model, el }) {
   const picture = document.createElement('div');
@@ -110,6 +110,30 @@ async function render({ model, el }) {
       if (!closed && !busy) globalThis.Plotly.relayout(picture, { shapes: withMark(own, model.get('place')) });
     });
   }
+
+  // One row a point: x, y with its error, of a heat map z at x and y.
+  function numbers() {
+    const rows = [['trace', 'x', 'y', 'error', 'z']];
+    (picture._fullData ?? []).forEach(({ name, type, x, y, z, error_y }, k) => {
+      const label = name?.replace(/<[^>]*>/g, '') ?? k;
+      if (type === 'heatmap')
+        z.forEach((row, j) => Array.from(row).forEach((value, i) => rows.push([label, x?.[i] ?? i, y?.[j] ?? j, '', value])));
+      else Array.from(y ?? []).forEach((value, i) => rows.push([label, x?.[i] ?? i, value, error_y?.array?.[i] ?? '', '']));
+    });
+    return rows;
+  }
+
+  const name = () => picture.layout?.title?.text ?? '';
+  const file = async (format) => {
+    const layout = { ...picture.layout, paper_bgcolor: backdrop(el) }, { width, height } = picture.layout;
+    const Plotly = await library(model);
+    save(fileName(name(), format), await Plotly.toImage({ data: picture.data, layout }, { format, width, height, scale: 2 }));
+  };
+  menu(el, [
+    ['Data (CSV)', () => save(fileName(name(), 'csv'), csv(numbers()), 'text/csv')],
+    ['Picture (PNG)', () => file('png')],
+    ['Drawing (SVG)', () => file('svg')],
+  ], () => model.get('code') ?? '');
 
   function listen() {
     listening = true;

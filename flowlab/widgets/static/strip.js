@@ -10,7 +10,7 @@
 const STYLE = `
 .flowlab-strip { color: var(--jp-ui-font-color1, #22303c); position: relative;
   font: 12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif; }
-.flowlab-strip .flowlab-title { font-size: 14px; line-height: 20px; min-height: 24px; padding: 0 4px; }
+.flowlab-strip .flowlab-title { font-size: 14px; line-height: 20px; min-height: 24px; padding: 0 30px 0 4px; }
 .flowlab-strip .row { display: flex; flex-wrap: wrap; gap: 8px 14px; }
 .flowlab-strip .caption { line-height: 16px; min-height: 16px; text-align: center; }
 .flowlab-strip canvas { display: block; cursor: crosshair; }
@@ -187,6 +187,19 @@ function render({ model, el }) {
     draw();
   }
 
+  // One row a site of each picture.
+  function numbers() {
+    const rows = [['picture', 'x', 'y', 'value']];
+    pictures.forEach(({ columns, values, caption }, k) => values.forEach((unit, at) => rows.push([
+      caption || k, at % columns, Math.floor(at / columns), unit === NOTHING ? '' : Number((unit * model.get('scale')).toPrecision(5)),
+    ])));
+    return rows;
+  }
+  menu(box, [
+    ['Data (CSV)', () => save(fileName(title.textContent, 'csv'), csv(numbers()), 'text/csv')],
+    ['Picture (PNG)', () => save(fileName(title.textContent, 'png'),
+      pngOf([...row.querySelectorAll('canvas')], pictures.map(({ caption }) => caption), box))],
+  ], () => model.get('code') ?? '');
   model.on('change:version', load);
   load();
   const ends = [onThemeChange(draw), onWidthChange(el, draw), greet(model, el)];
