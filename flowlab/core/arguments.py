@@ -7,6 +7,7 @@ argument, and not by whatever breaks first inside.
 from __future__ import annotations
 
 import collections.abc
+import contextlib
 import functools
 import inspect
 import math
@@ -86,12 +87,11 @@ def given(name: str, value: Any, kind: Any) -> Any:
 @functools.cache
 def _kinds(function: Callable[..., Any]) -> dict[str, Any]:
     """The annotations of a function; without those that only a type checker can name."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, kind in inspect.get_annotations(function).items():
-        try:
-            found[name] = eval(kind, function.__globals__) if isinstance(kind, str) else kind
-        except NameError:
-            continue
+        one = types.SimpleNamespace(__annotations__={name: kind})  # alone, since one unknown name fails all
+        with contextlib.suppress(NameError):
+            found |= typing.get_type_hints(one, function.__globals__, include_extras=True)
     return found
 
 
