@@ -1,6 +1,6 @@
 """Many couplings from one model, from a chain of warm starts, or from a run each, at equal processor seconds.
 
-    python benchmarks/many_couplings.py [--side 16] [--seconds 60 240] [--samples 10000] [--seed 0] [--out FILE]
+    python benchmarks/many_couplings.py [--side 8] [--seconds 20 80] [--samples 10000] [--seed 0] [--out FILE]
 
 The Ising model with ``ising-coloured`` at nine couplings from beta = 0.35 to 0.55, on one thread; seconds are of
 processor time and of all nine together. *one each*: nine trainings, each with a ninth of the seconds, as they come
@@ -88,8 +88,8 @@ def measure(way: str, side: int, budget: float, samples: int, seed: int) -> list
 
 def main() -> None:
     parser = machine.parser(__doc__, "many_couplings")
-    parser.add_argument("--side", type=int, default=16)
-    parser.add_argument("--seconds", type=float, nargs="+", default=[60.0, 240.0], help="processor seconds of a way")
+    parser.add_argument("--side", type=int, default=8)
+    parser.add_argument("--seconds", type=float, nargs="+", default=[20.0, 80.0], help="processor seconds of a way")
     parser.add_argument("--samples", type=int, default=10_000, help="configurations of each evaluation")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
