@@ -202,4 +202,24 @@ EXERCISES: dict[str, Exercise] = {
         "Each doubling doubles both sides.",
         ((32, "That is its side."), (128, "Both sides double."), (256, "That is after two doublings.")),
     ),
+    "7a": Exercise(
+        0.75,
+        "Odd polynomials vanish there, and T_2 is -1.",
+        "What are T_1 and T_2 at t = 0?",
+        ((1.0, "T_2 is not 0 there."), (1.25, "T_2(0) = -1, not 1."), (1.75, "That is at the upper end, t = 1.")),
+    ),
+    "7b": Exercise(
+        0.01 / (0.9e-4 + 0.1 * 0.02),
+        "It was 100 before: a handful of such draws could no longer tell what they stand for.",
+        "q of the mixture is 0.9 times one in 10,000, and 0.1 times 2 %.",
+        ((100, "That is before the mixture."), (5.0, "Nearly: the model itself draws some, too."),
+         (0.5, "Only one part in ten is drawn there.")),
+        0.015,
+    ),
+    "7c": Exercise(
+        1 / 0.9,
+        "Insurance against what q misses, at a premium of a tenth.",
+        "q_mixture is at least 0.9 q.",
+        ((0.9, "That is the other way round: q_mixture/q."), (10, "That is for the other part.")),
+    ),
 }  # fmt: skip

@@ -141,9 +141,8 @@ def coupling_curves(
     along = str(found[names[0]].dims[0])
     found = found.sortby(along)
     x = found[along].values
-    hollow = (
-        [str(word).startswith("not to be trusted") for word in found["verdict"].values] if "verdict" in found else []
-    )
+    words = found["verdict"].values if "verdict" in found else [""] * len(x)
+    hollow = np.array([str(word).startswith("not to be trusted") for word in words])
     figure = make_subplots(rows=1, cols=len(names), horizontal_spacing=0.24 / len(names))
     for column, name in enumerate(names, 1):
         color = "ess" if name == "ess" else "model"
@@ -152,17 +151,21 @@ def coupling_curves(
             x=np.concatenate([x, x[::-1]]), y=np.concatenate([value + error, (value - error)[::-1]]), fill="toself",
             fillcolor=band_color(color), line_width=0, mode="lines", hoverinfo="skip", row=1, col=column,
         )  # fmt: skip
+        tip = f"{along} = %{{x:.4g}}<br>%{{y:.6g}} ± %{{customdata:.2g}}<extra></extra>"
+        figure.add_scatter(
+            x=x, y=value, mode="lines", line=dict(color=COLORS[color], width=1.2), hoverinfo="skip", row=1, col=column
+        )
         exact = _exact_curve(found, name)
         if exact is not None:
             figure.add_scatter(
                 x=x, y=exact.values, mode="lines", line=dict(color=INK, width=1.4, dash="dash"), row=1, col=column,
                 hovertemplate="exact %{y:.6g}<extra></extra>",
             )  # fmt: skip
-        figure.add_scatter(
-            x=x, y=value, customdata=error, mode="lines+markers", line=dict(color=COLORS[color], width=1.2),
-            marker=dict(size=6, symbol=["circle-open" if bad else "circle" for bad in hollow] or "circle"),
-            hovertemplate=f"{along} = %{{x:.4g}}<br>%{{y:.6g}} ± %{{customdata:.2g}}<extra></extra>", row=1, col=column,
-        )  # fmt: skip
+        for which, symbol in ((~hollow, "circle"), (hollow, "circle-open")):
+            figure.add_scatter(
+                x=x[which], y=value[which], customdata=error[which], mode="markers", hovertemplate=tip, row=1,
+                col=column, marker=dict(size=6, symbol=symbol, color=COLORS[color]),
+            )  # fmt: skip
         long, units = named(name)
         figure.update_yaxes(title_text=SHORT.get(name, long if units in ("1", "") else f"{long} ({units})"), col=column)
         if transition is not None:
@@ -177,7 +180,11 @@ def coupling_curves(
                 showarrow=False, font=dict(size=11, color=QUIET), row=1, col=1,
             )  # fmt: skip
     known = any(_exact_curve(found, name) is not None for name in names)
-    notes = ["one model, every coupling", *["dashed: exact"] * known, *["hollow: not to be trusted"] * any(hollow)]
+    notes = [
+        "one model, every coupling",
+        *["dashed: exact"] * known,
+        *["hollow: not to be trusted"] * bool(hollow.any()),
+    ]
     return styled(figure, title=" · ".join(notes), height=300, showlegend=False)
 
 

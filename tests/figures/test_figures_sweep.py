@@ -27,11 +27,13 @@ def found() -> xr.Dataset:
 
 def test_points_bands_and_exact_lines_go_up_with_the_coupling(found: xr.Dataset) -> None:
     figure = coupling_curves(found, transition=0.44, phases=("disordered", "ordered"))
-    band, m, *_ = figure.data
+    band, m, good, bad, *_ = figure.data
     np.testing.assert_allclose(m.x, [0.4, 0.45, 0.5])
     np.testing.assert_allclose(m.y, [0.4, 0.7, 0.9])
+    np.testing.assert_allclose(good.x, [0.4, 0.45])
+    np.testing.assert_allclose(bad.x, [0.5])
     np.testing.assert_allclose(band.y, [0.6, 0.7, 1.0, 0.8, 0.7, 0.2])
-    assert list(m.marker.symbol) == ["circle", "circle", "circle-open"]
+    assert (good.marker.symbol, bad.marker.symbol) == ("circle", "circle-open")
     exact = next(trace for trace in figure.data if trace.line.dash == "dash")
     np.testing.assert_allclose(exact.y, [-1.15, -1.55, -1.75])
     assert [shape.x0 for shape in figure.layout.shapes] == [0.44] * 3
@@ -41,7 +43,7 @@ def test_points_bands_and_exact_lines_go_up_with_the_coupling(found: xr.Dataset)
 
 def test_quantities_are_chosen_by_name(found: xr.Dataset) -> None:
     figure = coupling_curves(found, ["log_z"])
-    np.testing.assert_allclose(figure.data[1].y, [1.1, 1.6, 2.1])
+    np.testing.assert_allclose(figure.data[2].y, [1.1, 1.6, 2.1])
     with pytest.raises(ValueError, match=r"quantities must be among log_z, ess, energy_per_site, .*got binder"):
         coupling_curves(found, ["binder"])
     assert coupling_curves(xr.Dataset()).layout.annotations[0].text == "no point has been measured yet"
