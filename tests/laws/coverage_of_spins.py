@@ -64,6 +64,14 @@ def _(rng: Rng) -> Found:
     return [(found.mean_q2, overlap_truth(16, 0.4)[1])]
 
 
+@case("overlap_distribution: weights of 1000 worth 200", repeats=100, wide=SKEWED, unknown=TAILS, known=0.8)
+def _(rng: Rng) -> Found:
+    s = spins(rng, 1, 1000, 16, 0.0)[:, 0]  # tanh h = 0.3
+    found = est.overlap_distribution(s, log_w=np.arctanh(0.3) * s.sum(1), rng=rng)
+    probability, q2 = overlap_truth(16, 0.3)
+    return [(found.mean_q2, q2), (found.mean_q4, probability @ np.linspace(-1, 1, 17) ** 4)]
+
+
 @case("overlap_distribution: weights worth 50", repeats=20, unknown="worth fewer than 100", known=0.0)
 def _(rng: Rng) -> Found:
     s = spins(rng, 1, 2000, 32, 0.0)[:, 0]  # tanh h = 0.4

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flowlab.estimators.estimate import Estimate, FloatArray, checked_log_w, never, relative_weights, student
+from flowlab.estimators.observables.weighted_pairs import WORTH, weighted_pairs, widening
 from flowlab.estimators.series.blocks import (
     Configurations,
     IntArray,
@@ -20,10 +21,8 @@ from flowlab.estimators.series.blocks import (
 )
 from flowlab.estimators.series.jackknife import spread
 from flowlab.estimators.weights.evidence import LowESSWarning
-from flowlab.estimators.weights.pareto import error_factor, worth_by_spread
 
 REPLICAS = 400
-WORTH = 100  # equal configurations that weights must be worth: below, each is in most of the pairs that count
 PIECE = 256  # configurations compared with each other at once
 WIDTH = 0.04  # of the Gaussian that smooths P(q) for its peak and dip, or one lattice step where that is wider
 
@@ -50,7 +49,9 @@ class Overlaps:
         n_blocks: the number of independent blocks that the errors come from.
         ess: effective sample size of the weights, a fraction; 1 without weights.
         replicas: (400, N + 1) bootstrap replicas of ``probability``.
-        factor: by how much weights widen errors: :func:`error_factor` of those of pairs.
+        factor: by how much weights widen errors.
+        noise: (400, N + 1) as ``replicas``, of the noise of pairs alone, which ``replicas`` of all pairs of weighted
+            configurations have too much of; None without weights.
         unseen: the error of a probability of which no pair was seen.
     """
 
@@ -73,11 +74,12 @@ class Overlaps:
     replicas: FloatArray = field(repr=False)
 
     factor: float = field(default=1.0, repr=False)
+    noise: FloatArray | None = field(default=None, repr=False)
     unseen: float = field(default=0.0, repr=False)
 
     def estimate(self, f: Callable[[FloatArray], Any]) -> Estimate:
         """f of P(q) with its bootstrap error; ``f`` takes (..., N + 1) histograms to (...) or (..., k) numbers."""
-        return _bootstrapped(f, self.probability, self.replicas, self.n_blocks, self.factor)
+        return _bootstrapped(f, self.probability, self.replicas, self.noise, self.n_blocks, self.factor)
 
 
 def overlaps(
@@ -124,7 +126,9 @@ def overlap_distribution(
 
     Configurations are cut into blocks: 40 random groups of independent ones, or 20 stretches of a few long sets. All
     pairs within a block are counted. No configuration is in two blocks, so a bootstrap over blocks gives errors that
-    know how often each configuration was used; little is lost against all pairs.
+    know how often each configuration was used; little is lost against all pairs. Of weighted configurations few count,
+    and all pairs are taken, with errors from what each configuration adds, see
+    :mod:`flowlab.estimators.observables.weighted_pairs`.
 
     Args:
         s: (n, N) independent configurations of ±1, or (sets, n, N) from independent sets in their order in time: then
@@ -141,7 +145,7 @@ def overlap_distribution(
 
     Warns:
         LowESSWarning: where the weights are worth fewer than 100 configurations: each is then in most of the pairs
-            that count, and the errors are NaN, since bootstrapped ones were up to 5 times too small.
+            that count, and the errors are NaN.
 
     >>> s = np.array([[1, 1], [-1, -1]] * 50)
     >>> found = overlap_distribution(s, rng=np.random.default_rng(0))
@@ -150,9 +154,11 @@ def overlap_distribution(
     """
     c = checked_configurations(s, smallest=2 if other is None else 1)
     w = _weights(c, log_w)
+    if other is None and w is not None:
+        return _reweighted(c, w, rng)
     if other is None:
         pieces = [(block, block) for block in independent_blocks(c, rng=rng)]
-        return _overlaps(_histograms(c, c, pieces, w), c, w, rng)
+        return _overlaps(_histograms(c, c, pieces, None), c, None, rng)
     d = checked_configurations(other, smallest=1, name="other")
     _same_sites(c, d)
     blocks, others = independent_blocks(c, smallest=1, rng=rng), independent_blocks(d, smallest=1, rng=rng)
@@ -228,19 +234,41 @@ def dip_depth(q: FloatArray, probability: FloatArray) -> Any:
 
 def _overlaps(histograms: FloatArray, c: Configurations, w: FloatArray | None, rng: np.random.Generator) -> Overlaps:
     """Overlaps from (blocks, 1 + N + 1): the number of pairs, then their weight by overlap."""
-    n_sites, n = c.spins.shape[1], len(c.spins)
-    ess, factor = (1.0, 1.0) if w is None else (float(w.sum() ** 2 / (w**2).sum()) / n, _factor_of_pairs(w, rng))
     count, weight = int(histograms[:, 0].sum()), histograms[:, 1:]
     blocks = len(weight)
     chosen = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=REPLICAS) @ weight
-    probability = weight.sum(0) / weight.sum()
-    replicas = chosen / chosen.sum(1, keepdims=True)
+    ess, factor = (1.0, 1.0) if w is None else (_worth(w) / w.size, widening(w, w))
+    return _found(
+        c, weight.sum(0) / weight.sum(), chosen / chosen.sum(1, keepdims=True), None, (count, blocks, ess, factor)
+    )
+
+
+def _reweighted(c: Configurations, w: FloatArray, rng: np.random.Generator) -> Overlaps:
+    """Overlaps of all pairs of weighted configurations."""
+    pairs = weighted_pairs(c.spins, w, rng)
+    numbers = (pairs.n_pairs, len(pairs.influence), _worth(w) / w.size, pairs.factor)
+    return _found(c, pairs.probability, *pairs.replicas(REPLICAS, rng), numbers)
+
+
+def _worth(w: FloatArray) -> float:
+    return float(w.sum() ** 2 / (w**2).sum())
+
+
+def _found(
+    c: Configurations,
+    probability: FloatArray,
+    replicas: FloatArray,
+    noise: FloatArray | None,
+    numbers: tuple[int, int, float, float],
+) -> Overlaps:
+    """All that follows from P(q) and its replicas; ``numbers``: of pairs, of blocks, ESS, factor of errors."""
+    n_sites, (count, blocks, ess, factor) = c.spins.shape[1], numbers
     q = np.linspace(-1, 1, n_sites + 1)
 
     def estimate(f: Callable[[FloatArray], Any]) -> Estimate:
-        return _bootstrapped(f, probability, replicas, blocks, factor)
+        return _bootstrapped(f, probability, replicas, noise, blocks, factor)
 
-    unseen = never(int(ess * n / 2) if c.length == 1 else blocks) * factor
+    unseen = never(int(ess * len(c.spins) / 2) if c.length == 1 else blocks) * factor
     folded = estimate(folded_histogram)
     with np.errstate(invalid="ignore", divide="ignore"):  # <q²> = 0 where every overlap is 0
         binder = estimate(lambda p: 1.5 - 0.5 * (p @ q**4) / (p @ q**2) ** 2)
@@ -263,31 +291,26 @@ def _overlaps(histograms: FloatArray, c: Configurations, w: FloatArray | None, r
         ess=ess,
         replicas=replicas,
         factor=factor,
+        noise=noise,
         unseen=unseen,
     )
 
 
 def _bootstrapped(
-    f: Callable[[FloatArray], Any], p: FloatArray, replicas: FloatArray, blocks: int, factor: float
+    f: Callable[[FloatArray], Any],
+    p: FloatArray,
+    replicas: FloatArray,
+    noise: FloatArray | None,
+    blocks: int,
+    factor: float,
 ) -> Estimate:
     value = np.asarray(f(p))
     scale = factor * np.sqrt(blocks / (blocks - 1)) * student(blocks) if blocks > 1 else np.nan
     error = spread(np.asarray(f(replicas)), ddof=0) * scale
+    if noise is not None:
+        of_pairs = spread(np.asarray(f(noise)), ddof=0) * scale
+        error = np.sqrt(np.maximum(error**2 - of_pairs**2, 2 * of_pairs**2))
     return Estimate(value, error) if value.ndim else Estimate(float(value), float(error))
-
-
-def _factor_of_pairs(w: FloatArray, rng: np.random.Generator) -> float:
-    """By how much errors of reweighted pairs are widened; NaN where the weights are worth too few configurations.
-
-    The square of what one mean over the weights of pairs needs: with it alone, errors from pairs within blocks were 1.1
-    to 1.3 times too small for configurations worth 1000 to 200.
-    """
-    with np.errstate(divide="ignore"):
-        by_spread = worth_by_spread(np.log(w))
-    if min(w.sum() ** 2 / (w**2).sum(), by_spread) < WORTH:
-        return np.nan
-    pairs = w * rng.permutation(w)
-    return error_factor(pairs / pairs.max()) ** 2 if pairs.any() else np.nan
 
 
 def _histograms(
@@ -305,7 +328,7 @@ def _histograms(
         ):
             level = (c.spins[rows] @ d.spins[columns].T + n_sites) / 2
             pair = np.ones(level.shape, bool) if d is not c else c.owner[rows, None] < c.owner[columns]
-            weight = None if w is None else np.outer(w[rows], w[columns] if d is c else np.ones(columns.size))[pair]
+            weight = None if w is None else np.broadcast_to(w[rows, None], pair.shape)[pair]
             counts[0] += pair.sum()
             counts[1:] += np.bincount(level[pair].astype(np.intp), weight, minlength=n_sites + 1)
     return found
@@ -319,7 +342,7 @@ def _weights(c: Configurations, log_w: ArrayLike | None) -> FloatArray | None:
             f"log_w must be (n,) for s of shape (n, N), got {np.shape(log_w)} and {c.sets} sets of {c.length}"
         )
     w, _ = relative_weights(checked_log_w(log_w))
-    worth = float(w.sum() ** 2 / (w**2).sum())
+    worth = _worth(w)
     if worth < WORTH:
         warnings.warn(
             f"the {w.size} weights are worth {worth:.3g} equal ones (ESS {100 * worth / w.size:.2g} %): "
