@@ -29,6 +29,12 @@ def _threads() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture
+def short_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coarse chains forget their start as well as ever, and look for that sooner: for tests of other things."""
+    monkeypatch.setattr("flowlab.densities.refined.coarse_chain.WARM_UP", 15)
+
+
 @pytest.fixture(autouse=True)
 def _doctest_names(doctest_namespace: dict[str, object]) -> None:
     doctest_namespace.update(np=np, torch=torch)

@@ -13,6 +13,8 @@ from flowlab.runs import studies
 from flowlab.runs.keys import bare, kinds_of, range_of
 from tests.laws.fingerprint import fingerprint
 
+pytestmark = pytest.mark.usefixtures("short_warm_up")
+
 SMALL = {
     "L": 4, "N": 8, "steps": 30, "batch": 10, "device": "cpu", "samples": 200, "chains": 4, "channels": 2,
     "retrain": 20, "stage_steps": 20, "replicas": 3, "trajectory": 3, "tuning": 5,
