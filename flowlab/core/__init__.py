@@ -4,6 +4,7 @@ from flowlab.core.density import Density, Wrapper
 from flowlab.core.flow import Flow
 from flowlab.core.generators import named_generator
 from flowlab.core.made import Made
+from flowlab.core.plane import Plane
 from flowlab.core.representation import Representation
 from flowlab.core.system import System
 from flowlab.core.types import Draw, LayerState, MarkovChain
@@ -17,6 +18,7 @@ __all__ = [
     "LayerState",
     "Made",
     "MarkovChain",
+    "Plane",
     "Reals",
     "Representation",
     "Spins",

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from flowlab.core.arguments import given
 from flowlab.core.made import Made
+from flowlab.core.plane import Plane
 from flowlab.core.symmetry import flips_measured
 from flowlab.core.variables import Domain, Variables, variables_of
 
@@ -111,6 +112,13 @@ class System(Made, nn.Module, ABC):
     @property
     def bond(self) -> Tensor | None:
         """K, if a site x is in the field K Σ x over its nearest neighbours and in no other but its own; else None."""
+        return None
+
+    def plane(self) -> Plane | None:
+        """The weight as a sum over the sites and bonds of a plane, if it is one of states that can be numbered.
+
+        A :class:`flowlab.TensorNetwork` is made from it.
+        """
         return None
 
     def force(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The square lattice with periodic boundaries: neighbours, checkerboards, distances.
+"""The square lattice: boundaries, and on the torus neighbours, checkerboards, distances.
 
 Sites are numbered in raster order, site = y * m + x on an n x m lattice.
 """
@@ -9,7 +9,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -17,6 +17,22 @@ from torch import Tensor
 
 DIMS = {1: ("x",), 2: ("y", "x"), 3: ("z", "y", "x")}
 """Names of the sides, by how many there are."""
+
+Boundary = Literal["periodic", "open", "cylinder"]
+
+
+def joined(boundary: Boundary, sides: int) -> tuple[bool, ...]:
+    """Whether a lattice is periodic along each of its sides; a cylinder is open along the first of them.
+
+    >>> joined("cylinder", 2)
+    (False, True)
+
+    Raises:
+        ValueError: for another boundary.
+    """
+    if boundary not in get_args(Boundary):
+        raise ValueError(f"boundary must be 'periodic', 'open' or 'cylinder', got {boundary!r}")
+    return (boundary == "periodic",) + (boundary != "open",) * (sides - 1)
 
 
 class Lattice(tuple[int, ...]):

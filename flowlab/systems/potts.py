@@ -1,4 +1,4 @@
-"""The q-state Potts model on a periodic square lattice."""
+"""The q-state Potts model on a square lattice."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import math
 import torch
 from torch import Tensor
 
-from flowlab.core import States, System
+from flowlab.core import Plane, States, System
 from flowlab.core.arguments import checked
 from flowlab.core.one_hot import one_hot
 from flowlab.core.system import as_coupling
-from flowlab.systems.lattice import plane, takes_side
+from flowlab.systems.lattice import Boundary, joined, plane, takes_side
 
 
 class Potts(System):
     """Potts states 0 .. q-1: E(s) = -J Σ_<xy> δ(s_x, s_y), ln weight = -E/T, k_B = 1.
 
-    The sum runs over the 2N bonds of an n x m torus; on a side of length 2 each pair of neighbours has two bonds. For
+    The sum runs over the 2N bonds of an n x m torus, on a side of length 2 two for each pair of neighbours, or over
+    those of a lattice with open sides. For
     q = 2 it is the Ising model with coupling J/2 and energy shifted by -J a site. States are floats, as spins are; a
     gradient in them is that of polynomials through the states, or of their one-hot form where a flow made them.
 
@@ -26,9 +27,11 @@ class Potts(System):
         T: temperature in units of J / k_B, positive.
         q: number of states, at least 2.
         J: exchange coupling; positive is ferromagnetic.
+        boundary: "periodic", "open", or "cylinder", which is open along y, its first side, and periodic along x.
 
     Raises:
-        ValueError: for a shape that is no lattice, q < 2, T <= 0, or a coupling that is not finite.
+        ValueError: for a shape that is no lattice, q < 2, T <= 0, a coupling that is not finite, or another
+            boundary.
 
     >>> potts = Potts((4, 4), T=1.0)
     >>> x = torch.zeros(1, 4, 4)
@@ -38,15 +41,23 @@ class Potts(System):
     ('Potts 4 × 4, q = 3, T = 1', 0.994973)
     """
 
-    square = True
-
     @takes_side
     @checked
-    def __init__(self, shape: int | tuple[int, int], T: float | Tensor, q: int = 3, J: float | Tensor = 1.0) -> None:
+    def __init__(
+        self,
+        shape: int | tuple[int, int],
+        T: float | Tensor,
+        q: int = 3,
+        J: float | Tensor = 1.0,
+        *,
+        boundary: Boundary = "periodic",
+    ) -> None:
         super().__init__()
         if int(q) != q or q < 2:
             raise ValueError(f"q must be a number of states of at least 2, got {q}")
         self.shape, self.q = plane(shape), int(q)
+        self.boundary, self.joined = boundary, joined(boundary, 2)
+        self.square = all(self.joined)
         self.dims = ("y", "x")
         self.variables = States(self.q)
         self.couplings = {"T": as_coupling("T", T), "J": as_coupling("J", J)}
@@ -56,7 +67,8 @@ class Potts(System):
     def title(self) -> str:
         T, J = (float(self.couplings[name].detach()) for name in ("T", "J"))
         parts = [f"Potts {self.shape[0]} × {self.shape[1]}", f"q = {self.q}", f"T = {T:.4g}"]
-        return ", ".join(parts if J == 1 else [*parts, f"J = {J:.4g}"])
+        others = [self.boundary] * (not self.square) + [f"J = {J:.4g}"] * (J != 1)
+        return ", ".join([*parts, *others])
 
     @property
     def critical_temperature(self) -> float:
@@ -68,10 +80,20 @@ class Potts(System):
         x = self.batch(x)
         if x.requires_grad and torch.is_grad_enabled():
             e = one_hot(x, self.q)
-            bonds = (e * (e.roll(1, -2) + e.roll(1, -3))).sum((-1, -2, -3))
+            equal = [(e * e.roll(-1, axis)).sum(-1) for axis in (1, 2)]
         else:
-            bonds = ((x == x.roll(1, -1)).to(x.dtype) + (x == x.roll(1, -2)).to(x.dtype)).sum((-1, -2))
+            equal = [(x == x.roll(-1, axis)).to(x.dtype) for axis in (1, 2)]
+        rows, columns = (side - (not around) for side, around in zip(self.shape, self.joined, strict=True))
+        bonds = equal[0][:, :rows].sum((1, 2)) + equal[1][:, :, :columns].sum((1, 2))
         return -self.couplings["J"].to(x.dtype) * bonds
+
+    def plane(self) -> Plane:
+        n, m = self.shape
+        same = torch.eye(self.q, dtype=torch.float64) * (self.couplings["J"] / self.couplings["T"]).detach().cpu()
+        down, right = (same.repeat(n, m, 1, 1) for _ in range(2))
+        down[-1] *= self.joined[0]
+        right[:, -1] *= self.joined[1]
+        return Plane(torch.zeros(n, m, self.q, dtype=torch.float64), right, down)
 
     def log_weight(self, x: Tensor) -> Tensor:
         """(n, *shape) states -> (n,): -E/T."""

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowlab.core import Spins, System
+from flowlab.core import Plane, Spins, System
 from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
-from flowlab.systems.lattice import DIMS, Lattice
+from flowlab.systems.lattice import DIMS, Boundary, Lattice, joined
 
 GATHER_BELOW = 1 / 16  # largest degree / N up to which gathering neighbours is cheaper than a matrix product
 
@@ -99,8 +99,10 @@ class SpinGlass(System):
         T: float | Tensor,
         seed: int = 0,
         kind: Literal["gaussian", "pm1"] = "gaussian",
+        *,
+        boundary: Boundary = "periodic",
     ) -> Self:
-        """Nearest neighbours of a periodic lattice coupled at random (Edwards, Anderson 1975).
+        """Nearest neighbours of a lattice coupled at random (Edwards, Anderson 1975).
 
         With ``rng = np.random.default_rng(seed)`` and d axes the couplings are ``rng.standard_normal((d, *shape))`` or
         ``2 * rng.integers(0, 2, (d, *shape)) - 1``: entry [a, site] joins the site to the next along axis a. On a side
@@ -111,6 +113,8 @@ class SpinGlass(System):
             T: temperature, positive.
             seed: number of the instance, not negative.
             kind: ``"gaussian"`` for J_ij ~ N(0, 1), ``"pm1"`` for -1 or 1 with equal chances.
+            boundary: "periodic"; "open"; or "cylinder", which is open along the first side. The open instance is the
+                periodic one without the bonds across its edges.
 
         >>> glass = SpinGlass.edwards_anderson((4, 6), T=1.0, seed=2, kind="pm1")
         >>> glass.title, glass.dims, int((glass.J != 0).sum(1)[0])
@@ -121,19 +125,41 @@ class SpinGlass(System):
         if kind not in ("gaussian", "pm1"):
             raise ValueError(f"kind must be 'gaussian' or 'pm1', got {kind!r}")
         couplings = rng.standard_normal(size) if kind == "gaussian" else 2.0 * rng.integers(0, 2, size) - 1
-        site = np.arange(math.prod(sides)).reshape(sides)
-        here = np.tile(site.ravel(), len(sides))
-        there = np.concatenate([np.roll(site, -1, axis).ravel() for axis in range(len(sides))])
-        J = torch.sparse_coo_tensor(
-            torch.from_numpy(np.stack([np.append(here, there), np.append(there, here)])),
-            torch.from_numpy(np.tile(couplings.ravel(), 2)),
-            (site.size, site.size),
-            check_invariants=False,
-        )
-        glass = cls(J, T, shape=sides)
+        glass = cls(_nearest(couplings, boundary), T, shape=sides)
         random = "Gaussian" if kind == "gaussian" else "±1"
-        glass.name = f"Edwards-Anderson {_sides(sides)}, {random} couplings, instance {seed}"
+        edges = "" if boundary == "periodic" else f"{boundary}, "
+        glass.name = f"Edwards-Anderson {_sides(sides)}, {edges}{random} couplings, instance {seed}"
         return glass
+
+    @classmethod
+    @checked
+    def uniform(
+        cls,
+        shape: int | tuple[int, ...],
+        T: float | Tensor,
+        J: float = 1.0,
+        h: float = 0.0,
+        *,
+        boundary: Boundary = "open",
+    ) -> Self:
+        """The Ising model with open edges: nearest neighbours of a lattice coupled alike.
+
+        Args:
+            shape: one, two or three sides of at least 2, or one number L for L x L.
+            T: temperature, positive.
+            J: coupling of neighbours; positive is ferromagnetic.
+            h: field on every site.
+            boundary: as of :meth:`edwards_anderson`; for a periodic plane :class:`.Ising` knows more.
+
+        >>> ising = SpinGlass.uniform((2, 3), T=2.0)
+        >>> ising.title, float(ising.energy(torch.ones(1, 2, 3)))
+        ('Ising 2 × 3, open, T = 2', -7.0)
+        """
+        sides = Lattice(shape)
+        ising = cls(_nearest(np.full((len(sides), *sides), float(J)), boundary), T, float(h), shape=sides)
+        strength = "" if J == 1 else f", J = {J:g}"
+        ising.name, ising.disordered = f"Ising {_sides(sides)}, {boundary}{strength}", False
+        return ising
 
     @property
     def title(self) -> str:
@@ -201,8 +227,51 @@ class SpinGlass(System):
         x = self.batch(x)
         return {"energy_per_site": self.energy(x) / self.n_sites, "magnetization": x.flatten(1).mean(-1)}
 
+    def plane(self) -> Plane | None:
+        """The couplings as bonds of a plane; None where they join other sites than neighbours on its two sides."""
+        if len(self.shape) != 2:
+            return None
+        n, m = self.shape
+        sites, bonds = (part.cpu() for part in self.neighbours())
+        here = torch.arange(n * m)[:, None].expand_as(sites)
+        dy, dx = (sites // m - here // m) % n, (sites % m - here % m) % m
+        beta = 1.0 / float(self.couplings["T"].detach())
+        right, down = ((torch.where(to, bonds, 0.0).sum(1) * beta).reshape(n, m)
+                       for to in ((dy == 0) & (dx == 1), (dy == 1) & (dx == 0)))  # fmt: skip
+        if m == 2:  # both bonds of a pair are in J, as one
+            right[:, 1] = 0.0
+        if n == 2:
+            down[1] = 0.0
+        near = (bonds == 0) | ((dy == 0) & ((dx == 1) | (dx == m - 1))) | ((dx == 0) & ((dy == 1) | (dy == n - 1)))
+        if not bool(near.all()):
+            return None
+        spin = torch.tensor([-1.0, 1.0], dtype=torch.float64)
+        pair = spin[:, None] * spin
+        field = beta * self.h.cpu().reshape(n, m, 1) * spin
+        return Plane(field, right[..., None, None] * pair, down[..., None, None] * pair)
+
     def extra_repr(self) -> str:
         return self.title
+
+
+def _nearest(couplings: np.ndarray, boundary: Boundary) -> Tensor:
+    """(N, N) sparse J from (d, *shape) couplings to the next site along each axis."""
+    sides = couplings.shape[1:]
+    site = np.arange(math.prod(sides)).reshape(sides)
+    here: list[np.ndarray] = []
+    there: list[np.ndarray] = []
+    values: list[np.ndarray] = []
+    for axis, (along, around) in enumerate(zip(couplings, joined(boundary, len(sides)), strict=True)):
+        kept = slice(None) if around else slice(sides[axis] - 1)
+        for parts, of in ((here, site), (there, np.roll(site, -1, axis)), (values, along)):
+            parts.append(of.swapaxes(0, axis)[kept].swapaxes(0, axis).ravel())
+    one, other, value = map(np.concatenate, (here, there, values))
+    return torch.sparse_coo_tensor(
+        torch.from_numpy(np.stack([np.append(one, other), np.append(other, one)])),
+        torch.from_numpy(np.tile(value, 2)),
+        (site.size, site.size),
+        check_invariants=False,
+    )
 
 
 def _instance(seed: int) -> np.random.Generator:
