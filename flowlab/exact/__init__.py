@@ -8,6 +8,7 @@ from flowlab.exact.moments import moments_per_site
 from flowlab.exact.overlaps import overlap_distribution
 from flowlab.exact.partition_function import log_z
 from flowlab.exact.phi4 import TransferLogZ, phi4_log_z
+from flowlab.exact.plane import plane_log_z
 from flowlab.exact.potts import PottsMoments, enumerate_potts, enumerate_potts_log_z, potts_configurations
 from flowlab.exact.transfer_matrix import transfer_log_z
 
@@ -32,6 +33,7 @@ __all__ = [
     "onsager",
     "overlap_distribution",
     "phi4_log_z",
+    "plane_log_z",
     "potts_configurations",
     "replica_symmetric_free_energy",
     "transfer_log_z",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import singledispatch
 
 from flowlab.core import Representation, Spins, System
@@ -9,6 +10,7 @@ from flowlab.exact.enumeration import MAX_SITES, enumerate_log_z
 from flowlab.exact.finite_ising import kaufman
 from flowlab.exact.free_field import free_field_log_z
 from flowlab.exact.phi4 import phi4_log_z
+from flowlab.exact.plane import MOST_NUMBERS, plane_log_z, plane_numbers
 from flowlab.exact.potts import MAX_CONFIGURATIONS, enumerate_potts_log_z
 from flowlab.exact.transfer_matrix import MAX_ROW_STATES, transfer_log_z
 from flowlab.systems import Ising
@@ -24,8 +26,9 @@ PHI4_STATES, PHI4_ERROR = 6**8, 1e-3
 def log_z(system: System) -> float | None:
     """The exact ln Z of ``system``, whole lattice, or None where none is known.
 
-    A representation takes its parent's, an Ising lattice without field Kaufman's, Potts and triangular lattices with a
-    short side that of the transfer matrix, any other spin system of at most 24 sites is enumerated (seconds at 24).
+    A representation takes its parent's, an Ising lattice without field Kaufman's, Potts and triangular lattices and
+    plane glasses with a short side that of the transfer matrix (open ones of up to 20 spins, tori of 10), any other
+    spin system of at most 24 sites is enumerated (seconds at 24).
     A free field has a closed form, phi^4 the transfer matrix where two seconds of it give ln Z to 1e-3, which around
     the transition is up to 8 x 8 (:func:`~flowlab.exact.phi4.phi4_log_z` says the error, and goes further).
     ``log_z.register`` adds an answer for another class of systems.
@@ -38,6 +41,10 @@ def log_z(system: System) -> float | None:
     """
     if system.variables == Spins() and system.n_sites <= MAX_SITES:
         return enumerate_log_z(system)
+    plane = system.plane()
+    if plane is not None and plane_numbers(plane) <= MOST_NUMBERS:
+        with contextlib.suppress(ArithmeticError):  # cold beyond double precision
+            return plane_log_z(plane)
     return None
 
 
@@ -54,6 +61,8 @@ def _(system: Ising) -> float | None:
 
 @log_z.register
 def _(system: Potts) -> float | None:
+    if not system.square:
+        return log_z.dispatch(System)(system)
     if system.q ** min(system.shape) <= MAX_ROW_STATES:
         try:
             return transfer_log_z(system)
