@@ -24,6 +24,7 @@ Systems
 A run by hand: a density, perhaps behind a flow, trained by an objective
     Density, Flow, Objective, MarkovChain: to write one
     Pushforward, Composed, Normal, IndependentSpins, MADE, XorCoupling, AffineCoupling, ReverseKL, PathGradient, HMC
+    TensorNetwork: a plane drawn row by row, with nothing to train
 
 Rooms, loaded when they are first used; help(fl.densities) says what is in one
     fl.systems      what is sampled              fl.exact        answers in closed form
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from flowlab.densities import IndependentSpins as IndependentSpins
     from flowlab.densities import Normal as Normal
     from flowlab.densities import Pushforward as Pushforward
+    from flowlab.densities import TensorNetwork as TensorNetwork
     from flowlab.flows import AffineCoupling as AffineCoupling
     from flowlab.flows import Composed as Composed
     from flowlab.flows import XorCoupling as XorCoupling
@@ -97,7 +99,7 @@ def _by_name(rooms: dict[str, str]) -> dict[str, str]:
 
 _SHOWN = _by_name({
     "core": "Angles Density Flow MarkovChain Reals Spins States System",
-    "densities": "MADE IndependentSpins Normal Pushforward",
+    "densities": "MADE IndependentSpins Normal Pushforward TensorNetwork",
     "flows": "AffineCoupling Composed XorCoupling",
     "hooks": "lab",
     "manual": "help",

@@ -41,6 +41,7 @@ class Density(Made, nn.Module, ABC):
         shape: sides of one configuration.
         variables: the kind that it draws, e.g. ``Spins()``; None where that depends on what is inside.
         iid: whether the configurations of one draw are independent.
+        learns: whether there is anything to train; if not, a :class:`flowlab.Training` measures at every step.
         log_norm: ln of log_prob's normalisation; None where unknown (then ln Z is NaN, with the reason). What wraps
             another density has that one's, and its ``iid``.
         autoregressive: whether ``log_conditionals`` can be asked for.
@@ -55,6 +56,7 @@ class Density(Made, nn.Module, ABC):
     shape: tuple[int, ...]
     variables: Variables | None = None
     iid: bool = True
+    learns: bool = True
     log_norm: float | None = 0.0
     autoregressive: bool = False
     in_levels: bool = False
@@ -260,6 +262,10 @@ class Wrapper(Density):
     @property
     def iid(self) -> bool:  # type: ignore[override]
         return self.density.iid
+
+    @property
+    def learns(self) -> bool:  # type: ignore[override]
+        return self.density.learns
 
     @property
     def log_norm(self) -> float | None:  # type: ignore[override]

@@ -20,6 +20,7 @@ from flowlab.densities.refined.block_noise import BlockNoise
 from flowlab.densities.refined.coarse_chain import CoarseHMC, CoarseLangevin
 from flowlab.densities.refined.coarse_fields import CoarseFields
 from flowlab.densities.refined.upscaled import Upscaled
+from flowlab.densities.tensor.network import TensorNetwork
 from flowlab.densities.tokens.block_spin import BlockSpins
 from flowlab.densities.tokens.vqvae import VQVAE
 from flowlab.densities.z2 import Z2Symmetrized
@@ -49,6 +50,7 @@ __all__ = [
     "PottsMADE",
     "Pushforward",
     "RowRNN",
+    "TensorNetwork",
     "Upscaled",
     "Z2Symmetrized",
 ]

@@ -77,8 +77,12 @@ class Pushforward(Density):
 
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
         z, log_q, score = self.base.draw(n, generator=generator)
-        x, log_det = self.flow(z, generator=generator)
+        x, log_det = self.flow(self._taken(z), generator=generator)
         return Draw(x, log_q - log_det, score)
+
+    def _taken(self, z: Tensor) -> Tensor:
+        """Latents of the base in the precision of the flow: a base that learns nothing has one of its own."""
+        return z if self.base.learns else self.as_batch(z)
 
     def draw_slope(self, n: int, *, generator: torch.Generator | None = None) -> tuple[Draw, Tensor]:
         z, log_q, score = self.base.draw(n, generator=generator)
@@ -108,6 +112,7 @@ class Pushforward(Density):
         with torch.no_grad():
             if n is not None:
                 z, log_q = self.base.sample(n, generator=generator)
+                z = self._taken(z)
             else:
                 if x is not None:
                     z, _ = self.flow.inverse(x)

@@ -207,7 +207,13 @@ SPIN_DENSITIES: dict[str, Callable[[], fl.Density]] = {
     "coupled": lambda: fl.densities.CoupledMADE(glass()),
     "coupled in fields": lambda: fl.densities.CoupledMADE(glass(0.3), layers=2, order="raster"),
     "free xor over z2": lambda: over(alternating(2, parity=None), made()),
+    "tensor network": lambda: fl.TensorNetwork(plane_glass("open"), chi=2),
+    "tensor network on a cylinder": lambda: fl.TensorNetwork(plane_glass("cylinder"), chi=3),
 }
+
+
+def plane_glass(boundary: str) -> fl.SpinGlass:
+    return fl.SpinGlass.edwards_anderson(SHAPE, T=0.7, seed=1, boundary=boundary)
 
 
 def couplings(n: int) -> Tensor:
@@ -249,6 +255,9 @@ SYSTEMS: dict[str, Callable[[], fl.System]] = {
     "spin glass": lambda: fl.SpinGlass.sherrington_kirkpatrick(8, T=0.7, seed=1),
     "spin glass in fields": lambda: fl.SpinGlass(couplings(8), T=1.3, h=torch.linspace(-0.5, 0.9, 8)),
     "potts": lambda: fl.Potts(SHAPE, T=1.1),
+    "potts on a cylinder": lambda: fl.Potts(SHAPE, T=1.1, boundary="cylinder"),
+    "open glass": lambda: plane_glass("open"),
+    "open ising in a field": lambda: fl.SpinGlass.uniform(SHAPE, T=1.7, J=-1.0, h=0.3),
     "potts antiferromagnet": lambda: fl.Potts((3, 5), T=1.1, q=4, J=-1.0),
     "triangular antiferromagnet": lambda: fl.TriangularIsing((3, 6), T=0.8),
     "triangular ferromagnet": lambda: fl.TriangularIsing((3, 4), T=3.0, J=1.0),
@@ -270,6 +279,7 @@ GLASS = {"N": 8, "T": 0.7, "samples": 400, "steps": 8, "batch": 60, "device": "c
 MULTILEVEL = {"T": 2.5, "steps": 8, "batch": 60, "device": "cpu"}
 FIELD = {"beta": 0.4, "steps": 6, "batch": 40, "device": "cpu"}
 MATCHING = {"coarse": 2, "kernel": 3, "ode_steps": 3, "steps": 4, "batch": 8, "check_every": 2, "device": "cpu"}
+PLANE = {"steps": 6, "batch": 40, "device": "cpu"}
 EXPERIMENTS: dict[str, Callable[..., fl.Experiment]] = {
     "ising-xor": lambda **more: fl.experiment("ising-xor", **SMALL | more),
     "ising-xor learned baseline": lambda **more: fl.experiment("ising-xor", **SMALL, baseline="learned", **more),
@@ -310,4 +320,10 @@ EXPERIMENTS: dict[str, Callable[..., fl.Experiment]] = {
     ),
     "sk-autoregressive": lambda **more: fl.experiment("sk-autoregressive", **GLASS, anneal=0.6, **more),
     "sk-reverse": lambda **more: fl.experiment("sk-reverse", **GLASS, anneal=0.5, **more),
+    "tensor-network": lambda **more: fl.experiment(
+        "tensor-network", L=4, T=0.7, couplings="ea", chi=2, **PLANE, **more
+    ),
+    "tensor-network of states": lambda **more: fl.experiment(
+        "tensor-network", L=3, length=4, T=0.7, q=3, boundary="cylinder", chi=1, **PLANE, **more
+    ),
 }

@@ -34,6 +34,7 @@ SYSTEMS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "SpinGlass": (fl.SpinGlass, {"J": np.ones((4, 4)) - np.eye(4), "T": 1.0}),
     "SpinGlass.sherrington_kirkpatrick": (fl.SpinGlass.sherrington_kirkpatrick, {"n": 4, "T": 1.0}),
     "SpinGlass.edwards_anderson": (fl.SpinGlass.edwards_anderson, {"shape": SHAPE, "T": 1.0}),
+    "SpinGlass.uniform": (fl.SpinGlass.uniform, {"shape": SHAPE, "T": 1.0}),
     "ContinuousSpinGlass": (fl.ContinuousSpinGlass, {"glass": GLASS}),
     "Decimated": (fl.systems.Decimated, {"parent": fl.Ising(SHAPE, 2.0)}),
 }
@@ -80,6 +81,7 @@ DENSITIES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "PottsMADE": (fl.densities.PottsMADE, {"shape": SHAPE}),
     "Pushforward": (fl.Pushforward, {"flow": fl.XorCoupling(SHAPE), "base": fl.MADE(SHAPE)}),
     "RowRNN": (fl.densities.RowRNN, {"shape": SHAPE}),
+    "TensorNetwork": (fl.TensorNetwork, {"system": fl.SpinGlass.uniform(SHAPE, 2.0)}),
     "Upscaled": (fl.Upscaled, {"coarse": COARSE, "shape": SHAPE}),
     "VQVAE": (fl.densities.VQVAE, {"shape": SHAPE}),
     "Z2Symmetrized": (fl.Z2Symmetrized, {"density": fl.MADE(SHAPE)}),
