@@ -147,15 +147,32 @@ def dataset_of(numbers: Mapping[str, Estimate]) -> xr.Dataset:
 def layer_overlaps(layers: xr.Dataset, reference: xr.Dataset | None, rng: np.random.Generator) -> xr.Dataset:
     """P(q), its Binder cumulant, dip and peak, and triangles after every layer, and of the reference, if any.
 
-    Dims ``layer, overlap, convention, kind, site``: where ``overlap_dip`` rises is the transition inside the flow.
+    Dims ``layer, overlap, convention, kind, site``: where ``overlap_dip`` rises is the transition inside the flow. They
+    are NaN after layers that leave sites to come.
     """
     x = layers["configuration"].values
-    columns = _columns([x[layer].reshape(len(x[layer]), -1) for layer in range(len(x))], ("layer",), rng)
+    x = x.reshape(*x.shape[:2], -1)
+    complete = ~np.isnan(x).any((1, 2))
+    columns = {
+        name: (dims, _spread(values, complete))
+        for name, (dims, values) in _columns(x[complete], ("layer",), rng).items()
+    }
     if reference is not None:
         spins = thinned(reference["configuration"].values)
         ours = _columns([spins], ("layer",), rng)
         columns |= {f"reference_{k}": (dims[1:], values[0]) for k, (dims, values) in ours.items()}
     return _with_names(columns, layers.attrs, {name: layers[name] for name in ("layer_name", "layer_kind", "time")})
+
+
+def _spread(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Values at the rows that are True, NaN at the others.
+
+    >>> _spread(np.array([1.0]), np.array([False, True]))
+    array([nan,  1.])
+    """
+    found = np.full((len(rows), *values.shape[1:]), np.nan)
+    found[rows] = values
+    return found
 
 
 def tempering_overlaps(run: Tempered, n: int, rng: np.random.Generator) -> xr.Dataset:

@@ -35,6 +35,7 @@ OF_DENSITIES = {
     "ess": ("effective sample size as a fraction of the samples", "1"),
     "ess_min": ("least effective sample size over the couplings of the step", "1"),
     "ess_mean": ("mean effective sample size over the couplings of the step", "1"),
+    "truncation": ("largest part of a squared norm that a bond of the tensor network lost", "1"),
     "emdm": ("effective mode-dropping measure", "1"),
     "acceptance": ("acceptance of the Markov chain", "1"),
     "accepted": ("fraction of proposals accepted", "1"),

@@ -118,6 +118,8 @@ def converted(key: str, value: Any, hint: Any) -> Any:
 
     >>> converted("steps", "1e3", Count), converted("lr", "none", Positive | None)
     (1000, None)
+    >>> converted("d", "2", typing.Literal[1, 2])
+    2
     """
     kinds = kinds_of(hint)
     if type(None) in kinds and value in (None, "none", "None"):
@@ -130,8 +132,9 @@ def converted(key: str, value: Any, hint: Any) -> Any:
             if isinstance(value, bool) or str(value).lower() in TRUTH:
                 return value if isinstance(value, bool) else TRUTH[str(value).lower()]
         elif typing.get_origin(kind) is typing.Literal:
-            if value in typing.get_args(kind):
-                return value
+            for word in typing.get_args(kind):
+                if value == word or (isinstance(value, str) and value == str(word)):
+                    return word
         elif kind is str:
             return str(value)
         elif not isinstance(value, bool):

@@ -1,6 +1,7 @@
 """The papers' experiments by name: importing this folder registers them all."""
 
 from flowlab.studies.glass.sherrington_kirkpatrick import sk_autoregressive, sk_forward, sk_pt, sk_reverse
+from flowlab.studies.glass.tensor_network import tensor_network
 from flowlab.studies.glass.xor import sk_xor
 from flowlab.studies.ising.autoregressive import ising_han, ising_van
 from flowlab.studies.ising.chain import ising_chain, ising_cluster_ais
@@ -40,5 +41,6 @@ __all__ = [
     "sk_pt",
     "sk_reverse",
     "sk_xor",
+    "tensor_network",
     "uv_matching",
 ]

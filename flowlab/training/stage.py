@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -131,7 +132,7 @@ class Stage(Made):
             self.density.bind(target)
         self.density.anneal(progress)
         parts: list[Loss] = []
-        grad_norm, learning_rate = self.optimisation.step(self._losses(target, parts), progress)
+        grad_norm, learning_rate = self._followed(self._losses(target, parts), progress)
         loss = together(parts)
         value = float(loss.loss)
         for what, size in (("loss", value), ("gradient norm", grad_norm)):
@@ -145,6 +146,14 @@ class Stage(Made):
             **loss.metrics,
         }
         return record if self.integration is None else record | self.integration.after(self, done, number)
+
+    def _followed(self, losses: Iterator[Tensor], progress: float) -> tuple[float, float]:
+        """The norm of the gradient that was followed, and the learning rate; a density that learns nothing has none."""
+        if self.density.learns:
+            return self.optimisation.step(losses, progress)
+        with torch.no_grad():
+            deque(losses, maxlen=0)
+        return 0.0, 0.0
 
     def _losses(self, target: System, parts: list[Loss]) -> Iterator[Tensor]:
         """The losses of the parts of one batch, one in memory at a time; their values are left in ``parts``."""

@@ -34,7 +34,7 @@ def _parts(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
     seen[id(thing)] = thing  # kept, so that no other one gets its id
     yield type(thing).__qualname__
     if isinstance(thing, torch.Tensor):
-        thing = thing.detach().cpu().numpy()
+        thing = (thing.to_dense() if thing.is_sparse else thing).detach().cpu().numpy()
     if isinstance(thing, np.ndarray):
         yield f"{thing.dtype} {thing.shape} {hashlib.md5(np.ascontiguousarray(thing).tobytes()).hexdigest()}"
     for part in _inside(thing):
