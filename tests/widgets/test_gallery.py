@@ -147,6 +147,23 @@ def test_the_sorting_card_builds_sorting_layers(gallery: Gallery) -> None:
     assert keys == {"construction": "sorting", "base": "independent"}
 
 
+def test_chosen_runs_are_compared(gallery: Gallery, tmp_path: Path) -> None:
+    for name, T in (("a", 2.5), ("b", 3.0)):
+        run = fl.experiment("ising-xor", L=4, T=T, layers=1, steps=2, batch=10, out=tmp_path / name)
+        run.run(progress=False)
+    gallery.table.refresh()
+    first, second = gallery.table.rows
+    first.chosen.value = True
+    assert gallery.table.compare.disabled
+    second.chosen.value = True
+    gallery.table.compare.click()
+    assert "error-color" not in gallery.message.value
+    assert gallery.comparison.widget in gallery._place.children
+    assert "T = 2.5" in gallery.comparison._table() and "T = 3.0" in gallery.comparison._table()
+    first.buttons["Open"].click()
+    assert gallery.comparison is None and gallery.lab is not None
+
+
 def test_the_table_lists_opens_resumes_and_deletes_after_a_question(gallery: Gallery, tmp_path: Path) -> None:
     assert gallery.table.rows == []
     train(gallery, tmp_path)

@@ -222,6 +222,41 @@ def test_retraining_draws_the_new_curve_over_the_old(make_run, until) -> None:
     panel.close()
 
 
+def test_retraining_along_a_path_goes_from_run_to_run(make_run, until) -> None:
+    run = make_run(T=2.0, steps=30, pace=0.0)
+    run.start()
+    until(lambda: run.state == "finished")
+    panel = RetrainPanel(run)
+    panel.temperature.value, panel.stops.value, panel.steps.value = 2.6, 3, 5
+    T = panel.temperature.value
+    panel.button.click()
+    until(lambda: len(panel.retrained) == 3 and not panel.publisher.alive)
+    steps = [2.0 + (T - 2.0) * k / 3 for k in (1, 2, 3)]
+    assert [each.asked for each in (run, *panel.retrained[:2])] == [
+        [{"steps": 5, "device": "cpu", "T": pytest.approx(value)}] for value in steps
+    ]
+    assert "3 of 3 on the path" in panel.message.value
+    assert panel.family.value.count("└ ") == 3 and "padding-left:60px" in panel.family.value
+    panel.origin.value, panel.stops.value = 0, 1  # back to the first, and a branch from there
+    panel.button.click()
+    until(lambda: len(panel.retrained) == 4 and not panel.publisher.alive)
+    assert len(panel.retrained[0].asked) == 2 and panel._parents == [-1, 0, 1, 0]
+    panel.close()
+
+
+def test_stop_ends_a_path(make_run, until) -> None:
+    run = make_run(T=2.0, steps=30)
+    panel = RetrainPanel(run)
+    panel.stops.value, panel.steps.value = 4, 100_000
+    panel.button.click()
+    until(lambda: panel.current is not None)
+    panel.controls.press("Stop")
+    until(lambda: "the path ended on the way, at T" in panel.message.value)
+    assert len(panel.retrained) == 1
+    until(lambda: not panel.button.disabled)
+    panel.close()
+
+
 def test_retraining_that_fails_says_why_and_can_be_tried_again(make_run, until) -> None:
     run = make_run()
     run.at_error = ValueError("T must be positive, got -1")

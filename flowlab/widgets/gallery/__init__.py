@@ -20,6 +20,7 @@ from flowlab.widgets.gallery.form import Form
 from flowlab.widgets.gallery.pictures import picture
 from flowlab.widgets.gallery.table import RunsTable
 from flowlab.widgets.lab import Lab, lab_of
+from flowlab.widgets.panels.compare import Compare
 from flowlab.widgets.plot import with_still
 from flowlab.widgets.view import STATIC
 from flowlab.widgets.words import quiet, said, wrong
@@ -43,7 +44,7 @@ class Gallery:
         buttons: of the cards, by title.
         form: of the study that was chosen, else None.
         table: the runs on disk.
-        run, lab: what is open, else None.
+        run, lab, comparison: what is open, else None.
         message: a line for what a person should know.
     """
 
@@ -57,7 +58,8 @@ class Gallery:
         self.message = ipywidgets.HTML()
         self.cost = ipywidgets.HTML()
         self.buttons: dict[str, ipywidgets.Button] = {}
-        self.table = RunsTable(self.folder.absolute(), self.open)
+        self.table = RunsTable(self.folder.absolute(), self.open, self.compare)
+        self.comparison: Compare | None = None
         first, others = self._shelves()
         self._first, self._others = ipywidgets.VBox(first), ipywidgets.VBox(others)
         self._place = ipywidgets.VBox()
@@ -123,15 +125,31 @@ class Gallery:
         """What stands for the gallery where nothing is live: its lab, if one is open."""
         return self.lab.stills() if self.lab is not None else [message(HOW, title="fl.lab()", height=120)]
 
+    def compare(self, paths: list[Path]) -> None:
+        """Show runs on disk on one axis, and the keys in which they differ."""
+        try:
+            panel = Compare([self._runs.get(path) or load(path) for path in paths])
+            self._leave()
+            self.comparison = panel
+            self._place.children = (ipywidgets.HTML("<h3>Comparison</h3>"), panel.show())
+            self._say("")
+        except Exception as error:
+            self._say(error)
+
+    def _leave(self) -> None:
+        """Close what is open."""
+        for panel in filter(None, (self.lab, self.comparison)):
+            panel.close()
+        self.run = self.lab = self.comparison = None
+
     def close(self) -> None:
         """Take the gallery and its lab off the page; runs go on."""
-        if self.lab is not None:
-            self.lab.close()
+        self._leave()
         self.widget.close()
 
     def _enter(self, run: Any, train: bool) -> None:
-        if self.lab is not None and self.run is not run:
-            self.lab.close()
+        if self.run is not run:
+            self._leave()
         self.run, self.lab = run, lab_of(run)
         if run.path is not None:
             self._runs[run.path] = run

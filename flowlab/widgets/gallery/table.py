@@ -25,6 +25,7 @@ class Row:
 
     Attributes:
         kept: what is known of it.
+        chosen: whether it is to be compared.
         buttons: Open, Resume and Delete by name; Yes and Keep while it is asked whether to delete.
         cells: what is shown, one widget a column.
     """
@@ -32,6 +33,11 @@ class Row:
     def __init__(self, kept: Kept, name: str, table: RunsTable) -> None:
         self.kept, self.name, self._table = kept, name, table
         self.buttons: dict[str, ipywidgets.Button] = {}
+        self.chosen = ipywidgets.Checkbox(
+            False, indent=False, disabled=bool(kept.broken), tooltip=f"{name}: choose it to compare",
+            layout={"width": "24px"},
+        )  # fmt: skip
+        self.chosen.observe(lambda _: table.offer_comparison(), "value")
         self.actions = ipywidgets.HBox().add_class("flowlab-actions")
         texts = [f"<b>{escape(name)}</b>", *cells(kept, time.time())]
         self.cells = [*(ipywidgets.HTML(text) for text in texts), self.actions]
@@ -76,7 +82,7 @@ class Row:
         self.buttons = buttons
         for name, button in buttons.items():
             button.on_click(lambda _, name=name: does[name]())
-        self.actions.children = tuple(buttons.values())
+        self.actions.children = (self.chosen, *buttons.values())
 
 
 class RunsTable:
@@ -85,12 +91,18 @@ class RunsTable:
     Args:
         folder: that is looked into, and three levels below.
         opened: called with the directory of a run, and whether to train on.
+        compared: called with the directories of the runs that were chosen.
 
     Attributes:
         rows: one a run, the newest first.
     """
 
-    def __init__(self, folder: Path, opened: Callable[[Path, bool], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        opened: Callable[[Path, bool], None],
+        compared: Callable[[list[Path]], None] = lambda paths: None,
+    ) -> None:
         self.folder, self.opened = folder, opened
         self.rows: list[Row] = []
         self.message = ipywidgets.HTML()
@@ -99,8 +111,10 @@ class RunsTable:
             description="Look again", tooltip=f"read {folder} again", layout={"width": "auto"}
         )
         self.again.on_click(lambda _: self.refresh())
+        self.compare = ipywidgets.Button(description="Compare", disabled=True, layout={"width": "auto"})
+        self.compare.on_click(lambda _: compared([row.kept.path for row in self.rows if row.chosen.value]))
         self.grid = ipywidgets.GridBox().add_class("flowlab-runs")
-        head = ipywidgets.HBox([self.title, self.again], layout={"align_items": "baseline"})
+        head = ipywidgets.HBox([self.title, self.again, self.compare], layout={"align_items": "baseline"})
         self.widget = ipywidgets.VBox([head, self.message, self.grid])
         self.refresh()
 
@@ -114,6 +128,13 @@ class RunsTable:
             self.message.value = quiet(f"the {MOST} that were written last, of {len(found)}")
         head = [ipywidgets.HTML(f"<span class='flowlab-head'>{name}</span>") for name in (*COLUMNS, "")]
         self.grid.children = (*head, *(cell for row in self.rows for cell in row.cells)) if found else ()
+        self.offer_comparison()
+
+    def offer_comparison(self) -> None:
+        """Let two or more chosen runs be compared."""
+        count = sum(row.chosen.value for row in self.rows)
+        self.compare.disabled = count < 2
+        self.compare.tooltip = "tick two or more runs" if count < 2 else f"{count} runs on one axis"
 
     def delete(self, row: Row) -> None:
         """Throw a run away and say so."""

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
+import numpy as np
 import xarray as xr
 
 from flowlab.figures import Figure, training_overview
@@ -43,6 +44,8 @@ class RetrainPanel(Panel):
 
     Attributes:
         retrained: the runs that were started here, oldest first; each is an Experiment to go on with.
+        origin: the run whose weights are taken; stops: how many couplings there are up to the one that is chosen.
+        family: the runs under those that they began from.
         coupling: the key of the study that the slider changes; empty where there is none.
         temperature, device, steps, button: the controls.
     """
@@ -58,7 +61,8 @@ class RetrainPanel(Panel):
         super().__init__(experiment, publisher)
         self.retrained: list[Run] = []
         self._at: list[float] = []
-        self._request: dict[str, Any] | None = None
+        self._parents: list[int] = []
+        self._waiting: list[tuple[int, dict[str, Any]]] = []
         data = experiment.data
         keys = getattr(experiment, "keys", {})
         values = {key: as_float(keys.get(key)) for key in COUPLINGS} | {"T": as_float(data.attrs.get("T"))}
@@ -68,10 +72,11 @@ class RetrainPanel(Panel):
         known = bool(self.coupling)
         T = values[self.coupling] if known else 1.0
         low, high = 0.7 * T, 1.4 * T
+        self._own, self._length = T, 1
         self.over = dict(getattr(experiment, "over", {}))
         if self.over:
             known, (self.coupling, (low, high)) = True, next(iter(self.over.items()))
-            T = min(high, max(low, experiment.target.value_of(self.coupling)))
+            T = self._own = min(high, max(low, experiment.target.value_of(self.coupling)))
         style = {"description_width": "initial"}
         self.temperature = ipywidgets.FloatSlider(
             T, min=low, max=high, step=(high - low) / 140, readout_format=".4f",
@@ -95,6 +100,15 @@ class RetrainPanel(Panel):
             description="Retrain", button_style="primary", disabled=not known, layout={"width": "96px"},
             tooltip="start a new run from these weights; the run above stays as it is",
         )  # fmt: skip
+        self.origin = ipywidgets.Dropdown(
+            options=[(f"{self.coupling} = {T:.4g}, this run", -1)], value=-1, description="from", style=style,
+            layout={"width": "230px"},
+        )  # fmt: skip
+        self.stops = ipywidgets.BoundedIntText(
+            1, min=1, max=50, description="stops on the way", style=style, layout={"width": "170px"},
+            tooltip="retrain along a path: so many couplings in equal steps, each from the weights of the one before",
+        )  # fmt: skip
+        self.family = ipywidgets.HTML()
         self.button.on_click(self._ask)
         self.controls = RunControls(None, wake=self.publisher.wake, say=self.say, names=("Pause", "Resume", "Stop"))
         self.live = Plot(training_overview(data, points=LIVE_POINTS))
@@ -106,11 +120,11 @@ class RetrainPanel(Panel):
         self._shown: object = None
         self._drawn_at = 0.0
         row = ipywidgets.HBox(
-            [self.temperature, self.device, self.steps, self.button],
+            [self.origin, self.temperature, self.stops, self.device, self.steps, self.button],
             layout={"align_items": "center", "flex_flow": "row wrap"},
         )
         worth = [self.table] if self.over else []
-        self.widget = ipywidgets.VBox([row, *worth, self.controls.widget, self.message, self.live.widget])
+        self.widget = ipywidgets.VBox([row, *worth, self.controls.widget, self.message, self.family, self.live.widget])
         self.temperature.observe(lambda _: self.publisher.wake(), "value")
         if not known:
             self.say("this run has no temperature or coupling to change")
@@ -121,17 +135,16 @@ class RetrainPanel(Panel):
         return self.retrained[-1] if self.retrained else None
 
     def update(self) -> bool:
-        if self._request is not None:
-            request, self._request = self._request, None
-            self._retrain(request)
+        self._go_on()
         current = self.current
         ended = all(has_ended(run) for run in (self.experiment, *self.retrained[-1:]))  # before what is shown is read
         with self.lock:
             if current is not None:
                 self.controls.show(current.data)
             self.button.disabled = self.temperature.disabled or (
-                current is not None and current.state in ("running", "paused")
+                current is not None and (current.state in ("running", "paused") or bool(self._waiting))
             )
+            self.family.value = self._tree()
         settled = current is None or current.state != "running"
         if (shown := self._key()) != self._shown and (settled or time.monotonic() - self._drawn_at > DRAW_EVERY):
             figure = training_overview(*self._runs(), points=LIVE_POINTS)
@@ -140,7 +153,7 @@ class RetrainPanel(Panel):
             self._shown, self._drawn_at = shown, time.monotonic()
         if current is not None and current.error is not None:
             self.say(current.error)
-        return (bool(self.over) and self._tell()) or not ended
+        return (bool(self.over) and self._tell()) or bool(self._waiting) or not ended
 
     def snapshot(self) -> Figure:
         """The newest curve over those before it."""
@@ -181,19 +194,70 @@ class RetrainPanel(Panel):
 
     def _ask(self, _: Any = None) -> None:
         self.button.disabled = True
-        self._request = dict(steps=self.steps.value, device=self.device.value)
-        self._request[self.coupling] = self.temperature.value
+        origin, stops, target = self.origin.value, self.stops.value, self.temperature.value
+        start = self._at[origin] if origin >= 0 else self._own
+        values = [start + (target - start) * k / stops for k in range(1, stops)] + [target]
+        more = dict(steps=self.steps.value, device=self.device.value)
+        count = len(self.retrained)
+        # the first from the run that is chosen, each other from the one before
+        self._waiting = [
+            (origin if k == 0 else count + k - 1, more | {self.coupling: value}) for k, value in enumerate(values)
+        ]
+        self._length = stops
         self.say("working: taking over the weights…")
         self.publisher.wake()
 
-    def _retrain(self, request: dict[str, Any]) -> None:
-        run = self.experiment.at(**request)
+    def _go_on(self) -> None:
+        """Start the next run of the path when the one before it has finished; Stop ends the path."""
+        if not self._waiting:
+            return
+        parent, request = self._waiting[0]
+        first = len(self._waiting) == self._length
+        before = self.experiment if parent < 0 else self.retrained[parent]
+        if not first and before.state in ("stopped", "failed"):
+            self._waiting.clear()
+            self.say(f"the path ended on the way, at {self._where(self._at[parent])}")
+        elif first or before.state == "finished":
+            try:
+                self._retrain(before, request)
+                self._parents.append(parent)
+                self._waiting.pop(0)
+            except Exception:
+                self._waiting.clear()
+                raise
+
+    def _retrain(self, before: Run, request: dict[str, Any]) -> None:
+        run = before.at(**request)
         run.start()
-        self._at.append(request[self.coupling])
+        value = request[self.coupling]
+        self._at.append(value)
         self.retrained.append(run)
         self.controls.experiment = run
-        where = f"{self.temperature.description.split()[-1]} = {request[self.coupling]:.4f}"
-        self.say(f"training at {where} from the weights of step {self.experiment.step}")
+        k = len(self.retrained) - 1
+        self.origin.options = [*self.origin.options, (f"{self.coupling} = {value:.4g}, run {k + 1}", k)]
+        place = self._length - len(self._waiting) + 1
+        on_the_way = f" · {place} of {self._length} on the path" if self._length > 1 else ""
+        self.say(f"training at {self._where(value)} from the weights of step {before.step}{on_the_way}")
+
+    def _where(self, value: float) -> str:
+        return f"{self.temperature.description.split()[-1]} = {value:.4f}"
+
+    def _tree(self) -> str:
+        """The runs under those that they began from, with their last ESS, as HTML; empty before there is one."""
+        if not self.retrained:
+            return ""
+        runs = {-1: self.experiment} | dict(enumerate(self.retrained))
+        parents = dict(enumerate(self._parents))
+
+        def lines(k: int, depth: int) -> list[str]:
+            name = f"{self.coupling} = {self._at[k] if k >= 0 else self._own:.4g}"
+            ess = runs[k].data["ess"].values[-20:]
+            text = f"{name} · run {k + 1} · {runs[k].state}" if k >= 0 else f"{name} · this run"
+            text += f" · ESS {number(float(np.nanmean(ess)), digits=3)}" if np.isfinite(ess).any() else ""
+            found = [f"<div style='padding-left:{20 * depth}px'>{'└ ' if depth else ''}{text}</div>"]
+            return found + [line for child, of in parents.items() if of == k for line in lines(child, depth + 1)]
+
+        return "".join(lines(-1, 0))
 
     def _runs(self) -> list[xr.Dataset]:
         return [run.data for run in (*self.retrained[::-1], self.experiment)]
