@@ -49,7 +49,7 @@ class TensorNetwork(Density):
         TypeError: for a system that is no plane of nearest neighbours.
         ValueError: for one that is periodic along y, or chi < 1.
 
-    Source: S. Ferris and G. Vidal 2012, arXiv:1201.3974; for spin glasses arXiv:2409.06538.
+    Source: A. J. Ferris and G. Vidal 2012, arXiv:1201.3974; for spin glasses arXiv:2409.06538 and 2509.19006.
 
     >>> from flowlab.systems import SpinGlass
     >>> glass = SpinGlass.edwards_anderson((6, 6), T=0.5, seed=1, boundary="open")

@@ -27,7 +27,13 @@ from flowlab.widgets.words import quiet, said, wrong
 
 __all__ = ["Gallery", "open_gallery"]
 
-FAMILIES = {"ising": "Ising model", "phi4": "Lattice φ⁴", "sk": "Spin glass", "": "Your own"}
+FAMILIES = {
+    "ising": "Ising model",
+    "phi4": "Lattice φ⁴",
+    "sk": "Spin glass",
+    "tensor": "Planes of neighbours",
+    "": "Your own",
+}
 BEGIN = "Begin here"
 HOW = "choose a study on its card, set its keys and press Start: its lab opens below"
 CHEAP = {"steps", "T", "h", "beta", "kappa", "lam", "mass", "seed_J", "lr"}

@@ -87,6 +87,7 @@ OTHERS = (
     Card("sk-pt", "", "glass", "replicas travel between temperatures; overlaps and triangles of states", 40),
     Card("sk-reverse", "", "valleys", "a flow lose valleys when it is cold: the overlaps tell", 285),
     Card("sk-xor", "", "glass", "many valleys, their overlaps and their triangles", 14),
+    Card("tensor-network", "", "raster", "a plane drawn row by row at an ESS of one, with nothing to learn", 2),
 )  # fmt: skip
 
 MARKS: dict[tuple[str, str], Mark] = {
