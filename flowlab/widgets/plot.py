@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import cache
+from math import inf
 from typing import Any
 
 import anywidget
@@ -14,6 +16,9 @@ from flowlab.figures import Figure
 from flowlab.figures.page import PALETTE, as_json, plotly_js
 from flowlab.figures.stills import encoded
 from flowlab.widgets.view import View, script
+
+ONCE = 5.0
+"""Seconds in which a page is sent the script no second time."""
 
 
 class Library(anywidget.AnyWidget):
@@ -28,7 +33,14 @@ class Library(anywidget.AnyWidget):
 
     def __init__(self, **state: Any) -> None:
         super().__init__(**state)
-        self.on_msg(lambda *_: self.send_state("source"))
+        self._sent = -inf
+        self.on_msg(self._answer)
+
+    def _answer(self, *_: Any) -> None:
+        """Send the script, once for all that asked while a cell ran."""
+        if time.monotonic() - self._sent > ONCE:
+            self._sent = time.monotonic()
+            self.send_state("source")
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
         state: dict[str, Any] = super().get_state(key, drop_defaults)

@@ -14,9 +14,10 @@ function library(model) {
 async function load(model) {
   const holder = await model.widget_manager.get_model(model.get('library').replace('IPY_MODEL_', ''));
   if (!holder.get('source')?.byteLength)
-    await new Promise((done) => { // a page that was loaded anew
-      holder.on('change:source', done);
-      holder.send({ type: 'wanted' });
+    await new Promise((done) => { // a page that was loaded anew; it asks again, should a message be lost
+      const ask = () => holder.send({ type: 'wanted' }), again = setInterval(ask, 15_000);
+      holder.on('change:source', () => { clearInterval(again); done(); });
+      ask();
     });
   const url = URL.createObjectURL(new Blob([holder.get('source')], { type: 'text/javascript' }));
   await new Promise((done, failed) => {
