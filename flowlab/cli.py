@@ -176,8 +176,10 @@ def _sweep(options: argparse.Namespace) -> int:
     words = _keys(options.keys, own=("out", "workers"))
     commas = not find(options.study).sweep
     values = {key: next(csv.reader([value]), [""]) if commas else [value] for key, value in words.items()}
-    over = {key: several for key, several in values.items() if len(several) > 1}
+    over: Any = {key: several for key, several in values.items() if len(several) > 1}
     keys: dict[str, Any] = {key: several[0] for key, several in values.items() if key not in over}
+    if "over" in keys:  # which is a key of studies too
+        over = over | {"over": [keys.pop("over")]} if commas else keys.pop("over")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -197,12 +199,15 @@ def _sweep(options: argparse.Namespace) -> int:
     for note in caught:
         print(f"flowlab: warning: {note.message}", file=sys.stderr)
     states = found.state.values.ravel().tolist()
-    shown = [*_SWEPT, *(name for name in found if str(name).startswith("learned_"))]
+    shown = [*_SWEPT, *(name for name in found if str(name).startswith("learned_") or "_peak_at" in str(name))]
     columns = found[[name for name in shown if name in found and found[name].dims == found.state.dims]]
     table = columns.to_dataframe()[list(columns)]
     if "verdict" in table:  # the reasons are in sweep.nc
         table["verdict"] = table["verdict"].str.partition(":")[0]
     print(table.to_string(float_format=lambda x: f"{x:.6g}"))
+    if "crossing" in found:
+        pairs = found[[name for name in found if found[name].dims == found.crossing.dims]]
+        print(pairs.to_dataframe().T.to_string(float_format=lambda x: f"{x:.6g}"))
     print(f"{states.count('finished')} of {len(states)} runs finished: {out / 'sweep.nc'}")
     verdicts = found.verdict.values.ravel().tolist() if "verdict" in found else []
     return 1 if "failed" in states else _strict(options, verdicts)

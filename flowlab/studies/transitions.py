@@ -70,8 +70,9 @@ def phase_diagram(
         evaluate: draws of each curve in all.
 
     Returns:
-        Dataset over L, the couplings and ``replica``: all of :meth:`flowlab.training.Training.curve`. Over L (and the
-        second coupling) where the specific heat (of phi^4 the second derivative of ln Z) and the connected
+        Dataset over L, the couplings and ``replica``: all of :meth:`flowlab.training.Training.curve`. Over L ``state``,
+        ``steps``, ``seconds`` and ``run`` of each model, as :func:`flowlab.sweep` has them, and, also over the
+        second coupling, where the specific heat (of phi^4 the second derivative of ln Z) and the connected
         susceptibility peak, ``<name>_peak_at``, and how high, ``<name>_peak``; ``latent_heat``, the jump of the energy
         (the first derivative) that two phases of equal weight would need to make that peak, which falls with L where
         there is none. Over ``smaller``, the smaller side of two, :func:`.finite_size_scaling`. All with errors.
@@ -103,7 +104,10 @@ def phase_diagram(
         [_along(row, second, values) for row in curves], "L", join="outer", combine_attrs="drop_conflicts"
     )
     found = found.assign_coords(L=sides).merge(_along(rows, second, values), combine_attrs="drop_conflicts")
-    found = labelled(found).assign_attrs(study="phase-diagram", system=system, along=along, n=evaluate)
+    kept = runs[["state", "steps", "seconds", "run"]].drop_vars("over")
+    found = labelled(found.merge(kept, combine_attrs="drop_conflicts")).assign_attrs(
+        study="phase-diagram", system=system, along=along, n=evaluate
+    )
     keep(found, out)
     return found
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import flowlab as fl
+from flowlab.cli import main
 from flowlab.figures import transition_curves
 
 FAST = {"steps": 8, "batch": 40, "degree": 2, "device": "cpu", "progress": False}
@@ -27,6 +28,16 @@ def test_one_coupling_gives_curves_peaks_and_crossings(ising):
     again = fl.sweep("phase-diagram", out=out, sizes="4,8", points=7, evaluate=400, **FAST)
     assert again.log_z.equals(found.log_z)
     assert len(transition_curves(found).data) > 10
+
+
+def test_the_command_line_says_where_the_transition_is(tmp_path, capsys):
+    keys = ["sizes=4,8", "over=beta:0.4:0.5", "steps=4", "batch=40", "degree=1", "points=3", "device=cpu"]
+    assert main(["sweep", "phase-diagram", *keys, "-n", "100", "--out", str(tmp_path / "a"), "--quiet"]) == 0
+    said = capsys.readouterr().out
+    assert "specific_heat_peak_at" in said and "crossing" in said and "2 of 2 runs finished" in said
+    keys = ["L=4,8", "over=beta:0.4:0.5", "steps=4", "batch=40", "degree=1", "device=cpu"]
+    assert main(["sweep", "ising-coloured", *keys, "-n", "100", "--out", str(tmp_path / "b"), "--quiet"]) == 0
+    assert "2 of 2 runs finished" in capsys.readouterr().out
 
 
 def test_two_couplings_give_a_map():
