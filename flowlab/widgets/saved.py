@@ -43,12 +43,23 @@ def slider(name: str, last: int, value: int, label: str, *, texts: Sequence[str]
     return {"kind": "slider", "name": name, "max": last, "value": value, "label": label} | more
 
 
-def strip(*figures: Figure, by: Mapping[str, int] | None = None, side: int = 260, across: int = 6) -> Piece:
-    """The heat maps of a figure, as a :class:`flowlab.widgets.strip.Strip` shows them; several for controls."""
+def strip(
+    *figures: Figure,
+    by: Mapping[str, int] | None = None,
+    side: int = 260,
+    across: int = 6,
+    picks: tuple[str, Sequence[Sequence[int]]] | None = None,
+) -> Piece:
+    """The heat maps of a figure, as a :class:`flowlab.widgets.strip.Strip` shows them; several for controls.
+
+    Where a click on the first one chooses, ``picks`` is the name of a control and its value for each (row, column);
+    the same value once more is 0.
+    """
     states = [strip_of(figure) for figure in figures]
     look = {"side": side, "across": across, "paints": "", "seen": 0, "signed": True}
     frames = [look | state | {"frames": base64.b64encode(state["frames"]).decode()} for state in states]
-    return {"kind": "strip", "frames": frames, "by": list((by or {}).items())}
+    chosen = None if picks is None else {"name": picks[0], "at": [[int(k) for k in line] for line in picks[1]]}
+    return {"kind": "strip", "frames": frames, "by": list((by or {}).items()), "picks": chosen}
 
 
 def entry(name: str, last: int, value: int, label: str) -> Piece:

@@ -94,3 +94,21 @@ def test_what_a_page_says_is_escaped() -> None:
     made = page("<b>", "a", [("x", [text("</script>")], "")])
     assert "<title>&lt;b&gt;</title>" in made
     assert made.count("</script>") == 3
+
+
+def test_recorded_retrainings_are_compared(make_run, until, tmp_path: Path) -> None:
+    lab = Lab(make_run())
+    assert [part["kind"] for part in lab.retrain.page()] == ["plot"]
+    for T in (2.6, 2.7):
+        lab.retrain.temperature.value, lab.retrain.steps.value = T, 3
+        lab.retrain.button.click()
+        until(lambda: lab.retrain.current is not None and lab.retrain.current.state == "finished")
+        lab.retrain.update()
+    parts = lab_in(lab.save(tmp_path / "lab.html"))["tabs"][3]["parts"]
+    _, controls, text, plot = parts
+    assert controls["parts"][0]["options"] == ["all", "1: T = 2.6000", "2: T = 2.7000"]
+    assert text["by"] == plot["by"] == [["retraining", 3]]
+    curves = [sum(trace["name"].startswith("T = ") for trace in json.loads(figure)["data"] if "name" in trace)
+              for figure in plot["frames"]]  # fmt: skip
+    assert curves[0] > curves[1] == curves[2] > 0
+    lab.close()

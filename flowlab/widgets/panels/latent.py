@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from flowlab.analysis.diagnosis import Part
 from flowlab.figures import Figure, latent_flip, latent_overview
@@ -22,6 +23,9 @@ from flowlab.widgets.words import quiet
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
+
+MOST_FLIPS = 256
+"""Flips that a saved lab holds, so that it stays small."""
 
 
 class LatentPanel(SampledPanel):
@@ -113,12 +117,16 @@ class LatentPanel(SampledPanel):
     def describe(self) -> str:
         if self.pair is None or not self._shown:
             return "click on a latent, or choose x and y and flip it"
-        y, x = self._shown[-1]
-        changed = changed_spins(self.pair)
-        which = f"latent x {x}, y {y}" if len(self._shown) == 1 else f"{len(self._shown)} latents"
+        return self._words(self.pair, self._shown)
+
+    def _words(self, pair: xr.Dataset, flips: list[tuple[int, int]]) -> str:
+        """What some flips change, as HTML."""
+        y, x = flips[-1]
+        changed = changed_spins(pair)
+        which = f"latent x {x}, y {y}" if len(flips) == 1 else f"{len(flips)} latents"
         words = f"flipping {which} changes {int(changed.sum())} of {changed.size} spins"
         text = f"<b>{words}</b>"
-        found, place = self.diagnosis.data, self._place()
+        found, place = self.diagnosis.data, self._place(flips)
         if found is not None and place is not None:
             more = [f"place {place + 1} in the order of the base", entropy_text(found, place)]
             text += escape("".join(f" · {each}" for each in more if each))
@@ -137,11 +145,22 @@ class LatentPanel(SampledPanel):
         return more
 
     def page(self) -> list[Piece]:
-        """The flip on show, and what the latents know."""
-        flip = strip(self.snapshot(), side=300, across=3)
+        """Flips of the sample on show, recorded so that each can be clicked on, and what the latents know."""
+        self.snapshot()
         if self.diagnosis.data is None:
             self.diagnosis.data = self.diagnosis.read()
-        return [text(self.describe()), flip, plot(latent_overview(self.diagnosis.data, self._place()))]
+        sites, at = recorded(*self.experiment.system.shape)
+        z = self._latents()[None].repeat(len(sites) + 1, axis=0)
+        for number, site in enumerate(sites, 1):
+            z[(number, *site)] *= -1
+        every = self.experiment.layers(z=z)
+        pairs = [every.isel(sample=[0, number]) for number in range(len(sites) + 1)]
+        lines = ["click on a latent to flip it, and once more to take that back"]
+        lines += [self._words(pair, [site]) for pair, site in zip(pairs[1:], sites, strict=True)]
+        figures = [latent_flip(pair, site) for pair, site in zip(pairs, [None, *sites], strict=True)]
+        by = {"flip": len(figures)}
+        flips = strip(*figures, by=by, side=300, across=3, picks=("flip", at))
+        return [text(*lines, by=by), flips, plot(latent_overview(self.diagnosis.data, None))]
 
     def snapshot(self) -> Figure:
         if self.data is None:
@@ -163,19 +182,15 @@ class LatentPanel(SampledPanel):
             return
         with self.lock:
             super().draw()
-            self.profile.redraw(latent_overview(self.diagnosis.data, self._place()))
+            self.profile.redraw(latent_overview(self.diagnosis.data, self._place(self._shown)))
 
     def _pass(self) -> None:
         """Send the latents without and with the flip through the layers, both with the present weights."""
         assert self.data is not None
         with self.lock:
             self._stale = False
-            flips, stroke, sample = (
-                list(self.flips),
-                self._stroke,
-                min(self.sample.value, self.data.sizes["sample"] - 1),
-            )
-        z = np.repeat(self.data["field"].values[:1, sample], 2, axis=0)
+            flips, stroke = list(self.flips), self._stroke
+            z = np.repeat(self._latents()[None], 2, axis=0)
         for site in flips:
             z[(1, *site)] *= -1
         pair = self.experiment.layers(z=z)
@@ -186,12 +201,18 @@ class LatentPanel(SampledPanel):
             self.live.widget.seen = stroke
             self.draw()
 
-    def _place(self) -> int | None:
+    def _latents(self) -> NDArray[Any]:
+        """(y, x), those of the sample on show."""
+        assert self.data is not None
+        sample = min(self.sample.value, self.data.sizes["sample"] - 1)
+        return np.asarray(self.data["field"].values[0, sample])
+
+    def _place(self, flips: list[tuple[int, int]]) -> int | None:
         """Where the flipped latent comes in the order of the base."""
         found = self.diagnosis.data
-        if found is None or len(self._shown) != 1:
+        if found is None or len(flips) != 1:
             return None
-        ((y, x),) = self._shown
+        ((y, x),) = flips
         raster = y * self.experiment.system.shape[1] + x
         return int(np.flatnonzero(found["place"].values == raster)[0])
 
@@ -210,6 +231,20 @@ class LatentPanel(SampledPanel):
             self._stale = True
             self.line.value = quiet("working…")
         self.publisher.wake()
+
+
+def recorded(height: int, width: int) -> tuple[list[tuple[int, int]], NDArray[np.int64]]:
+    """The sites (y, x) whose flips are kept in a file, ``MOST_FLIPS`` at most, and which one, from 1, stands for each.
+
+    >>> recorded(2, 2)[0], recorded(2, 2)[1].tolist()
+    ([(0, 0), (0, 1), (1, 0), (1, 1)], [[1, 2], [3, 4]])
+    >>> len(recorded(32, 32)[0]), recorded(32, 32)[1][31, 31]
+    (256, np.int64(256))
+    """
+    apart = next(k for k in range(1, height * width + 1) if -(-height // k) * -(-width // k) <= MOST_FLIPS)
+    rows, columns = range(0, height, apart), range(0, width, apart)
+    y, x = np.indices((height, width)) // apart
+    return [(row, column) for row in rows for column in columns], 1 + y * len(columns) + x
 
 
 def _number(count: int, name: str, width: str) -> ipywidgets.BoundedIntText:

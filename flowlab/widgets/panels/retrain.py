@@ -16,13 +16,13 @@ from flowlab.figures.shared.bound import as_float, bound_per_site
 from flowlab.figures.shared.style import number
 from flowlab.runs.process import available_devices
 from flowlab.widgets.background import Background
-from flowlab.widgets.controls import RunControls
+from flowlab.widgets.controls import RunControls, numbers_html
 from flowlab.widgets.panel import Panel, has_ended
 from flowlab.widgets.panels.train import DRAW_EVERY, LIVE_POINTS
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
-from flowlab.widgets.saved import Piece, plot, text
-from flowlab.widgets.words import quiet, said, wrong
+from flowlab.widgets.saved import Piece, choice, plot, row, text
+from flowlab.widgets.words import explained, quiet, said, wrong
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -190,7 +190,17 @@ class RetrainPanel(Panel):
     # a new run
 
     def page(self) -> list[Piece]:
-        return [*([text(self.table.value)] if self.over else []), plot(self.snapshot())]
+        """All curves, and each retraining beside the run that it comes from."""
+        known = [text(self.table.value)] if self.over else []
+        if not self.retrained:
+            return [*known, plot(self.snapshot())]
+        own, symbol = self.experiment.data, self.temperature.description.split()[-1]
+        names = [f"{k + 1}: {symbol} = {value:.4f}" for k, value in enumerate(self._at)]
+        figures = [self.snapshot(), *(training_overview(run.data, own, points=LIVE_POINTS) for run in self.retrained)]
+        ends = [explained(numbers_html(data)) for data in (own, *(run.data for run in self.retrained))]
+        by = {"retraining": len(figures)}
+        chosen = row(choice("retraining", ["all", *names]))
+        return [*known, chosen, text(*ends, by=by), plot(*figures, by=by)]
 
     def _ask(self, _: Any = None) -> None:
         self.button.disabled = True

@@ -62,7 +62,7 @@ class Tab {
 
   // Which frame is on show, of frames for every value of some controls.
   frame({ by, frames }) {
-    return frames[by.reduce((at, [name, count]) => at * count + Math.min(this.values.get(name), count - 1), 0)];
+    return frames[by.reduce((at, [name, count]) => at * count + Math.min(this.values.get(name) ?? 0, count - 1), 0)];
   }
 
   follow({ by }, call) {
@@ -128,8 +128,15 @@ class Tab {
   }
 
   strip(part, parent) {
-    const state = () => ({ ...this.frame(part), frames: binary(this.frame(part).frames) });
+    const { picks } = part, paints = picks ? { paints: 'dots', seen: Infinity } : {};
+    const state = () => ({ ...this.frame(part), frames: binary(this.frame(part).frames), ...paints });
     const model = new Model({ ...state(), code: this.code, version: 0 });
+    if (picks) model.send = ({ type, x, y, stroke }) => {
+      if (type !== 'click') return;
+      const wanted = picks.at[y][x], again = this.values.get(picks.name) === wanted && this.stroke !== stroke;
+      this.stroke = stroke;
+      this.values.set(picks.name, again ? 0 : wanted);
+    };
     this.follow(part, () => model.change(state()));
     this.views.strip.render({ model, el: make(parent, 'div') });
   }
