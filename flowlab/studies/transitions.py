@@ -16,11 +16,10 @@ import xarray as xr
 from flowlab.analysis.transitions import finite_size_scaling, of_curves, peak
 from flowlab.core.names import labelled
 from flowlab.runs import load
-from flowlab.runs.keys import Count, Several
+from flowlab.runs.keys import Several
 from flowlab.runs.registry import sweep_study
 from flowlab.runs.sweeps import keep, sweep
-from flowlab.studies.keys import Batch, Device, Evaluated, Lam, Over, Steps, intervals
-from flowlab.training import Training
+from flowlab.studies.keys import Batch, Degree, Device, Evaluated, Lam, Over, Steps, intervals
 
 STUDIES = {"ising": "ising-coloured", "phi4": "phi4-multilevel"}
 USUAL = {"ising": "beta:0.36:0.52", "phi4": "beta:0.5:0.75"}
@@ -49,7 +48,7 @@ def phase_diagram(
     lines: Several = 5,
     steps: Steps = 1500,
     batch: Batch = 500,
-    degree: Count = 4,
+    degree: Degree = 4,
     evaluate: Evaluated = 20_000,
     device: Device = "auto",
     seed: int = 0,
@@ -113,8 +112,8 @@ def phase_diagram(
 
 
 def _curve(run: Any, grid: dict[str, Any], n: int) -> xr.Dataset:
-    assert isinstance(run, Training)
-    return run.curve(n=n, **grid)
+    curve: xr.Dataset = run.curve(n=n, **grid)
+    return curve
 
 
 def _along(parts: list[xr.Dataset], names: list[str], values: np.ndarray) -> xr.Dataset:

@@ -70,13 +70,13 @@ def test_the_button_flips_what_the_boxes_say_and_the_profile_points_to_it(panel:
     assert f"place {place + 1} in the order" in panel.line.value
 
 
-def test_a_drag_flips_all_latents_that_it_crosses(panel: LatentPanel, run: Training, until) -> None:
+def test_a_drag_flips_all_latents_that_it_crosses(panel: LatentPanel, run: Training, until, unmarked) -> None:
     crossed = [[0, 0], [1, 0], [2, 1]]
     for count in (1, 3):
         sites = crossed[:count]
         stroke = {"type": "click", "x": sites[-1][0], "y": sites[-1][1], "trace": 0, "sites": sites, "value": -1}
         panel.live.widget._handle_custom_msg(stroke | {"stroke": count}, [])
-    until(lambda: "flipping 3 latents" in panel.line.value and not panel._stale)
+    until(lambda: "flipping 3 latents" in unmarked(panel.line.value) and not panel._stale)
     assert panel.flips == [(0, 0), (0, 1), (1, 2)]
     assert panel.live.widget.seen == 3
     assert panel.live.widget.marks[0] == [0, 1, 6]

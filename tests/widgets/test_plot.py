@@ -87,6 +87,7 @@ def test_the_script_of_all_figures_is_one_model() -> None:
 
 def test_a_page_that_connects_again_is_not_sent_the_script_again(monkeypatch) -> None:
     library = Plot(figure([1.0])).widget.library
+    monkeypatch.setattr("ipywidgets.widgets.widget._instances", {library.model_id: library})  # not those of other tests
     answers: list[dict[str, Any]] = []
     control = SimpleNamespace(send=lambda data, buffers: answers.append({"data": data, "buffers": buffers}))
     monkeypatch.setattr(type(library), "_control_comm", control)

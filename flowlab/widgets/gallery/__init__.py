@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Hashable
 from html import escape
@@ -36,6 +37,8 @@ FAMILIES = {
 }
 BEGIN = "Begin here"
 HOW = "choose a study on its card, set its keys and press Start: its lab opens below"
+ON_ITS_WAY = 0.3
+"""Seconds that a value may come later than a click that followed it."""
 CHEAP = {"steps", "T", "h", "beta", "kappa", "lam", "mass", "seed_J", "lr"}
 """Keys that leave the time of a step as it is."""
 
@@ -69,7 +72,7 @@ class Gallery:
         first, others = self._shelves()
         self._first, self._others = ipywidgets.VBox(first), ipywidgets.VBox(others)
         self._place = ipywidgets.VBox()
-        self.start_button = _button("Start", "build the run, open its lab below and train", self.start, "primary")
+        self.start_button = _button("Start", "build the run, open its lab below and train", self.start_soon, "primary")
         self._back = _button("All studies", "back to the cards", self.back)
         style = ipywidgets.HTML(f"<style>{(STATIC / 'gallery.css').read_text(encoding='utf-8')}</style>")
         style.layout.display = "none"
@@ -119,6 +122,14 @@ class Gallery:
         except Exception as error:
             self._say(error)
 
+    def start_soon(self) -> None:
+        """Start once what was typed before the click is here.
+
+        A page sends changes of state one at a time, and to a thread of its own when that is ready: a click may
+        overtake them.
+        """
+        threading.Timer(ON_ITS_WAY, self.start).start()
+
     def open(self, path: Path, train: bool) -> None:
         """Show the lab of a run on disk, and train it on."""
         try:
@@ -143,7 +154,8 @@ class Gallery:
             self._say(error)
 
     def _leave(self) -> None:
-        """Close what is open."""
+        """Close what is open, and keep no closed widget: a page that connects again asks for the state of all."""
+        self._place.children = ()
         for panel in filter(None, (self.lab, self.comparison)):
             panel.close()
         self.run = self.lab = self.comparison = None

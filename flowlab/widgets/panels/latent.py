@@ -159,7 +159,7 @@ class LatentPanel(SampledPanel):
         lines += [self._words(pair, [site]) for pair, site in zip(pairs[1:], sites, strict=True)]
         figures = [latent_flip(pair, site) for pair, site in zip(pairs, [None, *sites], strict=True)]
         by = {"flip": len(figures)}
-        flips = strip(*figures, by=by, side=300, across=3, picks=("flip", at))
+        flips = strip(*figures, by=by, side=300, across=3, picks=("flip", at.tolist()))
         return [text(*lines, by=by), flips, plot(latent_overview(self.diagnosis.data, None))]
 
     def snapshot(self) -> Figure:

@@ -119,12 +119,17 @@ class RetrainPanel(Panel):
         )
         self._shown: object = None
         self._drawn_at = 0.0
-        row = ipywidgets.HBox(
-            [self.origin, self.temperature, self.stops, self.device, self.steps, self.button],
-            layout={"align_items": "center", "flex_flow": "row wrap"},
-        )
+        rows = [
+            ipywidgets.HBox(controls, layout={"align_items": "center", "flex_flow": "row wrap"})
+            for controls in (
+                [self.origin, self.temperature],
+                [self.stops, self.device, self.steps, self.button],
+            )
+        ]
         worth = [self.table] if self.over else []
-        self.widget = ipywidgets.VBox([row, *worth, self.controls.widget, self.message, self.family, self.live.widget])
+        self.widget = ipywidgets.VBox(
+            [*rows, *worth, self.controls.widget, self.message, self.family, self.live.widget]
+        )
         self.temperature.observe(lambda _: self.publisher.wake(), "value")
         if not known:
             self.say("this run has no temperature or coupling to change")
