@@ -16,6 +16,9 @@ from flowlab.core import Density, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.core.numbers import whole
 
+Held = tuple[int, Density]
+"""A step and the density at it, as :meth:`.Training.reading` gives them: kept, readings go on from there."""
+
 
 class Asked(NamedTuple):
     """What a reading starts from.

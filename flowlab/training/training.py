@@ -28,6 +28,7 @@ from flowlab.training.glasses import Annealing, Auto, comparison_of
 from flowlab.training.integration_check import IntegrationCheck
 from flowlab.training.objectives.reverse_kl import Objective
 from flowlab.training.published import Published
+from flowlab.training.readings import Held
 from flowlab.training.stage import Diverged, Stage
 from flowlab.training.staged import Stages, StartFrom, warm_start
 
@@ -184,13 +185,13 @@ class Training(Experiment):
         self._published.between_steps()
 
     @in_own_dtype
-    def sample(self, /, n: int, *, seed: int | None = None, **at: float) -> xr.Dataset:
+    def sample(self, /, n: int, *, seed: int | None = None, held: Held | None = None, **at: float) -> xr.Dataset:
         """n configurations with ln q and the log weight; see :func:`flowlab.analysis.evaluation.sample`.
 
-        Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same configurations again, and
-        ``at`` another coupling of a range, ``beta=0.37`` say, what the same random numbers make there.
+        Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same configurations again, while
+        it trains on from a ``held`` :meth:`reading`. ``at`` is another coupling of a range, ``beta=0.37`` say.
         """
-        asked = self._asked("sample", seed, fresh=True)
+        asked = self._asked("sample", seed, fresh=True, held=held)
         return ranges.sample(self, asked.density, at, n, asked.generator, asked.attrs)
 
     @in_own_dtype
@@ -228,18 +229,18 @@ class Training(Experiment):
     @in_own_dtype
     def curve(
         self, /, observables: int | str | Sequence[str] | None = None, n: int = 10_000, *, seed: int | None = None,
-        **grid: ArrayLike,
+        held: Held | None = None, **grid: ArrayLike,
     ) -> xr.Dataset:  # fmt: skip
         """Numbers as functions of a coupling, ``beta=numpy.linspace(0.35, 0.55, 41)``; see :func:`.ranges.curve`.
 
         ``observables`` are names to keep, all where None, from ``n`` draws of ``seed`` in all. The run is ``over`` that
         coupling. ``energy_per_site`` is exactly the slope of the curve of -``log_z`` in beta, ``specific_heat`` its
-        curvature. Other couplings of the range are single numbers, the run's own where not given.
+        curvature. Other couplings of the range are single numbers, the run's own where not given. ``held`` as above.
         """
         if isinstance(observables, int):
             warnings.warn("curve(n) is curve(n=n): names of observables come first", DeprecationWarning, stacklevel=3)
-            return self.curve(None, observables, seed=seed, **grid)
-        asked = self._asked("curve", seed)
+            return self.curve(None, observables, seed=seed, held=held, **grid)
+        asked = self._asked("curve", seed, held=held)
         return ranges.curve(self, asked.density, grid, n, asked.generator, asked.attrs, observables)
 
     @in_own_dtype
@@ -276,9 +277,9 @@ class Training(Experiment):
         tensor = self.density.as_batch(x).to(self.device)
         return tensor.reshape(-1, *tensor.shape[-len(self.system.dims) :]) if hasattr(x, "dims") else tensor
 
-    def _asked(self, what: str, seed: int | None, *, fresh: bool = False) -> readings.Asked:
+    def _asked(self, what: str, seed: int | None, *, fresh: bool = False, held: Held | None = None) -> readings.Asked:
         """The density as it is, and the random numbers of a reading: the run's own seed where none is given, or one."""
-        step, density = self.reading()
+        step, density = held or self.reading()
         own = self._fresh_seed(step) if fresh and seed is None else self.seed if seed is None else seed_of(seed)
         generator = named_generator(own, what, step, device=self.device)
         return readings.Asked(density, generator, self._attrs(step, own))

@@ -57,6 +57,21 @@ def test_every_frame_is_what_the_run_draws_at_its_coupling_from_one_seed(few: No
     assert panel.live.figure.layout.title.text.startswith("one model, every coupling")
 
 
+def test_all_frames_and_curves_are_of_one_step_while_the_run_trains_on(few: None) -> None:
+    run = fl.experiment("ising-coloured", L=4, over="beta:0.35:0.55", steps=6, batch=64, device="cpu")
+    run.run(2, progress=False)
+    held, panel = run.reading(), DialPanel(run)
+    panel.publisher.close()
+    panel.update()
+    run.run(2, progress=False)
+    while panel.curve is None:
+        panel._go_on()
+    for value, frame in zip(panel.couplings, shown(panel), strict=True):
+        np.testing.assert_array_equal(frame, run.sample(12, seed=0, held=held, beta=value).configuration)
+    assert panel.curve.attrs["step"] == held[0] == 2 and "at step 2" in panel.message.value
+    panel.close()
+
+
 def test_a_finer_grid_leaves_the_slider_where_it_is(few: None) -> None:
     panel = opened("beta", trained=False)
     critical = 1 / fl.CRITICAL_TEMPERATURE

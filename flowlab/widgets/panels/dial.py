@@ -67,6 +67,7 @@ class DialPanel(Panel):
         self._drawn: dict[float, xr.Dataset] = {}
         self._measured = 0
         self._wanted, self._drawn_at, self._drawn_step = True, 0.0, -1
+        self._held: Any = None
         names = [str(name) for name in experiment.over]
         self.layer = ipywidgets.IntSlider(
             0, 0, 1, readout=False, disabled=True, layout={"flex": "1 1 auto", "min_width": "150px", "width": "auto"}
@@ -152,7 +153,9 @@ class DialPanel(Panel):
     # work, a piece at a time
 
     def _begin(self) -> None:
-        self._wanted, self._drawn_step, self._drawn_at = False, self.experiment.step, time.monotonic()
+        self._wanted, self._drawn_at = False, time.monotonic()
+        self._held = self.experiment.reading()  # so that training changes no frame
+        self._drawn_step = self._held[0]
         self._drawn, self._measured = {}, 0
 
     def _go_on(self) -> bool:
@@ -161,13 +164,15 @@ class DialPanel(Panel):
         if missing is not None:
             for value in missing:
                 if value not in self._drawn:
-                    self._drawn[value] = self.experiment.sample(self._samples(), seed=self.seed, **{self.name: value})
+                    self._drawn[value] = self.experiment.sample(
+                        self._samples(), seed=self.seed, held=self._held, **{self.name: value}
+                    )
             self._show()
             return True
         if self._measured == len(CURVES):
             return False
         draws, count = CURVES[self._measured]
-        self.curve = self.experiment.curve(n=draws, **{self.name: self._grid(count, critical=False)})
+        self.curve = self.experiment.curve(n=draws, held=self._held, **{self.name: self._grid(count, critical=False)})
         self._measured += 1
         if self._known_transition() is None:
             self._show()  # the frames, with the phases that are known now
