@@ -36,8 +36,8 @@ class TensorNetwork(Density):
     state of bond dimension chi, found once; where chi cuts nothing off, q is the Boltzmann distribution itself. Else
     ``truncation`` says how much was cut off, and importance weights make up for it.
 
-    It costs n m q³ chi³ once and n m q chi² a configuration. Planes with open edges need a chi that grows slowly with
-    their size, cylinders one that grows fast with their circumference m.
+    On n x m sites it costs n m q⁴ chi³ once and n m q² chi² a configuration. Planes with open edges need a chi that
+    grows slowly with their size, cylinders one that grows fast with their circumference m.
 
     Args:
         system: a plane of spins or of q states, open along y, with bonds of any sign between nearest neighbours, and
