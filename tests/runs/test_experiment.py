@@ -105,7 +105,9 @@ def test_looking_from_another_thread_sees_whole_steps_and_changes_nothing():
         watched.evaluate(20)
         assert len(watched.data.step) <= 100
     watched.wait(10)
-    assert len({dataset.attrs["step"] for dataset in seen}) >= 2
+    assert seen[0].attrs["step"] < 100  # how many more there are while it runs, the machine decides
+    seen.append(watched.sample(3, seed=1))
+    assert seen[-1].attrs["step"] == 100
     for dataset in seen:
         xr.testing.assert_identical(dataset, samples[dataset.attrs["step"]])
     xr.testing.assert_identical(records(watched), records(quiet))
