@@ -15,8 +15,20 @@ class NearestNeighbour(System):
     """Sites x coupled to their nearest neighbours on a periodic lattice of squares, which can be decimated.
 
     ln weight = Σ_<xy> K x·y - Σ_x V(x) - constant, each pair of neighbours twice on a side of length 2. To write one:
-    besides what a System needs, give K and V and the single site in a field t, p(x|t) = exp(tx - V(x)) / z(t).
+    besides what a System needs, give K and V and the single site in a field t, p(x|t) = exp(tx - V(x)) / z(t). Sites
+    that are no numbers say by ``vectors`` which vectors x·y multiplies; t is then such a vector too.
     """
+
+    periodic = True
+    """Whether every site has both neighbours along every side."""
+
+    def vectors(self, x: Tensor) -> Tensor:
+        """(n, *shape) sites -> (n, *shape, *components) what x·y multiplies: x itself, or a vector at every site."""
+        return x
+
+    def dot(self, t: Tensor, x: Tensor) -> Tensor:
+        """t·x at every site: (n, *shape, *components) fields and (n, *shape) sites -> (n, *shape)."""
+        return t * x
 
     @property
     def constant(self) -> float | Tensor:
@@ -34,11 +46,11 @@ class NearestNeighbour(System):
 
     @abstractmethod
     def log_z_site(self, t: Tensor) -> Tensor:
-        """ln z(t), the logarithm of the sum or integral of exp(tx - V(x)) over x; the shape of t, differentiable."""
+        """ln z(t), the logarithm of the sum or integral of exp(t·x - V(x)) over x at every site, differentiable."""
 
     @abstractmethod
     def draw_site(self, t: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """One exact draw from p(x|t) for each field t, the shape and dtype of t."""
+        """One exact draw from p(x|t) for the field t of each site, the dtype of t."""
 
     def decimate(self) -> Decimated:
         """The same physics on the even sites alone, the odd ones integrated out; see :class:`Decimated`."""
@@ -54,11 +66,11 @@ class Decimated(Representation):
     site (y, 2k + y mod 2), and likewise in one and three dimensions.
 
     Args:
-        parent: the system, Ising, Phi4 or FreeField, all of its sides even.
+        parent: the system, Ising, Potts, Phi4 or FreeField, all of its sides even.
 
     Raises:
         TypeError: for a system that has other couplings than those to nearest neighbours.
-        ValueError: for odd sides, around which even and odd sites cannot alternate.
+        ValueError: for odd sides, around which even and odd sites cannot alternate, or open ones.
 
     >>> from flowlab.systems.ising import Ising
     >>> ising = Ising((4, 4), T=2.0)
@@ -84,8 +96,10 @@ class Decimated(Representation):
         if not isinstance(parent, NearestNeighbour):
             raise TypeError(
                 "decimation needs a parent with couplings between nearest neighbours on a lattice of even and odd "
-                f"sites (Ising, Phi4, FreeField), got {type(parent).__name__}"
+                f"sites (Ising, Potts, Phi4, FreeField), got {type(parent).__name__}"
             )
+        if not parent.periodic:
+            raise ValueError(f"decimation needs a periodic lattice, got {parent.title}")
         self.shape = _halved(parent.shape)
         self.parent, self.dims, self.variables = parent, parent.dims, parent.variables
         self.couplings, self.disordered = dict(parent.couplings), parent.disordered
@@ -104,9 +118,10 @@ class Decimated(Representation):
         return self.parent.flip_symmetric
 
     def neighbour_sum(self, x: Tensor) -> Tensor:
-        """(n, *shape) -> Σ x over the neighbours of every odd site, arranged as the even ones: (n, *shape)."""
+        """(n, *shape, ...) -> Σ x over the neighbours of every odd site, arranged as the even ones, of that shape."""
         last = len(self.shape)
-        total = x + torch.where(self._shifted, x.roll(1, last), x.roll(-1, last))
+        shifted = self._shifted.reshape(*self._shifted.shape, *[1] * (x.ndim - 1 - last))
+        total = x + torch.where(shifted, x.roll(1, last), x.roll(-1, last))
         for side in range(1, last):
             total = total + x.roll(1, side) + x.roll(-1, side)
         return total
@@ -114,16 +129,20 @@ class Decimated(Representation):
     def log_weight(self, x: Tensor) -> Tensor:
         """(n, *shape) -> (n,): Σ_odd ln z(t) - Σ_even V(x) - constant."""
         x = self.batch(x)
-        fields = self.parent.bond.to(x.dtype) * self.neighbour_sum(x)
+        fields = self.parent.bond.to(x.dtype) * self.neighbour_sum(self.parent.vectors(x))
         sites = self.parent.log_z_site(fields) - self.parent.on_site(x)
         return sites.flatten(1).sum(1) - self.parent.constant
 
     def observables(self, x: Tensor) -> dict[str, Tensor]:
         """``even_magnetization`` and ``even_squared``, the means of x and x² over the even sites, each (n,).
 
-        Those of the whole lattice are the parent's, of configurations that :meth:`restore` gives.
+        Sites that are no numbers have the order parameter alone. What the whole lattice has are the parent's
+        observables, of configurations that :meth:`restore` gives.
         """
-        sites = self.batch(x).flatten(1)
+        x = self.batch(x)
+        if not self.variables.signed:
+            return {"even_magnetization": self.variables.magnetization(x)}
+        sites = x.flatten(1)
         return {"even_magnetization": sites.mean(1), "even_squared": sites.square().mean(1)}
 
     def restore(self, x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -136,10 +155,10 @@ class Decimated(Representation):
             ValueError: for fields that are not finite, or of another shape.
         """
         x = self.batch(x)
-        fields = self.parent.bond * self.neighbour_sum(x.double())
+        fields = self.parent.bond * self.neighbour_sum(self.parent.vectors(x.double()))
         odd = self.parent.draw_site(fields.detach(), generator=generator).to(x.dtype)
         held = odd.double()
-        log_p = fields * held - self.parent.on_site(held) - self.parent.log_z_site(fields)
+        log_p = self.parent.dot(fields, held) - self.parent.on_site(held) - self.parent.log_z_site(fields)
         sites = torch.cat((x.flatten(1), odd.flatten(1)), 1).index_select(1, self._place)
         return sites.reshape(len(x), *self.parent.shape), log_p.flatten(1).sum(1).to(x.dtype)
 

@@ -7,14 +7,15 @@ import math
 import torch
 from torch import Tensor
 
-from flowlab.core import Plane, States, System
+from flowlab.core import Plane, States
 from flowlab.core.arguments import checked
 from flowlab.core.one_hot import one_hot
 from flowlab.core.system import as_coupling
+from flowlab.systems.decimated import NearestNeighbour
 from flowlab.systems.lattice import Boundary, joined, plane, takes_side
 
 
-class Potts(System):
+class Potts(NearestNeighbour):
     """Potts states 0 .. q-1: E(s) = -J Σ_<xy> δ(s_x, s_y), ln weight = -E/T, k_B = 1.
 
     The sum runs over the 2N bonds of an n x m torus, on a side of length 2 two for each pair of neighbours, or over
@@ -104,6 +105,36 @@ class Potts(System):
         """``energy_per_site`` E/N and ``magnetization`` (q max_k ρ_k - 1)/(q - 1), with ρ_k the share of state k."""
         x = self.batch(x)
         return {"energy_per_site": self.energy(x) / self.n_sites, "magnetization": self.variables.magnetization(x)}
+
+    @property
+    def periodic(self) -> bool:  # type: ignore[override]
+        return self.square
+
+    @property
+    def bond(self) -> Tensor:
+        """J/T."""
+        return self.couplings["J"] / self.couplings["T"]
+
+    def vectors(self, x: Tensor) -> Tensor:
+        """(n, *shape) states -> (n, *shape, q), 1 at the state: the product of two is δ(s, s')."""
+        return one_hot(x, self.q)
+
+    def dot(self, t: Tensor, x: Tensor) -> Tensor:
+        return t.gather(-1, x.detach().long()[..., None])[..., 0]
+
+    def on_site(self, x: Tensor) -> Tensor:
+        """Zeros: no field."""
+        return torch.zeros_like(self.numbers(x))
+
+    def log_z_site(self, t: Tensor) -> Tensor:
+        """(..., q) fields of the states -> (...) ln Σ_s exp t_s."""
+        return t.logsumexp(-1)
+
+    def draw_site(self, t: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """Heat bath: (..., q) fields -> (...) states, s with probability exp(t_s) / Σ exp t."""
+        edges = t.softmax(-1).cumsum(-1)[..., :-1]
+        u = torch.rand(t.shape[:-1], generator=generator, dtype=t.dtype, device=t.device)
+        return (u[..., None] >= edges).sum(-1).to(t.dtype)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, q={self.q}"

@@ -13,11 +13,13 @@ from torch import Tensor
 
 from flowlab.core import System, named_generator
 from flowlab.exact import configurations, log_z
+from flowlab.exact.potts import potts_configurations
 from flowlab.systems.decimated import Decimated, NearestNeighbour, even_sites, odd_neighbours, odd_sites
 from flowlab.systems.free_field import FreeField
 from flowlab.systems.ising import Ising
 from flowlab.systems.lattice import checkerboard
 from flowlab.systems.phi4 import Phi4
+from flowlab.systems.potts import Potts
 from flowlab.systems.site_table import site_table
 from flowlab.systems.spin_glass import SpinGlass
 from flowlab.systems.triangular import TriangularIsing
@@ -26,6 +28,8 @@ SYSTEMS: dict[str, NearestNeighbour] = {
     "ising": Ising((4, 6), T=2.3),
     "ising in a field": Ising((2, 4), T=1.7, h=0.3),
     "antiferromagnet": Ising((4, 2), T=2.0, J=-1.0),
+    "potts": Potts((4, 6), T=0.9),
+    "potts of five states on two sites a side": Potts((4, 2), T=1.3, q=5, J=-0.7),
     "phi4 in 1d": Phi4((6,), 0.3, 0.5),
     "phi4 on two sites": Phi4((2,), 0.3, 0.5),
     "phi4": Phi4((4, 6), 0.25, 0.02),
@@ -43,6 +47,8 @@ LAMS = [0.0, 1e-6, 0.02, 0.45, 0.5, 0.55, 1.0, 3.0, 50.0, 1e4]
 
 def even_sample(decimated: Decimated, n: int = 30, dtype: torch.dtype = torch.float64) -> Tensor:
     x = 1.3 * torch.randn(n, *decimated.shape, generator=named_generator(0, "even"), dtype=dtype)
+    if decimated.domain == "potts":
+        return decimated.variables.random(x.shape, generator=named_generator(0, "even")).to(dtype)
     return x.sign() if decimated.domain == "spin" else x
 
 
@@ -244,6 +250,16 @@ def test_log_z_of_ising_by_enumeration(h: float) -> None:
     assert float(torch.logsumexp(decimated.log_weight(configurations((4, 2))), 0)) == pytest.approx(exact, abs=1e-10)
     assert decimated.log_z_offset == 0.0
     assert log_z(decimated) == pytest.approx(exact, abs=1e-10)
+
+
+def test_log_z_of_potts_by_enumeration() -> None:
+    system = Potts((2, 4), T=0.9)
+    decimated = system.decimate()
+    exact = float(torch.logsumexp(system.log_weight(potts_configurations((2, 4), 3)), 0))
+    assert float(torch.logsumexp(decimated.log_weight(potts_configurations((2, 2), 3)), 0)) == pytest.approx(exact)
+    assert log_z(decimated) == pytest.approx(exact, abs=1e-10)
+    with pytest.raises(ValueError, match="needs a periodic lattice, got Potts 4 × 4, q = 3, T = 1, cylinder"):
+        Potts((4, 4), T=1.0, boundary="cylinder").decimate()
 
 
 @pytest.mark.parametrize(
