@@ -121,7 +121,7 @@ _MOVED = _by_name({
     "analysis": "latent_bounds",
     "core": "Draw LayerState Representation",
     "densities": "BlockSpins CoarseFields CoupledMADE FieldPixelCNN Hierarchical IndependentPotts LocalAutoregressive "
-    "MultilevelFields PermutationSymmetrized PixelCNN PottsMADE RowRNN VQVAE",
+    "MultilevelFields MultilevelStates PermutationSymmetrized PixelCNN PottsMADE RowRNN VQVAE",
     "flows": "AdditiveCoupling DomainWalls Linear MultiscaleXor PermutationCoupling SortingCoupling SplineCoupling",
     "mcmc": "HeatBath IndependenceMetropolis Langevin Metropolis Mixed ParallelTempering SwendsenWang Wolff",
     "runs": "AnnealedRun",

@@ -11,7 +11,7 @@ from flowlab.densities.autoregressive.potts_made import PottsMADE
 from flowlab.densities.autoregressive.row_rnn import RowRNN
 from flowlab.densities.conditional import Conditional
 from flowlab.densities.mixture import Mixture
-from flowlab.densities.multilevel import Multilevel, MultilevelFields
+from flowlab.densities.multilevel import Multilevel, MultilevelFields, MultilevelStates
 from flowlab.densities.multilevel.hierarchical import Hierarchical
 from flowlab.densities.normal import Normal
 from flowlab.densities.permutation_symmetrized import PermutationSymmetrized
@@ -43,6 +43,7 @@ __all__ = [
     "Mixture",
     "Multilevel",
     "MultilevelFields",
+    "MultilevelStates",
     "Normal",
     "PermutationSymmetrized",
     "PixelCNN",

@@ -15,6 +15,7 @@ from flowlab.studies.phi4.hmc import phi4_hmc
 from flowlab.studies.phi4.pixelcnn import phi4_pixelcnn
 from flowlab.studies.phi4.scaling import phi4_scaling
 from flowlab.studies.phi4.super_resolution import cnf, ir_matching, uv_matching
+from flowlab.studies.potts import potts_chain, potts_coloured
 from flowlab.studies.transitions import phase_diagram
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "phi4_multilevel",
     "phi4_pixelcnn",
     "phi4_scaling",
+    "potts_chain",
+    "potts_coloured",
     "sk_autoregressive",
     "sk_forward",
     "sk_pt",

@@ -220,6 +220,14 @@ def couplings(n: int) -> Tensor:
     return fl.SpinGlass.sherrington_kirkpatrick(n, T=1.0, seed=2).J
 
 
+STATE_DENSITIES: dict[str, Callable[[], fl.Density]] = {
+    "multilevel states": lambda: fl.densities.MultilevelStates(SHAPE, 3, hidden=(8, 8)),
+    "multilevel states in one colour": lambda: fl.densities.MultilevelStates(SHAPE, 2, colours=1, hidden=(8, 8)),
+    "multilevel states site by site": lambda: fl.densities.MultilevelStates(SHAPE, 3, "autoregressive", hidden=(4, 4)),
+    "conditional multilevel states": lambda: fl.Conditional(
+        fl.densities.MultilevelStates(SHAPE, 3, hidden=(8, 8)), OVER, degree=2
+    ),
+}
 REAL_DENSITIES: dict[str, Callable[[], fl.Density]] = {
     "conditional multilevel fields": lambda: shaken(
         fl.Conditional(fl.densities.MultilevelFields(SHAPE, hidden=(8, 8)), {"kappa": (0.2, 0.3)}, degree=2), 0.1
@@ -258,6 +266,7 @@ SYSTEMS: dict[str, Callable[[], fl.System]] = {
     "potts on a cylinder": lambda: fl.Potts(SHAPE, T=1.1, boundary="cylinder"),
     "open glass": lambda: plane_glass("open"),
     "open ising in a field": lambda: fl.SpinGlass.uniform(SHAPE, T=1.7, J=-1.0, h=0.3),
+    "decimated potts": lambda: fl.Potts(SHAPE, T=1.1).decimate(),
     "potts antiferromagnet": lambda: fl.Potts((3, 5), T=1.1, q=4, J=-1.0),
     "triangular antiferromagnet": lambda: fl.TriangularIsing((3, 6), T=0.8),
     "triangular ferromagnet": lambda: fl.TriangularIsing((3, 4), T=3.0, J=1.0),
@@ -302,6 +311,7 @@ EXPERIMENTS: dict[str, Callable[..., fl.Experiment]] = {
     "ising-mlmc-hb": lambda **more: fl.experiment("ising-mlmc-hb", L=4, **MULTILEVEL, **more),
     "ising-han": lambda **more: fl.experiment("ising-han", L=8, width=2, **MULTILEVEL, **more),
     "ising-van": lambda **more: fl.experiment("ising-van", L=4, channels=4, layers=2, kernel=3, **MULTILEVEL, **more),
+    "potts-coloured": lambda **more: fl.experiment("potts-coloured", L=8, hidden=8, **MULTILEVEL, **more),
     "phi4-flow": lambda **more: fl.experiment("phi4-flow", L=4, blocks="rqs", **FIELD, **more),
     "phi4-hybrid": lambda **more: fl.experiment("phi4-hybrid", L=4, blocks="aff,rqs", **FIELD, **more),
     "phi4-multilevel": lambda **more: fl.experiment("phi4-multilevel", L=8, **FIELD, **more),

@@ -75,6 +75,7 @@ DENSITIES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "MADE": (fl.MADE, {"shape": SHAPE}),
     "Multilevel": (fl.Multilevel, {"shape": (4, 2)}),
     "MultilevelFields": (fl.densities.MultilevelFields, {"shape": (4, 2)}),
+    "MultilevelStates": (fl.densities.MultilevelStates, {"shape": (4, 2)}),
     "Normal": (fl.Normal, {"shape": SHAPE}),
     "PermutationSymmetrized": (fl.densities.PermutationSymmetrized, {"density": fl.densities.PottsMADE(SHAPE)}),
     "PixelCNN": (fl.densities.PixelCNN, {"shape": SHAPE}),

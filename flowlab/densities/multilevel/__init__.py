@@ -2,5 +2,6 @@
 
 from flowlab.densities.multilevel.field_levels import MultilevelFields
 from flowlab.densities.multilevel.spin_levels import Multilevel
+from flowlab.densities.multilevel.state_levels import MultilevelStates
 
-__all__ = ["Multilevel", "MultilevelFields"]
+__all__ = ["Multilevel", "MultilevelFields", "MultilevelStates"]

@@ -3,19 +3,51 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
 
-from flowlab.core import Density, Draw
+from flowlab.core import Density, Draw, States
 from flowlab.systems.lattice import neighbours
 
 MAX_SPINS = 16
+MAX_STATES = 1 << 16
+"""Configurations of a table of states."""
 AT_ONCE = 1 << 22
 """Probabilities in memory where configurations are completed."""
 
 
-class SpinTable(Density):
+class Table(Density):
+    """A density of a small lattice whose configurations all stand in a table, so that a part of one can be completed.
+
+    Args:
+        side: of the lattice.
+    """
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.shape = (side, side)
+
+    @abstractmethod
+    def every(self) -> tuple[Tensor, Tensor]:
+        """(N, configurations) all of them, and (configurations,) their ln q."""
+
+    def set_coupling(self, K: float) -> None:
+        """K between nearest neighbours, for a table that depends on it."""
+
+    def complete(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """(n, side, side) sites, those that are NaN drawn given the others."""
+        every, log_q = self.every()
+        parts = []
+        for part in x.flatten(1).split(max(1, AT_ONCE // (len(log_q) * len(every)))):
+            unlike = (part[:, :, None] != every) & ~part.isnan()[:, :, None]
+            p = torch.where(unlike.any(1), -torch.inf, log_q.detach()).softmax(1)
+            parts.append(every[:, torch.multinomial(p, 1, generator=generator)[:, 0]].T)
+        return torch.cat(parts).reshape(x.shape)
+
+
+class SpinTable(Table):
     """q(s) = softmax(table)/2 over the configurations of a few spins, equal for s and -s.
 
     Args:
@@ -37,10 +69,10 @@ class SpinTable(Density):
     bonds: Tensor
 
     def __init__(self, side: int, *, exact: bool = False) -> None:
-        super().__init__()
+        super().__init__(side)
         if not 2 <= side**2 <= MAX_SPINS:
             raise ValueError(f"a table needs at most {MAX_SPINS} spins, got {side} x {side}")
-        self.shape, self.exact, self.K = (side, side), exact, 0.0
+        self.exact, self.K = exact, 0.0
         others = side**2 - 1
         bits = (torch.arange(2**others) >> torch.arange(others)[:, None]) & 1
         patterns = torch.cat([torch.ones(1, 2**others), 1.0 - 2.0 * bits])
@@ -76,16 +108,70 @@ class SpinTable(Density):
         unlike = (spins[:, 1:] != spins[:, :1]).long()
         return self.log_table()[(unlike << torch.arange(unlike.shape[1], device=x.device)).sum(1)]
 
-    def complete(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """(n, side, side) spins, those that are NaN drawn given the others."""
-        every = torch.cat([self.patterns, -self.patterns], 1)
-        log_q, parts = self.log_table().detach().repeat(2), []
-        for part in x.flatten(1).split(max(1, AT_ONCE // len(log_q))):
-            known = part.nan_to_num(nan=0.0).to(every.dtype)
-            fits = known @ every == known.abs().sum(1, keepdim=True)
-            p = torch.where(fits, log_q, -torch.inf).softmax(1)
-            parts.append(every[:, torch.multinomial(p, 1, generator=generator)[:, 0]].T)
-        return torch.cat(parts).reshape(x.shape)
+    def every(self) -> tuple[Tensor, Tensor]:
+        return torch.cat([self.patterns, -self.patterns], 1), self.log_table().repeat(2)
 
     def flip_action(self) -> Tensor:
         return -torch.ones(self.shape, device=self.patterns.device)
+
+
+class StateTable(Table):
+    """q(s) = softmax(K Σ δ(s, s') + table) over the configurations of a few Potts states on a torus.
+
+    The table has one number for each way to part the sites into sets of equal states, so that permutations of the
+    states leave q(s) alone; K is learned too, and moves all of them at once.
+
+    Args:
+        side: of the lattice. One of 2 has two bonds between neighbours.
+        q: number of states.
+        start: K at the start.
+
+    Raises:
+        ValueError: for more than 2^16 configurations.
+
+    >>> table = StateTable(2, 3, start=0.5)
+    >>> x = torch.tensor([[[0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [1.0, 1.0]]])
+    >>> equal, halves = table.log_prob(x).tolist()
+    >>> len(table.table), round(equal - halves, 5)
+    (14, 2.0)
+    """
+
+    patterns: Tensor
+    parting: Tensor
+    bonds: Tensor
+
+    def __init__(self, side: int, q: int, *, start: float = 0.0) -> None:
+        super().__init__(side)
+        sites = side**2
+        if not (side >= 2 and q >= 2 and q**sites <= MAX_STATES):
+            raise ValueError(f"a table needs at most {MAX_STATES} configurations, got {q} states on {side} x {side}")
+        self.q, self.variables = q, States(q)
+        numbers = torch.arange(q**sites)
+        patterns = torch.stack([numbers // q**site % q for site in range(sites)])
+        equal = (patterns[:, None] == patterns[None]).flatten(0, 1)  # which pairs of sites are in one state
+        found, parting = equal.unique(dim=1, return_inverse=True)
+        self.register_buffer("patterns", patterns.to(torch.get_default_dtype()), persistent=False)
+        self.register_buffer("parting", parting, persistent=False)
+        bonds = (patterns[:, None] == patterns[neighbours(self.shape)[:, [1, 3]]]).sum((0, 1))
+        self.register_buffer("bonds", bonds.to(self.patterns), persistent=False)
+        self.K = nn.Parameter(torch.tensor(start))
+        self.table = nn.Parameter(torch.zeros(found.shape[1]))
+
+    def log_table(self) -> Tensor:
+        """(q^N,) ln q of every configuration, site after site the digits of its number, the first the lowest."""
+        return (self.K * self.bonds + self.table[self.parting]).log_softmax(0)
+
+    def every(self) -> tuple[Tensor, Tensor]:
+        return self.patterns, self.log_table()
+
+    def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
+        log_q = self.log_table()
+        edges = log_q.detach().double().exp().cumsum(0)
+        u = torch.rand(n, generator=generator, dtype=torch.float64, device=log_q.device)
+        pattern = torch.searchsorted(edges, u).clamp(max=len(edges) - 1)
+        score = log_q[pattern]
+        return Draw(self.patterns[:, pattern].T.reshape(n, *self.shape), score.detach(), score)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        digits = x.detach().flatten(1).long()
+        return self.log_table()[(digits * self.q ** torch.arange(digits.shape[1], device=x.device)).sum(1)]

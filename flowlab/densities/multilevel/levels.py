@@ -14,7 +14,7 @@ from flowlab.core import Density, LayerState, System, Variables
 from flowlab.core.density import one_of
 from flowlab.core.symmetry import cannot_fit
 from flowlab.densities.multilevel import geometry
-from flowlab.densities.multilevel.coarse import SpinTable
+from flowlab.densities.multilevel.coarse import Table
 from flowlab.densities.multilevel.geometry import Group
 
 SAMPLES_AT_ONCE = 1024
@@ -149,7 +149,7 @@ class Levels(Density):
         if self.base is None or not bool((unknown := state[: self.first_row].isnan()).any()):
             return
         some = unknown.any(0)
-        if isinstance(self.base, SpinTable):
+        if isinstance(self.base, Table):
             x = self.base.complete(state[: self.first_row, some].T.reshape(-1, *self.base.shape), generator=generator)
         elif bool(unknown[:, some].all()):
             x, _ = self.base.sample(int(some.sum()), generator=generator)

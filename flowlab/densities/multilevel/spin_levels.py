@@ -14,7 +14,7 @@ from torch.nn.functional import logsigmoid
 from flowlab.core import Density, Draw, Spins, System, named_generator
 from flowlab.core.arguments import checked
 from flowlab.densities.multilevel import geometry
-from flowlab.densities.multilevel.coarse import SpinTable
+from flowlab.densities.multilevel.coarse import SpinTable, Table
 from flowlab.densities.multilevel.levels import Levels, Rows
 from flowlab.densities.multilevel.spins import (
     ConvolutionalLogits,
@@ -159,7 +159,7 @@ class Multilevel(Levels):
                 conditional.set_coupling(K)
             if isinstance(conditional, HeatBathLogits):
                 conditional.set_coupling(renormalised(K, 2 * group.level + group.name.startswith("centre")))
-        if isinstance(self.base, SpinTable):
+        if isinstance(self.base, Table):
             self.base.set_coupling(renormalised(K, 2 * geometry.doublings(self.shape, self.coarsest)))
 
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:

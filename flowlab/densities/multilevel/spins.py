@@ -43,9 +43,9 @@ class OddLogits(nn.Module):
         inputs = len(offsets)
         widths = [inputs, *hidden]
         self.weights = nn.ParameterList(
-            _normal(b, a, 1 / math.sqrt(a), generator) for a, b in itertools.pairwise(widths)
+            normal(b, a, 1 / math.sqrt(a), generator) for a, b in itertools.pairwise(widths)
         )
-        self.output = nn.Parameter(_normal(1, widths[-1], 0.1 / math.sqrt(widths[-1]), generator))
+        self.output = nn.Parameter(normal(1, widths[-1], 0.1 / math.sqrt(widths[-1]), generator))
         self.skip = nn.Parameter(2 * start * nearest(offsets)[None])
 
     def forward(self, state: Tensor, windows: Tensor) -> Tensor:
@@ -84,8 +84,8 @@ class ConvolutionalLogits(nn.Module):
 
     def __init__(self, *, channels: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.kernel = nn.Parameter(_normal(channels, 25, 0.2, generator))
-        self.output = nn.Parameter(_normal(9, channels, 0.1 / math.sqrt(9 * channels), generator))
+        self.kernel = nn.Parameter(normal(channels, 25, 0.2, generator))
+        self.output = nn.Parameter(normal(9, channels, 0.1 / math.sqrt(9 * channels), generator))
         self.register_buffer("nowhere", torch.zeros(1, 49), persistent=False)
 
     def forward(self, state: Tensor, windows: Tensor) -> Tensor:
@@ -222,6 +222,7 @@ def log_cosh(x: float) -> float:
     return abs(x) + math.log1p(math.exp(-2 * abs(x))) - math.log(2)
 
 
-def _normal(rows: int, columns: int, scale: float, generator: torch.Generator) -> Tensor:
+def normal(rows: int, columns: int, scale: float, generator: torch.Generator) -> Tensor:
+    """(rows, columns) initial weights."""
     noise = torch.randn(rows, columns, generator=generator, device=generator.device)
     return noise.to(torch.get_default_device()) * scale

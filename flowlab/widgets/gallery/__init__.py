@@ -31,6 +31,7 @@ __all__ = ["Gallery", "open_gallery"]
 FAMILIES = {
     "ising": "Ising model",
     "phi4": "Lattice φ⁴",
+    "potts": "Potts model",
     "sk": "Spin glass",
     "tensor": "Planes of neighbours",
     "": "Your own",

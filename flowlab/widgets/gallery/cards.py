@@ -82,6 +82,8 @@ OTHERS = (
     Card("phi4-pixelcnn", "", "field-raster", "a field drawn site after site", 818),
     Card("phi4-spline", "", "field", "what splines gain over affine layers", 1439),
     Card("phi4-uv-matching", "", "field-growth", "refinement with fine couplings that are learned", 58),
+    Card("potts-chain", "", "chain", "clusters of equal states take new ones, and how long the chain remembers", 4),
+    Card("potts-coloured", "", "growth", "a lattice of three states drawn from 2 x 2 to 16 x 16, all states alike", 60),
     Card("sk-autoregressive", "", "raster", "a rigorous bound without a flow, beside parallel tempering", 382),
     Card("sk-forward", "", "glass", "a flow that learns every valley from samples of tempering", 329),
     Card("sk-pt", "", "glass", "replicas travel between temperatures; overlaps and triangles of states", 40),
@@ -93,6 +95,7 @@ OTHERS = (
 MARKS: dict[tuple[str, str], Mark] = {
     ("ising", "T"): Mark(T_C, "T_c", 1.0, 4.0, "ordered", "disordered"),
     ("ising", "beta"): Mark(BETA_C, "β_c", 0.2, 1.0, "disordered", "ordered"),
+    ("potts", "T"): Mark(0.995, "T_c of 3 states", 0.5, 2.0, "ordered", "disordered"),
     ("sk", "T"): Mark(1.0, "T_c", 0.1, 2.0, "glass, for many spins", "paramagnet"),
 }
 """(First word of the study's name, key) -> where it is critical, on the infinite lattice."""

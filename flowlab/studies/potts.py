@@ -1,0 +1,128 @@
+"""The q-state Potts model: a multilevel sampler, and the clusters that it is compared to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from flowlab.core import Density, System, named_generator
+from flowlab.densities import MultilevelStates
+from flowlab.mcmc import PottsClusters
+from flowlab.runs import ChainRun, study
+from flowlab.runs.keys import Count, Meaning, Positive, Several
+from flowlab.studies.growth import Range, beta_rises, coarsest_side, staged_training
+from flowlab.studies.keys import (
+    BETA_OR_T,
+    NO_GROWTH,
+    ONE_LEVEL,
+    WARM,
+    Anneal,
+    Chains,
+    Discarded,
+    Kept,
+    Side,
+    Steps,
+    Temperature,
+    Trained,
+    doubled_side,
+    over_idle,
+)
+from flowlab.systems import Potts
+from flowlab.training import ReverseKL, Training
+
+States = Annotated[Several, Meaning("number of states")]
+T_C = 1 / math.log(1 + math.sqrt(3))
+"""Critical for three states (Wu 1982)."""
+
+
+def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found = over_idle(keys)
+    if keys["kind"] != "coloured":
+        found |= dict.fromkeys(("colours", "window"), f"on the kind {keys['kind']}")
+    if keys["L"] == 2 * (keys["coarsest"] or coarsest_side(keys["L"])):
+        found |= dict.fromkeys(("grow", "share", "shares"), ONE_LEVEL)
+    elif not keys["grow"]:
+        found |= dict.fromkeys(("share", "shares"), NO_GROWTH)
+    elif keys["shares"] is not None:
+        found["share"] = "beside shares"
+    return found | (dict.fromkeys(("anneal", "grow", "share", "shares"), WARM) if keys["warm"] else {})
+
+
+@study("potts-coloured", idle=_idle, aliases=BETA_OR_T)
+def potts_coloured(
+    *,
+    L: Side = 16,
+    T: Temperature = T_C,
+    q: States = 3,
+    kind: Literal["coloured", "autoregressive"] = "coloured",
+    coarsest: Several | None = None,
+    colours: Count = 4,
+    window: Count = 32,
+    hidden: Count = 32,
+    grow: bool = True,
+    share: Positive = 1.0,
+    shares: str | None = None,
+    anneal: Anneal = 0.2,
+    couplings: Range = Range(),
+    training: Trained = Trained(steps=1500, batch=500, lr=1e-2, clip=1.0),
+    seed: int = 0,
+    warm: bool = False,
+) -> Training:
+    """A multilevel density on the L x L Potts model, every other site summed over exactly, the states alike exactly.
+
+    Keys:
+        L [sites]: side, coarsest · 2^k.
+        kind: of the groups drawn together, see :class:`flowlab.densities.MultilevelStates`.
+        coarsest [sites]: side of the lattice that is drawn first; none is the odd part of L, or 2.
+        colours: groups of sites a level.
+        window: known sites that a site sees.
+        hidden: units in each of the two layers of the networks.
+        grow: whether to train on coarsest · 2, · 4, ... before L, each starting from the last; a warm start does not.
+        share: steps on each smaller lattice for one on L.
+        shares: instead, the parts of all lattices, the smallest first and with commas between.
+        anneal: fraction of the first stage over which beta rises from beta / 5; a warm start does not anneal.
+    """
+    first = coarsest_side(L) if coarsest is None else coarsest
+    doubled_side(L, first)
+
+    def target(side: int) -> System:
+        return Potts((side, side), T, q).decimate()
+
+    def density(side: int) -> Density:
+        return MultilevelStates(
+            (side, side // 2), q, kind, coarsest=first, colours=colours, window=window, hidden=(hidden, hidden),
+            generator=named_generator(seed, "base"),
+        )  # fmt: skip
+
+    return staged_training(
+        L, first, target, density, ReverseKL, grow=grow and not warm, share=share, shares=shares,
+        ramp=beta_rises(warm, anneal), couplings=couplings, warmup=0.05 if warm else 0.02, seed=seed, **training.given,
+    )  # fmt: skip
+
+
+@study("potts-chain", aliases=BETA_OR_T)
+def potts_chain(
+    *,
+    L: Side = 16,
+    T: Temperature = T_C,
+    q: States = 3,
+    chains: Chains = 64,
+    every: Count = 10,
+    samples: Kept = 10_000,
+    discard: Discarded = 0.1,
+    steps: Steps = 300,
+    seed: int = 0,
+    warm: bool = False,
+) -> ChainRun:
+    """Swendsen and Wang's clusters of the L x L Potts model: observables with errors that know of the chain's memory.
+
+    Keys:
+        every [sweeps]: in a step.
+        steps: of the run.
+    """
+    system = Potts((L, L), T, q)
+    return ChainRun(
+        system, PottsClusters(system), chains=chains, steps=steps, every=every,
+        keep_every=max(1, int((1 - discard) * steps * chains / samples)), discard=discard, seed=seed,
+    )  # fmt: skip
