@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -84,3 +84,65 @@ def explained(function: Of, needs: str) -> Of:
 def _lacks(name: str, needs: str, missing: str, given: xr.Dataset) -> str:
     held = ", ".join(map(str, given.data_vars)) or "no variables"
     return f"{name} needs {missing!r}, which the Dataset of {needs} has; this one has {held}"
+
+
+Place = tuple[int, ...]
+"""Which value of every key, by number."""
+
+
+def stacked(found: Mapping[Place, xr.Dataset], keys: Mapping[str, Sequence[Any]]) -> xr.Dataset:
+    """Datasets of many runs as one, with the keys as first dims: every variable of any of them, NaN where one lacks it.
+
+    Where runs have other values of a coordinate, all values are there; dims without one begin together. A dim of the
+    runs that is called like a key is ``<name>_measured``. Text is left out.
+
+    Args:
+        found: place of the run among the values of the keys -> what it found.
+        keys: key -> its values.
+
+    >>> one = xr.Dataset({"ess": 0.5, "profile": ("x", [1.0, 2.0])}, {"x": [0, 1]})
+    >>> two = xr.Dataset({"ess": 0.7, "profile": ("x", [3.0])}, {"x": [2]})
+    >>> both = stacked({(0,): one, (1,): two}, {"L": [2, 4]})
+    >>> both.ess.values.tolist(), both.profile.values.tolist()
+    ([0.5, 0.7], [[1.0, 2.0, nan], [nan, nan, 3.0]])
+    """
+    dims, shape = list(keys), tuple(len(values) for values in keys.values())
+    runs = {
+        place: one.reset_coords(drop=True).rename({dim: f"{dim}_measured" for dim in one.dims if dim in keys})
+        for place, one in found.items()
+    }
+    places = _places(list(runs.values()))
+    columns: dict[str, tuple[list[str], np.ndarray, dict[str, Any]]] = {}
+    for place, one in runs.items():
+        for name, variable in one.data_vars.items():
+            if variable.dtype.kind not in "iufb":
+                continue
+            own = [str(dim) for dim in variable.dims]
+            if name not in columns:
+                sizes = tuple(len(places[dim]) for dim in own)
+                columns[str(name)] = ([*dims, *own], np.full((*shape, *sizes), np.nan), dict(variable.attrs))
+            elif columns[str(name)][0] != [*dims, *own]:
+                raise ValueError(f"{name} has the dims {own} in one run and others in another: it cannot be stacked")
+            at: list[list[int]] = [[places[dim][value] for value in _values(one, dim)] for dim in own]
+            part: Any = (*place, *(np.ix_(*at) if at else ()))
+            columns[str(name)][1][part] = variable.values
+    coords = {dim: list(values) for dim, values in places.items() if any(dim in one.coords for one in runs.values())}
+    return xr.Dataset({name: (d, v, a) for name, (d, v, a) in columns.items()}, coords=dict(keys) | coords)
+
+
+def _values(one: xr.Dataset, dim: str) -> list[Any]:
+    values: list[Any] = one[dim].values.tolist() if dim in one.coords else list(range(one.sizes[dim]))
+    return values
+
+
+def _places(runs: Sequence[xr.Dataset]) -> dict[str, dict[Any, int]]:
+    """Dim -> each value of its coordinate in any run -> its place, ascending where they are numbers."""
+    found: dict[str, dict[Any, None]] = {}
+    for one in runs:
+        for dim in one.dims:
+            found.setdefault(str(dim), {}).update(dict.fromkeys(_values(one, str(dim))))
+    ordered = {
+        dim: sorted(values) if all(isinstance(v, int | float) for v in values) else list(values)
+        for dim, values in found.items()
+    }
+    return {dim: {value: place for place, value in enumerate(values)} for dim, values in ordered.items()}

@@ -39,6 +39,8 @@ def quantities(found: xr.Dataset) -> list[str]:
     first = ["free_energy_per_site", "free_energy_bound_per_site", "log_z", "ess", "energy_per_site", "action_per_site"]
     names = [str(name) for name, one in found.data_vars.items() if one.dims and np.issubdtype(one.dtype, np.number)]
     names = [name for name in names if not name.endswith(("_error", "_exact", "_replicas"))]
+    if "state" in found:  # of many runs: curves of each are drawn elsewhere
+        names = [name for name in names if found[name].dims == found["state"].dims]
     return [name for name in first if name in names] + [name for name in names if name not in first]
 
 

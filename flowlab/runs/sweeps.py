@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import math
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +17,10 @@ import numpy as np
 import torch
 import xarray as xr
 
+from flowlab.core.datasets import Place, stacked
 from flowlab.core.names import labelled
 from flowlab.core.numbers import seed_of, whole
-from flowlab.estimators import UntrustedWarning, scalars
+from flowlab.estimators import UntrustedWarning
 from flowlab.runs.precision import name_of
 from flowlab.runs.process import progress_interval
 from flowlab.runs.registry import Study, find
@@ -28,8 +28,7 @@ from flowlab.runs.workers import (
     Job,
     Outcome,
     SweepError,
-    asked_for,
-    evaluation,
+    found_by,
     lineage,
     progress_of,
     refuse_other,
@@ -39,8 +38,7 @@ from flowlab.storage.files import WriterLock, saving, write_atomic
 from flowlab.storage.identity import absolute
 from flowlab.storage.netcdf import from_netcdf, to_netcdf
 
-Point = tuple[int, ...]
-"""Which value of every key, by number."""
+Point = Place
 
 
 def sweep(
@@ -52,6 +50,7 @@ def sweep(
     chain: str | bool = False,
     warm: Mapping[str, Any] | None = None,
     evaluate: int | None = None,
+    gather: Sequence[str] = (),
     progress: bool = True,
     **keys: Any,
 ) -> xr.Dataset:
@@ -73,16 +72,18 @@ def sweep(
             is the first key of ``over``.
         warm: keys that warm-started runs have instead, e.g. ``{"steps": 300}``.
         evaluate: samples of each evaluation, at least 2; 10,000 where None, or what a sweep has for itself.
+        gather: names of variables that ``diagnose()`` or ``layers()`` of each run give and that are wanted besides; of
+            what ``layers()`` gives for each sample, mean and error. ``"diagnose"`` and ``"layers"`` are all they give.
         progress: show one line.
         keys: of the study, the same for all; ``seed`` too, 0 where neither here nor in ``over``.
 
     Returns:
-        Dataset with the keys of ``over`` as dims and coordinates: every scalar of ``evaluate()`` with its error, and
-        ``steps``, ``seconds`` (of training), ``state`` ("finished", "failed", and in a ``sweep.nc`` of a sweep that is
-        not done "stopped" or "ready") and ``run``, the directory of each in ``out``: for the run at T = 2.0,
-        ``flowlab.load(out / found.run.sel(T=2.0).item())``; and ``verdict``, whether each may be
-        believed. What failed is NaN and named with its reason in the attribute ``errors``, JSON text as the attribute
-        ``keys`` is: ``json.loads(found.errors)``.
+        Dataset with the keys of ``over`` as first dims, and coordinates: every variable of ``evaluate()`` with its
+        error, curves too (:func:`.stacked`), and what ``gather`` names; ``steps``, ``seconds`` (of training), ``state``
+        ("finished", "failed", and in a ``sweep.nc`` of a sweep that is not done "stopped" or "ready"), ``verdict``
+        (whether each may be believed) and ``run``, the directory of each in ``out``: for the run at T = 2.0,
+        ``flowlab.load(out / found.run.sel(T=2.0).item())``. What failed is NaN and named with its reason in the
+        attribute ``errors``, JSON text as the attribute ``keys`` is: ``json.loads(found.errors)``.
 
     Raises:
         ValueError: for a study or keys that do not exist or values that do not fit, before anything is run.
@@ -102,27 +103,41 @@ def sweep(
     _check_workers(named, workers)
     out = absolute(out) if out is not None and str(out) else out
     if named.sweep:
-        if over or chain or warm:
+        if over or chain or warm or gather:
             raise ValueError(f"{study} is a sweep itself: give its keys, {', '.join(named.defaults)}, and no over")
         own = keys if evaluate is None else keys | {"evaluate": evaluate}
         return _sweep_study(named, own, out=out, workers=workers, progress=progress)
-    evaluate = 10_000 if evaluate is None else whole("evaluate", evaluate)
-    if evaluate < 2:
-        raise ValueError(f"evaluate must be at least 2 samples, got {evaluate}")
+    evaluate = _samples(evaluate, gather)
     axes = _axes(named, over, keys)
+    along = _along(chain, axes, warm)
+    with _directory(out) as folder:
+        jobs, parents = _plan(named, axes, keys, along, dict(warm or {}), (evaluate, tuple(gather)), folder)
+        for point, job in jobs.items():
+            refuse_other(job, [jobs[before] for before in lineage(parents, point)])
+        _try_out(named, list(jobs.values()))
+        same = json.dumps(named.given({k: v for k, v in keys.items() if k != "seed"}))
+        attrs = {"study": study, "keys": same, "n": evaluate, "chain": along or ""}
+        return _Sweep(axes, jobs, folder, attrs).run(parents, workers, progress)
+
+
+def _samples(evaluate: int | None, gather: Sequence[str]) -> int:
+    """Of each evaluation; ValueError for too few, or for one name where a list of names is wanted."""
+    n = 10_000 if evaluate is None else whole("evaluate", evaluate)
+    if n < 2:
+        raise ValueError(f"evaluate must be at least 2 samples, got {n}")
+    if isinstance(gather, str):
+        raise ValueError(f"gather must be a list of names, e.g. [{gather!r}], got {gather!r}")
+    return n
+
+
+def _along(chain: str | bool, axes: Mapping[str, Any], warm: Mapping[str, Any] | None) -> str | None:
+    """The key along which runs start from one another, None for no such key."""
     along = next(iter(axes)) if chain is True else chain or None
     if along is not None and (along not in axes or along == "seed"):
         raise ValueError(f"chain must be one of the keys in over ({', '.join(axes)}) other than seed, got {along!r}")
     if warm and along is None:
         raise ValueError("warm gives keys to warm-started runs: say along which key with chain")
-    with _directory(out) as folder:
-        jobs, parents = _plan(named, axes, keys, along, dict(warm or {}), evaluate, folder)
-        for point, job in jobs.items():
-            refuse_other(job, [jobs[before] for before in lineage(parents, point)])
-        _try_out(named, list(jobs.values()))
-        same = json.dumps(named.given({k: v for k, v in keys.items() if k != "seed"}))
-        attrs = {"study": study, "keys": same, "n": evaluate}
-        return _Sweep(axes, jobs, folder, attrs | {"chain": along or ""}).run(parents, workers, progress)
+    return along
 
 
 def _sweep_study(named: Study, keys: dict[str, Any], **how: Any) -> xr.Dataset:
@@ -152,8 +167,8 @@ class _Sweep:
     def __init__(self, axes: dict[str, list[Any]], jobs: dict[Point, Job], folder: Path, attrs: dict[str, Any]) -> None:
         self.axes, self.jobs, self.folder, self.attrs = axes, jobs, folder, attrs
         self.errors: dict[str, str] = {}
-        found = {point: evaluation(job.path) for point, job in jobs.items()}
-        self.evaluations = {p: e for p, e in found.items() if e is not None and asked_for(e) == jobs[p].evaluate}
+        found = {point: found_by(job) for point, job in jobs.items()}
+        self.evaluations = {point: one for point, one in found.items() if one is not None}
         self.states = {point: "finished" if point in self.evaluations else "ready" for point in jobs}
 
     def run(self, parents: dict[Point, Point | None], workers: int | Executor, progress: bool) -> xr.Dataset:
@@ -184,7 +199,7 @@ class _Sweep:
         self.states[point] = outcome.state
         if outcome.state == "failed":
             self.errors[self._name(point)] = outcome.error
-        kept = evaluation(self.jobs[point].path) if outcome.state == "finished" else None
+        kept = found_by(self.jobs[point]) if outcome.state == "finished" else None
         if kept is not None:
             self.evaluations[point] = kept
 
@@ -213,14 +228,8 @@ class _Sweep:
     def dataset(self) -> xr.Dataset:
         """All that is known so far, NaN where nothing is."""
         dims, shape = list(self.axes), tuple(len(values) for values in self.axes.values())
-        numbers = {point: scalars(found) for point, found in self.evaluations.items()}
         done = {point: self._done(point) for point in self.jobs}
         variables: dict[str, Any] = {}
-        for point, row in numbers.items():
-            for name, value in row.items():
-                if name not in variables:
-                    variables[name] = (dims, np.full(shape, math.nan))
-                variables[name][1][point] = math.nan if value is None else value
         steps, seconds = np.zeros(shape, dtype=np.int64), np.zeros(shape)
         states, names = np.full(shape, "", dtype=object), np.full(shape, "", dtype=object)
         for point in self.jobs:
@@ -232,7 +241,7 @@ class _Sweep:
         variables |= {"steps": (dims, steps), "seconds": (dims, seconds), "state": (dims, states)}
         variables |= {"verdict": (dims, verdicts), "run": (dims, names)}
         attrs = self.attrs | {"errors": json.dumps(self.errors)}
-        return labelled(xr.Dataset(variables, coords=dict(self.axes), attrs=attrs))
+        return labelled(stacked(self.evaluations, self.axes).assign(variables).assign_attrs(attrs))
 
     def _done(self, point: Point) -> tuple[int, float]:
         found = self.evaluations.get(point)
@@ -271,10 +280,10 @@ def _plan(
     keys: Mapping[str, Any],
     chain: str | None,
     warm: dict[str, Any],
-    evaluate: int,
+    wanted: tuple[int, Sequence[str]],
     folder: Path,
 ) -> tuple[dict[Point, Job], dict[Point, Point | None]]:
-    """The job of every point, and the point that it starts from."""
+    """The job of every point, of which an evaluation and more is ``wanted``, and the point that it starts from."""
     points = list(itertools.product(*(range(len(values)) for values in axes.values())))
     parents = {point: _parent(point, axes, chain) for point in points}
     values = {p: {key: axes[key][i] for key, i in zip(axes, p, strict=True)} for p in points}
@@ -292,9 +301,10 @@ def _plan(
             paths[point],
             None,
             {**warm, chain: values[point][chain]} if chain is not None else {},
-            evaluate,
+            wanted[0],
             study.module,
             name_of(torch.get_default_dtype()),
+            wanted[1],
         )
     return jobs, parents
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-EVALUATION = "evaluation.nc"
+EVALUATION, GATHERED = "evaluation.nc", "gathered.nc"
 
 
 class SweepError(RuntimeError):
@@ -44,6 +44,7 @@ class Job(NamedTuple):
         evaluate: number of samples.
         module: where the study is registered, if not by flowlab.
         dtype: in which a run computes that starts cold.
+        gather: names of what diagnose() and layers() give and is wanted besides the evaluation.
     """
 
     study: str
@@ -55,6 +56,7 @@ class Job(NamedTuple):
     evaluate: int
     module: str
     dtype: str = "float32"
+    gather: Sequence[str] = ()
 
 
 class Outcome(NamedTuple):
@@ -78,10 +80,11 @@ def run_job(job: Job) -> Outcome:
             if run.state != "finished":
                 return Outcome("stopped")
             seconds = float(run.data.wall_time[-1]) if run.step else 0.0
-            run.keep(
-                run.evaluate(job.evaluate).assign_attrs(state=run.state, seconds=seconds, asked=job.evaluate),
-                EVALUATION,
-            )
+            about = {"state": run.state, "seconds": seconds, "asked": job.evaluate}
+            found = run.evaluate(job.evaluate).assign_attrs(about)
+            if wanted := [name for name in job.gather if name not in found]:
+                run.keep(gathered(run, wanted, job.evaluate).assign_attrs(about | {"gather": wanted}), GATHERED)
+            run.keep(found, EVALUATION)
         return Outcome("finished")
     except Exception as error:
         return Outcome("failed", f"{type(error).__name__}: {error}")
@@ -96,9 +99,69 @@ def evaluation(path: str | Path) -> xr.Dataset | None:
     return kept if kept is not None and kept.attrs.get("state") == "finished" else None
 
 
-def asked_for(evaluation: xr.Dataset) -> int:
-    """The number of samples that a sweep asked for; chains measure as many as they are long."""
-    return int(evaluation.attrs.get("asked", evaluation.attrs["n"]))
+def found_by(job: Job) -> xr.Dataset | None:
+    """All that the job's run has found, None where it has not finished or was not asked for as much."""
+    found = evaluation(job.path)
+    if found is None or int(found.attrs.get("asked", found.attrs["n"])) != job.evaluate:
+        return None  # chains measure as many as they are long, whatever was asked
+    wanted = [name for name in job.gather if name not in found]
+    if not wanted:
+        return found
+    more = Store.open(job.path, write=False).read_dataset(GATHERED)
+    if more is None or more.attrs["asked"] != job.evaluate or not set(wanted) <= set(more.attrs["gather"]):
+        return None
+    return found.merge(more, compat="override", combine_attrs="override")
+
+
+def gathered(run: Any, names: Sequence[str], n: int) -> xr.Dataset:
+    """What ``diagnose()`` and ``layers()`` of a run say, from n samples, of variables by name.
+
+    Args:
+        run: a finished one.
+        names: of variables; "diagnose" and "layers" for all of them.
+        n: number of samples.
+
+    Raises:
+        ValueError: for a name that neither knows, with those that there are.
+    """
+    found, left, known = xr.Dataset(), set(names), []
+    for call, read in (("diagnose", _diagnosed), ("layers", _by_layer)):
+        if not left:
+            break
+        given = read(run, n)
+        wanted = list(given) if call in left else [name for name in given if name in left]
+        wanted += [f"{name}_error" for name in wanted if f"{name}_error" in given and f"{name}_error" not in wanted]
+        found = found.merge(given[wanted], compat="override", combine_attrs="drop")
+        left -= {call, *map(str, given)}
+        known.append(f"{call}() gives {_listed(given)}")
+    if left:
+        raise ValueError(
+            f"gather names {', '.join(sorted(left))}, which neither evaluate() nor diagnose() nor layers() of "
+            f"{run.study} gives; {'; '.join(known)}"
+        )
+    return found
+
+
+def _listed(given: xr.Dataset) -> str:
+    return ", ".join(str(name) for name in given if not str(name).endswith("_error")) or "nothing"
+
+
+def _diagnosed(run: Any, n: int) -> xr.Dataset:
+    found: xr.Dataset = run.diagnose(n) if hasattr(run, "diagnose") else xr.Dataset()
+    return found
+
+
+def _by_layer(run: Any, n: int) -> xr.Dataset:
+    """What layers() says of each layer; mean and error of what it says of each sample."""
+    if not hasattr(run, "layers"):
+        return xr.Dataset()
+    given: xr.Dataset = run.layers(min(n, 5000))
+    found = given[[name for name in given if "sample" not in given[name].dims]]
+    for name in given:
+        if given[name].dims == ("layer", "sample"):
+            found[name] = given[name].mean("sample", keep_attrs=True)
+            found[f"{name}_error"] = given[name].std("sample", ddof=1) / given.sizes["sample"] ** 0.5
+    return found
 
 
 def progress_of(path: str | Path) -> tuple[int, float]:
@@ -192,7 +255,7 @@ def run_jobs(
                         "workers calls sweep() under if __name__ == '__main__'. What was finished is kept: call "
                         "sweep() again to go on"
                     ) from error
-                if outcome.state == "finished" and evaluation(jobs[name].path) is None:
+                if outcome.state == "finished" and found_by(jobs[name]) is None:
                     outcome = Outcome(
                         "failed", f"it left no evaluation in {jobs[name].path}: do workers see that folder?"
                     )

@@ -15,6 +15,7 @@ import xarray as xr
 import flowlab as fl
 from flowlab.cli import main
 from flowlab.estimators import scalars
+from flowlab.figures.sweep import quantities
 from flowlab.runs.sweeps import sweep
 from flowlab.runs.workers import SweepError
 from flowlab.storage.netcdf import from_netcdf
@@ -121,6 +122,31 @@ def test_what_fails_is_recorded_and_the_chain_goes_round_it(tmp_path, monkeypatc
     assert fl.load(tmp_path / "chain" / "batch=40").parent["keys"]["batch"] == 20
     with pytest.raises(SweepError, match="all 1 runs failed; batch=30: FloatingPointError: broken"):
         sweep("ising-xor", {"batch": [30]}, **settings)
+
+
+def test_curves_are_kept_and_what_is_asked_for_besides(tmp_path, monkeypatch):
+    small = dict(N=8, temperatures="0.5,1", replicas=3, steps=60, samples=40, progress=False)
+    found = sweep(
+        "sk-pt", {"N": [6, 8], "seed_J": [0, 1]}, out=tmp_path, **{k: v for k, v in small.items() if k != "N"}
+    )
+    assert found.overlap_distribution.dims == ("N", "seed_J", "kept_temperature", "overlap")
+    run = fl.load(tmp_path / found.run.sel(N=6, seed_J=1).item()).evaluate()
+    own = found.sel(N=6, seed_J=1)
+    np.testing.assert_array_equal(own.energy_per_site.sel(temperature=run.temperature), run.energy_per_site)
+    assert own.site_magnetization.isnull().sum() == 2 * 2 and not own.log_z.sel(temperature=0.5).isnull()
+    assert quantities(found) == [name for name in quantities(found) if found[name].dims == ("N", "seed_J")]
+    assert own.log_z.attrs == found.log_z.attrs and found.log_z.attrs["units"] == "nats"
+
+    layered = {"over": {"T": [2.0]}, "out": tmp_path / "layers", **SMALL}
+    with pytest.raises(SweepError, match=r"gather names bound_by_layer, .* layers\(\) gives log_z_bound"):
+        sweep("ising-xor", gather=["bound_by_layer", "log_z_bound"], **layered)
+    monkeypatch.setattr(fl.Training, "advance", lambda run: pytest.fail("trained again"))
+    wanted = ["delta_free_energy_per_site", "magnetization", "log_z_bound"]
+    found = sweep("ising-xor", gather=wanted, **layered)
+    assert found.delta_free_energy_per_site.dims == ("T", "layer") and "delta_free_energy_per_site_error" in found
+    assert found.log_z_bound.dims == found.magnetization.dims == ("T",)  # of the evaluation
+    monkeypatch.setattr(fl.Training, "evaluate", lambda run, n: pytest.fail("evaluated again"))
+    xr.testing.assert_identical(sweep("ising-xor", gather=wanted, **layered), found)
 
 
 class Elsewhere(Executor):
