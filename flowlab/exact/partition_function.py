@@ -26,9 +26,9 @@ PHI4_STATES, PHI4_ERROR = 6**8, 1e-3
 def log_z(system: System) -> float | None:
     """The exact ln Z of ``system``, whole lattice, or None where none is known.
 
-    A representation takes its parent's, an Ising lattice without field Kaufman's, Potts and triangular lattices and
-    plane glasses with a short side that of the transfer matrix (open ones of up to 20 spins, tori of 10), any other
-    spin system of at most 24 sites is enumerated (seconds at 24).
+    A representation takes its parent's, an Ising lattice without field Kaufman's, Potts and triangular lattices, Ising
+    lattices in a field and plane glasses with a short side that of the transfer matrix (open ones of up to 20 spins,
+    tori of 10), any other spin system of at most 24 sites is enumerated (seconds at 24).
     A free field has a closed form, phi^4 the transfer matrix where two seconds of it give ln Z to 1e-3, which around
     the transition is up to 8 x 8 (:func:`~flowlab.exact.phi4.phi4_log_z` says the error, and goes further).
     ``log_z.register`` adds an answer for another class of systems.
@@ -36,7 +36,9 @@ def log_z(system: System) -> float | None:
     >>> from flowlab.systems import Ising
     >>> round(log_z(Ising((8, 8), T=2.5)), 9)
     56.59938876
-    >>> log_z(Ising((8, 8), T=2.5, h=0.1)) is None
+    >>> round(log_z(Ising((8, 8), T=2.5, h=0.1)), 6)
+    57.688655
+    >>> log_z(Ising((12, 12), T=2.5, h=0.1)) is None
     True
     """
     if system.variables == Spins() and system.n_sites <= MAX_SITES:

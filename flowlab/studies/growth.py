@@ -47,6 +47,11 @@ class Range:
     degree: Degree = 4
     defence: Defence = 0.01
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The couplings that change."""
+        return () if self.over is None else tuple(intervals(self.over))
+
     def density(self, density: Density) -> Density:
         """The density, or one whose weights are polynomials in the couplings."""
         if self.over is None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from flowlab.core import Plane
 from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
 from flowlab.core.variables import Spins
@@ -89,6 +90,13 @@ class Ising(NearestNeighbour):
         """``energy_per_site`` E/N and ``magnetization`` Σs/N, each (n,)."""
         x = self.batch(x)
         return {"energy_per_site": self.energy(x) / self.n_sites, "magnetization": x.mean((-1, -2))}
+
+    def plane(self) -> Plane:
+        n, m = self.shape
+        T, J, h = (float(self.couplings[name].detach()) for name in ("T", "J", "h"))
+        spins = torch.tensor([-1.0, 1.0], dtype=torch.float64)
+        bonds = (J / T) * spins[:, None] * spins
+        return Plane((h / T) * spins.repeat(n, m, 1), *(bonds.repeat(n, m, 1, 1) for _ in range(2)))
 
     @property
     def bond(self) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flowlab.core import Representation, System
 from flowlab.exact import enumerate_log_z, enumerate_spins, kaufman, log_z, moments_per_site
+from flowlab.exact.plane import plane_log_z
 from flowlab.systems import Ising
 
 
@@ -46,7 +47,13 @@ def test_ising_without_field_is_kaufman() -> None:
 def test_ising_in_a_field_is_enumerated_or_unknown() -> None:
     small = Ising((3, 4), T=2.0, h=0.1)
     assert log_z(small) == enumerate_log_z(small)
-    assert log_z(Ising((5, 5), T=2.0, h=0.1)) is None
+    assert log_z(Ising((12, 12), T=2.0, h=0.1)) is None
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (2, 6), (2, 2)])
+def test_the_plane_of_ising_spins_is_theirs(shape) -> None:
+    ising = Ising(shape, T=2.0, J=-0.7, h=0.3)
+    assert plane_log_z(ising.plane()) == pytest.approx(enumerate_log_z(ising), rel=1e-13)
 
 
 def test_where_kaufman_cancels() -> None:
@@ -58,7 +65,7 @@ def test_where_kaufman_cancels() -> None:
 def test_representation_takes_its_parents_answer() -> None:
     system = Shifted(Ising((2, 3), T=2.0))
     assert log_z(system) == pytest.approx(enumerate_log_z(system), rel=1e-14)
-    assert log_z(Shifted(Ising((5, 5), T=2.0, h=1.0))) is None
+    assert log_z(Shifted(Ising((12, 12), T=2.0, h=1.0))) is None
 
 
 def test_other_systems_and_registration() -> None:

@@ -169,6 +169,7 @@ SPIN_DENSITIES: dict[str, Callable[[], fl.Density]] = {
     "multilevel transformer site by site": lambda: fl.Multilevel(
         SHAPE, "autoregressive", network="transformer", hidden=(4, 4), heads=1
     ),
+    "multilevel in a field": lambda: fl.Multilevel(SHAPE, symmetric=False, hidden=(8,)),
     "multilevel heat bath": lambda: fl.Multilevel(SHAPE, "heat_bath"),
     "conditional multilevel": lambda: fl.Conditional(fl.Multilevel(SHAPE, hidden=(8,)), OVER, degree=2),
     "conditional of two couplings": lambda: fl.Conditional(made(), OVER | {"h": (-0.1, 0.3)}, degree=2),

@@ -7,6 +7,7 @@ from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from flowlab.core import Density, Draw, States
 from flowlab.systems.lattice import neighbours
@@ -48,12 +49,13 @@ class Table(Density):
 
 
 class SpinTable(Table):
-    """q(s) = softmax(table)/2 over the configurations of a few spins, equal for s and -s.
+    """q(s) = softmax(table)/2 over the configurations of a few spins, equal for s and -s unless it has a field.
 
     Args:
         side: of the lattice, 2, 3 or 4.
         exact: the table is not learned but K Σ s s' over the bonds of the torus, with K = ``scale`` times what
             ``set_coupling`` says; only ``scale`` is learned. A side of 2 has two bonds between neighbours.
+        symmetric: False adds what tells s from -s: a logit of each pair, learned, zero at the start.
 
     Raises:
         ValueError: for a lattice of more than 16 spins.
@@ -68,7 +70,7 @@ class SpinTable(Table):
     patterns: Tensor
     bonds: Tensor
 
-    def __init__(self, side: int, *, exact: bool = False) -> None:
+    def __init__(self, side: int, *, exact: bool = False, symmetric: bool = True) -> None:
         super().__init__(side)
         if not 2 <= side**2 <= MAX_SPINS:
             raise ValueError(f"a table needs at most {MAX_SPINS} spins, got {side} x {side}")
@@ -84,35 +86,42 @@ class SpinTable(Table):
             self.scale = nn.Parameter(torch.ones(()))
         else:
             self.table = nn.Parameter(torch.zeros(2**others))
+        self.sign = None if symmetric else nn.Parameter(torch.zeros(2**others))
 
     def set_coupling(self, K: float) -> None:
         """K between nearest neighbours, used where the table is exact."""
         self.K = K
 
-    def log_table(self) -> Tensor:
-        """(2^(N-1),) ln q of the configurations with the first spin up."""
+    def log_table(self) -> tuple[Tensor, Tensor]:
+        """(2^(N-1),) ln q of the configurations with the first spin up, and of the same with all spins flipped."""
         weights = self.K * self.scale * self.bonds if self.exact else self.table
-        return weights.log_softmax(0) - math.log(2)
+        both = weights.log_softmax(0)
+        if self.sign is None:
+            return both - math.log(2), both - math.log(2)
+        return both + logsigmoid(self.sign), both + logsigmoid(-self.sign)
 
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
-        log_q = self.log_table()
-        edges = (log_q.detach().double().exp() * 2).cumsum(0)
-        u = torch.rand(2, n, generator=generator, dtype=torch.float64, device=log_q.device)
+        up, down = self.log_table()
+        edges = (up.detach().double().exp() + down.detach().double().exp()).cumsum(0)
+        u = torch.rand(2, n, generator=generator, dtype=torch.float64, device=up.device)
         pattern = torch.searchsorted(edges, u[0]).clamp(max=len(edges) - 1)
-        x = self.patterns[:, pattern] * torch.where(u[1] < 0.5, 1.0, -1.0).to(self.patterns.dtype)
-        score = log_q[pattern]
+        is_up = u[1] < (0.5 if self.sign is None else self.sign.detach().sigmoid()[pattern])
+        x = self.patterns[:, pattern] * torch.where(is_up, 1.0, -1.0).to(self.patterns.dtype)
+        score = torch.where(is_up, up[pattern], down[pattern])
         return Draw(x.T.reshape(n, *self.shape), score.detach(), score)
 
     def log_prob(self, x: Tensor) -> Tensor:
         spins = x.flatten(1)
         unlike = (spins[:, 1:] != spins[:, :1]).long()
-        return self.log_table()[(unlike << torch.arange(unlike.shape[1], device=x.device)).sum(1)]
+        pattern = (unlike << torch.arange(unlike.shape[1], device=x.device)).sum(1)
+        up, down = self.log_table()
+        return torch.where(spins[:, 0] > 0, up[pattern], down[pattern])
 
     def every(self) -> tuple[Tensor, Tensor]:
-        return torch.cat([self.patterns, -self.patterns], 1), self.log_table().repeat(2)
+        return torch.cat([self.patterns, -self.patterns], 1), torch.cat(self.log_table())
 
-    def flip_action(self) -> Tensor:
-        return -torch.ones(self.shape, device=self.patterns.device)
+    def flip_action(self) -> Tensor | None:
+        return -torch.ones(self.shape, device=self.patterns.device) if self.sign is None else None
 
 
 class StateTable(Table):

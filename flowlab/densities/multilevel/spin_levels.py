@@ -66,12 +66,14 @@ class Multilevel(Levels):
         network: "convolution", or "transformer" for all but the coarsest lattice and the exact last group.
         heads: of a transformer, of 8 channels each.
         start: the coupling of nearest known neighbours that coloured networks and transformers start with.
+        symmetric: whether q(-s) = q(s) exactly. False gives constants to coloured networks and to the table, for a
+            target in a field.
         K: J/T of the fine lattice, until :meth:`bind` takes it from a target.
         generator: draws the initial weights; None takes a fixed seed.
 
     Raises:
-        ValueError: for an L that is not N_0 · 2^k, an unknown kind or network, a transformer for a heat bath, or sizes
-            that are not as above.
+        ValueError: for an L that is not N_0 · 2^k, an unknown kind or network, a transformer for a heat bath, no
+            symmetry of other than coloured convolutions, or sizes that are not as above.
 
     >>> q = Multilevel((8, 4), colours=2)
     >>> x, log_q = q.sample(10, generator=torch.Generator().manual_seed(0))
@@ -97,6 +99,7 @@ class Multilevel(Levels):
         network: Network = "convolution",
         heads: int = 2,
         start: float = 0.3,
+        symmetric: bool = True,
         K: float = CRITICAL,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -106,6 +109,10 @@ class Multilevel(Levels):
             raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
         if kind == "heat_bath" and network == "transformer":
             raise ValueError("a heat bath has no networks: a transformer needs the kind coloured or autoregressive")
+        if not symmetric and (kind, network) != ("coloured", "convolution"):
+            raise ValueError(
+                f"symmetric must be True but for the kind coloured and the network convolution, got {kind}, {network}"
+            )
         if hidden is not None and (not hidden or min(hidden) < 1):
             raise ValueError(f"hidden must be widths of at least 1 unit, got {tuple(hidden)}")
         if heads < 1:
@@ -115,7 +122,7 @@ class Multilevel(Levels):
         if kind == "heat_bath" and not table:
             raise ValueError(f"a heat bath needs its own coarsest lattice of side 2, 3 or 4, got {coarsest} and {base}")
         if table:
-            base = SpinTable(coarsest, exact=kind == "heat_bath")
+            base = SpinTable(coarsest, exact=kind == "heat_bath", symmetric=symmetric)
         groups = geometry.one_by_one(shape[0], coarsest) if base is None else []
         for level in reversed(range(doublings)):
             if kind == "autoregressive":
@@ -125,7 +132,7 @@ class Multilevel(Levels):
             else:
                 groups += geometry.doubling(shape[0], level, colours=colours, window=window)
         super().__init__(shape, coarsest, groups, base)
-        self.kind, self.network = kind, network
+        self.kind, self.network, self.symmetric = kind, network, symmetric
         generator = named_generator(0, "multilevel") if generator is None else generator
         for block in self.blocks():
             group, coarse = block[0], block[0].name.startswith("site")
@@ -133,7 +140,7 @@ class Multilevel(Levels):
             if kind == "heat_bath":
                 conditional = HeatBathLogits()
             elif not group.offsets:
-                conditional = NoLogits()
+                conditional = NoLogits(symmetric=symmetric)
             elif kind == "coloured" and group is groups[-1] and colours > 1:
                 conditional = ExactLogits(group.offsets)
             elif network == "transformer" and not coarse:
@@ -146,17 +153,19 @@ class Multilevel(Levels):
                 conditional = ConvolutionalLogits(channels=hidden[0] if hidden else 12, generator=generator)
             else:
                 widths = tuple(hidden) if hidden and network == "convolution" else (64,)
-                conditional = OddLogits(group.offsets, hidden=widths, start=start, generator=generator)
+                conditional = OddLogits(
+                    group.offsets, hidden=widths, start=start, symmetric=symmetric, generator=generator
+                )
             self.conditionals[group.key] = conditional
         self.set_coupling(K)
 
-    def set_coupling(self, K: float) -> None:
-        """K = βJ of the fine lattice, for the conditionals that follow from it."""
+    def set_coupling(self, K: float, field: float = 0.0) -> None:
+        """K = βJ of the fine lattice, and βh, for the conditionals that follow from them."""
         self.K = K
         for group, *_ in self.blocks():
             conditional = self.conditionals[group.key]
             if isinstance(conditional, ExactLogits):
-                conditional.set_coupling(K)
+                conditional.set_coupling(K, field)
             if isinstance(conditional, HeatBathLogits):
                 conditional.set_coupling(renormalised(K, 2 * group.level + group.name.startswith("centre")))
         if isinstance(self.base, Table):
@@ -201,14 +210,20 @@ class Multilevel(Levels):
         return Rows(state, base, logsigmoid(torch.cat(self.evaluated(state)) * state[self.first_row : -1]))
 
     def bind(self, target: System) -> None:
-        """Check the target, a decimated Ising model, and take up its coupling K = J/T.
+        """Check the target, a decimated Ising model, and take up its coupling K = J/T and its field.
 
         Raises:
-            ValueError: for a target that is not decimated, of another shape, of other variables, or in a field.
+            ValueError: for a target that is not decimated, of another shape, of other variables, or in a field if the
+                density is symmetric.
         """
         super().bind(target)
         assert target.physical.bond is not None
-        self.set_coupling(float(target.physical.bond.detach()))
+        couplings = {name: float(value.detach()) for name, value in target.physical.couplings.items()}
+        field = 0.0 if self.symmetric else couplings.get("h", 0.0) / couplings["T"]
+        self.set_coupling(float(target.physical.bond.detach()), field)
+
+    def flip_action(self) -> Tensor | None:
+        return super().flip_action() if self.symmetric else None
 
 
 def renormalised(K: float, steps: int) -> float:

@@ -21,15 +21,19 @@ WINDOWS = 256
 class OddLogits(nn.Module):
     """ln q(+1)/q(-1) = s·v + w·tanh(... tanh(W v)), odd in the window v, the same function at every site.
 
-    The hidden layers have no constants. It starts near s·v, with s the coupling ``start`` on the nearest known sites
-    (one row of log-odds 2 K v) and zero elsewhere.
+    The hidden layers have no constants, unless ``symmetric`` is False: W v has, and the log-odds have one, all zero at
+    the start, so that they are odd no longer. It starts near s·v, with s the coupling ``start`` on the nearest known
+    sites (one row of log-odds 2 K v) and zero elsewhere.
 
     Args:
         offsets: displacements of the k sites in a window.
         hidden: widths of the hidden layers, at least one.
         start: K.
+        symmetric: whether the log-odds are odd.
         generator: draws the initial weights.
     """
+
+    bias: Tensor
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class OddLogits(nn.Module):
         *,
         hidden: Sequence[int],
         start: float,
+        symmetric: bool = True,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -47,15 +52,28 @@ class OddLogits(nn.Module):
         )
         self.output = nn.Parameter(normal(1, widths[-1], 0.1 / math.sqrt(widths[-1]), generator))
         self.skip = nn.Parameter(2 * start * nearest(offsets)[None])
+        self.symmetric = symmetric
+        if not symmetric:
+            self.bias = nn.Parameter(torch.zeros(widths[1] + 1, 1))
 
     def forward(self, state: Tensor, windows: Tensor) -> Tensor:
         """(N, n) spins, the batch last, and (M, k) rows of them -> (M, n) log-odds."""
-        return on_windows(_odd, state, windows, [self.skip, self.output, *self.weights])[0]
+        weights = [self.skip, self.output, *self.weights]
+        if self.symmetric:
+            return on_windows(_odd, state, windows, weights)[0]
+        return on_windows(_with_constants, state, windows, [self.bias, *weights])[0]
 
 
 def _odd(v: Tensor, skip: Tensor, output: Tensor, first: Tensor, *others: Tensor) -> Tensor:
     """(k, m) windows -> (1, m); 2 sigmoid - 1 of half the argument is a tanh, which takes five times as long."""
-    both = torch.cat([first, skip]) @ v
+    return _of_both(torch.cat([first, skip]) @ v, output, others)
+
+
+def _with_constants(v: Tensor, bias: Tensor, skip: Tensor, output: Tensor, first: Tensor, *others: Tensor) -> Tensor:
+    return _of_both(torch.addmm(bias, torch.cat([first, skip]), v), output, others)
+
+
+def _of_both(both: Tensor, output: Tensor, others: Sequence[Tensor]) -> Tensor:
     units = both[:-1].sigmoid()
     for weight in others:
         units = torch.addmm(-0.5 * weight.sum(1, keepdim=True), weight, units).sigmoid()
@@ -63,11 +81,16 @@ def _odd(v: Tensor, skip: Tensor, output: Tensor, first: Tensor, *others: Tensor
 
 
 class NoLogits(nn.Module):
-    """Log-odds of a first spin, which knows of no other: zero."""
+    """Log-odds of a first spin, which knows of no other: zero, or a learned number where ``symmetric`` is False."""
+
+    def __init__(self, *, symmetric: bool = True) -> None:
+        super().__init__()
+        self.bias = None if symmetric else nn.Parameter(torch.zeros(()))
 
     def forward(self, state: Tensor, windows: Tensor) -> Tensor:
-        """(N, n) spins, the batch last, and (M, 0) rows of them -> (M, n) zeros."""
-        return state.new_zeros(len(windows), state.shape[1])
+        """(N, n) spins, the batch last, and (M, 0) rows of them -> (M, n)."""
+        zeros = state.new_zeros(len(windows), state.shape[1])
+        return zeros if self.bias is None else zeros + self.bias
 
 
 class ConvolutionalLogits(nn.Module):
@@ -161,9 +184,10 @@ class HeatBathLogits(nn.Module):
 class ExactLogits(nn.Module):
     """The exact log-odds of an even site on the decimated lattice, all the sites it interacts with being known.
 
-    Each of the four odd neighbours was summed over and left ln 2cosh(K Σ s) of its even neighbours; with h the sum of
-    the other three, the log-odds are Σ_4 ln cosh K(h + 1) - ln cosh K(h - 1). h is ±1 or ±3, so that each term is
-    b h + c h³ exactly.
+    Each of the four odd neighbours was summed over and left ln 2cosh(K Σ s + H) of its even neighbours, H = h/T being
+    the field; with t the sum of the other three, the log-odds are
+    2 H + Σ_4 ln cosh(K (t + 1) + H) - ln cosh(K (t - 1) + H). t is ±1 or ±3, so that each term is a polynomial
+    a + b t + c t² + d t³ exactly, without field b t + d t³.
 
     Args:
         offsets: displacements of the known sites in the window.
@@ -174,18 +198,26 @@ class ExactLogits(nn.Module):
     def __init__(self, offsets: Sequence[tuple[int, int]]) -> None:
         super().__init__()
         self.register_buffer("sums", sums_of_three(offsets), persistent=False)
-        self.b = self.c = 0.0
+        self.even, self.odd = (0.0, 0.0), (0.0, 0.0)
 
-    def set_coupling(self, K: float) -> None:
-        """K = βJ between nearest neighbours of the fine lattice."""
-        one, three = (log_cosh(K * (h + 1)) - log_cosh(K * (h - 1)) for h in (1, 3))
-        self.c = (three / 3 - one) / 8
-        self.b = one - self.c
+    def set_coupling(self, K: float, field: float = 0.0) -> None:
+        """K = βJ between nearest neighbours of the fine lattice, and H = βh."""
+        one, other, three, most = (
+            log_cosh(K * (t + 1) + field) - log_cosh(K * (t - 1) + field) for t in (1, -1, 3, -3)
+        )
+        d = ((three - most) / 3 - (one - other)) / 16
+        c = ((three + most) - (one + other)) / 16
+        self.odd = (one - other) / 2 - d, d
+        self.even = (one + other) / 2 - c + field / 2, c
 
     def forward(self, state: Tensor, windows: Tensor) -> Tensor:
         """(N, n) spins, the batch last, and (M, k) rows of them -> (M, n) log-odds."""
-        h = self.sums.to(state.dtype) @ gather(state, windows)
-        return (h * (self.b + self.c * h.square())).sum(0).view(len(windows), -1)
+        t = self.sums.to(state.dtype) @ gather(state, windows)
+        (a, c), (b, d) = self.even, self.odd
+        terms = t * (b + d * t.square())
+        if a or c:
+            terms = terms + (a + c * t.square())
+        return terms.sum(0).view(len(windows), -1)
 
 
 def nearest(offsets: Sequence[tuple[int, int]]) -> Tensor:

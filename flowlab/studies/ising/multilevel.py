@@ -25,6 +25,7 @@ from flowlab.studies.keys import (
     WARM,
     Anneal,
     AnnealKappa,
+    Field,
     Side,
     Temperature,
     Trained,
@@ -101,6 +102,7 @@ def ising_multilevel(
     *,
     L: Side = 16,
     T: Temperature = 1 / BETA,
+    h: Field = 0.0,
     kind: Literal["coloured", "autoregressive", "heat_bath"] = "coloured",
     coarsest: Several | None = None,
     base: Literal["auto", "made", "pixelcnn"] = "auto",
@@ -127,6 +129,7 @@ def ising_multilevel(
 
     Keys:
         L [sites]: side, coarsest · 2^k.
+        h [J]: external field; in one, coloured convolutions alone, which are not made symmetric then.
         kind: of the groups drawn together, see :class:`flowlab.densities.multilevel.Multilevel`.
         coarsest [sites]: side of the lattice that is drawn first; none is the odd part of L, or 2.
         base: what draws it: a table where it is small ("auto"), or "made" or "pixelcnn", made flip-symmetric.
@@ -144,21 +147,24 @@ def ising_multilevel(
     """
     first = coarsest_side(L) if coarsest is None else coarsest
     doubled_side(L, first)
+    symmetric = h == 0 and "h" not in couplings.names
+    if not symmetric and (kind != "coloured" or network != "convolution"):
+        raise ValueError(f"h must be 0 but for the kind coloured of convolutions, got h={h:g}, {kind}, {network}")
 
     def target(side: int) -> System:
-        system = Ising((side, side), T)
+        system = Ising((side, side), T, h=h)
         if coupling == "renormalised":
             system = system.at(T=1 / renormalised(1 / T, 2 * halvings(L, side)))
         return system.decimate()
 
     def density(side: int) -> Density:
-        drawn_first = _coarsest(base, first, seed)
+        drawn_first = _coarsest(base, first, seed, symmetric)
         widths = None if hidden is None else [hidden]
         if network == "transformer":
             widths = [32 if hidden is None else hidden] * blocks
         return Multilevel(
             (side, side // 2), kind, coarsest=first, base=drawn_first, colours=colours, window=window, hidden=widths,
-            network=network, heads=heads, generator=named_generator(seed, "base"),
+            network=network, heads=heads, symmetric=symmetric, generator=named_generator(seed, "base"),
         )  # fmt: skip
 
     aligned = "coarsest" if coupling == "renormalised" else "finest"
@@ -169,15 +175,17 @@ def ising_multilevel(
     )  # fmt: skip
 
 
-def _coarsest(base: str, side: int, seed: int) -> Density | None:
-    """What draws the coarsest lattice, even; None for a table."""
-    generator = named_generator(seed, "base", "coarsest")
-    if base == "made":
-        return Z2Symmetrized(MADE((side, side), generator=generator), "all")
+def _coarsest(base: str, side: int, seed: int, symmetric: bool) -> Density | None:
+    """What draws the coarsest lattice, made even unless a field breaks the symmetry; None for a table."""
+    if base == "auto":
+        return None
+    generator, shape = named_generator(seed, "base", "coarsest"), (side, side)
+    drawn: Density
     if base == "pixelcnn":
-        pixels = PixelCNN((side, side), channels=12, layers=3, kernel=13, generator=generator)
-        return Z2Symmetrized(pixels, "all")
-    return None
+        drawn = PixelCNN(shape, channels=12, layers=3, kernel=13, generator=generator)
+    else:
+        drawn = MADE(shape, generator=generator)
+    return Z2Symmetrized(drawn, "all") if symmetric else drawn
 
 
 @study("phi4-multilevel", one_of=(("beta", "kappa"),), idle=_idle)

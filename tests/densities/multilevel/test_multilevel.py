@@ -275,3 +275,64 @@ def test_what_makes_no_sense_is_refused():
         q.bind(Ising((8, 8), T=2.0, h=0.1).decimate())
     with pytest.raises(ValueError, match="n must be at least 1"):
         q.draw(0)
+
+
+def in_a_field(shape, **options):
+    return shaken(Multilevel(shape, symmetric=False, **{"hidden": (8,)} | options), 0.4).double()
+
+
+@pytest.mark.parametrize("more", [{}, {"colours": 1}, {"hidden": (8, 4)}])
+def test_without_symmetry_it_is_normalised_and_its_draws_have_the_frequencies(more):
+    q, n = in_a_field((4, 2), **more), 40_000
+    with torch.no_grad():
+        p = q.log_prob(all_of_4x4()).exp()
+        x, log_q = q.sample(n, generator=generator(1))
+        torch.testing.assert_close(q.log_prob(x), log_q, atol=1e-10, rtol=0)
+    assert abs(float(p.sum()) - 1) < 1e-10 and q.flip_action() is None
+    assert float((p - q.log_prob(-all_of_4x4()).exp().detach()).abs().max()) > 1e-3
+    numbers = ((x.flatten(1) + 1) / 2 @ 2 ** torch.arange(8, dtype=torch.float64)).long()
+    order = ((all_of_4x4().flatten(1) + 1) / 2 @ 2 ** torch.arange(8, dtype=torch.float64)).long()
+    count = torch.bincount(numbers, minlength=256)[order]
+    assert abs(float(((count - n * p) ** 2 / (n * p)).sum()) - 255) < 4 * (2 * 255) ** 0.5
+
+
+@pytest.mark.parametrize("h", [0.0, 0.3, -2.0])
+def test_the_last_group_knows_the_field(h):
+    target = Ising((8, 8), T=2.2, h=h).decimate()
+    q = in_a_field((8, 4))
+    q.bind(target)
+    x, _ = q.sample(5, generator=generator())
+    conditional, rows, span = list(q.steps())[-1]
+    log_odds = conditional(q.rows(x), rows)
+    for i, row in enumerate(range(span.start, span.stop)):
+        up, down = x.clone(), x.clone()
+        up.flatten(1)[:, q.order[row]], down.flatten(1)[:, q.order[row]] = 1.0, -1.0
+        torch.testing.assert_close(log_odds[i], target.log_weight(up) - target.log_weight(down), atol=1e-9, rtol=0)
+
+
+def test_a_lattice_in_a_field_is_learned():
+    run = fl.experiment("ising-coloured", L=8, T=2.4, h=0.1, steps=150, batch=200, hidden=16, device="cpu")
+    run.run()
+    found = run.evaluate(4000)
+    assert float(found.ess) > 0.25 and found.attrs["verdict"].startswith("consistent")
+    assert abs(float(found.log_z) - run.log_z_exact) < 4 * float(found.log_z_error)
+
+
+def test_one_density_over_temperatures_and_fields():
+    run = fl.experiment(
+        "ising-coloured", L=4, over="beta:0.3:0.5,h:-0.2:0.2", degree=2, steps=120, batch=200, hidden=8, device="cpu"
+    )
+    run.run()
+    for h in (-0.15, 0.0, 0.2):
+        found = run.evaluate(2000, beta=0.45, h=h)
+        assert abs(float(found.log_z - found.log_z_exact)) < 4 * float(found.log_z_error)
+        assert float(found.ess) > 0.3
+
+
+def test_a_field_is_refused_where_it_cannot_be():
+    with pytest.raises(ValueError, match="flip-symmetric density"):
+        Multilevel((4, 2)).bind(Ising((4, 4), T=2.0, h=0.1).decimate())
+    with pytest.raises(ValueError, match="symmetric must be True but for the kind coloured"):
+        Multilevel((4, 2), "autoregressive", symmetric=False)
+    with pytest.raises(ValueError, match="h must be 0 but for the kind coloured"):
+        fl.experiment("ising-rigcs", L=4, h=0.1)
