@@ -12,6 +12,7 @@ fl.lab() is the way in for who would rather click: every study, and the runs on 
 
 Runs of studies by name
     experiment, load, sweep     start one, open one from disk, run many over the values of some keys
+    average                     means of a sweep over instances of random couplings
     lab                         choose a study, set its keys, start it and watch, in JupyterLab
     help                        what studies there are, what one is and what its keys mean
     study                       make a function of keys a study
@@ -47,6 +48,7 @@ from flowlab.extras import told
 from flowlab.hooks import above, providers
 
 if TYPE_CHECKING:
+    from flowlab.analysis import average as average
     from flowlab.core import Angles as Angles
     from flowlab.core import Density as Density
     from flowlab.core import Flow as Flow
@@ -98,6 +100,7 @@ def _by_name(rooms: dict[str, str]) -> dict[str, str]:
 
 
 _SHOWN = _by_name({
+    "analysis": "average",
     "core": "Angles Density Flow MarkovChain Reals Spins States System",
     "densities": "MADE IndependentSpins Normal Pushforward TensorNetwork",
     "flows": "AffineCoupling Composed XorCoupling",

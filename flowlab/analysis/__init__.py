@@ -1,5 +1,6 @@
 """What is read out of a density or a chain, as Datasets with names and units."""
 
+from flowlab.analysis.disorder.averages import average, crossings
 from flowlab.analysis.measurements import (
     measure_defect,
     measure_overlaps,
@@ -10,6 +11,8 @@ from flowlab.analysis.measurements import (
 from flowlab.analysis.vqvae_bounds import latent_bounds
 
 __all__ = [
+    "average",
+    "crossings",
     "latent_bounds",
     "measure_defect",
     "measure_overlaps",

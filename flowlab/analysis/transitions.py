@@ -97,7 +97,7 @@ def _scaled(one: Curves, two: Curves, b: float) -> list[float]:
     """What the curves of two sizes, b the logarithm of their ratio, say at the crossing of their Binder cumulants."""
     x = np.linspace(max(one["x"][0], two["x"][0]), min(one["x"][-1], two["x"][-1]), 2001)
     here, there = (np.interp(x, each["x"], each["binder"]) for each in (one, two))
-    at = _rises(x, there - here)
+    at = rises(x, there - here)
 
     def of(each: Curves, values: np.ndarray) -> float:
         return float(np.interp(at, each["x"], values))
@@ -109,8 +109,12 @@ def _scaled(one: Curves, two: Curves, b: float) -> list[float]:
     return [at, of(one, one["binder"]), *(math.log(r) / b if r > 0 else math.nan for r in ratios)]
 
 
-def _rises(x: np.ndarray, difference: np.ndarray) -> float:
-    """Where a difference goes from below zero to above it, the steepest of such places; NaN for none."""
+def rises(x: np.ndarray, difference: np.ndarray) -> float:
+    """Where a difference goes from below zero to above it, the steepest of such places; NaN for none.
+
+    >>> rises(np.array([0.0, 1.0, 2.0]), np.array([-1.0, -0.5, 0.5]))
+    1.5
+    """
     up = np.flatnonzero((difference[:-1] < 0) & (difference[1:] >= 0))
     if not len(up):
         return math.nan

@@ -158,6 +158,8 @@ OF_TRAINING = {
     "state": ("how the run ended", ""),
     "verdict": ("whether the evaluation may be believed", ""),
     "run": ("directory of the run", ""),
+    "instances": ("instances that a mean is over", "1"),
+    "not_trusted": ("instances whose evaluation is not to be trusted", "1"),
     "mean_acceptance": ("mean acceptance of runs that saw as many configurations", "1"),
     "spread_acceptance": ("standard deviation of the acceptance among these runs", "1"),
     "cost": ("configurations seen in training until the acceptance is reached", "1"),
@@ -271,7 +273,13 @@ NAMES: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 """name -> (long name, units)"""
 
-SUFFIXES = {"_error": "standard error of {}", "_exact": "exact {}", "_replicas": "{} without one block of draws"}
+SUFFIXES = {
+    "_error": "standard error of {}",
+    "_exact": "exact {}",
+    "_replicas": "{} without one block of draws",
+    "_within": "part of the standard error that is from inside of instances, of {}",
+    "_spread": "spread among instances of {}",
+}
 PREFIXES = {  # words, and the units where they are not those of what follows
     "reference_": ("{}, of the reference", ""),
     "trained_": ("{} trained at", ""),

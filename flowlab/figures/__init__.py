@@ -25,7 +25,7 @@ from flowlab.figures.refinement import learned_couplings, refinement_strip
 from flowlab.figures.report import write_report
 from flowlab.figures.shared.explaining import GIVEN_BY, measuring
 from flowlab.figures.stills import stills_in_notebooks
-from flowlab.figures.sweep import coupling_curves, phase_diagram, transition_curves
+from flowlab.figures.sweeps import averages, coupling_curves, phase_diagram, sweep, transition_curves
 from flowlab.figures.tempering import tempering_overview
 from flowlab.figures.training import ess_curve, training_curve, training_overview
 from flowlab.figures.triangles import triangle, triangle_cloud
@@ -47,6 +47,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "Figure",
     "acceptance_and_tau",
+    "averages",
     "bound_by_layer",
     "chain_overview",
     "check_history",
@@ -74,6 +75,7 @@ __all__ = [
     "rejection_runs",
     "sign_histogram",
     "strip",
+    "sweep",
     "tempering_overview",
     "training_curve",
     "training_overview",

@@ -15,7 +15,7 @@ import xarray as xr
 import flowlab as fl
 from flowlab.cli import main
 from flowlab.estimators import scalars
-from flowlab.figures.sweep import quantities
+from flowlab.figures.sweeps import quantities
 from flowlab.runs.sweeps import sweep
 from flowlab.runs.workers import SweepError
 from flowlab.storage.netcdf import from_netcdf

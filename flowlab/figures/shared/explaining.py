@@ -11,6 +11,7 @@ from flowlab.hooks import above
 
 GIVEN_BY = {
     "acceptance_and_tau": "measure_proposals(run.sample(n)) of several runs, or fl.sweep(...)",
+    "averages": "fl.average(fl.sweep(...), key)",
     "bound_by_layer": "run.layers(n) of a flow",
     "chain_overview": "run.data of Markov chains",
     "conditional_entropy": """run.diagnose(parts=["entropy"])""",
@@ -36,6 +37,7 @@ GIVEN_BY = {
     "rejection_runs": "measure_proposals(run.sample(n))",
     "sign_histogram": "run.sample(n)",
     "strip": "run.layers(n)",
+    "sweep": "fl.sweep(...)",
     "tempering_overview": "run.data of parallel tempering",
     "training_curve": "run.data",
     "training_overview": "run.data",

@@ -11,7 +11,7 @@ import xarray as xr
 
 from flowlab.core.names import named
 from flowlab.figures import Figure, phase_diagram
-from flowlab.figures.sweep import quantities
+from flowlab.figures.sweeps import quantities
 from flowlab.runs import load
 from flowlab.runs.sweeps import found_in
 from flowlab.widgets.lab import Lab, lab_of

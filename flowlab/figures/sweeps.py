@@ -63,11 +63,53 @@ def phase_diagram(found: xr.Dataset, quantity: str, along: str | None = None) ->
     along = keys[0] if along is None else along
     if along not in keys:
         raise ValueError(f"along must be one of {', '.join(keys)}, got {along!r}")
-    others = [key for key in keys if key != along]
     if not np.isfinite(found[quantity]).any():
         return message("no run has finished yet", height=420)
-    figure = go.Figure()
-    exact = _exact(found, quantity)
+    figure = make_subplots(rows=1, cols=1)
+    known = _runs(figure, found, quantity, along, 1)
+    figure.update_xaxes(title_text=_axis(found, along))
+    figure.update_yaxes(title_text=_long(quantity))
+    note = " · dashed: exact" * known
+    return styled(figure, title=f"{found.attrs.get('study', 'a sweep')}{note}", height=420)
+
+
+def sweep(found: xr.Dataset, quantities: Sequence[str] | None = None, along: str | None = None) -> go.Figure:
+    """Numbers of all runs of a sweep side by side, each with its error, exact ones dashed; see :func:`phase_diagram`.
+
+    Args:
+        found: what :func:`flowlab.sweep` returns.
+        quantities: names of its variables; at most three that say most where not given.
+        along: the key on the axes, the first one where not given.
+
+    Raises:
+        ValueError: for a quantity or a key that the sweep does not have.
+    """
+    names = _drawn(found)[:3] if quantities is None else list(quantities)
+    if not (found["state"] == "finished").any():
+        return message("no run has finished yet", height=340)
+    if unknown := [name for name in names if name not in _drawn(found)]:
+        raise ValueError(f"quantities must be among {', '.join(_drawn(found))}, got {', '.join(unknown)}")
+    keys = [str(key) for key in found[names[0]].dims]
+    along = keys[0] if along is None else along
+    if along not in keys:
+        raise ValueError(f"along must be one of {', '.join(keys)}, got {along!r}")
+    figure = make_subplots(rows=1, cols=len(names), horizontal_spacing=0.24 / len(names))
+    known = [_runs(figure, found, name, along, column) for column, name in enumerate(names, 1)]
+    for column, name in enumerate(names, 1):
+        figure.update_yaxes(title_text=_long(name), col=column)
+    figure.update_xaxes(title_text=_axis(found, along))
+    note = " · dashed: exact" * any(known)
+    return styled(figure, title=f"{found.attrs.get('study', 'a sweep')}{note}", height=340)
+
+
+_drawn = quantities  # an argument of sweep is called the same
+
+
+def _runs(figure: go.Figure, found: xr.Dataset, quantity: str, along: str, column: int) -> bool:
+    """Draw one number of every run; whether exact values are there too."""
+    others = [str(key) for key in found[quantity].dims if key != along]
+    cell = dict(row=1, col=column)
+    exact = _exact_curve(found, quantity)
     curves = list(itertools.product(*(range(found.sizes[key]) for key in others)))[:MOST_CURVES]
     for place, color in zip(curves, itertools.cycle(CURVE_COLORS)):
         at = dict(zip(others, place, strict=True))
@@ -75,24 +117,96 @@ def phase_diagram(found: xr.Dataset, quantity: str, along: str | None = None) ->
         name = ", ".join(f"{key} = {_spelled(found[key].values[k])}" for key, k in at.items())
         error = one.get(f"{quantity}_error")
         if exact is not None:
+            here = exact.isel({key: k for key, k in at.items() if key in exact.dims})
             figure.add_scatter(
-                x=one[along].values, y=exact.isel(at).sortby(along).values, mode="lines", showlegend=False,
+                x=one[along].values, y=here.sortby(along).values, mode="lines", showlegend=False, **cell,
                 line=dict(color=INK if not others else color, width=1.4, dash="dash"),
                 hovertemplate="exact %{y:.6g}<extra></extra>",
             )  # fmt: skip
         figure.add_scatter(
-            x=one[along].values, y=one[quantity].values, mode="lines+markers", name=name, showlegend=bool(others),
+            x=one[along].values, y=one[quantity].values, mode="lines+markers", name=name, legendgroup=name,
             error_y=None if error is None else dict(array=np.nan_to_num(error.values), width=3, color=color),
-            line=dict(color=color, width=1.2), marker=dict(color=color, size=8),
-            customdata=one["run"].values.tolist() if "run" in one else None,
+            line=dict(color=color, width=1.2), marker=dict(color=color, size=8), **cell,
+            customdata=one["run"].values.tolist() if "run" in one else None, showlegend=bool(others) and column == 1,
             hovertemplate=f"{along} = %{{x:g}}<br>%{{y:.6g}}<br>click to open the run<extra>{name}</extra>",
         )  # fmt: skip
+    return exact is not None
+
+
+def _long(quantity: str) -> str:
+    """The name and units of a number, for an axis."""
     long, units = named(quantity)
-    axis = long if units in ("1", "") else f"{long} ({units})"
-    note = " · dashed: exact" * (exact is not None)
-    figure.update_xaxes(title_text=_axis(found, along))
-    figure.update_yaxes(title_text=axis)
-    return styled(figure, title=f"{found.attrs.get('study', 'a sweep')}{note}", height=420)
+    return SHORT.get(quantity, long if units in ("1", "") else f"{long} ({units})")
+
+
+def averages(mean: xr.Dataset, quantity: str = "overlap_distribution", along: str | None = None) -> go.Figure:
+    """A mean over instances against a key or a coordinate: a curve for each value of the others, with two bands.
+
+    The dark band is one standard error of the mean, the pale one the spread among instances. P(q) is drawn as a
+    density, so that sizes compare.
+
+    Args:
+        mean: what :func:`flowlab.average` returns.
+        quantity: a name of its variables.
+        along: the dim on the axis, the last one where not given; others become curves, at most 8.
+
+    Raises:
+        ValueError: for a quantity or a dim that the means do not have.
+    """
+    known = [str(name) for name in mean if mean[name].dims and f"{name}_error" in mean]
+    if known and quantity not in known:
+        raise ValueError(f"quantity must be one of {', '.join(known)}, got {quantity!r}")
+    dims = [str(dim) for dim in mean[quantity].dims]
+    along = dims[-1] if along is None else along
+    if along not in dims:
+        raise ValueError(f"along must be one of {', '.join(dims)}, got {along!r}")
+    others = [dim for dim in dims if dim != along]
+    figure = go.Figure()
+    curves = list(itertools.product(*(range(mean.sizes[dim]) for dim in others)))[:MOST_CURVES]
+    for place, color in zip(curves, itertools.cycle(CURVE_COLORS)):
+        at = dict(zip(others, place, strict=True))
+        one = mean[[n for n in (quantity, f"{quantity}_error", f"{quantity}_spread") if n in mean]].isel(at)
+        x, columns = _density(one.dropna(along, subset=[quantity]), quantity, along)
+        label = ", ".join(f"{dim} = {_spelled(mean[dim].values[k])}" for dim, k in at.items() if dim in mean.coords)
+        for part, alpha in (("spread", 0.12), ("error", 0.35)):
+            if part in columns:
+                _band(figure, x, columns["value"], columns[part], rgba(color, alpha), label)
+        figure.add_scatter(
+            x=x, y=columns["value"], customdata=columns.get("error"), mode="lines", name=label, legendgroup=label,
+            line=dict(color=color, width=1.6), showlegend=bool(others),
+            hovertemplate=f"{along} = %{{x:.4g}}<br>%{{y:.5g}} ± %{{customdata:.2g}}<extra>{label}</extra>",
+        )  # fmt: skip
+    over, count = mean.attrs.get("averaged_over", "instances"), mean.get("instances")
+    number_of = "" if count is None else f"{int(count.max())} values of "
+    figure.update_xaxes(title_text=_axis(mean, along) if along in mean.coords else along)
+    figure.update_yaxes(title_text="density of P(q)" if along == "overlap" else _long(quantity))
+    return styled(figure, title=f"mean over {number_of}{over} · bands: standard error, spread (pale)", height=380)
+
+
+def _density(one: xr.Dataset, quantity: str, along: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Where the means of a curve are, its value, error and spread; probabilities of overlaps as densities."""
+    x = one[along].values if along in one.coords else np.arange(one.sizes[along])
+    scale = 1.0 if along != "overlap" or len(x) < 2 else len(x) / (x[-1] - x[0] + x[1] - x[0])
+    names = {"value": quantity, "error": f"{quantity}_error", "spread": f"{quantity}_spread"}
+    return x, {part: scale * one[name].values for part, name in names.items() if name in one}
+
+
+def _band(figure: go.Figure, x: np.ndarray, value: np.ndarray, width: np.ndarray, color: str, group: str) -> None:
+    width = np.nan_to_num(width)
+    figure.add_scatter(
+        x=np.concatenate([x, x[::-1]]), y=np.concatenate([value + width, (value - width)[::-1]]), fill="toself",
+        fillcolor=color, line_width=0, mode="lines", hoverinfo="skip", showlegend=False, legendgroup=group,
+    )  # fmt: skip
+
+
+def rgba(color: str, alpha: float) -> str:
+    """A colour like #1f77b4, seen through.
+
+    >>> rgba("#102030", 0.5)
+    'rgba(16,32,48,0.5)'
+    """
+    red, green, blue = (int(color[k : k + 2], 16) for k in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha:g})"
 
 
 def _exact(found: xr.Dataset, quantity: str) -> xr.DataArray | None:
@@ -241,11 +355,10 @@ def _lattices(figure: go.Figure, found: xr.Dataset, name: str, along: str, colum
         one = found.isel(L=i).sortby(along)
         x, value = one[along].values, one[name].values
         error = np.nan_to_num(one[f"{name}_error"].values)
-        red, green, blue = (int(color[k : k + 2], 16) for k in (1, 3, 5))
         label = f"L = {int(found.L[i])}"
         figure.add_scatter(
             x=np.concatenate([x, x[::-1]]), y=np.concatenate([value + error, (value - error)[::-1]]), fill="toself",
-            fillcolor=f"rgba({red},{green},{blue},0.2)", line_width=0, mode="lines", hoverinfo="skip",
+            fillcolor=rgba(color, 0.2), line_width=0, mode="lines", hoverinfo="skip",
             legendgroup=label, showlegend=False, row=1, col=column,
         )  # fmt: skip
         figure.add_scatter(

@@ -1,0 +1,1 @@
+"""Means over instances of random couplings, and what becomes of them."""
