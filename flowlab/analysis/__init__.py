@@ -5,6 +5,9 @@ from flowlab.analysis.measurements import (
     measure_defect,
     measure_overlaps,
     measure_proposals,
+    measure_signs,
+    measure_tempering,
+    measure_triangle_fractions,
     measure_triangles,
     measure_two_point,
 )
@@ -17,6 +20,9 @@ __all__ = [
     "measure_defect",
     "measure_overlaps",
     "measure_proposals",
+    "measure_signs",
+    "measure_tempering",
+    "measure_triangle_fractions",
     "measure_triangles",
     "measure_two_point",
 ]

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from flowlab import estimators
 from flowlab.analysis.overlaps import overlap_estimates
 from flowlab.core.datasets import kind_of, layer_names, measure
-from flowlab.core.names import about, labelled
-from flowlab.estimators.observables.triangles import Convention
+from flowlab.core.names import TRIANGLE_KINDS, Convention, about, labelled
 from flowlab.estimators.observables.walls import wall_length
 
 Array = NDArray[np.float64]
@@ -52,6 +51,54 @@ def measure_overlaps(data: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
         density = exact @ _density_of(np.asarray(data["overlap"], dtype=float), edges)
         measured["density_exact"] = ("q", density, about("density_exact"))
     return measured
+
+
+FEWEST_STEPS = 40
+"""Measured steps of parallel tempering below which nothing is said of them."""
+
+
+@measure("run.data of parallel tempering")
+def measure_tempering(data: xr.Dataset) -> xr.Dataset:
+    """What parallel tempering found at every temperature so far: what :func:`flowlab.figures.tempering_overview` draws.
+
+    Args:
+        data: ``energy`` (step, replica, temperature) of the whole system, in J; coord ``temperature``, which may end
+            at infinity; attrs ``n_sites``, ``system`` and ``discard`` (0.25 where not given), the fraction of the steps
+            that is left out, from the beginning.
+
+    Returns:
+        The data, with ``energy_per_site`` and ``specific_heat`` (temperature), each with its ``_error``, and
+        ``swap_acceptance`` (pair); NaN below 40 measured steps.
+    """
+    energy = np.asarray(data["energy"].transpose("step", "replica", "temperature"), dtype=float)
+    T = np.asarray(data["temperature"], dtype=float)
+    kept = energy[int(float(data.attrs.get("discard", 0.25)) * len(energy)) :]
+    blank = estimators.Estimate(np.full(len(T), np.nan), np.full(len(T), np.nan))
+    found, swaps = {"energy_per_site": blank, "specific_heat": blank}, np.full(len(T) - 1, np.nan)
+    if len(kept) >= FEWEST_STEPS:
+        thermal = estimators.thermodynamics(kept, T.tolist(), int(data.attrs["n_sites"]))
+        found, swaps = thermal._asdict(), estimators.swap_acceptance(kept, T.tolist())
+    variables: dict[str, Any] = {"swap_acceptance": ("pair", swaps)}
+    for name, estimate in found.items():
+        variables |= {name: ("temperature", estimate.value), f"{name}_error": ("temperature", estimate.error)}
+    return labelled(data.assign(variables).assign_attrs(fewest_steps=FEWEST_STEPS))
+
+
+@measure("run.sample(n)")
+def measure_signs(samples: xr.Dataset) -> xr.Dataset:
+    """The samples with ``positive_fraction``, how many of them have M > 0, and its error.
+
+    Args:
+        samples: ``configuration`` (sample, *dims) of fields or spins.
+    """
+    fields = np.asarray(samples["configuration"], dtype=float).reshape(samples.sizes["sample"], -1)
+    value, error = estimators.positive_fraction(fields.mean(1))
+    return labelled(samples.assign(positive_fraction=((), value), positive_fraction_error=((), error)))
+
+
+def sign_words(layers: xr.Dataset) -> str:
+    """What to say where the samples after the last layer have one sign of M more often than the other; else nothing."""
+    return estimators.sign_note(estimators.positive_fraction(layers["magnetization"].values[-1]))
 
 
 MEASURED: dict[str, tuple[str, ...]] = {
@@ -164,6 +211,23 @@ def measure_triangles(data: xr.Dataset, convention: Convention = "signed", n: in
     if "layer" not in data["configuration"].dims:
         return measured.isel(layer=0)
     return labelled(measured.assign_coords(layer_name=("layer", layer_names(data))))
+
+
+@measure("run.layers(n) or run.reference(), by measure_triangles")
+def measure_triangle_fractions(triangles: xr.Dataset, tol: float = 0.05) -> xr.Dataset:
+    """The ``triangle_fraction`` (kind) of one layer or of a reference with its error, see :func:`.triangle_fractions`.
+
+    Args:
+        triangles: what :func:`measure_triangles` returns, of one layer.
+        tol: sides that differ by at most so much count as equal.
+    """
+    distances = triangles["distances"].values
+    found = {kind: estimators.Estimate(np.nan, np.nan) for kind in TRIANGLE_KINDS}
+    if np.isfinite(distances).all():
+        found = estimators.triangle_fractions(distances, tol, blocks=triangles["corner_block"].values)
+    values, errors = zip(*found.values(), strict=True)
+    variables = {"triangle_fraction": ("kind", list(values)), "triangle_fraction_error": ("kind", list(errors))}
+    return labelled(xr.Dataset(variables, coords={"kind": list(found)}, attrs=triangles.attrs | {"tolerance": tol}))
 
 
 @measure("run.layers(x=...) of two configurations")

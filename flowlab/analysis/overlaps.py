@@ -13,11 +13,10 @@ from flowlab.analysis import evaluation
 from flowlab.analysis.representations import like
 from flowlab.analysis.tempering import Tempered
 from flowlab.core import Density, System
-from flowlab.core.names import labelled
+from flowlab.core.names import TRIANGLE_KINDS, Convention, labelled
 from flowlab.core.numbers import whole
 from flowlab.estimators import Estimate, Evidence
 from flowlab.estimators.observables.overlaps import Overlaps
-from flowlab.estimators.observables.triangles import KINDS, Convention
 from flowlab.estimators.weights.evidence import reference_evidence
 from flowlab.estimators.weights.mode_collapse import ModeCollapse
 
@@ -52,7 +51,7 @@ def overlap_estimates(found: Overlaps) -> dict[str, Estimate]:
 def triangle_estimates(spins: np.ndarray, rng: np.random.Generator) -> dict[str, Estimate]:
     """Fractions of the kinds of folded triangles as ``triangle_<kind>``, at a tolerance of 0.05."""
     found = estimators.triangles(spins, n=N_TRIANGLES, convention="folded", rng=rng).fractions(TOLERANCE)
-    return {f"triangle_{kind}": found[kind] for kind in KINDS}
+    return {f"triangle_{kind}": found[kind] for kind in TRIANGLE_KINDS}
 
 
 def unseen(reference: xr.Dataset, held_out: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
@@ -227,8 +226,8 @@ def _columns(samples: Iterable[np.ndarray], dims: tuple[str, ...], rng: np.rando
         for name, (value, error) in numbers.items():
             row |= {name: np.asarray(value), f"{name}_error": np.asarray(error)}
         cut = [estimators.triangles(s, n=N_TRIANGLES, convention=c, rng=rng).fractions(TOLERANCE) for c in CONVENTIONS]
-        row["triangle_fraction"] = np.array([[f[kind].value for kind in KINDS] for f in cut])
-        row["triangle_fraction_error"] = np.array([[f[kind].error for kind in KINDS] for f in cut])
+        row["triangle_fraction"] = np.array([[f[kind].value for kind in TRIANGLE_KINDS] for f in cut])
+        row["triangle_fraction_error"] = np.array([[f[kind].error for kind in TRIANGLE_KINDS] for f in cut])
         rows.append(row)
     own: dict[str, tuple[str, ...]] = {
         "overlap_distribution": ("overlap",),
@@ -254,7 +253,7 @@ def _with_names(columns: Columns, attrs: Mapping[str, object], coords: Mapping[s
     if "overlap" in sizes:
         found["overlap"] = np.linspace(-1, 1, sizes["overlap"])
     if "kind" in sizes:
-        found |= {"convention": list(CONVENTIONS), "kind": list(KINDS)}
+        found |= {"convention": list(CONVENTIONS), "kind": list(TRIANGLE_KINDS)}
     if "triangle_fraction" in data:
         data["triangle_fraction"].attrs["tolerance"] = TOLERANCE
     return labelled(data.assign_coords(found))

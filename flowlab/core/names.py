@@ -6,9 +6,13 @@ A new quantity costs one line here; where it comes from in one Dataset, an attri
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import xarray as xr
+
+Convention = Literal["folded", "signed"]
+"""Distances of configurations: d = (1 - |q|)/2, or d = (1 - q)/2."""
+TRIANGLE_KINDS = ("equilateral", "isosceles", "inverted", "scalene")
 
 OF_DENSITIES = {
     "log_z": ("ln Z", "nats"),

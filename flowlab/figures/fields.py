@@ -8,7 +8,6 @@ import xarray as xr
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from flowlab import estimators
 from flowlab.core.datasets import layer_names
 from flowlab.figures.shared.explaining import measuring
 from flowlab.figures.shared.sites import site_dims
@@ -100,16 +99,12 @@ def sign_histogram(samples: xr.Dataset) -> go.Figure:
     for name, rows, color in (("M > 0", positive, PLUS), ("M < 0", ~positive, MINUS)):
         counts = np.histogram(fields[rows], edges)[0] / fields.size
         figure.add_bar(x=centres, y=counts, name=name, marker=dict(color=color, line_width=0), opacity=0.6)
-    value, error = estimators.positive_fraction(fields.mean(1))
+    found = measuring("measure_signs")(samples)
+    value, error = float(found["positive_fraction"]), float(found["positive_fraction_error"])
     figure.update_xaxes(title_text="field φ")
     figure.update_yaxes(title_text="fraction of sites")
     title = f"field by the sign of M · M > 0 in {100 * value:.1f} ± {100 * error:.1f} % of the samples"
     return styled(figure, title=title, height=320, barmode="overlay", bargap=0.0)
-
-
-def sign_words(layers: xr.Dataset) -> str:
-    """What to say where the samples after the last layer have one sign of M more often than the other; else nothing."""
-    return estimators.sign_note(estimators.positive_fraction(layers["magnetization"].values[-1]))
 
 
 def field_strip(layers: xr.Dataset, *, seed: int = 0) -> go.Figure:

@@ -7,11 +7,9 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
-from flowlab import estimators
+from flowlab.figures.shared.explaining import measuring
 from flowlab.figures.shared.style import COLORS, INK, styled
 
-FEWEST_STEPS = 40
-WAITING = f"fewer than {FEWEST_STEPS} measured steps: the curves appear with more"
 CURVES = (
     ("energy per site, E/N (J)", 1, 1),
     ("specific heat, C/N (k<sub>B</sub>)", 1, 2),
@@ -26,23 +24,19 @@ def tempering_overview(data: xr.Dataset, *, points: int = 500) -> go.Figure:
     Means leave out the fraction ``discard`` of the steps, from the beginning; error bars are one standard error.
 
     Args:
-        data: ``energy`` (step, replica, temperature) of the whole system, in J; coord ``temperature``, which may end
-            at infinity; attrs ``n_sites``, ``system`` and ``discard`` (0.25 where not given).
+        data: what ``run.data`` is of parallel tempering, or :func:`flowlab.analysis.measure_tempering` of it.
         points: at most so many points in the course of the coldest energies.
     """
-    n_sites = int(data.attrs["n_sites"])
     energy = np.asarray(data["energy"].transpose("step", "replica", "temperature"), dtype=float)
-    T = np.asarray(data["temperature"], dtype=float)
+    data = data if "swap_acceptance" in data else measuring("measure_tempering")(data)
+    T, n_sites = np.asarray(data["temperature"], dtype=float), int(data.attrs["n_sites"])
     first = int(float(data.attrs.get("discard", 0.25)) * len(energy))
-    kept, finite = energy[first:], np.isfinite(T)
-    enough = len(kept) >= FEWEST_STEPS
-    blank = np.array([])
-    x, middle = (T[finite], np.sqrt(T[:-1] * T[1:])[finite[1:]]) if enough else (blank, blank)
-    means, heats, swaps = (blank, blank), (blank, blank), blank
-    if enough:
-        found = estimators.thermodynamics(kept, T.tolist(), n_sites)
-        means, heats = ((e.value[finite], e.error[finite]) for e in (found.energy_per_site, found.specific_heat))
-        swaps = estimators.swap_acceptance(kept, T.tolist())[finite[1:]]
+    known = np.isfinite(T) & np.isfinite(data["energy_per_site"].values)
+    x, middle, swaps = T[known], np.sqrt(T[:-1] * T[1:])[known[1:]], data["swap_acceptance"].values[known[1:]]
+    means, heats = (
+        [data[f"{name}{suffix}"].values[known] for suffix in ("", "_error")]
+        for name in ("energy_per_site", "specific_heat")
+    )
     figure = make_subplots(rows=2, cols=2, horizontal_spacing=0.11, vertical_spacing=0.17)
     color = COLORS["parallel tempering"]
     for (value, error), column in ((means, 1), (heats, 2)):
@@ -73,5 +67,6 @@ def tempering_overview(data: xr.Dataset, *, points: int = 500) -> go.Figure:
         type="rect", x0=left_out[0], x1=left_out[1], y0=0, y1=1, xref="x4", yref="y4 domain", line_width=0,
         fillcolor=INK, opacity=0.06,
     )  # fmt: skip
-    title = str(data.attrs.get("system", "parallel tempering")) + ("" if enough else f" · {WAITING}")
+    waiting = f" · fewer than {data.attrs['fewest_steps']} measured steps: the curves appear with more"
+    title = str(data.attrs.get("system", "parallel tempering")) + ("" if known.any() else waiting)
     return styled(figure, title=title, height=520, showlegend=False)

@@ -8,9 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from flowlab import estimators
-from flowlab.estimators.observables.triangles import KINDS as KINDS
-from flowlab.estimators.observables.triangles import Convention as Convention
+from flowlab.core.names import TRIANGLE_KINDS, Convention
 from flowlab.figures.shared.explaining import measuring
 from flowlab.figures.shared.sites import sites_of, without_nan
 from flowlab.figures.shared.style import COLORS, DENSITY_SCALE, INK, MARK, QUIET, SPIN_SCALE, gaps, number, styled
@@ -191,20 +189,16 @@ def _add_kinds(figure: go.Figure, far: tuple[float, float], tol: float, column: 
 
 def _add_bars(figure: go.Figure, name: str, measured: xr.Dataset | None, tol: float, column: int) -> None:
     value, error = np.full(4, np.nan), np.zeros(4)
-    if measured is not None and np.isfinite(measured["distances"].values).all():
-        fractions = fractions_of(measured, tol)
-        value, error = (np.array([getattr(fractions[kind], part) for kind in KINDS]) for part in ("value", "error"))
+    if measured is not None:
+        found = measuring("measure_triangle_fractions")(measured, tol)
+        value, error = (np.nan_to_num(found[f"triangle_fraction{suffix}"].values) for suffix in ("", "_error"))
     figure.add_bar(
-        x=list(KINDS), y=np.nan_to_num(value), error_y=dict(array=error, thickness=1.2, width=4, color=INK), name=name,
+        x=list(TRIANGLE_KINDS), y=np.nan_to_num(value), error_y=dict(array=error, thickness=1.2, width=4, color=INK),
+        name=name,
         marker_color=COLORS[name], unselected_marker_opacity=1.0,
         hovertemplate=f"{name}<br>%{{x}} %{{y:.4f}} ± %{{error_y.array:.4f}}<extra></extra>",
         row=1, col=column,
     )  # fmt: skip
-
-
-def fractions_of(measured: xr.Dataset, tol: float) -> dict[str, estimators.Estimate]:
-    """The fraction of each kind in one layer or in a reference, with its error."""
-    return estimators.triangle_fractions(measured["distances"].values, tol, blocks=measured["corner_block"].values)
 
 
 def _where(model: xr.Dataset | None, layer: int) -> str:

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from flowlab import estimators, figures
-from flowlab.analysis import measure_overlaps
+from flowlab.analysis import measure_overlaps, measure_tempering
 from flowlab.analysis.measurements import overlap_bins
 
 N = 16
@@ -131,3 +131,15 @@ def test_tempering_overview_shows_what_the_estimators_find() -> None:
     assert len(course[0].y) == 100
     assert "fewer than" in figures.tempering_overview(data.isel(step=slice(0, 10))).layout.title.text
     assert len(figures.tempering_overview(data.isel(step=slice(0, 0))).data) == len(figure.data)
+
+
+def test_raw_and_measured_tempering_make_one_picture() -> None:
+    energy = np.random.default_rng(0).normal(-8.0, 2.0, (100, 3, 2))
+    data = xr.Dataset({"energy": (("step", "replica", "temperature"), energy)}, attrs=dict(n_sites=8),
+                      coords={"step": np.arange(1, 101), "temperature": [1.0, np.inf]})  # fmt: skip
+    measured = measure_tempering(data)
+    assert figures.tempering_overview(data).to_json() == figures.tempering_overview(measured).to_json()
+    assert (
+        np.isfinite(measured["specific_heat"]).all()
+        and np.isnan(measure_tempering(data[{"step": slice(9)}]).swap_acceptance).all()
+    )

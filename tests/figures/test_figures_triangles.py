@@ -6,10 +6,15 @@ import xarray as xr
 
 from flowlab import figures
 from flowlab.analysis import measure_triangles
-from flowlab.estimators.observables.triangles import KINDS
-from flowlab.figures.triangles import cloud_of, fractions_of
+from flowlab.core.names import TRIANGLE_KINDS
+from flowlab.estimators import Estimate, triangle_fractions
+from flowlab.figures.triangles import cloud_of
 
 N = 24
+
+
+def fractions_of(measured: xr.Dataset, tol: float) -> dict[str, Estimate]:
+    return triangle_fractions(measured["distances"].values, tol, blocks=measured["corner_block"].values)
 
 
 def two_valleys(size: tuple[int, ...], seed: int) -> np.ndarray:
@@ -66,8 +71,8 @@ def test_bars_are_the_fractions_with_errors(layers: xr.Dataset, reference: xr.Da
     figure = figures.triangle_cloud(layers, 1, reference, convention="folded", tol=0.1)
     bars = {t.name: t for t in figure.data if t.type == "bar"}
     expected = fractions_of(measure_triangles(layers, "folded").isel(layer=1), 0.1)
-    np.testing.assert_allclose(bars["model"].y, [expected[kind].value for kind in KINDS])
-    np.testing.assert_allclose(bars["model"].error_y.array, [expected[kind].error for kind in KINDS])
+    np.testing.assert_allclose(bars["model"].y, [expected[kind].value for kind in TRIANGLE_KINDS])
+    np.testing.assert_allclose(bars["model"].error_y.array, [expected[kind].error for kind in TRIANGLE_KINDS])
     assert bars["parallel tempering"].y[0] == 1.0
     assert "folded" in figure.layout.title.text
     assert any("tolerance 0.1" in a.text for a in figure.layout.annotations)

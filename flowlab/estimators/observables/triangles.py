@@ -10,16 +10,13 @@ sampler at the same number of sites, temperature, convention and tolerance.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from flowlab.core.names import TRIANGLE_KINDS, Convention
 from flowlab.estimators.estimate import Estimate, FloatArray, never
 from flowlab.estimators.series.blocks import IntArray, block_means, checked_configurations, independent_blocks, words
-
-Convention = Literal["folded", "signed"]
-KINDS = ("equilateral", "isosceles", "inverted", "scalene")
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +138,7 @@ def triangle_fractions(
     mean, error = block_means((kind[:, None] == np.arange(4)).astype(np.float64), labels)
     unseen = never(np.unique(labels).size)
     error = np.where((mean > 0) & (mean < 1), error, unseen)
-    return {name: Estimate(float(mean[k]), float(error[k])) for k, name in enumerate(KINDS)}
+    return {name: Estimate(float(mean[k]), float(error[k])) for k, name in enumerate(TRIANGLE_KINDS)}
 
 
 def _three_of(n: int, size: int, rng: np.random.Generator) -> IntArray:

@@ -10,9 +10,9 @@ import ipywidgets
 import numpy as np
 import xarray as xr
 
+from flowlab.analysis.measurements import sign_words
 from flowlab.core.datasets import kind_of, layer_names
 from flowlab.figures import Figure, delta_free_energy, layer_overview, layer_statistics
-from flowlab.figures.fields import sign_words
 from flowlab.figures.multilevel import draws_in_levels, level_entropy, sites_drawn
 from flowlab.figures.shared.bound import bound_per_site
 from flowlab.figures.shared.style import number

@@ -11,10 +11,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from flowlab.analysis import measure_triangles
+from flowlab.analysis import measure_triangle_fractions, measure_triangles
+from flowlab.core.names import TRIANGLE_KINDS, Convention
 from flowlab.figures import Figure, triangle, triangle_cloud
 from flowlab.figures.shared.style import number
-from flowlab.figures.triangles import KINDS, MODEL, TEMPERING, Convention, cloud_of, fractions_of
+from flowlab.figures.triangles import MODEL, TEMPERING, cloud_of
 from flowlab.widgets.panels.reference import ReferencePanel
 from flowlab.widgets.panels.sampled import NARROW, ROW, blank_layers
 from flowlab.widgets.plot import Plot
@@ -128,12 +129,13 @@ class TrianglesPanel(ReferencePanel):
         return self._marked(self.titled(triangle_cloud(model, layer, known, kind, self.tolerance.value)))
 
     def describe(self) -> str:
-        rows = "".join(
-            f"<tr><th>{escape(name)}</th>{''.join(f'<td>{number(*found[kind])}</td>' for kind in KINDS)}</tr>"
-            for name in (MODEL, TEMPERING)
-            if (cloud := self._cloud(name)) is not None and (found := fractions_of(cloud, self.tolerance.value))
-        )
-        head = "".join(f"<th>{kind}</th>" for kind in KINDS)
+        rows = ""
+        for name in (MODEL, TEMPERING):
+            if (cloud := self._cloud(name)) is not None:
+                found = measure_triangle_fractions(cloud, self.tolerance.value)
+                pairs = zip(found["triangle_fraction"].values, found["triangle_fraction_error"].values, strict=True)
+                rows += f"<tr><th>{escape(name)}</th>{''.join(f'<td>{number(*pair)}</td>' for pair in pairs)}</tr>"
+        head = "".join(f"<th>{kind}</th>" for kind in TRIANGLE_KINDS)
         return f"<table style='{TABLE}'><tr><th></th>{head}</tr>{rows}</table>" if rows else ""
 
     def draw(self, _: Any = None) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flowlab.estimators.observables.triangles import KINDS, triangle_fractions, triangles
+from flowlab.core.names import TRIANGLE_KINDS
+from flowlab.estimators.observables.triangles import triangle_fractions, triangles
 
 
 def values(found):
@@ -91,7 +92,7 @@ def test_errors_cover(shape):
 )
 def test_each_kind_by_hand(sides, kind):
     found = values(triangle_fractions([sides, sides]))
-    assert found == {name: float(name == kind) for name in KINDS}
+    assert found == {name: float(name == kind) for name in TRIANGLE_KINDS}
 
 
 def test_independent_triangles_have_binomial_errors():
