@@ -110,7 +110,7 @@ class MultilevelFields(Levels):
         """n configurations x and ln q(x), both with the gradient of x = f(z) at fixed z."""
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
-        state, base, log_q, score = self.draw_rows(n, generator=generator)
+        state, base, log_q, score, _ = self.draw_rows(n, generator=generator)
         total = base + log_q.sum(0)
         return Draw(self.configurations(state), total, torch.zeros_like(total) if score is None else score)
 

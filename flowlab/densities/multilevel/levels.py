@@ -29,12 +29,14 @@ class Rows(NamedTuple):
         base: (n,) ln q of the coarsest lattice.
         log_q: (N - coarsest sites, n) ln q of the others given the sites before them.
         score: (n,) of the coarsest lattice as a draw has it, see :class:`flowlab.core.Draw`; None else.
+        coarse: (n, N_0, N_0) the coarsest lattice as its base drew it, with the gradient that this has; None else.
     """
 
     state: Tensor
     base: Tensor
     log_q: Tensor
     score: Tensor | None = None
+    coarse: Tensor | None = None
 
 
 class Levels(Density):

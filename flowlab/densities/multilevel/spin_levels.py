@@ -168,31 +168,53 @@ class Multilevel(Levels):
                 conditional.set_coupling(K, field)
             if isinstance(conditional, HeatBathLogits):
                 conditional.set_coupling(renormalised(K, 2 * group.level + group.name.startswith("centre")))
-        if isinstance(self.base, Table):
-            self.base.set_coupling(renormalised(K, 2 * geometry.doublings(self.shape, self.coarsest)))
+        for part in [] if self.base is None else self.base.modules():  # the base, or what a wrapper holds
+            if isinstance(part, Table):
+                part.set_coupling(renormalised(K, 2 * geometry.doublings(self.shape, self.coarsest)))
 
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
-        """n configurations; ``score`` is ln q with its gradient, ``log_q`` the same number without."""
+        """n configurations; ``score`` is ln q with its gradient, ``log_q`` the same number without.
+
+        Where the base draws spins with a gradient, straight through as the masks of XOR layers have it, x carries it
+        on, and both have that of ln q of the finer spins in these, at fixed finer spins.
+        """
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
-        state, base, log_q, of_base = self.draw_rows(n, generator=generator)
+        state, base, log_q, of_base, coarse = self.draw_rows(n, generator=generator)
         assert of_base is not None
         rest = log_q.sum(0)
-        return Draw(self.configurations(state), base.detach() + rest.detach(), of_base + rest)
+        if coarse is None or not coarse.requires_grad:
+            return Draw(self.configurations(state), base.detach() + rest.detach(), of_base + rest)
+        through = coarse.flatten(1).T.to(state)
+        whole = torch.cat([through, state[self.first_row :]])
+        path = ((through - through.detach()) * self._slope(state)).sum(0)
+        return Draw(self.configurations(whole), base + rest.detach() + path, of_base + rest + path)
+
+    def _slope(self, state: Tensor) -> Tensor:
+        """(coarsest sites, n) ∂ ln q(finer spins | coarsest)/∂(coarsest), at given rows."""
+        coarse = state[: self.first_row].detach().requires_grad_()
+        whole = torch.cat([coarse, state[self.first_row :]])
+        (found,) = torch.autograd.grad(self.of_finer(whole).sum(), coarse)
+        return found
+
+    def of_finer(self, state: Tensor) -> Tensor:
+        """(N - coarsest sites, n) ln q of the finer spins given those before them."""
+        return logsigmoid(torch.cat(self.evaluated(state)) * state[self.first_row : -1])
 
     def draw_rows(self, n: int, *, generator: torch.Generator | None = None, given: Tensor | None = None) -> Rows:
         like = self.like()
         first, sites = self.first_row, len(self.order)
         if given is None:
             state, base = like.new_zeros(sites + 1, n), like.new_zeros(n)
-            score = base
+            score, coarse = base, None
             if self.base is not None:
-                x, base, score = self.base.draw(n, generator=generator)
-                state[:first] = x.detach().flatten(1).T
+                coarse, base, score = self.base.draw(n, generator=generator)
+                state[:first] = coarse.detach().flatten(1).T
         else:
             check_spins(given[:-1], unknown=True)
             state = given
             self._complete_base(state, generator)
+            coarse = None
             base = score = like.new_zeros(n) if self.base is None else self._base_log_q(state)
         u = torch.rand(sites - first, n, generator=generator, dtype=like.dtype, device=like.device)
         u.clamp_(min=torch.finfo(u.dtype).eps / 4)
@@ -202,12 +224,12 @@ class Multilevel(Levels):
             logits.append(found)
             drawn = torch.where(found.detach().sigmoid() >= u[span.start - first : span.stop - first], 1.0, -1.0)
             state[span] = drawn if given is None else torch.where(state[span].isnan(), drawn.to(state), state[span])
-        return Rows(state, base, logsigmoid(torch.cat(logits) * state[first:-1]), score)
+        return Rows(state, base, logsigmoid(torch.cat(logits) * state[first:-1]), score, coarse)
 
     def of_rows(self, state: Tensor) -> Rows:
         check_spins(state[:-1])
         base = state.new_zeros(state.shape[1]) if self.base is None else self._base_log_q(state)
-        return Rows(state, base, logsigmoid(torch.cat(self.evaluated(state)) * state[self.first_row : -1]))
+        return Rows(state, base, self.of_finer(state))
 
     def bind(self, target: System) -> None:
         """Check the target, a decimated Ising model, and take up its coupling K = J/T and its field.

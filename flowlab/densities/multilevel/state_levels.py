@@ -103,7 +103,7 @@ class MultilevelStates(Levels):
         """n configurations; ``score`` is ln q with its gradient, ``log_q`` the same number without."""
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
-        state, base, log_q, of_base = self.draw_rows(n, generator=generator)
+        state, base, log_q, of_base, _ = self.draw_rows(n, generator=generator)
         assert of_base is not None
         rest = log_q.sum(0)
         return Draw(self.configurations(state), base.detach() + rest.detach(), of_base + rest)

@@ -4,8 +4,10 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 
 import flowlab as fl
+from flowlab.core import Draw
 from flowlab.densities.multilevel import Multilevel
 from flowlab.densities.multilevel.spin_levels import renormalised
 from flowlab.estimators.weights.weights import ess
@@ -336,3 +338,37 @@ def test_a_field_is_refused_where_it_cannot_be():
         Multilevel((4, 2), "autoregressive", symmetric=False)
     with pytest.raises(ValueError, match="h must be 0 but for the kind coloured"):
         fl.experiment("ising-rigcs", L=4, h=0.1)
+
+
+class Deciding(fl.Density):
+    """A coarsest lattice of signs that a weight decides, straight through."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.shape, self.weight = (2, 2), nn.Parameter(weight)
+
+    def draw(self, n, *, generator=None):
+        x = (self.weight.sign() + (self.weight - self.weight.detach())).expand(n, 2, 2)
+        return Draw(x, x.new_zeros(n), x.new_zeros(n))
+
+    def log_prob(self, x):
+        return torch.where((x == self.weight.sign()).flatten(1).all(1), 0.0, -torch.inf)
+
+
+@pytest.mark.parametrize("kind", ["coloured", "autoregressive"])
+def test_a_gradient_straight_through_the_base_is_that_of_the_mean_over_finer_spins(kind):
+    base = Deciding(torch.tensor([[0.3, -0.4], [0.2, 0.5]], dtype=torch.float64))
+    density = fl.Multilevel((4, 2), kind, base=base, hidden=(8,)).double()
+    target = fl.Ising((4, 4), T=1.7).decimate()
+    draws = 4_000
+    loss = fl.ReverseKL().loss(density, target, draws, generator=torch.Generator().manual_seed(0))
+    loss.value.backward()
+
+    coarse = base.weight.detach().sign().requires_grad_()
+    finer = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=4)), dtype=torch.float64)
+    state = torch.cat([coarse.reshape(4, 1).expand(4, 16), finer.T, torch.zeros(1, 16, dtype=torch.float64)])
+    log_q = density.of_finer(state).sum(0)
+    mean = (log_q.exp() * (log_q - target.log_weight(density.configurations(state)))).sum()
+    (expected,) = torch.autograd.grad(mean, coarse)
+    assert expected.abs().max() > 0.3
+    torch.testing.assert_close(base.weight.grad, expected, atol=0.1, rtol=0)
