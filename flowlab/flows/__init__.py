@@ -9,6 +9,7 @@ from flowlab.flows.discrete.sorting import SortingCoupling, coarse_to_fine
 from flowlab.flows.discrete.xor import XorCoupling
 from flowlab.flows.real.additive import AdditiveCoupling
 from flowlab.flows.real.affine import AffineCoupling, checkerboard_masks, row_masks
+from flowlab.flows.real.contracting import ContractingCoupling
 from flowlab.flows.real.coupling import coupling_windows
 from flowlab.flows.real.linear import Linear
 from flowlab.flows.real.rescaling import Rescaling
@@ -20,6 +21,7 @@ __all__ = [
     "AffineCoupling",
     "Composed",
     "ContinuousFlow",
+    "ContractingCoupling",
     "DomainWalls",
     "Linear",
     "MultiscaleXor",

@@ -31,6 +31,7 @@ class MLP(nn.Module):
         copies: how many networks.
         activation: φ, between the layers: "leaky_relu" (slope 0.01), "relu", "tanh" or "silu".
         output_gain: scale of the last layer's initial weights and biases; small ones start the network near zero.
+        biases: without them a network with tanh is odd.
         generator: for the initial weights.
 
     Raises:
@@ -48,6 +49,7 @@ class MLP(nn.Module):
         copies: int = 1,
         activation: Activation = "leaky_relu",
         output_gain: float = 1.0,
+        biases: bool = True,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -61,18 +63,33 @@ class MLP(nn.Module):
         gains = [1.0] * (len(sizes) - 2) + [output_gain]
         shapes = [(a, b, gain / math.sqrt(a)) for (a, b), gain in zip(itertools.pairwise(sizes), gains, strict=True)]
         self.weights = nn.ParameterList(_uniform((copies, a, b), bound, generator) for a, b, bound in shapes)
-        self.biases = nn.ParameterList(_uniform((copies, 1, b), bound, generator) for _, b, bound in shapes)
+        self.biases = nn.ParameterList(_uniform((copies, 1, b), bound, generator) for _, b, bound in shapes if biases)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, n_in) -> (copies, n, n_out)."""
         phi = ACTIVATIONS[self.activation]
         y = x.expand(self.copies, *x.shape)
+        if not len(self.biases):
+            for i, weight in enumerate(self.weights):
+                y = torch.bmm(phi(y) if i else y, weight)
+            return y
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             y = torch.baddbmm(bias, phi(y) if i else y, weight)
         return y
 
     def extra_repr(self) -> str:
         return f"{' -> '.join(map(str, self.sizes))}, copies={self.copies}, activation={self.activation}"
+
+
+class Perceptron(MLP):
+    """One such network: (n, n_in) -> (n, n_out).
+
+    >>> Perceptron((3, 8, 2), generator=torch.Generator().manual_seed(0))(torch.zeros(5, 3)).shape
+    torch.Size([5, 2])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).squeeze(0)
 
 
 def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> Tensor:

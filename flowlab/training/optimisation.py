@@ -16,12 +16,14 @@ Schedule = Literal["constant", "cosine", "exponential"]
 SCHEDULES = ("constant", "cosine", "exponential")
 
 
-def learning_rate_factor(schedule: Schedule, progress: float, warmup: float = 0.0, restarts: int = 0) -> float:
+def learning_rate_factor(
+    schedule: Schedule, progress: float, warmup: float = 0.0, restarts: int = 0, final: float = 0.01
+) -> float:
     """The factor on a learning rate at ``progress`` (0 to 1): a linear warm-up, then the schedule.
 
-    "cosine" falls to 1 % as (1 + cos(π t)) / 2, "exponential" to 1 % as 0.01^t, with t the progress after the warm-up.
-    With ``restarts`` the schedule runs that many times more, each over an equal part of the run (Loshchilov and Hutter
-    2017, arXiv:1608.03983).
+    "cosine" falls to ``final`` as (1 + cos(π t)) / 2, "exponential" to 1 % as 0.01^t, with t the progress after the
+    warm-up. With ``restarts`` the schedule runs that many times more, each over an equal part of the run (Loshchilov
+    and Hutter 2017, arXiv:1608.03983).
 
     >>> learning_rate_factor("cosine", 0.0), round(learning_rate_factor("cosine", 1.0), 3)
     (1.0, 0.01)
@@ -34,7 +36,7 @@ def learning_rate_factor(schedule: Schedule, progress: float, warmup: float = 0.
     if restarts and t < 1:
         t = t * (restarts + 1) % 1
     if schedule == "cosine":
-        return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(t, 1.0)))
+        return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * min(t, 1.0)))
     return float(0.01**t) if schedule == "exponential" else 1.0
 
 
@@ -77,6 +79,7 @@ class Optimisation:
         betas: decay of Adam's averages of the gradient and of its square.
         weight_decay: by which weights shrink a step, as a fraction of the learning rate.
         restarts: how often the schedule starts again.
+        final: what a cosine falls to, as a fraction of the peak.
 
     Raises:
         ValueError: for a role without a learning rate, a rate or clip that is not positive, or an unknown schedule.
@@ -93,7 +96,10 @@ class Optimisation:
         betas: tuple[float, float] = (0.9, 0.999),
         weight_decay: float = 0.0,
         restarts: int = 0,
+        final: float = 0.01,
     ) -> None:
+        if not 0 <= final <= 1:
+            raise ValueError(f"final must lie in [0, 1], a fraction of the peak rate, got {final}")
         if restarts < 0:
             raise ValueError(f"restarts must be 0 or more, got {restarts}")
         if not 0 <= weight_decay < math.inf:
@@ -107,7 +113,7 @@ class Optimisation:
         self.groups = {role: parameters for role, parameters in groups.items() if parameters}
         self.learning_rate = _rates(learning_rate, list(self.groups))
         self.schedule, self.warmup, self.clip = schedule, warmup, clip
-        self.restarts = int(restarts)
+        self.restarts, self.final = int(restarts), final
         self._halved = 0
         self.adam = {
             role: torch.optim.AdamW(p, lr=self.learning_rate[role], betas=betas, weight_decay=weight_decay, fused=True)
@@ -122,7 +128,7 @@ class Optimisation:
         """
         if not self.groups:
             raise ValueError("the density has no parameters: there is nothing to train")
-        factor = learning_rate_factor(self.schedule, progress, self.warmup, self.restarts) / 2**self._halved
+        factor = learning_rate_factor(self.schedule, progress, self.warmup, self.restarts, self.final) / 2**self._halved
         for adam in self.adam.values():
             adam.zero_grad(set_to_none=True)
         for loss in losses:
@@ -147,7 +153,7 @@ class Optimisation:
         first = next(iter(self.adam.values())).defaults if self.adam else {}
         return {
             "learning_rate": dict(self.learning_rate),
-            **{name: getattr(self, name) for name in ("schedule", "warmup", "clip", "restarts")},
+            **{name: getattr(self, name) for name in ("schedule", "warmup", "clip", "restarts", "final")},
             **{name: first[name] for name in ("betas", "weight_decay") if name in first},
         }
 

@@ -41,6 +41,7 @@ SYSTEMS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
 FLOWS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "AdditiveCoupling": (fl.flows.AdditiveCoupling, {"mask": MASK}),
     "AffineCoupling": (fl.AffineCoupling, {"mask": MASK}),
+    "ContractingCoupling": (fl.flows.ContractingCoupling, {"mask": MASK}),
     "SplineCoupling": (fl.flows.SplineCoupling, {"mask": MASK}),
     "Composed": (fl.Composed, {"layers": [fl.Rescaling(SHAPE)]}),
     "ContinuousFlow": (fl.ContinuousFlow, {"shape": SHAPE}),

@@ -20,11 +20,12 @@ class AdditiveCoupling(Coupling):
     Args:
         mask: (*shape) booleans, True on A, the sites that are changed; B is the rest.
         odd: whether f(-z) = -f(z).
-        network: "mlp", fully connected, or "conv", the same function of a window around every site of A; or a module
+        network: "mlp", fully connected, "conv", the same function of a window around every site of A, or "stack", 3 x 3
+            convolutions one upon another; or a module
             (n, |B|) -> (n, k, |A|), t, k = 1,
             or a function of inputs and outputs that makes it, see :class:`Coupling`.
         windows: (|A|, k) site numbers for "conv"; None takes :func:`coupling_windows` of the mask.
-        hidden: width of the hidden layers; None takes the number of sites N, for "conv" 16.
+        hidden: width of the hidden layers; None takes the number of sites N, for "conv" 16, for "stack" 8.
         layers: number of hidden layers.
         activation: between the layers.
         generator: for the initial weights.

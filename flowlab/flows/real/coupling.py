@@ -16,8 +16,9 @@ from flowlab.core.arguments import checked
 from flowlab.nn.field_network import FieldNetwork
 from flowlab.nn.given_network import GivenNetwork
 from flowlab.nn.mlp import Activation
+from flowlab.nn.stacked import StackedConvolutions
 
-Network = Literal["mlp", "conv"] | nn.Module | Callable[[int, int], nn.Module]
+Network = Literal["mlp", "conv", "stack"] | nn.Module | Callable[[int, int], nn.Module]
 
 
 class Coupling(Flow):
@@ -25,10 +26,10 @@ class Coupling(Flow):
 
     To write one: call ``_network`` in the constructor and give ``_move``.
 
-    ``network="mlp"`` and "conv" are networks of flowlab's. Any other is a module that maps the sites that stay, (n,
-    |B|), to k numbers for each that is changed, (n, k, |A|) or flat, or a function that makes it from the numbers of
-    its inputs and outputs, e.g. ``lambda inputs, outputs: nn.Linear(inputs, outputs)``. Layers that are ``odd`` take
-    the even or the odd part of what it gives.
+    ``network="mlp"``, "conv" and "stack" are networks of flowlab's. Any other is a module that maps the sites that
+    stay, (n, |B|), to k numbers for each that is changed, (n, k, |A|) or flat, or a function that makes it from the
+    numbers of its inputs and outputs, e.g. ``lambda inputs, outputs: nn.Linear(inputs, outputs)``. Layers that are
+    ``odd`` take the even or the odd part of what it gives.
 
     Args:
         mask: (*shape) booleans, True on A, the sites that are changed; B is the rest.
@@ -92,10 +93,14 @@ class Coupling(Flow):
         if not isinstance(network, str):
             count = len(self.changed)
             return GivenNetwork(network, self.read, even=even * count, odd=odd * count, parity=self.odd)
-        if network not in ("mlp", "conv"):
-            raise ValueError(f"network must be 'mlp' or 'conv', got {network!r}; or a module, or a function")
+        if network not in ("mlp", "conv", "stack"):
+            raise ValueError(f"network must be 'mlp', 'conv' or 'stack', got {network!r}; or a module, or a function")
         if layers < 1:
             raise ValueError(f"layers must be at least 1 hidden layer, got {layers}")
+        if network == "stack":
+            count = len(self.changed)
+            stack = self._stack(even + odd, hidden=hidden, layers=layers, biases=True, generator=generator)
+            return GivenNetwork(stack, self.read, even=even * count, odd=odd * count, parity=self.odd)
         outputs, n_sites = len(self.changed), math.prod(self.shape)
         if network == "mlp":
             if windows is not None:
@@ -112,6 +117,16 @@ class Coupling(Flow):
             parity=self.odd,
             activation=activation,
             generator=generator,
+        )
+
+    def _stack(
+        self, outputs: int, *, hidden: int | None, layers: int, biases: bool, generator: torch.Generator
+    ) -> StackedConvolutions:
+        mask = torch.zeros(math.prod(self.shape), dtype=torch.bool, device=self.changed.device)
+        mask[self.changed] = True
+        channels = (8 if hidden is None else hidden,) * layers
+        return StackedConvolutions(
+            mask.view(self.shape), channels=channels, outputs=outputs, biases=biases, generator=generator
         )
 
     def _check_windows(self, windows: Tensor | None) -> Tensor:

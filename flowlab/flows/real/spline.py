@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad, softplus
 
 from flowlab.core import named_generator
 from flowlab.core.arguments import checked
 from flowlab.flows.real.coupling import Coupling, Network
 from flowlab.flows.real.odd_spline import odd_spline
-from flowlab.nn.mlp import Activation
+from flowlab.nn.mlp import Activation, Perceptron
 
 LARGEST_LOG_SCALE = 3.0
 SMALLEST_SLOPE = 1e-2  # at the knots; zuko's 1e-3 loses two more digits where float32 is inverted
@@ -35,13 +37,17 @@ class SplineCoupling(Coupling):
         bins: K, at least 2; even with ``odd``.
         bound: a, positive, in units of the fields.
         odd: whether f(-z) = -f(z).
-        network: "mlp", fully connected, or "conv", the same function of a window around every site of A; or a module
+        network: "mlp", fully connected, "conv", the same function of a window around every site of A, or "stack", 3 x 3
+            convolutions one upon another; or a module
             (n, |B|) -> (n, k, |A|), k = 3 ``bins`` - 1, with ``odd`` 3 ``bins``/2 + 3,
             or a function of inputs and outputs that makes it, see :class:`Coupling`.
         windows: (|A|, k) site numbers for "conv"; None takes :func:`coupling_windows` of the mask.
-        hidden: width of the hidden layers; None takes the number of sites N, for "conv" 16.
+        hidden: width of the hidden layers; None takes the number of sites N, for "conv" 16, for "stack" 8.
         layers: number of hidden layers.
         activation: between the layers.
+        limited: whether bins and slopes are kept from 0 and infinity; without it widths and heights are a softmax and
+            slopes a softplus of what the network gives, whose weights start uniform in ±1/√inputs, as in
+            arXiv:2105.12481. Odd layers always are.
         generator: for the initial weights.
 
     Raises:
@@ -70,6 +76,7 @@ class SplineCoupling(Coupling):
         hidden: int | None = None,
         layers: int = 1,
         activation: Activation = "tanh",
+        limited: bool = True,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(mask, odd=odd)
@@ -77,7 +84,13 @@ class SplineCoupling(Coupling):
             raise ValueError(f"bound must be positive, got {bound}")
         if bins < 2 or (odd and bins % 2):
             raise ValueError(f"bins must be at least 2, and even for an odd layer, got {bins}")
-        self.bins, self.bound = bins, float(bound)
+        if odd and not limited:
+            raise ValueError("limited=False is for layers that are not odd; the splines of odd ones always are")
+        self.bins, self.bound, self.limited = bins, float(bound), limited
+        generator = generator if generator is not None else named_generator(0, "spline")
+        if network == "mlp" and not limited:
+            width = mask.numel() if hidden is None else hidden
+            network = partial(_perceptron, hidden=[width] * layers, activation=activation, generator=generator)
         self.network = self._network(
             network,
             windows,
@@ -86,7 +99,7 @@ class SplineCoupling(Coupling):
             hidden=hidden,
             layers=layers,
             activation=activation,
-            generator=generator if generator is not None else named_generator(0, "spline"),
+            generator=generator,
         )
 
     def _move(self, own: Tensor, sites: Tensor, *, inverse: bool) -> tuple[Tensor, Tensor]:
@@ -114,6 +127,9 @@ class SplineCoupling(Coupling):
         k = self.bins
         widths, heights, slopes = numbers.movedim(0, -1).split((k, k, k - 1), dim=-1)
         spline = MonotonicRQSTransform(widths, heights, slopes, bound=self.bound, slope=SMALLEST_SLOPE)
+        if not self.limited:
+            spline.horizontal, spline.vertical = (self.bound * _knots(sizes) for sizes in (widths, heights))
+            spline.derivatives = pad(softplus(slopes), (1, 1), value=1.0)
         moved: Tensor
         log_slope: Tensor
         if inverse:
@@ -123,4 +139,16 @@ class SplineCoupling(Coupling):
         return moved, log_slope
 
     def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, bins={self.bins}, bound={self.bound:g}"
+        return f"{super().extra_repr()}, bins={self.bins}, bound={self.bound:g}, limited={self.limited}"
+
+
+def _perceptron(
+    inputs: int, outputs: int, *, hidden: list[int], activation: Activation, generator: torch.Generator
+) -> Perceptron:
+    """A network whose weights start as torch's own do: not near the identity."""
+    return Perceptron((inputs, *hidden, outputs), activation=activation, generator=generator)
+
+
+def _knots(sizes: Tensor) -> Tensor:
+    """(..., K) numbers -> (..., K + 1) knots from -1 to 1, a softmax of them apart."""
+    return 2 * pad(sizes.softmax(-1), (1, 0)).cumsum(-1) - 1

@@ -200,7 +200,7 @@ def test_an_odd_flow_of_splines_turns_one_mode_into_two():
     [
         ({"mask": torch.ones(4, dtype=torch.bool)}, r"got torch\.bool with 4 of 4 sites to change"),
         ({"mask": torch.tensor([0, 1])}, "mask must be boolean"),
-        ({"network": "fc"}, "network must be 'mlp' or 'conv', got 'fc'"),
+        ({"network": "fc"}, "network must be 'mlp', 'conv' or 'stack', got 'fc'"),
         ({"hidden": 0}, "positive width"),
         ({"layers": 0}, "at least 1 hidden layer, got 0"),
         ({"activation": "sin"}, "activation must be one of"),
