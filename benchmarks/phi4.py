@@ -25,7 +25,7 @@ import flowlab as fl
 
 ROWS: list[tuple[str, dict[str, Any]]] = [
     *(("phi4-flow", {"L": L}) for L in (6, 8, 12, 16, 20)),
-    *(("phi4-hybrid", {"preset": f"table3-{L}"}) for L in (6, 8, 10)),
+    *(("phi4-hybrid", {"preset": f"tuned-{L}"}) for L in (6, 8, 10)),
     *((study, {"L": L}) for L in (6, 8) for study in ("phi4-affine", "phi4-spline")),
     ("phi4-free", {"L": 14}),
 ]

@@ -42,7 +42,7 @@ def listed() -> str:
 
 
 def described(study: Study) -> str:
-    """Name, summary, keys, other spellings and presets of a study, as text."""
+    """Name, summary, keys, other spellings and presets of a study, and what the paper says of them, as text."""
     lines = textwrap.wrap(f"{study.name}: {study.summary}", WIDTH)
     for paragraph in (inspect.getdoc(study.function) or "").partition("\nKeys:\n")[0].split("\n\n")[1:]:
         lines += ["", *textwrap.wrap(_plain(paragraph), WIDTH)]
@@ -58,6 +58,11 @@ def described(study: Study) -> str:
         lines += ["", "presets:"]
     for name, values in study.presets.items():
         lines += _entry(f"preset={name}", " ".join(f"{key}={spelled(value)}" for key, value in values.items()))
+    if study.stated:
+        lines += ["", "what the paper says, where, and what it is here (docs/papers.md):"]
+    for line in study.stated:
+        of = f"{', '.join(line.presets)}: " if line.presets else ""
+        lines += _entry(f"{of}{line.says}", f"{line.where} | {line.here()}")
     return "\n".join(lines)
 
 

@@ -6,15 +6,31 @@ import importlib.util
 import json
 import re
 from pathlib import Path
+from typing import Any
+
+import flowlab as fl
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_page_of_benchmarks_is_that_of_the_results(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("page", ROOT / "benchmarks" / "page.py")
+def script(name: str) -> Any:
+    """A module of benchmarks/."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
     assert spec is not None and spec.loader is not None
-    page = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(page)
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def test_the_page_of_papers_is_that_of_the_studies() -> None:
+    papers = script("papers")
+    assert (ROOT / "docs" / "papers.md").read_text(encoding="utf-8") == papers.page()
+    stated = {name for name, study in fl.runs.studies().items() if study.stated}
+    assert stated == {name for _, names in papers.SOURCES.values() for name in names}
+
+
+def test_the_page_of_benchmarks_is_that_of_the_results(tmp_path: Path) -> None:
+    page = script("page")
     assert (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8") == page.page()
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert page.readme(readme) == readme

@@ -80,6 +80,37 @@ class Key:
     range: str = ""
 
 
+@dataclass(frozen=True)
+class Stated:
+    """One thing that a paper says of its runs, or leaves open, and how the presets of a study say it.
+
+    Attributes:
+        says: in words, with its numbers.
+        where: section, table, figure or equation.
+        keys: with the values that say it.
+        presets: for which it holds; none stands for all of the study.
+        open: whether the paper leaves it open; then the keys are a choice of flowlab's.
+        differs: what is not as the paper says, and why; empty where nothing is.
+    """
+
+    says: str
+    where: str
+    keys: Mapping[str, Scalar] = dataclasses.field(default_factory=dict)
+    presets: tuple[str, ...] = ()
+    open: bool = False
+    differs: str = ""
+
+    def here(self) -> str:
+        """What it is in flowlab, in words.
+
+        >>> Stated("Adam, rate .001", "G.4", {"lr": 1e-3}).here(), Stated("weights", "-", {}, open=True).here()
+        ('lr = 0.001', 'left open')
+        """
+        said = ", ".join(f"{key} = {'none' if value is None else value}" for key, value in self.keys.items())
+        words = [f"left open{': ' * bool(said)}{said}" if self.open else said]
+        return "; ".join(filter(None, [*words, f"differs: {self.differs}" if self.differs else ""]))
+
+
 Finite = Annotated[float, Range("be a finite number", lambda value: True)]
 Positive = Annotated[float, Range("be positive", lambda value: value > 0, least=0)]
 NotNegative = Annotated[float, Range("be 0 or more", lambda value: value >= 0, least=0)]

@@ -28,6 +28,7 @@ from flowlab.runs.keys import (
     Argument,
     Key,
     Scalar,
+    Stated,
     arguments_of,
     check_function,
     converted,
@@ -58,6 +59,8 @@ class Study:
         aliases: other spelling -> (key, conversion), e.g. beta -> (T, 1/beta).
         presets: name -> values of some keys, chosen together by ``preset=name``; what is given besides overrides them.
         one_of: groups of keys that say the same in other words, e.g. ("beta", "kappa"): to give one unsets the others.
+        stated: what the paper says of its presets, a line for every number, see :class:`flowlab.runs.keys.Stated`.
+        changed: presets that meant something else in earlier versions -> what to say when one is asked for.
         earlier: what runs were that were kept before a key existed, where that is not its default.
         own: defaults where several studies share a function; about: then, what this one is, in a line.
         sweep: whether it is many runs and returns a Dataset, see :func:`flowlab.sweep`.
@@ -75,6 +78,8 @@ class Study:
     sweep: bool = False
     earlier: Mapping[str, Any] = field(default_factory=dict)
     idle: Idle = lambda keys: {}
+    stated: Sequence[Stated] = ()
+    changed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def defaults(self) -> dict[str, Scalar]:
@@ -134,6 +139,9 @@ class Study:
                     f"preset of {self.name} must be one of {', '.join(self.presets)}, got {preset!r}"
                     f"{suggested(str(preset), self.presets)}"
                 )
+            if preset in self.changed:
+                told = f"preset={preset} of {self.name} is not what it was: {self.changed[preset]}"
+                warnings.warn(told, DeprecationWarning, stacklevel=3)
             return {**self.presets[preset], **self.given(keys)}
         unknown = sorted(set(keys) - set(self.defaults) - set(self.aliases))
         if unknown:
@@ -224,6 +232,8 @@ def study(
     about: str = "",
     earlier: Mapping[str, Any] | None = None,
     idle: Idle = lambda keys: {},
+    stated: Sequence[Stated] = (),
+    changed: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Experiment]], Callable[..., Experiment]]:
     """Register a function of keyword arguments as a study, which ``experiment(name, ...)`` then builds.
 
@@ -236,7 +246,7 @@ def study(
 
     Args:
         name: by which a person asks for it; the same function, run again in a notebook, takes its own place.
-        aliases, presets, one_of, about, earlier, idle: see :class:`Study`.
+        aliases, presets, one_of, about, earlier, idle, stated, changed: see :class:`Study`.
         defaults: of keys, where several studies share a function.
 
     Raises:
@@ -266,7 +276,7 @@ def study(
         own = dict(defaults or {})
         made_study = Study(
             name, made, dict(aliases or {}), dict(presets or {}), one_of, own, about,
-            earlier=dict(earlier or {}), idle=idle,
+            earlier=dict(earlier or {}), idle=idle, stated=tuple(stated), changed=dict(changed or {}),
         )  # fmt: skip
         _take_in(made_study, OF_A_RUN)
         return _checked(Study(name, made, {}))
@@ -309,6 +319,7 @@ def _check_named(study: Study) -> None:
     named = {f"alias {alias}": [key] for alias, (key, _) in study.aliases.items()}
     named |= {f"preset {preset}": list(keys) for preset, keys in study.presets.items()}
     known = arguments_of(study.function)
+    named |= {f"statement {line.says!r}": list(line.keys) for line in study.stated}
     named |= {"one_of": [key for group in study.one_of for key in group], "defaults": list(study.own)}
     for what, keys in named.items():
         unknown = [key for key in keys if key not in known]

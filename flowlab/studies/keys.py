@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from flowlab.runs import keys
 from flowlab.runs.keys import Count, Dimensions, Finite, Fraction, Meaning, Natural, NotNegative, Positive, Several
@@ -28,7 +28,14 @@ Instance = Annotated[Natural, Meaning("seed of the random couplings: the instanc
 Steps = Annotated[Count, Meaning("of training in all", "steps")]
 WarmSteps = Annotated[Count, Meaning("of training after a warm start", "steps")]
 Batch = Annotated[Several, Meaning("in a step", "configurations")]
-Rate = Annotated[Positive, Meaning("peak learning rate of Adam, which falls along a cosine")]
+Rate = Annotated[Positive, Meaning("peak learning rate of Adam")]
+Schedule = Annotated[
+    Literal["constant", "cosine", "exponential"], Meaning("of the learning rate after its rise, over the run")
+]
+Warmup = Annotated[
+    Fraction, Meaning("fraction of the run over which the learning rate rises, at least 0.05 after a warm start")
+]
+Final = Annotated[Fraction, Meaning("what a cosine falls to, as a fraction of the peak learning rate")]
 Clip = Annotated[keys.Clip, Meaning("largest norm of a gradient, beyond which it is scaled down")]
 Anneal = Annotated[
     Fraction, Meaning("fraction of the run over which beta rises from beta / 5; a warm start does not anneal")
@@ -79,6 +86,19 @@ class TrainedByParts:
         rates = {"base": base_rate(base, self.lr), "flow": flow_rate(base, self.lr_flow)}
         others = {name: value for name, value in vars(self).items() if name not in ("lr", "lr_flow")}
         return others | {"learning_rate": rates}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Falling:
+    """How the learning rate rises and falls over a run."""
+
+    schedule: Schedule = "cosine"
+    warmup: Warmup = 0.02
+    final: Final = 0.01
+
+    def given(self, *, warm: bool) -> dict[str, Any]:
+        """The same as arguments of :class:`flowlab.training.Training`; a warm start rises over at least 5 %."""
+        return vars(self) | ({"warmup": max(0.05, self.warmup)} if warm else {})
 
 
 # a range of couplings

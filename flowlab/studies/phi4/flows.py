@@ -1,21 +1,31 @@
 """Coupling flows on lattice phi^4 and on the free field.
 
-After Del Debbio, Marsh Rossney and Wilson 2021 (arXiv:2105.12481), whose recipe is ``phi4-hybrid``, and Albergo, Kanwar
-and Shanahan 2019 (arXiv:1904.12072), whose is ``phi4-affine``. ``phi4-flow`` is what samples best here: the odd sites
-integrated out exactly, a learned power spectrum, layers that keep the sign symmetry, and the path gradient.
+After Del Debbio, Marsh Rossney and Wilson 2021 (arXiv:2105.12481), whose recipe is ``phi4-hybrid`` with its presets
+"paper" and "table3-6" to "table3-14", and Albergo, Kanwar and Shanahan 2019 (arXiv:1904.12072). ``phi4-flow`` is what
+samples best here: the odd sites integrated out exactly, a learned power spectrum, layers that keep the sign symmetry,
+and the path gradient.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from torch import Tensor
 
 from flowlab.core import Density, Flow, System, named_generator
 from flowlab.densities import Normal, Pushforward, Z2Symmetrized
-from flowlab.flows import AdditiveCoupling, AffineCoupling, Composed, Rescaling, SpectralScaling, SplineCoupling
+from flowlab.flows import (
+    AdditiveCoupling,
+    AffineCoupling,
+    Composed,
+    ContractingCoupling,
+    Rescaling,
+    SpectralScaling,
+    SplineCoupling,
+)
 from flowlab.flows.real.affine import checkerboard_masks
 from flowlab.flows.real.coupling import coupling_windows, lattice_coordinates, staggered_masks
 from flowlab.runs import study
@@ -27,6 +37,7 @@ from flowlab.studies.keys import (
     Beta,
     Device,
     Dimension,
+    Falling,
     Kappa,
     Lam,
     Rate,
@@ -36,22 +47,12 @@ from flowlab.studies.keys import (
     Trained,
     even_side,
 )
+from flowlab.studies.papers.trivializing_maps import CHANGED, HYBRID, ONLY_AFFINE, STATED_AFFINE, STATED_HYBRID, TUNED
 from flowlab.systems import FreeField, Phi4
 from flowlab.training import PathGradient, ReverseKL, Training
 
 BETA = {6: 0.537, 8: 0.576, 10: 0.601, 12: 0.616, 14: 0.626, 16: 0.634, 18: 0.641, 20: 0.645, 32: 0.662}
 """Side -> beta at which the correlation length is L / 4, for lam = 0.5 (arXiv:2105.12481, table I; not in it: 32)."""
-
-TABLE_III = {
-    f"table3-{L}": {"L": L, "blocks": blocks, "z2": False, "batch": batch, "steps": steps, "lr": lr}
-    for L, blocks, batch, steps, lr in (
-        (6, "aff,aff,rqs", 300, 350, 0.02),
-        (8, "aff,aff,rqs", 500, 750, 0.01),
-        (10, "aff,aff,aff,rqs", 1250, 2000, 0.005),
-        (12, "aff,aff,aff,rqs", 4000, 5000, 0.003),
-        (14, "aff,aff,aff,rqs", 7000, 14000, 0.001),
-    )
-}
 
 PUBLISHED: dict[str, dict[str, object]] = {"published": {"z2": False}}
 """Splines that are not odd, alone: at beta >= 0.7 they lose one sign of the field in most runs."""
@@ -82,8 +83,8 @@ PAPER = {
 
 def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
     found = {}
-    if keys["net"] == "fc":
-        found["window"] = "on fully connected networks (net=fc), which read all sites"
+    if keys["net"] != "conv":
+        found["window"] = "on fully connected networks (net=fc) and stacked convolutions (net=stack)"
     if "rqs" not in keys["blocks"]:
         found |= dict.fromkeys(("bins", "bound"), "where no block is a spline (rqs)")
     return found | ({"anneal": WARM} if keys["warm"] else {})
@@ -95,6 +96,8 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
     earlier=BEFORE,
     idle=_idle,
     defaults=PAPER | {"blocks": "aff,aff,aff,aff", "batch": 500, "steps": 2000, "lr": 1e-3},
+    presets=ONLY_AFFINE,
+    stated=STATED_AFFINE,
     about="Affine coupling layers on lattice phi^4, the sites of a checkerboard in turns.",
 )
 @study(
@@ -112,8 +115,10 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
     earlier=BEFORE,
     idle=_idle,
     defaults=PAPER | {"blocks": "aff,aff,rqs", "batch": 500, "steps": 750, "lr": 0.01},
-    presets=PUBLISHED | TABLE_III,
-    about="Affine layers and one spline layer on lattice phi^4, the published recipe, made even; the presets are not.",
+    presets={**PUBLISHED, **HYBRID, **TUNED},
+    stated=STATED_HYBRID,
+    changed=CHANGED,
+    about="Affine layers and one spline layer on lattice phi^4, made even; as published with preset=paper or table3-6.",
 )
 @study(
     "phi4-flow",
@@ -132,8 +137,9 @@ def phi4(
     spectral: bool = True,
     rescale: bool = False,
     odd: Literal["all", "affine", "none"] = "all",
+    form: Literal["bounded", "published"] = "bounded",
     z2: bool | None = None,
-    net: Literal["fc", "conv"] = "conv",
+    net: Literal["fc", "conv", "stack"] = "conv",
     hidden: Count | None = None,
     depth: Count = 1,
     window: Window = 7,
@@ -144,6 +150,7 @@ def phi4(
     restarts: Natural = 0,
     weight_decay: NotNegative = 0.0,
     anneal: AnnealKappa = 0.0,
+    falling: Falling = Falling(),
     training: Trained = Trained(steps=1000, batch=256, lr=6e-3, clip=5.0),
     seed: int = 0,
     warm: bool = False,
@@ -161,9 +168,12 @@ def phi4(
         spectral: whether a learned power spectrum comes before every block and after the last.
         rescale: whether a learned factor comes after all layers.
         odd: which layers keep the symmetry φ -> -φ exactly: "all", all but splines ("affine"), or "none".
+        form: "bounded" scales and slopes of affine layers and splines, or as "published", see
+            :class:`flowlab.flows.ContractingCoupling` and ``limited`` of :class:`flowlab.flows.SplineCoupling`.
         z2: whether to make the density even, (q(φ) + q(-φ)) / 2, at twice the cost; none is where a layer is not odd.
-        net: "fc" reads all sites, "conv" a window around the site by the same function everywhere.
-        hidden: width of the networks; none is that of the lattice, or 32 with a window.
+        net: "fc" reads all sites, "conv" a window around the site by the same function everywhere, "stack" by 3 x 3
+            convolutions one upon another.
+        hidden: width of the networks, or channels; none is the number of sites, or 32 with a window and 8 with a stack.
         depth: hidden layers of the networks.
         window [sites]: side of the window of "conv".
         bins: of the splines.
@@ -174,16 +184,20 @@ def phi4(
         weight_decay: of Adam.
     """
     even_side(L, "a checkerboard")
+    if net == "stack" and (decimated or d != 2):
+        raise ValueError(f"net=stack takes decimated=False and d=2, all sites of a square, got {decimated} and {d}")
+    if net == "conv" and form == "published":
+        raise ValueError("form=published takes net=fc or net=stack, got conv")
     system = couplings.system((L,) * d)
     target: System = system.decimate() if decimated else system
     flow = coupling_flow(
         target.shape, blocks.split(","), staggered=decimated, spectral=spectral, rescale=rescale, odd=odd, net=net,
-        hidden=hidden, depth=depth, window=window, bins=bins, bound=bound, seed=seed,
+        hidden=hidden, depth=depth, window=window, bins=bins, bound=bound, form=form, seed=seed,
     )  # fmt: skip
     density = made_even(Pushforward(flow, Normal(target.shape)), z2)
     return Training(
         target, density, PathGradient() if gradient == "path" else ReverseKL(), accumulate=accumulate,
-        restarts=restarts, weight_decay=weight_decay, warmup=0.05 if warm else 0.02,
+        restarts=restarts, weight_decay=weight_decay, **falling.given(warm=warm),
         annealing=None if warm else kappa_ramp(float(system.couplings["kappa"]), anneal), seed=seed, **training.given,
     )  # fmt: skip
 
@@ -272,12 +286,13 @@ def coupling_flow(
     spectral: bool,
     rescale: bool,
     odd: str,
-    net: Literal["fc", "conv"],
+    net: Literal["fc", "conv", "stack"],
     hidden: Count | None = None,
     depth: Count = 1,
     window: Window = 7,
     bins: Several = 8,
     bound: Positive = 2.5,
+    form: Literal["bounded", "published"] = "bounded",
     seed: int = 0,
 ) -> Composed:
     """Coupling layers for each part of the lattice in every block, learned spectra around the blocks, a learned factor.
@@ -294,16 +309,16 @@ def coupling_flow(
         if spectral:
             layers.append(SpectralScaling(shape, None if i else 4 / side, staggered=staggered))
         for j, mask in enumerate(masks):
-            how = {
-                "odd": odd == "all" or (odd == "affine" and block != "rqs"),
-                "network": "mlp" if net == "fc" else "conv",
-                "windows": coupling_windows(mask, window, staggered=staggered) if net == "conv" else None,
-                "hidden": hidden if hidden is not None or net == "fc" else 32,
-                "layers": depth,
-                "activation": "tanh",
-                "generator": named_generator(seed, "flow", i, j),
-            }
-            layers.append(COUPLINGS[block](mask, **how | ({"bins": bins, "bound": bound} if block == "rqs" else {})))
+            parity = odd == "all" or (odd == "affine" and block != "rqs")
+            generator = named_generator(seed, "flow", i, j)
+            how: dict[str, Any] = {"odd": parity, "generator": generator}
+            how |= {"network": {"fc": "mlp"}.get(net, net), "hidden": hidden, "layers": depth}
+            if net == "conv":
+                how |= {"windows": coupling_windows(mask, window, staggered=staggered), "hidden": hidden or 32}
+            if block == "rqs":
+                how |= {"bins": bins, "bound": bound, "limited": form == "bounded" or parity}
+            kind = partial(COUPLINGS[block], activation="tanh")
+            layers.append((ContractingCoupling if form == "published" and block == "aff" else kind)(mask, **how))
     if spectral:
         layers.append(SpectralScaling(shape, None, staggered=staggered))
     return Composed([*layers, *([Rescaling(shape)] if rescale else [])])

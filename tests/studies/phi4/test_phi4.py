@@ -16,7 +16,7 @@ import flowlab as fl
 from flowlab.flows import SpectralScaling
 from flowlab.flows.real.coupling import lattice_coordinates, staggered_masks
 from flowlab.runs.sweeps import sweep
-from flowlab.studies.phi4.flows import BETA, TABLE_III, kappa_ramp
+from flowlab.studies.phi4.flows import kappa_ramp
 from flowlab.studies.phi4.scaling import scaling, training_curve
 
 LN_Z = {
@@ -68,18 +68,36 @@ def test_the_spectrum_is_exact_for_the_free_field_from_the_start():
     assert float(found.ess) > 1 - 1e-6 and abs(float(found.log_z) - run.log_z_exact) < 1e-3
 
 
-@pytest.mark.parametrize("name", TABLE_III)
-def test_presets_are_the_published_settings(name):
-    run = fl.experiment("phi4-hybrid", preset=name, device="cpu")
-    keys = run.keys
-    assert keys["L"] == int(name[7:]) and run.system.couplings["kappa"] == BETA[keys["L"]] / 2
-    layers = list(run.density.flow)
-    assert [layer.label for layer in layers] == [
-        *["affine"] * (2 * keys["blocks"].count("aff")), "spline", "spline", "rescaling",
-    ]  # fmt: skip
-    assert all(layer.odd for layer in layers if layer.label == "affine")
-    assert layers[-2].bins == 8 and layers[-2].network.widths[1] == keys["L"] ** 2 and not layers[-2].odd
-    assert run.target is run.system and run.batch == keys["batch"] and run.steps == keys["steps"]
+def test_the_published_sizes_by_our_layers_have_another_name_and_the_old_one_warns():
+    with pytest.warns(
+        DeprecationWarning, match="table3-6 of phi4-hybrid is not what it was: .* preset=tuned-6 is what"
+    ):
+        literal = fl.experiment("phi4-hybrid", preset="table3-6", device="cpu")
+    tuned = fl.experiment("phi4-hybrid", preset="tuned-6", device="cpu")
+    assert (literal.keys["form"], tuned.keys["form"]) == ("published", "bounded")
+    assert tuned.optimisation.settings["final"] == 0.01 and tuned.optimisation.settings["warmup"] == 0.02
+    same = ("L", "blocks", "batch", "steps", "lr", "z2", "lam", "beta")
+    assert all(literal.keys[key] == tuned.keys[key] for key in same)
+
+
+def test_a_stack_of_convolutions_makes_layers_that_are_even_or_not():
+    for form, odd in (("published", "all"), ("bounded", "all"), ("published", "none")):
+        run = fl.experiment(
+            "phi4-affine",
+            L=4,
+            beta=0.5,
+            net="stack",
+            depth=2,
+            form=form,
+            odd=odd,
+            z2=False,
+            batch=8,
+            steps=2,
+            device="cpu",
+        )
+        run.run(progress=False)
+        x, log_q = run.density.sample(5, generator=torch.Generator().manual_seed(0))
+        assert torch.allclose(run.density.log_prob(-x), log_q, atol=1e-4) == (odd == "all")
 
 
 @pytest.mark.parametrize("name", ["phi4-hybrid", "phi4-spline"])

@@ -1,0 +1,60 @@
+"""docs/papers.md: what the papers say, number by number, and what was measured; made of the studies and of results.
+
+python benchmarks/papers.py [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from flowlab.runs.registry import Study, studies
+
+PAGE = Path(__file__).parents[1] / "docs" / "papers.md"
+SOURCES = {
+    "trivializing maps": (
+        "Del Debbio, Marsh Rossney and Wilson 2021, arXiv:2105.12481",
+        ("phi4-hybrid", "phi4-affine"),
+    ),
+}
+HEAD = """# The papers, number by number
+
+Made by `python benchmarks/papers.py` from the studies themselves; `flowlab help STUDY` prints the same lines.
+`tests/studies/test_papers.py` builds every preset named here and reads its values off the built objects. "left open" is
+what the paper does not say, with flowlab's choice; "differs" is what is not as the paper says, and why.
+"""
+
+
+def page() -> str:
+    """The page: a section for every paper, a table for every study."""
+    lines = [HEAD]
+    known = studies()
+    for title, (source, names) in SOURCES.items():
+        lines += [f"## {title[0].upper()}{title[1:]}\n", f"{source}.\n"]
+        for name in names:
+            lines += table(known[name])
+    return "\n".join(lines)
+
+
+def table(study: Study) -> Iterator[str]:
+    """The lines of a study: what the paper says, where, and the keys."""
+    yield f"### {study.name}\n"
+    yield "| paper says | where | here | presets |\n|---|---|---|---|"
+    for line in study.stated:
+        yield f"| {line.says} | {line.where} | {line.here()} | {', '.join(line.presets) or 'all'} |"
+    yield ""
+
+
+def main() -> int:
+    """Write the page, or with --check say whether it is what would be written."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where the page is another")
+    if parser.parse_args().check:
+        return int(PAGE.read_text(encoding="utf-8") != page())
+    PAGE.write_text(page(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

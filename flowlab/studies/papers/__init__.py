@@ -1,0 +1,1 @@
+"""What the papers say of their runs, number by number, and the presets that say the same."""
