@@ -139,6 +139,7 @@ _RENAMED = {"Simulation": ("runs", "TemperingRun")}
 providers.append("flowlab.studies")
 above["lab"] = lambda run: __getattr__("widgets").lab_of(run)
 above["gallery"] = lambda folder: __getattr__("widgets").open_gallery(folder)
+above["page of a sweep"] = lambda *what: __getattr__("figures").write_sweep(*what)
 above["measures"] = lambda: importlib.import_module("flowlab.analysis")
 above["load"] = lambda path, **how: importlib.import_module("flowlab.runs").load(path, **how)
 

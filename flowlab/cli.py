@@ -8,6 +8,7 @@ import importlib
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,13 +25,15 @@ from flowlab.extras import told
 from flowlab.runs import Experiment, experiment, studies
 from flowlab.runs.keys import Finite, converted
 from flowlab.runs.registry import find, imported
-from flowlab.runs.sweeps import sweep
+from flowlab.runs.sweeps import draw, sweep
 from flowlab.runs.workers import SweepError
 from flowlab.storage.store import StoreError
 
 _STRICT = "exit with 3 where the verdict is that the numbers are not to be trusted"
 _SWEPT = ("state", "steps", "log_z", "log_z_error", "log_z_bound", "log_z_exact", "ess", "gap", "verdict")
 """What ``flowlab sweep`` prints of every run."""
+MOST_VALUES = 100_000
+"""Of a key, as first..last."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,12 +77,15 @@ def _parser() -> argparse.ArgumentParser:
 
     sweeping = commands.add_parser("sweep", help="many runs: flowlab sweep ising-xor T=2.0,2.3 seed=0,1 --out sweeps/a")
     sweeping.add_argument("study", help="name of a study, or of a sweep such as ising-sweep")
-    commas = """keys; of a study, commas part values to sweep, and '"a,b"' is one value with a comma"""
+    commas = """keys; of a study, commas part values to sweep, 0..99 are all between, and '"a,b"' is one with a comma"""
     sweeping.add_argument("keys", nargs="*", metavar="key=a,b", help=commas)
     sweeping.add_argument("--out", required=True, metavar="DIR", help="directory of the runs and of sweep.nc")
     sweeping.add_argument("--workers", type=int, default=1, metavar="N", help="processes side by side (default 1)")
     sweeping.add_argument("--chain", metavar="KEY", help="warm-start along this key, in the order of its values")
     sweeping.add_argument("-n", type=int, metavar="N", help="samples of each evaluation")
+    besides = "variables of diagnose() or layers() to keep besides, e.g. delta_free_energy_per_site"
+    sweeping.add_argument("--gather", metavar="A,B", default="", help=besides)
+    sweeping.add_argument("--plot", metavar="PAGE", help="write a page with figures of what was found, e.g. sweep.html")
     sweeping.add_argument("--resume", action="store_true", help="go on with the sweep in DIR: the same command again")
     sweeping.add_argument("--quiet", action="store_true", help="no progress bar")
     sweeping.add_argument("--strict", action="store_true", help=_STRICT)
@@ -175,7 +181,7 @@ def _sweep(options: argparse.Namespace) -> int:
         raise ValueError(f"{out} already holds a sweep: give --resume to go on with it, or another --out")
     words = _keys(options.keys, own=("out", "workers"))
     commas = not find(options.study).sweep
-    values = {key: next(csv.reader([value]), [""]) if commas else [value] for key, value in words.items()}
+    values = {key: _several(key, value) if commas else [value] for key, value in words.items()}
     over: Any = {key: several for key, several in values.items() if len(several) > 1}
     keys: dict[str, Any] = {key: several[0] for key, several in values.items() if key not in over}
     if "over" in keys:  # which is a key of studies too
@@ -190,6 +196,7 @@ def _sweep(options: argparse.Namespace) -> int:
                 workers=options.workers,
                 chain=options.chain or False,
                 evaluate=options.n,
+                gather=[name for name in options.gather.split(",") if name],
                 progress=not options.quiet,
                 **keys,
             )
@@ -208,9 +215,30 @@ def _sweep(options: argparse.Namespace) -> int:
     if "crossing" in found:
         pairs = found[[name for name in found if found[name].dims == found.crossing.dims]]
         print(pairs.to_dataframe().T.to_string(float_format=lambda x: f"{x:.6g}"))
+    if options.plot:
+        draw(found, options.plot)
     print(f"{states.count('finished')} of {len(states)} runs finished: {out / 'sweep.nc'}")
     verdicts = found.verdict.values.ravel().tolist() if "verdict" in found else []
     return 1 if "failed" in states else _strict(options, verdicts)
+
+
+def _several(key: str, text: str) -> list[str]:
+    """The values of a key to sweep: parted by commas, first..last for all whole numbers between.
+
+    >>> _several("seed_J", "0..3,7"), _several("T", "0.5,1")
+    (['0', '1', '2', '3', '7'], ['0.5', '1'])
+    """
+    found: list[str] = []
+    for word in next(csv.reader([text]), [""]):
+        ends = re.fullmatch(r"(-?\d+)\.\.(-?\d+)", word)
+        if ends is None:
+            found.append(word)
+            continue
+        first, last = int(ends[1]), int(ends[2])
+        if not first <= last < first + MOST_VALUES:
+            raise ValueError(f"{key} must go up from the first value to the last, {MOST_VALUES} at most, got {word}")
+        found += map(str, range(first, last + 1))
+    return found
 
 
 def _evaluate(options: argparse.Namespace) -> int:

@@ -10,8 +10,8 @@ providers: list[str] = []
 """Modules that register studies when they are imported."""
 
 above: dict[str, Callable[..., Any]] = {}
-"""What stands above a run or beside a picture and is asked for by them: "lab", "gallery", "load" and
-"measures"."""
+"""What stands above a run or beside a picture and is asked for by them: "lab", "gallery", "load",
+"measures" and "page of a sweep"."""
 
 
 def lab(folder: str | Path = "runs") -> Any:

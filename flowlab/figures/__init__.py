@@ -25,7 +25,7 @@ from flowlab.figures.refinement import learned_couplings, refinement_strip
 from flowlab.figures.report import write_report
 from flowlab.figures.shared.explaining import GIVEN_BY, measuring
 from flowlab.figures.stills import stills_in_notebooks
-from flowlab.figures.sweeps import averages, coupling_curves, phase_diagram, sweep, transition_curves
+from flowlab.figures.sweeps import averages, coupling_curves, phase_diagram, sweep, transition_curves, write_sweep
 from flowlab.figures.tempering import tempering_overview
 from flowlab.figures.training import ess_curve, training_curve, training_overview
 from flowlab.figures.triangles import triangle, triangle_cloud
@@ -83,4 +83,5 @@ __all__ = [
     "triangle",
     "triangle_cloud",
     "write_report",
+    "write_sweep",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,11 +12,14 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowlab.core.names import named
+from flowlab.figures.report import write_report
 from flowlab.figures.shared.style import COLORS, DENSITY_SCALE, EARLIER, INK, QUIET, band_color, message, number, styled
 
 CURVE_COLORS = (COLORS["bound"], *EARLIER[1:], EARLIER[0])
 MOST_CURVES = 8
 ON_A_CURVE = ("abs_magnetization", "energy_per_site", "action_per_site", "ess")
+MEANS = ("overlap_distribution", "overlap_binder", "overlap_squared", "energy_per_site", "log_z")
+"""Means over instances that a page shows."""
 SYMBOLS = {"beta": "β", "kappa": "κ", "lam": "λ"}
 SHORT = {"ess": "ESS", "abs_magnetization": "|m| per site"}
 """What is said in place of a long name where there is little room."""
@@ -189,6 +193,23 @@ def _density(one: xr.Dataset, quantity: str, along: str) -> tuple[np.ndarray, di
     scale = 1.0 if along != "overlap" or len(x) < 2 else len(x) / (x[-1] - x[0] + x[1] - x[0])
     names = {"value": quantity, "error": f"{quantity}_error", "spread": f"{quantity}_spread"}
     return x, {part: scale * one[name].values for part, name in names.items() if name in one}
+
+
+def write_sweep(found: xr.Dataset, path: str | Path, mean: xr.Dataset | None = None) -> Path:
+    """Write a page with what a sweep found: its numbers against each key; with a ``mean`` over instances, that too.
+
+    Args:
+        found: what :func:`flowlab.sweep` returns.
+        path: where to write.
+        mean: what :func:`flowlab.average` makes of it.
+    """
+    keys = [str(key) for key in found["state"].dims if found.sizes[key] > 1] or [str(found["state"].dims[0])]
+    pictures = [(f"Each point is a run; against {key}.", sweep(found, along=key)) for key in keys]
+    if mean is not None:
+        names = [name for name in MEANS if name in mean and mean[name].dims]
+        pictures += [(named(name)[0], averages(mean, name)) for name in names]
+    title = f"{found.attrs.get('study', 'a sweep')}: {int((found['state'] == 'finished').sum())} runs"
+    return write_report(path, title=title, figures=pictures)
 
 
 def _band(figure: go.Figure, x: np.ndarray, value: np.ndarray, width: np.ndarray, color: str, group: str) -> None:

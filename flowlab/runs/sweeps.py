@@ -17,10 +17,12 @@ import numpy as np
 import torch
 import xarray as xr
 
+from flowlab.analysis.disorder.averages import average
 from flowlab.core.datasets import Place, stacked
 from flowlab.core.names import labelled
 from flowlab.core.numbers import seed_of, whole
 from flowlab.estimators import UntrustedWarning
+from flowlab.hooks import above
 from flowlab.runs.precision import name_of
 from flowlab.runs.process import progress_interval
 from flowlab.runs.registry import Study, find
@@ -159,6 +161,16 @@ def keep(dataset: xr.Dataset, out: str | Path | None) -> None:
 def found_in(out: str | Path) -> xr.Dataset:
     """What the sweep in directory ``out`` has found so far, its ``sweep.nc``; FileNotFoundError where there is none."""
     return from_netcdf((absolute(out) / "sweep.nc").read_bytes())
+
+
+def draw(found: xr.Dataset, path: str | Path) -> None:
+    """Write a page with figures of a sweep; of one over ``seed_J`` the means over instances too.
+
+    Raises:
+        ImportError: where plotly is not installed, with how to install it.
+    """
+    mean = average(found, "seed_J") if found.sizes.get("seed_J", 0) > 1 else None
+    above["page of a sweep"](found, absolute(path), mean)
 
 
 class _Sweep:

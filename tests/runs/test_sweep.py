@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
+import sys
 from concurrent.futures import Executor, Future
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import flowlab as fl
 from flowlab.cli import main
 from flowlab.estimators import scalars
 from flowlab.figures.sweeps import quantities
-from flowlab.runs.sweeps import sweep
+from flowlab.runs.sweeps import found_in, sweep
 from flowlab.runs.workers import SweepError
 from flowlab.storage.netcdf import from_netcdf
 from flowlab.storage.store import StoreError
@@ -236,3 +238,36 @@ def test_command_line(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().out == out
     assert main(["sweep", "ising-sweep", "--chain", "T", "--out", str(tmp_path / "b")]) == 2
     assert "a sweep itself: give its keys, L, T_min" in capsys.readouterr().err
+
+
+KILLED_AT = """
+import os, sys
+from flowlab.cli import main
+from flowlab.training import Training
+advance, count = Training.advance, iter(range(10_000))
+def killed(run):
+    if next(count) == int(sys.argv[1]):
+        os.kill(os.getpid(), 9)
+    return advance(run)
+Training.advance = killed
+main(sys.argv[2:])
+"""
+
+
+def test_killed_twice_and_resumed_it_is_the_sweep_that_was_not_killed(tmp_path, capsys):
+    words = ["sweep", "ising-xor", "L=4", "layers=1", "width=1", "steps=8", "batch=20", "device=cpu", "seed=0..2"]
+    words += ["-n", "100", "--quiet", "--resume", "--gather", "magnetization,delta_free_energy_per_site", "--out"]
+    for after in ("11", "6"):
+        done = subprocess.run([sys.executable, "-c", KILLED_AT, after, *words, str(tmp_path / "killed")], check=False)
+        assert done.returncode == -9
+    page = tmp_path / "sweep.html"
+    assert main([*words, str(tmp_path / "killed"), "--plot", str(page)]) == main([*words, str(tmp_path / "whole")]) == 0
+    assert "Each point is a run; against seed" in page.read_text()
+    found, whole = (found_in(tmp_path / name) for name in ("killed", "whole"))
+    assert found.seed.values.tolist() == [0, 1, 2] and found.delta_free_energy_per_site.dims == ("seed", "layer")
+    assert_same(found, whole)
+
+
+def test_a_range_goes_up(capsys):
+    assert main(["sweep", "sk-pt", "seed_J=3..1", "--out", "nowhere"]) == 2
+    assert "seed_J must go up from the first value to the last" in capsys.readouterr().err
