@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -9,6 +10,8 @@ from typing import Generic, TypeVar
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 KEPT = 32
+WORKERS = 2
+"""Threads that do the work of all panels of a process, and stay: each new one would keep memory of its own."""
 
 
 class Background(Generic[Key, Result]):
@@ -30,7 +33,7 @@ class Background(Generic[Key, Result]):
         self._lock = threading.Lock()
         self._done: dict[Key, Result | Exception] = {}
         self._wanted: list[Key] = []
-        self._thread: threading.Thread | None = None
+        self._is_on = False
 
     def is_ready(self, key: Key) -> bool:
         """Whether the work for the key has been done, or has failed."""
@@ -43,9 +46,9 @@ class Background(Generic[Key, Result]):
                 found = self._done[key]
                 return None if isinstance(found, Exception) else found
             self._wanted = [key]
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._loop, name="flowlab-background", daemon=True)
-                self._thread.start()
+            if not self._is_on:
+                self._is_on = True
+                _WORK.put(self._loop)
         return None
 
     def error(self, key: Key) -> Exception | None:
@@ -57,7 +60,7 @@ class Background(Generic[Key, Result]):
         while True:
             with self._lock:
                 if not self._wanted or self._wanted[0] in self._done:
-                    self._thread = None
+                    self._is_on = False
                     return
                 key = self._wanted[0]
             found: Result | Exception
@@ -70,3 +73,27 @@ class Background(Generic[Key, Result]):
                 while len(self._done) > KEPT:
                     del self._done[next(iter(self._done))]
             self._wake()
+
+
+class _Work:
+    """What is to be done, the newest first, by threads that begin with the first of it."""
+
+    def __init__(self) -> None:
+        self._calls: queue.LifoQueue[Callable[[], None]] = queue.LifoQueue()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+
+    def put(self, call: Callable[[], None]) -> None:
+        self._calls.put(call)
+        with self._lock:
+            if len(self._threads) < WORKERS:
+                thread = threading.Thread(target=self._run, name="flowlab-background", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._calls.get()()
+
+
+_WORK = _Work()
