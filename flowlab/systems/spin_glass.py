@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from flowlab.core import Plane, Spins, System
 from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
+from flowlab.systems.couplings import Couplings, entries, random_regular, read_couplings
 from flowlab.systems.lattice import DIMS, Boundary, Lattice, joined
 
 GATHER_BELOW = 1 / 16  # largest degree / N up to which gathering neighbours is cheaper than a matrix product
@@ -24,7 +26,8 @@ class SpinGlass(System):
     the largest number of neighbours; else they are matrix products. J is kept in float64, results have x's type.
 
     Args:
-        J: (N, N) couplings, symmetric with zero diagonal: an array, a dense or sparse tensor, a SciPy sparse matrix.
+        J: (N, N) couplings, symmetric with zero diagonal: an array, a dense or sparse tensor, a SciPy sparse matrix; or
+            a graph, see :func:`flowlab.systems.couplings.couplings_of`.
         T: temperature in the units of J, positive.
         h: fields, one a site ((N,) or the lattice's shape) or one number for all; by default none.
         shape: sides of a lattice whose sites, in raster order, are those of J; by default (N,), no lattice.
@@ -49,7 +52,7 @@ class SpinGlass(System):
     @checked
     def __init__(self, J: Any, T: float | Tensor, h: Any = None, *, shape: tuple[int, ...] | None = None) -> None:
         super().__init__()
-        n, rows, columns, values = _entries(J)
+        n, rows, columns, values = entries(J)
         self.shape, self.dims = _lattice(shape, n)
         self.variables = Spins()
         self.couplings = {"T": as_coupling("T", T)}
@@ -109,7 +112,7 @@ class SpinGlass(System):
         of 2 a pair of neighbours has two bonds, whose couplings add.
 
         Args:
-            shape: one, two or three sides of at least 2, or one number L for L x L.
+            shape: one to four sides of at least 2, or one number L for L x L; the system has no lattice of four.
             T: temperature, positive.
             seed: number of the instance, not negative.
             kind: ``"gaussian"`` for J_ij ~ N(0, 1), ``"pm1"`` for -1 or 1 with equal chances.
@@ -120,15 +123,78 @@ class SpinGlass(System):
         >>> glass.title, glass.dims, int((glass.J != 0).sum(1)[0])
         ('Edwards-Anderson 4 × 6, ±1 couplings, instance 2, T = 1', ('y', 'x'), 4)
         """
-        sides = Lattice(shape)
-        rng, size = _instance(seed), (len(sides), *sides)
-        if kind not in ("gaussian", "pm1"):
-            raise ValueError(f"kind must be 'gaussian' or 'pm1', got {kind!r}")
-        couplings = rng.standard_normal(size) if kind == "gaussian" else 2.0 * rng.integers(0, 2, size) - 1
-        glass = cls(_nearest(couplings, boundary), T, shape=sides)
-        random = "Gaussian" if kind == "gaussian" else "±1"
+        four = not isinstance(shape, int) and len(shape) == 4 and all(int(side) == side >= 2 for side in shape)
+        sides = tuple(map(int, shape)) if four and not isinstance(shape, int) else Lattice(shape)
+        couplings = _random(_instance(seed), (len(sides), *sides), kind)
+        glass = cls(_nearest(couplings, boundary), T, shape=None if four else sides)
         edges = "" if boundary == "periodic" else f"{boundary}, "
-        glass.name = f"Edwards-Anderson {_sides(sides)}, {edges}{random} couplings, instance {seed}"
+        glass.name = f"Edwards-Anderson {_sides(sides)}, {edges}{RANDOM[kind]} couplings, instance {seed}"
+        return glass
+
+    @classmethod
+    @checked
+    def random_regular(
+        cls, n: int, degree: int, T: float | Tensor, seed: int = 0, kind: Literal["gaussian", "pm1"] = "pm1"
+    ) -> Self:
+        """Random couplings on a random graph in which every one of n sites has ``degree`` neighbours.
+
+        Args:
+            n: number of sites; n · degree must be even.
+            degree: neighbours of a site, 1 to n - 1.
+            T, seed, kind: as of :meth:`edwards_anderson`; one generator draws the graph, then the couplings.
+
+        >>> glass = SpinGlass.random_regular(10, degree=3, T=1.0, seed=2)
+        >>> glass.title, (glass.J != 0).sum(1).tolist()
+        ('Random regular N = 10, degree 3, ±1 couplings, instance 2, T = 1', [3, 3, 3, 3, 3, 3, 3, 3, 3, 3])
+        """
+        rng = _instance(seed)
+        sites = random_regular(n, degree, rng)
+        values = _random(rng, (len(sites),), kind)
+        glass = cls(Couplings(sites, values, np.zeros(n)).matrix(), T)
+        glass.name = f"Random regular N = {n}, degree {degree}, {RANDOM[kind]} couplings, instance {seed}"
+        return glass
+
+    @classmethod
+    @checked
+    def hopfield(cls, n: int, patterns: int, T: float | Tensor, seed: int = 0) -> Self:
+        """J_ij = Σ_μ ξ^μ_i ξ^μ_j / n of random patterns ξ^μ of ±1 (Hopfield 1982).
+
+        The patterns are ``2 * np.random.default_rng(seed).integers(0, 2, (patterns, n)) - 1``.
+
+        Args:
+            n: number of sites, at least 2.
+            patterns: number of patterns, at least 1.
+            T: temperature, positive.
+            seed: number of the instance, not negative.
+
+        >>> glass = SpinGlass.hopfield(8, patterns=1, T=0.5)
+        >>> glass.title, float(glass.J[0, 1].abs())
+        ('Hopfield N = 8, 1 patterns, instance 0, T = 0.5', 0.125)
+        """
+        for name, value, least in (("n", n, 2), ("patterns", patterns, 1)):
+            if int(value) != value or value < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}, got {value}")
+        stored = _random(_instance(seed), (patterns, n), "pm1")
+        J = stored.T @ stored / n
+        np.fill_diagonal(J, 0.0)
+        glass = cls(J, T)
+        glass.name = f"Hopfield N = {n}, {patterns} patterns, instance {seed}"
+        return glass
+
+    @classmethod
+    @checked
+    def from_file(cls, path: str | Path, T: float | Tensor) -> Self:
+        """The couplings, and fields if there are any, in a file; see :func:`flowlab.systems.couplings.read_couplings`.
+
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "pair.txt"
+        >>> _ = path.write_text("0 1 -1.0")
+        >>> SpinGlass.from_file(path, T=2.0).title
+        'pair.txt N = 2, T = 2'
+        """
+        found = read_couplings(path)
+        glass = cls(found.matrix(), T, found.fields)
+        glass.name = f"{Path(path).name} {_sides(glass.shape)}"
         return glass
 
     @classmethod
@@ -229,29 +295,33 @@ class SpinGlass(System):
 
     def plane(self) -> Plane | None:
         """The couplings as bonds of a plane; None where they join other sites than neighbours on its two sides."""
-        if len(self.shape) != 2:
-            return None
-        n, m = self.shape
-        sites, bonds = (part.cpu() for part in self.neighbours())
-        here = torch.arange(n * m)[:, None].expand_as(sites)
-        dy, dx = (sites // m - here // m) % n, (sites % m - here % m) % m
-        beta = 1.0 / float(self.couplings["T"].detach())
-        right, down = ((torch.where(to, bonds, 0.0).sum(1) * beta).reshape(n, m)
-                       for to in ((dy == 0) & (dx == 1), (dy == 1) & (dx == 0)))  # fmt: skip
-        if m == 2:  # both bonds of a pair are in J, as one
-            right[:, 1] = 0.0
-        if n == 2:
-            down[1] = 0.0
-        near = (bonds == 0) | ((dy == 0) & ((dx == 1) | (dx == m - 1))) | ((dx == 0) & ((dy == 1) | (dy == n - 1)))
-        if not bool(near.all()):
-            return None
-        spin = torch.tensor([-1.0, 1.0], dtype=torch.float64)
-        pair = spin[:, None] * spin
-        field = beta * self.h.cpu().reshape(n, m, 1) * spin
-        return Plane(field, right[..., None, None] * pair, down[..., None, None] * pair)
+        return _plane(self)
 
     def extra_repr(self) -> str:
         return self.title
+
+
+def _plane(glass: SpinGlass) -> Plane | None:
+    if len(glass.shape) != 2:
+        return None
+    n, m = glass.shape
+    sites, bonds = (part.cpu() for part in glass.neighbours())
+    here = torch.arange(n * m)[:, None].expand_as(sites)
+    dy, dx = (sites // m - here // m) % n, (sites % m - here % m) % m
+    beta = 1.0 / float(glass.couplings["T"].detach())
+    right, down = ((torch.where(to, bonds, 0.0).sum(1) * beta).reshape(n, m)
+                   for to in ((dy == 0) & (dx == 1), (dy == 1) & (dx == 0)))  # fmt: skip
+    if m == 2:  # both bonds of a pair are in J, as one
+        right[:, 1] = 0.0
+    if n == 2:
+        down[1] = 0.0
+    near = (bonds == 0) | ((dy == 0) & ((dx == 1) | (dx == m - 1))) | ((dx == 0) & ((dy == 1) | (dy == n - 1)))
+    if not bool(near.all()):
+        return None
+    spin = torch.tensor([-1.0, 1.0], dtype=torch.float64)
+    pair = spin[:, None] * spin
+    field = beta * glass.h.cpu().reshape(n, m, 1) * spin
+    return Plane(field, right[..., None, None] * pair, down[..., None, None] * pair)
 
 
 def _nearest(couplings: np.ndarray, boundary: Boundary) -> Tensor:
@@ -272,6 +342,16 @@ def _nearest(couplings: np.ndarray, boundary: Boundary) -> Tensor:
         (site.size, site.size),
         check_invariants=False,
     )
+
+
+RANDOM = {"gaussian": "Gaussian", "pm1": "±1"}
+"""Kinds of random couplings, in words."""
+
+
+def _random(rng: np.random.Generator, size: tuple[int, ...], kind: str) -> np.ndarray:
+    if kind not in RANDOM:
+        raise ValueError(f"kind must be 'gaussian' or 'pm1', got {kind!r}")
+    return rng.standard_normal(size) if kind == "gaussian" else 2.0 * rng.integers(0, 2, size) - 1
 
 
 def _instance(seed: int) -> np.random.Generator:
@@ -310,53 +390,6 @@ def _fields(h: Any, shape: tuple[int, ...]) -> Tensor:
     if not bool(fields.isfinite().all()):
         raise ValueError(f"h must be finite, got {float(fields[~fields.isfinite()].flatten()[0])}")
     return fields.flatten().expand(n).clone()
-
-
-def _entries(J: Any) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
-    """N and the rows, columns and values of the entries of J other than 0, in raster order, checked."""
-    size, rows, columns, values = _coordinates(J)
-    if len(size) != 2 or size[0] != size[1] or size[0] == 0:
-        raise ValueError(f"J must be a square matrix, one row a site, got shape {size}")
-    n, tolerance = size[0], 64 * np.finfo(values.dtype).eps
-    values = values.astype(np.float64)
-    for wrong, problem in ((~np.isfinite(values), "be finite"), ((rows == columns) & (values != 0), "be 0 for i = j")):
-        if wrong.any():
-            at = int(np.flatnonzero(wrong)[0])
-            raise ValueError(f"J[i, j] must {problem}, got J[{rows[at]}, {columns[at]}] = {values[at]:g}")
-    entry, index = np.unique(np.append(rows * n + columns, columns * n + rows), return_inverse=True)
-    mean = np.bincount(index, np.tile(values, 2), minlength=len(entry)) / 2
-    half = np.bincount(index, np.append(values, -values), minlength=len(entry)) / 2
-    if len(entry) and np.abs(half).max() > tolerance * np.abs(mean).max():
-        at = int(np.abs(half).argmax())
-        i, j = divmod(int(entry[at]), n)
-        one, other = mean[at] + half[at], mean[at] - half[at]
-        raise ValueError(f"J must be symmetric, got J[{i}, {j}] = {one:g} and J[{j}, {i}] = {other:g}")
-    kept = mean != 0
-    return n, entry[kept] // n, entry[kept] % n, mean[kept]
-
-
-def _coordinates(J: Any) -> tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarray]:
-    """Shape, rows, columns and values of a matrix of any kind; of a dense one every entry but 0."""
-    if isinstance(J, Tensor):
-        J = J.detach().cpu()
-        if J.layout != torch.strided:
-            J = J.to_sparse_coo().coalesce()
-            (rows, columns), values = J.indices().numpy(), J.values().numpy()
-            return tuple(J.shape), rows, columns, _floats(values)
-    if hasattr(J, "tocoo"):  # a SciPy sparse matrix or array, whose duplicates tocsr adds up
-        J = J.tocsr().tocoo()
-        return tuple(J.shape), J.row.astype(np.int64), J.col.astype(np.int64), _floats(J.data)
-    dense = _floats(np.asarray(J))
-    if dense.ndim != 2:
-        return dense.shape, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    rows, columns = np.nonzero(dense)
-    return dense.shape, rows, columns, dense[rows, columns]
-
-
-def _floats(values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind not in "fiub":
-        raise ValueError(f"J must hold real numbers, got {values.dtype}")
-    return values if values.dtype.kind == "f" else values.astype(np.float64)
 
 
 def _table(n: int, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> tuple[Tensor, Tensor]:

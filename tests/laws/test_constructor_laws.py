@@ -35,6 +35,8 @@ SYSTEMS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "SpinGlass.sherrington_kirkpatrick": (fl.SpinGlass.sherrington_kirkpatrick, {"n": 4, "T": 1.0}),
     "SpinGlass.edwards_anderson": (fl.SpinGlass.edwards_anderson, {"shape": SHAPE, "T": 1.0}),
     "SpinGlass.uniform": (fl.SpinGlass.uniform, {"shape": SHAPE, "T": 1.0}),
+    "SpinGlass.random_regular": (fl.SpinGlass.random_regular, {"n": 6, "degree": 3, "T": 1.0}),
+    "SpinGlass.hopfield": (fl.SpinGlass.hopfield, {"n": 6, "patterns": 2, "T": 1.0}),
     "ContinuousSpinGlass": (fl.ContinuousSpinGlass, {"glass": GLASS}),
     "Decimated": (fl.systems.Decimated, {"parent": fl.Ising(SHAPE, 2.0)}),
 }

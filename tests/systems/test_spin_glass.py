@@ -207,7 +207,7 @@ def test_rounding_is_no_asymmetry() -> None:
         (lambda: SpinGlass.sherrington_kirkpatrick(1, T=1.0), "n must be a number of sites of at least 2, got 1"),
         (lambda: SpinGlass.sherrington_kirkpatrick(4, T=1.0, seed=-1), "seed must be a whole number of at least 0"),
         (lambda: SpinGlass.edwards_anderson((4, 1), T=1.0), "shape must be one, two or three sides of at least 2"),
-        (lambda: SpinGlass.edwards_anderson((2,) * 4, T=1.0), "shape must be one, two or three sides of at least 2"),
+        (lambda: SpinGlass.edwards_anderson((2,) * 5, T=1.0), "shape must be one, two or three sides of at least 2"),
         (lambda: SpinGlass.edwards_anderson((4, 4), 1.0, kind="xy"), "kind must be 'gaussian' or 'pm1', got 'xy'"),
     ],
 )
