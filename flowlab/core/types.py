@@ -1,7 +1,9 @@
-"""What densities and chains hand out: draws, the state after a layer, what a chain is."""
+"""What densities and chains hand out: draws, the state after a layer, what a chain is; and arrays that are keys."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
@@ -160,3 +162,51 @@ class MarkovChain(Made, ABC, Generic[State, Info]):
         state: State = kind(**values)
         self.system.check_configurations(self.configurations(state))
         return state
+
+
+ENDS = re.compile(r"#([0-9a-f]{16})$")
+"""How a text ends that stands for arrays."""
+
+
+class Content(str):
+    """A text that stands for arrays and carries them: a label, # and their checksum.
+
+    As JSON, on a command line or in a figure it is the text alone; :func:`with_contents` finds the arrays again.
+
+    Args:
+        label: what a person calls them, e.g. ``"file:J.csv"``.
+        arrays: by name.
+
+    >>> one = Content("file:a.npy", {"h": np.zeros(3)})
+    >>> one == Content("file:a.npy", {"h": np.zeros(3)}), one == Content("file:a.npy", {"h": np.ones(3)})
+    (True, False)
+    """
+
+    arrays: dict[str, NDArray[Any]]
+
+    def __new__(cls, label: str, arrays: Mapping[str, NDArray[Any]]) -> Content:
+        kept = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        content = super().__new__(cls, f"{label}#{checksum(kept)}")
+        content.arrays = kept
+        return content
+
+    def __getnewargs__(self) -> Any:  # for another process
+        return label_of(self), self.arrays
+
+
+def label_of(text: str) -> str:
+    """The label of a text that stands for arrays, any other text as it is.
+
+    >>> label_of(Content("file:a.npy", {"h": np.zeros(3)})), label_of("sk")
+    ('file:a.npy', 'sk')
+    """
+    return ENDS.sub("", text)
+
+
+def checksum(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Of names, types, shapes and values, in sixteen digits."""
+    found = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()[:16]

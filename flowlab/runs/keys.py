@@ -46,6 +46,18 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Takes:
+    """How a key of text is made from what a person gives: ``Annotated[str, Takes(taken)]``.
+
+    Attributes:
+        taken: key, value -> text, perhaps a :class:`flowlab.core.types.Content`; ValueError where it is none. What
+            it has returned it returns again.
+    """
+
+    taken: Callable[[str, Any], str]
+
+
+@dataclass(frozen=True)
 class Meaning:
     """What a key says and its unit, for a type that several studies share: ``Annotated[Count, Meaning("a side")]``."""
 
@@ -156,6 +168,9 @@ def converted(key: str, value: Any, hint: Any) -> Any:
     if type(None) in kinds and value in (None, "none", "None"):
         return None
     for kind in kinds:
+        takes = next((note for note in _notes(kind) if isinstance(note, Takes)), None)
+        if takes is not None:
+            return takes.taken(key, value)
         allowed, kind = range_of(kind), bare(kind)
         if kind is type(None):
             continue

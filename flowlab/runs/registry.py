@@ -41,6 +41,7 @@ from flowlab.runs.keys import (
 from flowlab.runs.precision import default_dtype, dtype_of
 from flowlab.runs.run import Experiment
 from flowlab.storage.described import described_twice, with_couplings
+from flowlab.storage.inputs import with_contents
 from flowlab.storage.store import Store, StoreError
 
 Idle = Callable[[Mapping[str, Any]], Mapping[str, str]]
@@ -63,6 +64,7 @@ class Study:
         changed: presets that meant something else in earlier versions -> what to say when one is asked for.
         earlier: what runs were that were kept before a key existed, where that is not its default.
         own: defaults where several studies share a function; about: then, what this one is, in a line.
+        fixed: values of arguments that are then no keys, where several studies share a function.
         sweep: whether it is many runs and returns a Dataset, see :func:`flowlab.sweep`.
         idle: all keys, and ``warm``, whether the run starts from another's weights -> those that have no effect among
             them, each with the reason, e.g. {"depth": "on independent bits"}; what is given nevertheless is refused.
@@ -75,6 +77,7 @@ class Study:
     one_of: tuple[tuple[str, ...], ...] = ()
     own: Mapping[str, Any] = field(default_factory=dict)
     about: str = ""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     sweep: bool = False
     earlier: Mapping[str, Any] = field(default_factory=dict)
     idle: Idle = lambda keys: {}
@@ -114,11 +117,12 @@ class Study:
 
     @property
     def _arguments(self) -> dict[str, Argument]:
-        return {name: found for name, found in arguments_of(self.function).items() if name not in NOT_KEYS}
+        own = {*NOT_KEYS, *self.fixed}
+        return {name: found for name, found in arguments_of(self.function).items() if name not in own}
 
     def call(self, keys: Mapping[str, Any], **others: Any) -> Any:
         """What the function returns for all of its keys; ``others`` are what it takes besides."""
-        return self.function(**grouped(self.function, keys), **others)
+        return self.function(**grouped(self.function, {**keys, **self.fixed}), **others)
 
     def normalise(self, keys: Mapping[str, Any]) -> dict[str, Scalar]:
         """All keys of the study, the given ones as by ``given``, the others with their defaults."""
@@ -231,6 +235,7 @@ def study(
     defaults: Mapping[str, Any] | None = None,
     about: str = "",
     earlier: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
     idle: Idle = lambda keys: {},
     stated: Sequence[Stated] = (),
     changed: Mapping[str, str] | None = None,
@@ -246,7 +251,7 @@ def study(
 
     Args:
         name: by which a person asks for it; the same function, run again in a notebook, takes its own place.
-        aliases, presets, one_of, about, earlier, idle, stated, changed: see :class:`Study`.
+        aliases, presets, one_of, about, earlier, fixed, idle, stated, changed: see :class:`Study`.
         defaults: of keys, where several studies share a function.
 
     Raises:
@@ -276,10 +281,11 @@ def study(
         own = dict(defaults or {})
         made_study = Study(
             name, made, dict(aliases or {}), dict(presets or {}), one_of, own, about,
-            earlier=dict(earlier or {}), idle=idle, stated=tuple(stated), changed=dict(changed or {}),
+            earlier=dict(earlier or {}), fixed=dict(fixed or {}), idle=idle,
+            stated=tuple(stated), changed=dict(changed or {}),
         )  # fmt: skip
         _take_in(made_study, OF_A_RUN)
-        return _checked(Study(name, made, {}))
+        return _checked(Study(name, made, {}, own=own if fixed else {}, fixed=dict(fixed or {})))
 
     return register
 
@@ -489,7 +495,7 @@ def load(path: str | Path, *, imports: Sequence[str] = ()) -> Experiment:
         raise StoreError(f"parent in experiment.json of {path} must be null or describe a run, got {parent!r}")
     _check_known(meta["study"], meta.get("module"))
     found = find(meta["study"])
-    keys = found.normalise({**found.earlier, **meta["keys"]})
+    keys = found.normalise({**found.earlier, **with_contents(store.path, meta["keys"])})
     with default_dtype(_dtype(store)):
         run = _build(meta["study"], keys, meta["seed"], parent)
         run.restore(path)

@@ -27,6 +27,7 @@ from flowlab.storage.checkpoint import (
 )
 from flowlab.storage.files import StoreError, StoreLocked, WriterLock, saving, write_atomic
 from flowlab.storage.identity import absolute
+from flowlab.storage.inputs import write_contents
 from flowlab.storage.netcdf import cut_parts, from_netcdf, read_parts, to_netcdf, write_part
 from flowlab.storage.records import Journal
 
@@ -41,7 +42,7 @@ class Store:
 
     ``experiment.json`` what was asked, with which versions, and which ones went on with it; ``journal.jsonl`` one flat
     record a line, NaN and infinity as null; ``data.nc`` and other NetCDF snapshots; ``checkpoints/step-00001234/``;
-    ``lock`` the writer.
+    ``inputs/`` arrays that keys stand for; ``lock`` the writer.
     Made by :meth:`create` or :meth:`open`; usable in a ``with`` statement, safe to call from several threads.
 
     Attributes:
@@ -88,6 +89,7 @@ class Store:
         try:
             store._refuse_existing()
             with saving("a new run", path):
+                write_contents(path, meta.get("keys") or {})
                 write_atomic(path / "experiment.json", data)
                 (path / "checkpoints").mkdir(exist_ok=True)
                 store._open_journal()

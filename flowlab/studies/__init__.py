@@ -1,8 +1,17 @@
 """The papers' experiments by name: importing this folder registers them all."""
 
-from flowlab.studies.glass.sherrington_kirkpatrick import sk_autoregressive, sk_forward, sk_pt, sk_reverse
+from flowlab.studies.glass.samplers import (
+    glass_autoregressive,
+    glass_forward,
+    glass_pt,
+    glass_reverse,
+    sk_autoregressive,
+    sk_forward,
+    sk_pt,
+    sk_reverse,
+)
 from flowlab.studies.glass.tensor_network import tensor_network
-from flowlab.studies.glass.xor import sk_xor
+from flowlab.studies.glass.xor import glass_xor, sk_xor
 from flowlab.studies.ising.autoregressive import ising_han, ising_van
 from flowlab.studies.ising.chain import ising_chain, ising_cluster_ais
 from flowlab.studies.ising.depth import ising_depth
@@ -20,6 +29,11 @@ from flowlab.studies.transitions import phase_diagram
 
 __all__ = [
     "cnf",
+    "glass_autoregressive",
+    "glass_forward",
+    "glass_pt",
+    "glass_reverse",
+    "glass_xor",
     "ir_matching",
     "ising_chain",
     "ising_cluster_ais",

@@ -36,6 +36,7 @@ OWN: dict[str, dict[str, object]] = {
     "phi4-ir-matching": {"coarse": 2, "L": 8, "kernel": 3, "d": 1, "kappa": 0.2},
     "phi4-uv-matching": {"coarse": 2, "L": 8, "kernel": 3, "kappa": 0.2},
     "sk-pt": {"steps": 60, "sweeps": 1},
+    "glass-pt": {"steps": 60, "sweeps": 1},
 }
 BAD: dict[type, list[float]] = {int: [-(10**9), -1, 0, 1, 4], float: [-math.inf, -1.0, 0.0, 1.0, math.inf, math.nan]}
 WITHIN: dict[object, list[object]] = {int: [1, 3], float: [1e-9, 1.0], str: ["", "x"], "d": [1]}
@@ -107,6 +108,9 @@ SETTINGS: dict[str, list[dict[str, object]]] = {
     ],
     "ising-tokens": [{"layers": 1}, {"ansatz": "vqvae"}, {"ansatz": "coarse_to_fine"}, {"ansatz": "pixelcnn"}],
     "sk-xor": [{"layers": 0}, {"base": "made"}],
+    "glass-xor": [{"couplings": "regular"}, {"couplings": "hopfield"}],
+    "glass-forward": [{"h": 0.3}],
+    "glass-autoregressive": [{"network": "made"}],
     "sk-forward": [{"whiten": "none"}],
     "sk-autoregressive": [{"network": "made"}],
     "ising-chain": [{"moves": "heat_bath"}],
@@ -133,7 +137,7 @@ OTHERS: dict[str, list[object]] = {
     "levels": [1], "sweeps": [7], "trajectory": [5], "step_size": [0.07], "z2": [True, False], "lr": [0.0123],
     "anneal": [0.123], "lr_flow": [0.0321], "kernel": [5, 3, 7], "d": [1, 2], "samples": [100, 20],
     "L": [4, 6, 8, 12], "window": [3, 5, 9, 12], "colours": [1, 2], "patience": [7], "coarse": [2, 4],
-    "tempering_seed": [5], "device": [],
+    "tempering_seed": [5], "device": [], "couplings": ["regular", "uniform"],
 }  # fmt: skip
 """Values of keys that are none of a list and where other numbers would not do."""
 

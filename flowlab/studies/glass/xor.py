@@ -1,4 +1,4 @@
-"""XOR flows of the spins of a Sherrington-Kirkpatrick glass: random halves decide about each other."""
+"""XOR flows of the spins of a glass: random halves decide about each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from flowlab.flows import Composed, XorCoupling
 from flowlab.flows.discrete.partitions import halves
 from flowlab.runs import study
 from flowlab.runs.keys import Count, Natural
-from flowlab.studies.glass.sherrington_kirkpatrick import Glass
+from flowlab.studies.glass.couplings import SK, Glass
+from flowlab.studies.glass.couplings import idle as idle_couplings
 from flowlab.studies.ising.xor import symmetrised
 from flowlab.studies.keys import (
     BETA_OR_T,
@@ -26,7 +27,7 @@ from flowlab.training.optimisation import beta_ramp
 
 
 def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    found = idle_couplings(keys)
     if keys["layers"] == 0:
         found |= dict.fromkeys(("start", "partition", "mask_width", "gradient", "lr_flow"), NO_LAYERS)
     if keys["base"] == "independent":
@@ -34,10 +35,10 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
     return found | ({"anneal": WARM} if keys["warm"] else {})
 
 
-@study("sk-xor", aliases=BETA_OR_T, idle=_idle)
-def sk_xor(
+@study("glass-xor", aliases=BETA_OR_T, idle=_idle)
+def glass_xor(
     *,
-    glass: Glass = Glass(N=16),
+    glass: Glass = Glass(N=16, L=4),
     layers: Natural = 2,
     start: Literal["local_field", "identity", "random"] = "local_field",
     partition: Natural = 0,
@@ -56,7 +57,8 @@ def sk_xor(
     Keys:
         layers: number of coupling layers; 0 trains the base alone.
         start: of the first layer, "local_field" (sign of Σ_j J_ij z_j, odd under the flip), "identity" or "random"
-            (even); the layers after it are even and start at the identity, or at random.
+            (even); the layers after it are even and start at the identity, or at random; in fields
+            no layer is odd or even.
         partition: number of the random partition, the same for every depth.
         mask_width: hidden units of the masks, see :class:`flowlab.flows.XorCoupling`.
         gradient: of the masks' signs.
@@ -65,14 +67,15 @@ def sk_xor(
         lr: peak learning rate of the base; none is one that suits it.
         lr_flow: peak learning rate of the masks; none is one that suits the base.
     """
-    system, N = glass.system(), glass.N
-    masks = halves((N,), layers, generator=named_generator(partition, "partition"))
+    system = glass.system()
+    shape, N = system.shape, system.n_sites
+    masks = halves(shape, layers, generator=named_generator(partition, "partition"))
     flow = Composed(
         [
             XorCoupling(
-                (N,),
+                shape,
                 mask,
-                parity="odd" if layer == 0 and start == "local_field" else "even",
+                parity=_parity(layer, start) if system.flip_symmetric else None,
                 network="mlp",
                 hidden=(mask_width,),
                 start="identity" if layer and start == "local_field" else start,
@@ -83,11 +86,21 @@ def sk_xor(
             for layer, mask in enumerate(masks)
         ]
     )
-    density: Density = IndependentSpins((N,), bias=0.1)
+    density: Density = IndependentSpins(shape, bias=0.1)
     if base == "made":
-        density = MADE((N,), hidden=width * N, generator=named_generator(seed, "base"))
-    density = symmetrised(density, flow)
+        density = MADE(shape, hidden=width * N, generator=named_generator(seed, "base"))
+    density = symmetrised(density, flow) if system.flip_symmetric else density
     return Training(
         system, Pushforward(flow, density) if layers else density, ReverseKL(), warmup=0.05 if warm else 0.0,
         annealing=None if warm else beta_ramp(glass.T, anneal), patience=patience, seed=seed, **training.given(base),
     )  # fmt: skip
+
+
+def _parity(layer: int, start: str) -> Literal["odd", "even"]:
+    return "odd" if layer == 0 and start == "local_field" else "even"
+
+
+sk_xor = study(
+    "sk-xor", aliases=BETA_OR_T, fixed=SK, defaults={"N": 16, "T": 0.5}, idle=_idle,
+    about="XOR coupling layers on random halves of the Sherrington-Kirkpatrick model's spins.",
+)(glass_xor)  # fmt: skip

@@ -33,6 +33,7 @@ FAMILIES = {
     "phi4": "Lattice φ⁴",
     "potts": "Potts model",
     "sk": "Spin glass",
+    "glass": "Spin glass of your own couplings",
     "tensor": "Planes of neighbours",
     "": "Your own",
 }

@@ -64,6 +64,11 @@ FIRST = (
 """Those to begin with: their layers visibly do something."""
 
 OTHERS = (
+    Card("glass-autoregressive", "", "raster", "a bound for any couplings, beside parallel tempering", 60),
+    Card("glass-forward", "", "glass", "a flow that learns every valley of any glass from samples of tempering", 329),
+    Card("glass-pt", "", "glass", "any couplings by replicas that travel between temperatures", 40),
+    Card("glass-reverse", "", "valleys", "a flow lose valleys of any glass when it is cold", 285),
+    Card("glass-xor", "", "glass", "valleys of any couplings, their overlaps and triangles", 14),
     Card("ising-chain", "", "chain", "energy, magnetization, and how long the chain remembers", 2),
     Card("ising-cluster-ais", "", "cooled", "ln Z with its error, from chains that are cooled", 57),
     Card("ising-han", "", "walls", "ever smaller domains drawn, and the bound beside the exact line", 96),
@@ -102,7 +107,10 @@ MARKS: dict[tuple[str, str], Mark] = {
 KAPPA_C = {0.5: 0.34, 0.02: 0.27}
 """lam -> kappa of the transition in two dimensions, to two digits."""
 
-FRONT = ("L", "N", "coarse", "d", "T", "h", "beta", "kappa", "lam", "mass", "seed_J", "layers", "construction", "steps")
+FRONT = (
+    "couplings", "L", "N", "coarse", "d", "T", "h", "beta", "kappa", "lam", "mass", "seed_J", "layers", "construction",
+    "steps",
+)  # fmt: skip
 """Keys that are asked for first; the others fold away."""
 FEW = 6
 """Keys that are all shown."""

@@ -1,4 +1,4 @@
-"""Generative models of the Sherrington-Kirkpatrick spin glass.
+"""Generative models of spin glasses; those of the Sherrington-Kirkpatrick model have names of their own, ``sk-...``.
 
 Continuous flows on the Hubbard-Stratonovich form of the model, trained on samples or on the free energy (Hartnett and
 Mohseni 2020, arXiv:2001.00585 and arXiv:2001.00927), an autoregressive density of the spins themselves (Biazzo, Wu and
@@ -23,27 +23,32 @@ from flowlab.mcmc import ParallelTempering
 from flowlab.mcmc import ladder as spaced
 from flowlab.runs import TemperingRun, study
 from flowlab.runs.keys import Count, Inside, Meaning, Natural, Positive
+from flowlab.studies.glass.couplings import SK, Glass
+from flowlab.studies.glass.couplings import idle as idle_couplings
 from flowlab.studies.keys import (
     BETA_OR_T,
     WARM,
     Anneal,
     Discarded,
-    Instance,
     Patience,
-    Spins,
     Steps,
-    Temperature,
     Threads,
     Trained,
 )
-from flowlab.systems import ContinuousSpinGlass, SpinGlass
+from flowlab.systems import ContinuousSpinGlass
 from flowlab.training import ForwardKL, ReverseKL, Training
 from flowlab.training.optimisation import Schedule, beta_ramp
 
 TEMPERATURES = "0.2,0.23,0.27,0.31,0.36,0.42,0.5,0.6,0.7,0.8,0.9,1,1.13,1.27,1.42,1.6,1.8,2,2.25,2.5"
-"""At which parallel tempering keeps configurations; a study's own temperature joins them."""
+"""At which parallel tempering keeps configurations, where couplings are of order one; a study's own joins them."""
+AUTO = "auto"
 Temperatures = Annotated[
-    str, Meaning("of parallel tempering, at which it keeps configurations, separated by commas", "J / k_B")
+    str,
+    Meaning(
+        'of parallel tempering, at which it keeps configurations, separated by commas; "auto" goes from a fifth of the '
+        "coupling of a site to its neighbours, √(Σ J²), to 2.5 times it",
+        "J / k_B",
+    ),
 ]
 Ladder = Annotated[
     str, Meaning('all temperatures of parallel tempering; "auto" adds more where chains swap too seldom', "J / k_B")
@@ -55,25 +60,12 @@ Fall = Annotated[Schedule, Meaning("by which the learning rate falls")]
 Whiten = Literal["eigenbasis", "covariance", "none"]
 
 
-@dataclass(frozen=True)
-class Glass:
-    """The instance of a glass, and where it is sampled."""
-
-    N: Spins = 64
-    T: Temperature = 0.5
-    seed_J: Instance = 0
-
-    def system(self) -> SpinGlass:
-        """The glass itself."""
-        return SpinGlass.sherrington_kirkpatrick(self.N, self.T, self.seed_J)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Tempered:
     """Parallel tempering, beside which a density is evaluated, or whose samples it is trained on."""
 
     samples: Count = 20_000
-    temperatures: Temperatures = TEMPERATURES
+    temperatures: Temperatures = AUTO
     ladder: Ladder = "auto"
     replicas: Replicas = 10
     sweeps: Sweeps = 4
@@ -81,9 +73,9 @@ class Tempered:
 
     def comparison(self, glass: Glass) -> Reference:
         """The chains, which run when somebody asks for them."""
-        wanted = _temperatures(self.temperatures, glass.T)
+        wanted = _temperatures(self.temperatures, glass)
         return _tempering(
-            glass.N, wanted, glass.seed_J, glass.seed_J if self.tempering_seed is None else self.tempering_seed,
+            glass.at(T=wanted[0]), wanted, glass.seed_J if self.tempering_seed is None else self.tempering_seed,
             samples=self.samples, ladder=None if self.ladder == "auto" else _ladder(self.ladder, wanted),
             replicas=self.replicas, every=self.sweeps,
         )  # fmt: skip
@@ -116,7 +108,7 @@ class AffineFlow:
             kinds: dict[Whiten, Literal["scale", "covariance"]] = {"eigenbasis": "scale", "covariance": "covariance"}
             flows.append(Linear(target.shape, target.eigenvectors, free, estimate=kinds[whiten]))
         density = Pushforward(Composed(flows), Normal(target.shape))
-        return Z2Symmetrized(density) if self.z2 else density
+        return Z2Symmetrized(density) if self.z2 and target.flip_symmetric else density
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,16 +119,17 @@ class TrainedGlass(Trained):
     patience: Patience = 0
 
 
+def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    found = idle_couplings(keys) | ({"anneal": WARM} if keys["warm"] and "anneal" in keys else {})
+    return found | ({"z2": "in fields"} if keys.get("h") and "z2" in keys else {})
+
+
 @study(
-    "sk-forward",
+    "glass-forward",
     aliases=BETA_OR_T,
-    presets={
-        "paper": dict(
-            N=256, whiten="none", z2=False, batch=50, lr=1e-4, schedule="constant", steps=250_000, samples=100_000
-        )
-    },
+    idle=_idle,
 )
-def sk_forward(
+def glass_forward(
     *,
     glass: Glass = Glass(),
     flow: AffineFlow = AffineFlow(),
@@ -155,7 +148,7 @@ def sk_forward(
         hidden: width of their networks, N where none.
         whiten: fixed linear layer behind the couplings: scales of the samples along the eigenvectors of J, their whole
             covariance, or none.
-        z2: whether to symmetrise the density, (q(x) + q(-x)) / 2.
+        z2: whether to symmetrise the density, (q(x) + q(-x)) / 2, where there are no fields.
         samples [configurations]: from parallel tempering.
         held_out: fraction of the samples that is not trained on.
         patience: the run ends when the held-out loss has not improved over this many; 0 never does.
@@ -168,19 +161,12 @@ def sk_forward(
     )  # fmt: skip
 
 
-def _warm_idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    return {"anneal": WARM} if keys["warm"] else {}
-
-
 @study(
-    "sk-reverse",
+    "glass-reverse",
     aliases=BETA_OR_T,
-    idle=_warm_idle,
-    presets={
-        "paper": dict(N=256, whiten="none", z2=True, batch=50, lr=1e-4, schedule="constant", steps=250_000, anneal=0.0)
-    },
+    idle=_idle,
 )
-def sk_reverse(
+def glass_reverse(
     *,
     glass: Glass = Glass(),
     flow: AffineFlow = AffineFlow(),
@@ -198,7 +184,7 @@ def sk_reverse(
         layers: affine coupling layers with random complementary masks.
         hidden: width of their networks, N where none.
         whiten: fixed linear layer behind the couplings, with the scales that free spins would give, or none.
-        z2: whether to symmetrise the density, (q(x) + q(-x)) / 2.
+        z2: whether to symmetrise the density, (q(x) + q(-x)) / 2, where there are no fields.
         samples [configurations]: from parallel tempering, that evaluations compare with.
     """
     target = flow.target(glass)
@@ -209,45 +195,47 @@ def sk_reverse(
     )  # fmt: skip
 
 
-@study("sk-autoregressive", aliases=BETA_OR_T, idle=_warm_idle)
-def sk_autoregressive(
+@study("glass-autoregressive", aliases=BETA_OR_T, idle=_idle)
+def glass_autoregressive(
     *,
     glass: Glass = Glass(),
     network: Literal["coupled", "made"] = "coupled",
-    width: Count = 4,
+    width: Count = 1,
     depth: Count = 1,
     tempering: Tempered = Tempered(),
     anneal: Anneal = 0.7,
-    training: TrainedGlass = TrainedGlass(steps=20_000, batch=500, lr=2e-3, clip=10.0),
+    training: TrainedGlass = TrainedGlass(steps=4000, batch=500, lr=4e-3, clip=10.0),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
     """An autoregressive density of the spins themselves, on its free energy: a rigorous bound without a flow.
 
     Keys:
-        network: "coupled" starts at the fields of the spins already drawn; "made" knows nothing, and is symmetrised.
+        network: "coupled" starts at the fields of the spins already drawn; "made" knows nothing, and is symmetrised
+            where there are no fields.
         width: hidden units a site.
         depth: hidden layers.
         samples [configurations]: from parallel tempering, that evaluations compare with.
     """
-    system, hidden = glass.system(), width * glass.N
+    system, hidden = glass.system(), width * glass.n_sites
     generator = named_generator(seed, "base")
     density: Density
     if network == "coupled":
         density = CoupledMADE(system, hidden=hidden, layers=depth, generator=generator)
     else:
-        density = Z2Symmetrized(MADE((glass.N,), hidden=hidden, layers=depth, generator=generator))
+        density = MADE(system.shape, hidden=hidden, layers=depth, generator=generator)
+        density = Z2Symmetrized(density) if system.flip_symmetric else density
     return Training(
         system, density, ReverseKL(), warmup=0.02, annealing=None if warm else beta_ramp(glass.T, anneal),
         comparison=tempering.comparison(glass), seed=seed, **training.given,
     )  # fmt: skip
 
 
-@study("sk-pt")
-def sk_pt(
+@study("glass-pt", idle=_idle)
+def glass_pt(
     *,
     glass: Glass = Glass(),
-    temperatures: str = TEMPERATURES,
+    temperatures: Temperatures = AUTO,
     ladder: str = "auto",
     replicas: Count = 8,
     sweeps: Count = 10,
@@ -258,11 +246,10 @@ def sk_pt(
     seed: int = 0,
     warm: bool = False,
 ) -> TemperingRun:
-    """Parallel tempering of the Sherrington-Kirkpatrick model: energies, ln Z and overlaps at every temperature.
+    """Parallel tempering of a spin glass: energies, ln Z and overlaps at every temperature.
 
     Keys:
         T: a temperature that is wanted in any case.
-        temperatures [J / k_B]: the others at which configurations are kept, separated by commas.
         ladder [J / k_B]: all temperatures of the chains, separated by commas, which the others and infinity join;
             "auto" fills the gaps, the same way for all instances.
         replicas: independent sets, at least 3 for triangles.
@@ -273,8 +260,8 @@ def sk_pt(
     """
     if samples < 4 * replicas:
         raise ValueError(f"samples must be at least 4 for each of the {replicas} replicas, got {samples}")
-    system, wanted = glass.system(), _temperatures(temperatures, glass.T)
-    every = spaced(wanted, glass.N) if ladder == "auto" else _ladder(ladder, wanted)
+    system, wanted = glass.system(), _temperatures(temperatures, glass)
+    every = spaced(wanted, glass.n_sites, scale=glass.scale) if ladder == "auto" else _ladder(ladder, wanted)
     chain = ParallelTempering(system, every, replicas=replicas, threads=threads)
     run = TemperingRun(
         system, chain, temperatures=wanted, steps=steps, every=sweeps,
@@ -285,6 +272,29 @@ def sk_pt(
     return run
 
 
+OF_SK = {"N": 64, "T": 0.5, "temperatures": TEMPERATURES}
+PAPER: dict[str, Any] = dict(N=256, whiten="none", batch=50, lr=1e-4, schedule="constant", steps=250_000)
+sk_forward = study(
+    "sk-forward", aliases=BETA_OR_T, fixed=SK, defaults=OF_SK, idle=_idle,
+    presets={"paper": PAPER | dict(z2=False, samples=100_000)},
+    about="An affine flow of the continuous Sherrington-Kirkpatrick model, on samples from parallel tempering.",
+)(glass_forward)  # fmt: skip
+sk_reverse = study(
+    "sk-reverse", aliases=BETA_OR_T, fixed=SK, defaults=OF_SK, idle=_idle,
+    presets={"paper": PAPER | dict(z2=True, anneal=0.0)},
+    about="An affine flow of the continuous Sherrington-Kirkpatrick model, on its own free energy.",
+)(glass_reverse)  # fmt: skip
+sk_autoregressive = study(
+    "sk-autoregressive", aliases=BETA_OR_T, fixed=SK, idle=_idle,
+    defaults=OF_SK | {"width": 4, "steps": 20_000, "lr": 2e-3},
+    about="An autoregressive density of the Sherrington-Kirkpatrick model: a rigorous bound without a flow.",
+)(glass_autoregressive)  # fmt: skip
+sk_pt = study(
+    "sk-pt", fixed=SK, defaults=OF_SK, idle=_idle,
+    about="Parallel tempering of the Sherrington-Kirkpatrick model: energies, ln Z and overlaps.",
+)(glass_pt)  # fmt: skip
+
+
 def _numbers(name: str, words: str) -> set[float]:
     try:
         return {float(word) for word in words.split(",")}
@@ -292,8 +302,12 @@ def _numbers(name: str, words: str) -> set[float]:
         raise ValueError(f"{name} must be numbers separated by commas, got {words!r}") from None
 
 
-def _temperatures(words: str, T: float) -> tuple[float, ...]:
-    return tuple(sorted(_numbers("temperatures", words) | {T}))
+def _temperatures(words: str, glass: Glass) -> tuple[float, ...]:
+    if words == AUTO:
+        found = {float(f"{T * glass.scale:.3g}") for T in _numbers("temperatures", TEMPERATURES)}
+    else:
+        found = _numbers("temperatures", words)
+    return tuple(sorted(found | {glass.T}))
 
 
 def _ladder(words: str, wanted: tuple[float, ...]) -> tuple[float, ...]:
@@ -301,6 +315,6 @@ def _ladder(words: str, wanted: tuple[float, ...]) -> tuple[float, ...]:
 
 
 @functools.lru_cache(maxsize=8)
-def _tempering(N: int, temperatures: tuple[float, ...], seed_J: int, seed: int, **how: Any) -> Reference:
+def _tempering(glass: Glass, temperatures: tuple[float, ...], seed: int, **how: Any) -> Reference:
     """Parallel tempering of one instance; kept, so that runs at neighbouring temperatures share it."""
-    return Reference(SpinGlass.sherrington_kirkpatrick(N, temperatures[0], seed_J), temperatures, seed=seed, **how)
+    return Reference(glass.system(), temperatures, seed=seed, **how)
