@@ -17,6 +17,10 @@ SOURCES = {
         "Del Debbio, Marsh Rossney and Wilson 2021, arXiv:2105.12481",
         ("phi4-hybrid", "phi4-affine"),
     ),
+    "multilevel samplers at criticality": (
+        "Singha et al. 2025, arXiv:2503.08918",
+        ("ising-rigcs", "ising-mlmc-hb", "ising-van", "ising-han", "phi4-multilevel", "phi4-pixelcnn"),
+    ),
 }
 HEAD = """# The papers, number by number
 
@@ -39,10 +43,12 @@ def page() -> str:
 
 def table(study: Study) -> Iterator[str]:
     """The lines of a study: what the paper says, where, and the keys."""
-    yield f"### {study.name}\n"
+    literal = {preset for line in study.stated for preset in line.presets}
+    yield f"### {study.name}\n\nPresets {', '.join(preset for preset in study.presets if preset in literal)}.\n"
     yield "| paper says | where | here | presets |\n|---|---|---|---|"
     for line in study.stated:
-        yield f"| {line.says} | {line.where} | {line.here()} | {', '.join(line.presets) or 'all'} |"
+        of = "all" if set(line.presets) == literal else ", ".join(line.presets)
+        yield f"| {line.says} | {line.where} | {line.here()} | {of} |"
     yield ""
 
 

@@ -60,8 +60,9 @@ def described(study: Study) -> str:
         lines += _entry(f"preset={name}", " ".join(f"{key}={spelled(value)}" for key, value in values.items()))
     if study.stated:
         lines += ["", "what the paper says, where, and what it is here (docs/papers.md):"]
+    literal = {preset for line in study.stated for preset in line.presets}
     for line in study.stated:
-        of = f"{', '.join(line.presets)}: " if line.presets else ""
+        of = "" if set(line.presets) == literal else f"{', '.join(line.presets)}: "
         lines += _entry(f"{of}{line.says}", f"{line.where} | {line.here()}")
     return "\n".join(lines)
 

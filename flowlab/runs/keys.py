@@ -100,7 +100,7 @@ class Stated:
         says: in words, with its numbers.
         where: section, table, figure or equation.
         keys: with the values that say it.
-        presets: for which it holds; none stands for all of the study.
+        presets: for which it holds.
         open: whether the paper leaves it open; then the keys are a choice of flowlab's.
         differs: what is not as the paper says, and why; empty where nothing is.
     """

@@ -81,6 +81,7 @@ def staged_training(
     seed: int,
     threads: int,
     shares: str | None = None,
+    alone: Callable[[], tuple[System, Density]] | None = None,
     start_from: StartFrom = warm_start,
     couplings: Range = Range(),
     **training: Any,
@@ -88,8 +89,9 @@ def staged_training(
     """Trainings on first · 2, · 4, ... up to L as one run of ``steps`` steps.
 
     The first of them is annealed: ``ramp`` says how for its own target, whose couplings may differ from those of L.
-    ``start_from`` and ``training`` are as in :class:`flowlab.training.Training`, ``couplings`` the range of a density
-    for several.
+    Where ``shares`` has one number more than there are lattices, the first is for ``alone``: the system of the coarsest
+    lattice and what draws it. ``start_from`` and ``training`` are as in :class:`flowlab.training.Training`,
+    ``couplings`` the range of a density for several.
     """
     if not share > 0:
         raise ValueError(f"share must be positive, steps on each smaller lattice for one on the largest, got {share}")
@@ -97,16 +99,18 @@ def staged_training(
     smaller = [first * 2**k for k in range(1, halvings(L, first))] if grow else []
     if steps <= len(smaller):
         raise ValueError(f"steps must be more than the {len(smaller)} smaller lattices trained before, got {steps}")
-    parts = _parts(shares, [*smaller, L]) if shares and grow else [share] * len(smaller) + [1.0]
+    parts = _parts(shares, [*smaller, L], first, alone) if shares and grow else [share] * len(smaller) + [1.0]
     counts = [max(1, int(steps * part / sum(parts))) for part in parts[:-1]]
-    targets = [target(side) for side in smaller]
+    drawn = [(side, target(side), density(side)) for side in smaller]
+    if alone is not None and len(parts) > len(smaller) + 1:
+        drawn = [(first, *alone()), *drawn]
     before = [
         Stage(
-            small, couplings.density(density(side)), couplings.objective(objective()), steps=count,
+            small, couplings.density(draws), couplings.objective(objective()), steps=count,
             annealing=None if i else couplings.annealing(ramp(small)),
             seed=named_seed(seed, "stage", side), **training,
         )
-        for i, (side, small, count) in enumerate(zip(smaller, targets, counts, strict=True))
+        for i, ((side, small, draws), count) in enumerate(zip(drawn, counts, strict=True))
     ]  # fmt: skip
     return Training(
         largest, whole, couplings.objective(objective()), steps=steps - sum(counts),
@@ -120,13 +124,15 @@ def beta_rises(warm: bool, anneal: float) -> Callable[[System], Annealing | None
     return lambda system: None if warm else beta_ramp(float(system.couplings["T"]), anneal)
 
 
-def _parts(shares: str, sides: Sequence[int]) -> list[float]:
-    """The numbers of a comma-separated text, one for each side."""
+def _parts(shares: str, sides: Sequence[int], first: int, alone: object) -> list[float]:
+    """The numbers of a comma-separated text, one for each side, and one before them for the coarsest lattice alone."""
     try:
         parts = [float(word) for word in shares.split(",")]
     except ValueError:
         parts = []
-    if len(parts) != len(sides) or not all(0 < part < math.inf for part in parts):
+    most = len(sides) + (alone is not None)
+    if not len(sides) <= len(parts) <= most or not all(0 < part < math.inf for part in parts):
         wanted = ", ".join(map(str, sides))
-        raise ValueError(f"shares must be {len(sides)} positive numbers, for L = {wanted}, got {shares!r}")
+        more = f", or one more before them for L = {first} alone" * (alone is not None)
+        raise ValueError(f"shares must be {len(sides)} positive numbers, for L = {wanted}{more}, got {shares!r}")
     return parts

@@ -35,6 +35,7 @@ Schedule = Annotated[
 Warmup = Annotated[
     Fraction, Meaning("fraction of the run over which the learning rate rises, at least 0.05 after a warm start")
 ]
+Decay = Annotated[keys.Inside, Meaning("decay of Adam's average, beta1 of the gradient, beta2 of its square")]
 Final = Annotated[Fraction, Meaning("what a cosine falls to, as a fraction of the peak learning rate")]
 Clip = Annotated[keys.Clip, Meaning("largest norm of a gradient, beyond which it is scaled down")]
 Anneal = Annotated[
@@ -99,6 +100,19 @@ class Falling:
     def given(self, *, warm: bool) -> dict[str, Any]:
         """The same as arguments of :class:`flowlab.training.Training`; a warm start rises over at least 5 %."""
         return vars(self) | ({"warmup": max(0.05, self.warmup)} if warm else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Averages:
+    """Adam's averages of the gradient and of its square."""
+
+    beta1: Decay = 0.9
+    beta2: Decay = 0.999
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The same as an argument of :class:`flowlab.training.Training`."""
+        return {"betas": (self.beta1, self.beta2)}
 
 
 # a range of couplings

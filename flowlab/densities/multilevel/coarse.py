@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from flowlab.core import Density, Draw, States
+from flowlab.densities.multilevel.spins import learned_factor
 from flowlab.systems.lattice import neighbours
 
 MAX_SPINS = 16
@@ -83,7 +85,7 @@ class SpinTable(Table):
         bonds = (patterns[:, None] * patterns[adjacent]).sum((0, 1))
         self.register_buffer("bonds", bonds, persistent=False)
         if exact:
-            self.scale = nn.Parameter(torch.ones(()))
+            self.shift = nn.Parameter(torch.zeros(()))
         else:
             self.table = nn.Parameter(torch.zeros(2**others))
         self.sign = None if symmetric else nn.Parameter(torch.zeros(2**others))
@@ -92,9 +94,13 @@ class SpinTable(Table):
         """K between nearest neighbours, used where the table is exact."""
         self.K = K
 
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        learned_factor(state, prefix, self.K)
+        super()._load_from_state_dict(state, prefix, *rest)
+
     def log_table(self) -> tuple[Tensor, Tensor]:
         """(2^(N-1),) ln q of the configurations with the first spin up, and of the same with all spins flipped."""
-        weights = self.K * self.scale * self.bonds if self.exact else self.table
+        weights = (self.K + self.shift) * self.bonds if self.exact else self.table
         both = weights.log_softmax(0)
         if self.sign is None:
             return both - math.log(2), both - math.log(2)

@@ -44,11 +44,11 @@ class Multilevel(Levels):
     - "coloured": groups of sites far from each other, each with a network of its own that sees the nearest known sites
       and is the same function everywhere, its log-odds odd. With two colours or more the last group follows exactly
       from the target's coupling.
-    - "autoregressive": site after site in each half of a doubling, by two convolutions with a receptive field of 7 x 7
-      (RiGCS: Singha et al. 2025, arXiv:2503.08918; without constants, so that the log-odds are odd).
+    - "autoregressive": site after site in each half of a doubling, by two convolutions whose ``kernels`` of 5 x 5 and
+      3 x 3 see 7 x 7 sites (RiGCS: Singha et al. 2025, arXiv:2503.08918), without constants if ``symmetric``.
     - "heat_bath": every spin in the field of its four nearest known neighbours (Schmidt 1983), with couplings that
-      follow from the target's by K <- (3/8) ln cosh 4K for each half of a doubling (appendix C there), times factors
-      that are learned and start at 1; the coarsest lattice is exact.
+      follow from the target's by K <- (3/8) ln cosh 4K for each half of a doubling (appendix D there), plus what is
+      learned, 0 at the start; the coarsest lattice is exact.
 
     A small transformer can take the place of the networks of the first two (appendix H.3 there), its tokens the known
     sites of the same windows and its log-odds odd: see :class:`flowlab.nn.window_transformer.WindowTransformer`.
@@ -66,14 +66,15 @@ class Multilevel(Levels):
         network: "convolution", or "transformer" for all but the coarsest lattice and the exact last group.
         heads: of a transformer, of 8 channels each.
         start: the coupling of nearest known neighbours that coloured networks and transformers start with.
-        symmetric: whether q(-s) = q(s) exactly. False gives constants to coloured networks and to the table, for a
-            target in a field.
+        kernels: sides of the two convolutions of an autoregressive network, odd.
+        symmetric: whether q(-s) = q(s) exactly. False gives constants to convolutions and to the table, for a target in
+            a field if they are coloured.
         K: J/T of the fine lattice, until :meth:`bind` takes it from a target.
         generator: draws the initial weights; None takes a fixed seed.
 
     Raises:
         ValueError: for an L that is not N_0 · 2^k, an unknown kind or network, a transformer for a heat bath, no
-            symmetry of other than coloured convolutions, or sizes that are not as above.
+            symmetry of other than convolutions, or sizes that are not as above.
 
     >>> q = Multilevel((8, 4), colours=2)
     >>> x, log_q = q.sample(10, generator=torch.Generator().manual_seed(0))
@@ -99,6 +100,7 @@ class Multilevel(Levels):
         network: Network = "convolution",
         heads: int = 2,
         start: float = 0.3,
+        kernels: Sequence[int] = (5, 3),
         symmetric: bool = True,
         K: float = CRITICAL,
         generator: torch.Generator | None = None,
@@ -109,10 +111,10 @@ class Multilevel(Levels):
             raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
         if kind == "heat_bath" and network == "transformer":
             raise ValueError("a heat bath has no networks: a transformer needs the kind coloured or autoregressive")
-        if not symmetric and (kind, network) != ("coloured", "convolution"):
-            raise ValueError(
-                f"symmetric must be True but for the kind coloured and the network convolution, got {kind}, {network}"
-            )
+        if not symmetric and (kind == "heat_bath" or network != "convolution"):
+            raise ValueError(f"symmetric must be True for a heat bath and for a transformer, got {kind}, {network}")
+        if len(kernels) != 2 or min(kernels) < 1 or any(side % 2 == 0 for side in kernels):
+            raise ValueError(f"kernels must be two odd sides of at least 1, got {tuple(kernels)}")
         if hidden is not None and (not hidden or min(hidden) < 1):
             raise ValueError(f"hidden must be widths of at least 1 unit, got {tuple(hidden)}")
         if heads < 1:
@@ -126,7 +128,7 @@ class Multilevel(Levels):
         groups = geometry.one_by_one(shape[0], coarsest) if base is None else []
         for level in reversed(range(doublings)):
             if kind == "autoregressive":
-                groups += geometry.raster(shape[0], level, reach=3)
+                groups += geometry.raster(shape[0], level, reach=sum(kernels) // 2 - 1)
             elif kind == "heat_bath":
                 groups += geometry.doubling(shape[0], level, colours=1, window=4)
             else:
@@ -150,7 +152,10 @@ class Multilevel(Levels):
                     group.offsets, known=known, hidden=widths, heads=heads, start=start, generator=generator
                 )
             elif kind == "autoregressive" and not coarse:
-                conditional = ConvolutionalLogits(channels=hidden[0] if hidden else 12, generator=generator)
+                conditional = ConvolutionalLogits(
+                    channels=hidden[0] if hidden else 12, kernels=(kernels[0], kernels[1]), symmetric=symmetric,
+                    generator=generator,
+                )  # fmt: skip
             else:
                 widths = tuple(hidden) if hidden and network == "convolution" else (64,)
                 conditional = OddLogits(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -94,29 +95,45 @@ class NoLogits(nn.Module):
 
 
 class ConvolutionalLogits(nn.Module):
-    """Log-odds from a 7 x 7 window by two convolutions, tanh between them: 5 x 5 to some channels, 3 x 3 to the result.
+    """Log-odds from a window by two convolutions, tanh between them: to some channels, and to the result.
 
-    Neither has constants, so that the log-odds are odd.
+    Neither has constants, so that the log-odds are odd, unless ``symmetric`` is False: both have, zero at the start.
 
     Args:
         channels: units at each site.
+        kernels: odd sides of the two convolutions; the window's is their sum less 1.
+        symmetric: whether the log-odds are odd.
         generator: draws the initial weights.
     """
 
     nowhere: Tensor
 
-    def __init__(self, *, channels: int, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        *,
+        channels: int,
+        kernels: tuple[int, int] = (5, 3),
+        symmetric: bool = True,
+        generator: torch.Generator,
+    ) -> None:
         super().__init__()
-        self.kernel = nn.Parameter(normal(channels, 25, 0.2, generator))
-        self.output = nn.Parameter(normal(9, channels, 0.1 / math.sqrt(9 * channels), generator))
-        self.register_buffer("nowhere", torch.zeros(1, 49), persistent=False)
+        (a, b), self.kernels = kernels, kernels
+        self.kernel = nn.Parameter(normal(channels, a * a, 1 / a, generator))
+        self.output = nn.Parameter(normal(b * b, channels, 0.1 / math.sqrt(b * b * channels), generator))
+        self.register_buffer("nowhere", torch.zeros(1, (a + b - 1) ** 2), persistent=False)
+        self.bias = None if symmetric else nn.Parameter(torch.zeros(channels))
+        self.constant = None if symmetric else nn.Parameter(torch.zeros(1))
 
     def forward(self, state: Tensor, windows: Tensor) -> Tensor:
-        """(N, n) spins, the batch last, and (M, 49) rows of them -> (M, n) log-odds."""
-        kernel = self.kernel.view(-1, 5, 5)
-        shifted = [pad(kernel, (x, 2 - x, y, 2 - y)).flatten(1) for y in range(3) for x in range(3)]
+        """(N, n) spins, the batch last, and (M, k) rows of them -> (M, n) log-odds."""
+        a, b = self.kernels
+        kernel, end = self.kernel.view(-1, a, a), b - 1
+        shifted = [pad(kernel, (x, end - x, y, end - y)).flatten(1) for y in range(b) for x in range(b)]
         weights = [self.nowhere, self.output.view(1, -1), torch.cat(shifted)]
-        return on_windows(_odd, state, windows, weights)[0]
+        if self.bias is None or self.constant is None:
+            return on_windows(_odd, state, windows, weights)[0]
+        bias = torch.cat([self.bias.repeat(b * b), self.constant])[:, None]
+        return on_windows(_with_constants, state, windows, [bias, *weights])[0]
 
 
 class TransformerLogits(nn.Module):
@@ -162,14 +179,15 @@ class TransformerLogits(nn.Module):
 
 
 class HeatBathLogits(nn.Module):
-    """Log-odds 2 K Σ s over the nearest known sites: a spin in the field of its neighbours.
+    """Log-odds 2 (K + k) Σ s over the nearest known sites: a spin in the field of its neighbours.
 
-    K is the learned ``scale``, 1 at the start, times what ``set_coupling`` says.
+    K is what ``set_coupling`` says, k is the learned ``shift``, 0 at the start: where K is as small as renormalised
+    couplings become, a learned factor would do nothing.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.ones(()))
+        self.shift = nn.Parameter(torch.zeros(()))
         self.K = 0.0
 
     def set_coupling(self, K: float) -> None:
@@ -178,7 +196,17 @@ class HeatBathLogits(nn.Module):
 
     def forward(self, state: Tensor, windows: Tensor) -> Tensor:
         """(N, n) spins, the batch last, and (M, k) rows of them -> (M, n) log-odds."""
-        return 2 * self.K * self.scale * gather(state, windows).sum(0).view(len(windows), -1)
+        return 2 * (self.K + self.shift) * gather(state, windows).sum(0).view(len(windows), -1)
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        learned_factor(state, prefix, self.K)
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+def learned_factor(state: dict[str, Any], prefix: str, K: float) -> None:
+    """Weights of an earlier version, which had a factor ``scale`` on K, as the ``shift`` that is the same."""
+    if f"{prefix}scale" in state:
+        state[f"{prefix}shift"] = K * (state.pop(f"{prefix}scale") - 1)
 
 
 class ExactLogits(nn.Module):
@@ -250,7 +278,9 @@ ODD_NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
 def log_cosh(x: float) -> float:
-    """ln cosh x, for large x too."""
+    """ln cosh x, for large x and small x too."""
+    if abs(x) < 1e-4:
+        return x * x / 2
     return abs(x) + math.log1p(math.exp(-2 * abs(x))) - math.log(2)
 
 

@@ -14,7 +14,7 @@ from flowlab.core import named_generator
 from flowlab.densities import PixelCNN, Z2Symmetrized
 from flowlab.densities.multilevel.hierarchical import Hierarchical
 from flowlab.runs import study
-from flowlab.runs.keys import Count, Positive, Scalar, Window
+from flowlab.runs.keys import Count, Positive, Window
 from flowlab.studies.growth import BETA, Range, beta_rises, staged_training
 from flowlab.studies.keys import (
     BETA_OR_T,
@@ -22,26 +22,23 @@ from flowlab.studies.keys import (
     ONE_LEVEL,
     WARM,
     Anneal,
+    Falling,
     Side,
     Temperature,
     Trained,
     over_idle,
 )
+from flowlab.studies.papers.rigcs import CHANGED, HAN, STATED_HAN, STATED_VAN, VAN
 from flowlab.systems import Ising
 from flowlab.training import ReverseKL, Training
 from flowlab.training.optimisation import beta_ramp
-
-VAN: dict[str, dict[str, Scalar]] = {
-    "paper": {"channels": 32, "layers": 6, "kernel": 13, "batch": 100, "lr": 1e-3, "steps": 50_000}
-}
-HAN: dict[str, dict[str, Scalar]] = {"paper": {"batch": 1000, "lr": 1e-3, "steps": 100_000, "grow": False}}
 
 
 def _van_idle(keys: Mapping[str, Any]) -> dict[str, str]:
     return over_idle(keys) | ({"anneal": WARM} if keys["warm"] else {})
 
 
-@study("ising-van", aliases=BETA_OR_T, presets=VAN, idle=_van_idle)
+@study("ising-van", aliases=BETA_OR_T, presets=VAN, stated=STATED_VAN, changed=CHANGED, idle=_van_idle)
 def ising_van(
     *,
     L: Side = 8,
@@ -49,7 +46,9 @@ def ising_van(
     channels: Count = 16,
     layers: Count = 3,
     kernel: Window = 13,
+    symmetric: bool = True,
     anneal: Anneal = 0.5,
+    falling: Falling = Falling(warmup=0.0),
     couplings: Range = Range(),
     training: Trained = Trained(steps=1000, batch=200, lr=5e-3, clip=1.0),
     seed: int = 0,
@@ -61,12 +60,13 @@ def ising_van(
         channels: of each layer of the network, see :class:`flowlab.densities.PixelCNN`.
         layers: of the network.
         kernel [sites]: side of its convolutions.
+        symmetric: whether it is made exactly even, q(-s) = q(s).
     """
     network = PixelCNN((L, L), channels=channels, layers=layers, kernel=kernel, generator=named_generator(seed, "base"))
+    density = couplings.density(Z2Symmetrized(network, "all") if symmetric else network)
     return Training(
-        Ising((L, L), T), couplings.density(Z2Symmetrized(network, "all")), couplings.objective(ReverseKL()),
-        warmup=0.05 if warm else 0.0, annealing=None if warm else couplings.annealing(beta_ramp(T, anneal)), seed=seed,
-        **training.given,
+        Ising((L, L), T), density, couplings.objective(ReverseKL()), **falling.given(warm=warm),
+        annealing=None if warm else couplings.annealing(beta_ramp(T, anneal)), seed=seed, **training.given,
     )  # fmt: skip
 
 
@@ -79,7 +79,7 @@ def _han_idle(keys: Mapping[str, Any]) -> dict[str, str]:
     return found | (dict.fromkeys(("anneal", "grow", "share"), WARM) if keys["warm"] else {})
 
 
-@study("ising-han", aliases=BETA_OR_T, presets=HAN, idle=_han_idle)
+@study("ising-han", aliases=BETA_OR_T, presets=HAN, stated=STATED_HAN, changed=CHANGED, idle=_han_idle)
 def ising_han(
     *,
     L: Side = 16,
@@ -88,6 +88,7 @@ def ising_han(
     grow: bool = True,
     share: Positive = 0.5,
     anneal: Anneal = 0.3,
+    falling: Falling = Falling(),
     couplings: Range = Range(),
     training: Trained = Trained(steps=1500, batch=500, lr=1e-2, clip=1.0),
     seed: int = 0,
@@ -108,5 +109,5 @@ def ising_han(
         L, 2, lambda side: Ising((side, side), T),
         lambda side: Hierarchical((side, side), width=width, generator=named_generator(seed, "base")),
         ReverseKL, grow=grow and not warm, share=share, ramp=beta_rises(warm, anneal), couplings=couplings,
-        warmup=0.05 if warm else 0.02, seed=seed, **training.given,
+        **falling.given(warm=warm), seed=seed, **training.given,
     )  # fmt: skip

@@ -8,15 +8,16 @@ draw a few groups of sites a level. The other baselines are in :mod:`flowlab.stu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from flowlab.core import Density, System, named_generator
 from flowlab.densities import MADE, PixelCNN, Z2Symmetrized
 from flowlab.densities.multilevel import Multilevel, MultilevelFields
 from flowlab.densities.multilevel.spin_levels import renormalised
 from flowlab.runs import study
-from flowlab.runs.keys import Count, Positive, Scalar, Several
+from flowlab.runs.keys import Count, Meaning, Natural, Positive, Several
 from flowlab.studies.growth import BETA, Range, beta_rises, coarsest_side, halvings, staged_training
 from flowlab.studies.keys import (
     BETA_OR_T,
@@ -25,6 +26,8 @@ from flowlab.studies.keys import (
     WARM,
     Anneal,
     AnnealKappa,
+    Averages,
+    Falling,
     Field,
     Side,
     Temperature,
@@ -32,27 +35,28 @@ from flowlab.studies.keys import (
     doubled_side,
     over_idle,
 )
+from flowlab.studies.papers.rigcs import (
+    CHANGED_RIGCS,
+    FIELDS,
+    HEAT_BATH,
+    RIGCS,
+    STATED_FIELDS,
+    STATED_HEAT_BATH,
+    STATED_RIGCS,
+)
 from flowlab.studies.phi4.flows import Hopping, kappa_ramp, phi4_system
 from flowlab.systems import Ising
 from flowlab.training import PathGradient, ReverseKL, Training
 
-PAPER: dict[str, Scalar] = {"base": "pixelcnn", "coarsest": 2, "hidden": 12, "batch": 100, "lr": 1e-3, "anneal": 0.0}
-RIGCS: dict[str, dict[str, Scalar]] = {
-    f"paper-{L}": PAPER | {"L": L, "steps": sum(shares), "shares": ",".join(map(str, shares))}
-    for L, shares in (
-        (8, (2500, 3000)),
-        (16, (2000, 2000, 3000)),
-        (32, (1500, 1500, 2000, 3000)),
-        (64, (1500, 1000, 1500, 2000, 3000)),
-        (128, (1500, 1000, 1000, 1500, 2000, 3000)),
-    )
-}
-"""As published (arXiv:2503.08918, appendix G), the 500 steps of the 2 x 2 lattice alone spent on the one after it."""
+WEAKEST = 1e-30
+"""Of renormalised couplings: its inverse is a temperature that single precision holds."""
 
-TRANSFORMER: dict[str, Scalar] = PAPER | {
-    "L": 16, "network": "transformer", "hidden": 1024, "blocks": 5, "heads": 8, "steps": 31000, "shares": "11,10,10",
-}  # fmt: skip
-"""Its variant with transformers (appendix H.3). The steps at L = 16 and the channels of a head are not published."""
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned(Trained):
+    """The same where nothing need be trained."""
+
+    steps: Annotated[Natural, Meaning("of training in all; with 0 a heat bath learns nothing and is measured", "steps")]
 
 
 def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
@@ -74,6 +78,8 @@ def _ising_idle(keys: Mapping[str, Any]) -> dict[str, str]:
         found |= dict.fromkeys(("blocks", "heads"), "without a transformer")
     if keys["kind"] == "heat_bath":
         found |= dict.fromkeys(("hidden", "network", "base"), "on a heat bath, which has no networks")
+    if keys["kind"] != "autoregressive" or keys["network"] == "transformer":
+        found["kernels"] = "but for convolutions site by site"
     return found
 
 
@@ -88,7 +94,9 @@ def _ising_idle(keys: Mapping[str, Any]) -> dict[str, str]:
     idle=_ising_idle,
     aliases=BETA_OR_T,
     defaults={"kind": "autoregressive", "batch": 100, "steps": 2000},
-    presets=RIGCS | {"paper": RIGCS["paper-16"], "paper-transformer": TRANSFORMER},
+    presets=RIGCS,
+    stated=STATED_RIGCS,
+    changed=CHANGED_RIGCS,
     about="RiGCS: a multilevel sampler of the Ising model that draws site after site, grown from small lattices.",
 )
 @study(
@@ -96,6 +104,8 @@ def _ising_idle(keys: Mapping[str, Any]) -> dict[str, str]:
     idle=_ising_idle,
     aliases=BETA_OR_T,
     defaults={"kind": "heat_bath", "grow": False, "lr": 1e-3, "steps": 300, "anneal": 0.0},
+    presets=HEAT_BATH,
+    stated=STATED_HEAT_BATH,
     about="Multilevel heat bath of the Ising model with renormalised couplings, which training may tune.",
 )
 def ising_multilevel(
@@ -116,63 +126,92 @@ def ising_multilevel(
     share: Positive = 1.0,
     shares: str | None = None,
     coupling: Literal["physical", "renormalised"] = "physical",
+    kernels: str = "5,3",
+    symmetric: bool = True,
     anneal: Anneal = 0.2,
+    falling: Falling = Falling(),
     couplings: Range = Range(),
-    training: Trained = Trained(steps=1500, batch=500, lr=1e-2, clip=1.0),
+    training: Tuned = Tuned(steps=1500, batch=500, lr=1e-2, clip=1.0),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
     """A multilevel density on the L x L Ising model, every other site integrated out exactly.
 
-    A heat bath has its couplings from the start: a run that was not trained evaluates MLMC-HB as it was published,
-    training tunes one factor for each level.
+    A heat bath with steps=0 is MLMC-HB as published; training tunes the coupling of each level.
 
     Keys:
         L [sites]: side, coarsest · 2^k.
         h [J]: external field; in one, coloured convolutions alone, which are not made symmetric then.
         kind: of the groups drawn together, see :class:`flowlab.densities.multilevel.Multilevel`.
         coarsest [sites]: side of the lattice that is drawn first; none is the odd part of L, or 2.
-        base: what draws it: a table where it is small ("auto"), or "made" or "pixelcnn", made flip-symmetric.
+        base: what draws it: a table where it is small ("auto"), or "made" or "pixelcnn".
         colours: groups of sites a level.
         window: known spins that a spin sees.
         hidden: units of the networks; none is 64, site by site 12 channels, 32 in a transformer.
         network: over the known spins around each site.
         blocks: of a transformer.
-        heads: of each block.
+        heads: of each block of it.
         grow: whether to train on coarsest · 2, · 4, ... before L, each starting from the last; a warm start does not.
         share: steps on each smaller lattice for one on L.
-        shares: instead, the parts of all lattices, the smallest first and with commas between.
+        shares: instead, the parts of all lattices, the smallest first, with commas between, or of the coarsest and all.
         coupling: of the smaller lattices, that of L, or by K <- (3/8) ln cosh 4K twice for each halving.
+        kernels [sites]: sides of the two convolutions, site by site.
+        symmetric: whether q(-s) = q(s) exactly; in a field it is not.
         anneal: fraction of the first stage over which beta rises from beta / 5; a warm start does not anneal.
     """
     first = coarsest_side(L) if coarsest is None else coarsest
     doubled_side(L, first)
-    symmetric = h == 0 and "h" not in couplings.names
-    if not symmetric and (kind != "coloured" or network != "convolution"):
-        raise ValueError(f"h must be 0 but for the kind coloured of convolutions, got h={h:g}, {kind}, {network}")
+    field = h != 0 or "h" in couplings.names
+    symmetric = symmetric and not field
+    _check(training.steps, kind, field and f"h must be 0 but for the kind coloured of convolutions, got {h:g}", network)
 
-    def target(side: int) -> System:
+    def whole(side: int) -> Ising:
         system = Ising((side, side), T, h=h)
         if coupling == "renormalised":
-            system = system.at(T=1 / renormalised(1 / T, 2 * halvings(L, side)))
-        return system.decimate()
+            system = system.at(T=1 / max(renormalised(1 / T, 2 * halvings(L, side)), WEAKEST))
+        return system
 
     def density(side: int) -> Density:
-        drawn_first = _coarsest(base, first, seed, symmetric)
-        widths = None if hidden is None else [hidden]
-        if network == "transformer":
-            widths = [32 if hidden is None else hidden] * blocks
-        return Multilevel(
-            (side, side // 2), kind, coarsest=first, base=drawn_first, colours=colours, window=window, hidden=widths,
-            network=network, heads=heads, symmetric=symmetric, generator=named_generator(seed, "base"),
+        widths = [32 if hidden is None else hidden] * blocks if network == "transformer" else hidden and [hidden]
+        made = Multilevel(
+            (side, side // 2), kind, coarsest=first, base=_coarsest(base, first, seed, symmetric), colours=colours,
+            window=window, hidden=widths or None, network=network, heads=heads, kernels=_sides(kernels),
+            symmetric=symmetric, generator=named_generator(seed, "base"),
         )  # fmt: skip
+        made.learns = training.steps > 0
+        return made.requires_grad_(made.learns)
 
-    aligned = "coarsest" if coupling == "renormalised" else "finest"
+    alone = None if couplings.over else _coarsest(base, first, seed, symmetric)
     return staged_training(
-        L, first, target, density, ReverseKL, grow=grow and not warm, share=share, shares=shares,
-        ramp=beta_rises(warm, anneal), start_from=lambda larger, before: larger.warm_start(before, aligned=aligned),
-        couplings=couplings, warmup=0.05 if warm else 0.02, seed=seed, **training.given,
+        L, first, lambda side: whole(side).decimate(), density, ReverseKL, grow=grow and not warm, share=share,
+        shares=shares, alone=None if alone is None else lambda: (whole(first), alone), ramp=beta_rises(warm, anneal),
+        start_from=_handed_on(coupling), couplings=couplings, seed=seed, **falling.given(warm=warm),
+        **training.given | {"steps": max(1, training.steps)},
     )  # fmt: skip
+
+
+def _check(steps: int, kind: str, in_field: str | bool, network: str) -> None:
+    """Refuse what a heat bath alone can do, and what it cannot."""
+    if steps == 0 and kind != "heat_bath":
+        raise ValueError(f"steps must be at least 1 but for a heat bath, which has nothing to learn, got 0 for {kind}")
+    if in_field and (kind != "coloured" or network != "convolution"):
+        raise ValueError(f"{in_field}, {kind}, {network}")
+
+
+def _handed_on(coupling: str) -> Callable[[Any, Any], object]:
+    """What a stage takes over: of the coarsest lattice alone all, of a smaller one level from level."""
+    aligned = "coarsest" if coupling == "renormalised" else "finest"
+    return lambda larger, before: (
+        larger.warm_start(before, aligned=aligned) if before.in_levels else larger.base.warm_start(before)
+    )
+
+
+def _sides(kernels: str) -> tuple[int, ...]:
+    """The numbers of a comma-separated text."""
+    try:
+        return tuple(int(word) for word in kernels.split(","))
+    except ValueError:
+        raise ValueError(f"kernels must be two odd sides with a comma between, as 5,3, got {kernels!r}") from None
 
 
 def _coarsest(base: str, side: int, seed: int, symmetric: bool) -> Density | None:
@@ -188,7 +227,13 @@ def _coarsest(base: str, side: int, seed: int, symmetric: bool) -> Density | Non
     return Z2Symmetrized(drawn, "all") if symmetric else drawn
 
 
-@study("phi4-multilevel", one_of=(("beta", "kappa"),), idle=_idle)
+@study(
+    "phi4-multilevel",
+    one_of=(("beta", "kappa"),),
+    idle=_idle,
+    presets=FIELDS,
+    stated=STATED_FIELDS,
+)
 def phi4_multilevel(
     *,
     L: Side = 8,
@@ -204,6 +249,8 @@ def phi4_multilevel(
     share: Positive = 0.5,
     shares: str | None = None,
     anneal: AnnealKappa = 0.3,
+    falling: Falling = Falling(),
+    averages: Averages = Averages(beta2=0.99),
     couplings: Range = Range(),
     training: Trained = Trained(steps=2000, batch=500, lr=3e-3, clip=5.0),
     seed: int = 0,
@@ -242,6 +289,6 @@ def phi4_multilevel(
 
     return staged_training(
         L, first, target, density, PathGradient, grow=grow and not warm, share=share, shares=shares,
-        ramp=lambda _: None if warm else kappa_ramp(hopping, anneal), couplings=couplings, betas=(0.9, 0.99),
-        warmup=0.05 if warm else 0.02, seed=seed, **training.given,
+        ramp=lambda _: None if warm else kappa_ramp(hopping, anneal), couplings=couplings, seed=seed,
+        **averages.given, **falling.given(warm=warm), **training.given,
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from flowlab.runs.keys import Scalar, Stated
+from flowlab.studies.papers import of
 
 RECIPE: dict[str, Scalar] = {
     "form": "published", "z2": False, "decimated": False, "spectral": False, "rescale": True, "odd": "affine",
@@ -122,7 +123,8 @@ _EVEN = (
     Stated("widths and heights by softmax, slopes by softplus", "eq. 33, 34", {"form": "published"}),
 )
 
-STATED_HYBRID = (
+STATED_HYBRID = of(
+    HYBRID,
     *EVERYWHERE,
     *_CONNECTED,
     *_EVEN,
@@ -172,7 +174,8 @@ STATED_HYBRID = (
     Stated("1 to 5 affine blocks, then one of splines", "figure 14", {"blocks": "aff,rqs"}, ("paper",)),
 )
 
-STATED_AFFINE = (
+STATED_AFFINE = of(
+    ONLY_AFFINE,
     *EVERYWHERE,
     Stated(
         "one hidden layer of H = L^2 units, tanh",

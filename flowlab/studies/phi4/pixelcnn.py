@@ -13,9 +13,12 @@ from flowlab.runs.keys import Count, Window
 from flowlab.studies.keys import (
     WARM,
     AnnealKappa,
+    Averages,
+    Falling,
     Side,
     Trained,
 )
+from flowlab.studies.papers.rigcs import CHANGED, FIELD_VAN, STATED_FIELD_VAN
 from flowlab.studies.phi4.flows import Hopping, kappa_ramp
 from flowlab.training import PathGradient, Training
 
@@ -24,7 +27,9 @@ from flowlab.training import PathGradient, Training
     "phi4-pixelcnn",
     one_of=(("beta", "kappa"),),
     idle=lambda keys: {"anneal": WARM} if keys["warm"] else {},
-    presets={"paper": {"channels": 32, "layers": 6, "kernel": 13, "batch": 100, "lr": 1e-3, "steps": 5000}},
+    presets=FIELD_VAN,
+    stated=STATED_FIELD_VAN,
+    changed=CHANGED,
 )
 def phi4_pixelcnn(
     *,
@@ -35,6 +40,8 @@ def phi4_pixelcnn(
     kernel: Window = 7,
     components: Count = 3,
     anneal: AnnealKappa = 0.3,
+    falling: Falling = Falling(),
+    averages: Averages = Averages(beta2=0.99),
     training: Trained = Trained(steps=1000, batch=200, lr=3e-3, clip=5.0),
     seed: int = 0,
     warm: bool = False,
@@ -53,6 +60,6 @@ def phi4_pixelcnn(
         generator=named_generator(seed, "base"),
     )  # fmt: skip
     return Training(
-        system, density, PathGradient(), betas=(0.9, 0.99), warmup=0.05 if warm else 0.02,
+        system, density, PathGradient(), **averages.given, **falling.given(warm=warm),
         annealing=None if warm else kappa_ramp(float(system.couplings["kappa"]), anneal), seed=seed, **training.given,
     )  # fmt: skip

@@ -334,8 +334,8 @@ def test_one_density_over_temperatures_and_fields():
 def test_a_field_is_refused_where_it_cannot_be():
     with pytest.raises(ValueError, match="flip-symmetric density"):
         Multilevel((4, 2)).bind(Ising((4, 4), T=2.0, h=0.1).decimate())
-    with pytest.raises(ValueError, match="symmetric must be True but for the kind coloured"):
-        Multilevel((4, 2), "autoregressive", symmetric=False)
+    with pytest.raises(ValueError, match="symmetric must be True for a heat bath"):
+        Multilevel((4, 2), "heat_bath", symmetric=False)
     with pytest.raises(ValueError, match="h must be 0 but for the kind coloured"):
         fl.experiment("ising-rigcs", L=4, h=0.1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import flowlab as fl
 from flowlab.core import named_generator
@@ -63,7 +64,7 @@ def test_heat_bath_is_published_before_it_is_tuned():
     assert not run.before and run.annealing is None
     assert abs(float(run.evaluate(2000).ess) - 0.86) < 0.086
     run = build("ising-mlmc-hb")
-    assert all(name.endswith("scale") for name, _ in run.density.named_parameters())
+    assert all(name.endswith("shift") for name, _ in run.density.named_parameters())
     before = run.evaluate(4000).log_z_bound
     run = build("ising-mlmc-hb", lr=1e-2, batch=400)
     run.run(progress=False)
@@ -104,21 +105,81 @@ def test_stages_hand_on_the_level_that_stays_what_it_is(coupling, level, origin)
     assert not np.array_equal(shown["conditionals.0 centre.kernel"], fresh["conditionals.0 centre.kernel"])
 
 
-def test_published_sizes():
-    rigcs = fl.experiment("ising-rigcs", preset="paper")
-    assert rigcs.system.shape == (16, 16) and rigcs.batch == 100
-    assert [stage.steps for stage in rigcs.before] == [2000, 2000] and rigcs.own_steps == 3000
-    base = rigcs.density.base.density
-    assert base.shape == (2, 2) and base.network.first.weight.shape[0] == 12 and len(base.network.blocks) == 2
-    assert fl.experiment("ising-rigcs", preset="paper-32").steps == 8000
-    with_transformers = fl.experiment("ising-rigcs", preset="paper-transformer")
-    assert [stage.steps for stage in with_transformers.before] == [11_000, 10_000]
-    network = with_transformers.density.conditionals["0 centre"].network
-    assert [len(weights) for weights in network.rising] == [1024] * 5 and network.heads == 8
-    fields = fl.experiment("phi4-pixelcnn", preset="paper", L=4, kappa=0.2)
-    assert fields.steps == 5000 and len(fields.density.network.blocks) == 5
-    van = fl.experiment("ising-van", preset="paper", L=4)
-    assert van.steps == 50_000 and len(van.density.density.network.blocks) == 5
+def test_presets_of_papers_warn_that_they_were_something_else():
+    for name, preset in (("ising-rigcs", "paper-8"), ("ising-van", "paper"), ("phi4-pixelcnn", "paper")):
+        with pytest.warns(DeprecationWarning, match=f"preset={preset} of {name} is not what it was"):
+            fl.experiment(name, preset=preset, L=8)
+
+
+def test_the_coarsest_lattice_is_trained_alone_and_handed_on():
+    keys = {"L": 8, "base": "pixelcnn", "coarsest": 2, "coupling": "renormalised", "symmetric": False, "anneal": 0.0}
+    run = build("ising-rigcs", **keys, shares="2,1,1", steps=4, batch=10)
+    assert [stage.system.shape[0] for stage in run.stages] == [2, 4, 8] and run.before[0].steps == 2
+    assert run.before[0].target is run.before[0].system, "nothing is summed over where it is alone"
+    run.run(3, progress=False)
+    alone = run.before[0].density.state_dict()
+    fresh = build("ising-rigcs", **keys).density.base.state_dict()
+    handed = run.before[1].density.base.state_dict()
+    assert any(not np.array_equal(alone[name], fresh[name]) for name in alone)
+    assert all((alone[name] - handed[name]).abs().max() < 0.02 for name in alone), "it went one step further"
+    shown = run.reading()[1].base.state_dict()
+    assert all(np.array_equal(shown[name], handed[name]) for name in handed)
+    with pytest.raises(ValueError, match="or one more before them for L = 2 alone, got '1,2,3,4'"):
+        build("ising-rigcs", **keys, shares="1,2,3,4")
+    with pytest.raises(ValueError, match="shares must be 2 positive numbers, for L = 4, 8, got '1,1,1'"):
+        build("ising-rigcs", shares="1,1,1")
+
+
+def test_renormalised_couplings_of_small_lattices_vanish_and_are_numbers():
+    run = build(
+        "ising-rigcs", L=128, coarsest=2, coupling="renormalised", base="pixelcnn", shares="1,1,1,1,1,1,1", batch=2
+    )
+    K = [1 / float(stage.system.couplings["T"]) for stage in run.stages]
+    assert sorted(K) == K and 0 < K[0] <= 1e-29 and K[-1] == pytest.approx(0.44)
+    assert np.isfinite(
+        [float(stage.target.log_weight(stage.density.sample(3)[0]).sum()) for stage in run.stages[:2]]
+    ).all()
+
+
+def test_the_field_of_view_and_the_constants_of_convolutions_are_keys():
+    def seen(**keys):
+        density = build("ising-rigcs", **keys).density
+        with torch.no_grad():  # away from the start, where constants and outputs are small
+            for weight in density.conditionals.parameters():
+                weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())))
+        x, log_q = density.sample(20, generator=named_generator(0, "seen"))
+        torch.testing.assert_close(density.log_prob(x), log_q, atol=1e-3, rtol=1e-4)
+        return density.conditionals["0 centre"].nowhere.shape[1], bool(
+            (density.log_prob(-x) - log_q).abs().max() < 1e-3
+        )
+
+    assert seen() == (49, True) and seen(kernels="3,1") == (9, True) and seen(symmetric=False) == (49, False)
+    with pytest.raises(ValueError, match="kernels must be two odd sides"):
+        build("ising-rigcs", kernels="4,3")
+    with pytest.raises(ValueError, match="kernels must be two odd sides with a comma between, as 5,3, got 'x'"):
+        build("ising-rigcs", kernels="x")
+    with pytest.raises(ValueError, match="kernels has no effect but for convolutions site by site"):
+        build("ising-coloured", kernels="3,3")
+
+
+def test_a_heat_bath_without_steps_is_measured_as_published():
+    run = build("ising-mlmc-hb", steps=0)
+    before = bound(run)
+    data = run.run(progress=False)
+    assert run.step == 1 and np.isfinite(data.log_z_bound.values).all() and bound(run) == before
+    assert all(float(weight) == 0 for weight in run.density.parameters())
+    assert run.state == "finished" and run.keys["steps"] == 0
+    with pytest.raises(ValueError, match="steps must be at least 1 but for a heat bath"):
+        build("ising-rigcs", steps=0)
+
+
+def test_weights_of_a_heat_bath_from_before_mean_what_they_meant():
+    density = build("ising-mlmc-hb").density
+    state = density.state_dict()
+    K = {name: density.get_submodule(name.rpartition(".")[0]).K for name in state}
+    old = {name.replace("shift", "scale"): torch.tensor(1.3) for name in state}
+    density.load_state_dict(old)
+    assert all(float(value) == pytest.approx(0.3 * K[name]) for name, value in density.state_dict().items())
 
 
 def test_a_masked_network_draws_the_coarsest_lattice():
@@ -176,7 +237,11 @@ def test_growth_keeps_a_coupling_that_the_study_chose():
         ("ising-mlmc-hb", {"window": 12}, "window has no effect on the kind heat_bath"),
         ("ising-mlmc-hb", {"hidden": 12}, "hidden has no effect on a heat bath"),
         ("ising-mlmc-hb", {"share": 0.5}, "share has no effect on a run that does not grow"),
-        ("ising-rigcs", {"grow": False, "preset": "paper"}, "shares has no effect .* leave it at None, got 2000,2000"),
+        (
+            "ising-rigcs",
+            {"grow": False, "shares": "2000,2000"},
+            "shares has no effect .* leave it at None, got 2000,2000",
+        ),
         ("ising-han", {"grow": False, "share": 1.0}, "share has no effect on a run that does not grow"),
         ("phi4-multilevel", {"kind": "autoregressive", "colours": 2}, "colours has no effect on the kind autoreg"),
         ("phi4-multilevel", {"grow": False, "shares": "1,1"}, "shares has no effect on a run that does not grow"),
