@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,6 +24,16 @@ PILOT, ROUNDS = 300, 8
 """Sweeps after which swaps are counted over as many more, and how often at most temperatures are added then."""
 ENOUGH = 0.2
 """Acceptance of swaps below which a temperature is added between two."""
+
+
+class Shelf(Protocol):
+    """Where the configurations of a reference are kept, and found again."""
+
+    def read(self) -> xr.Dataset | None:
+        """What was kept, None where there is none."""
+
+    def write(self, kept: xr.Dataset) -> None:
+        """Keep it, unless it is there."""
 
 
 class Reference(Made):
@@ -77,6 +87,21 @@ class Reference(Made):
         self._given = ladder
         self._running = threading.Lock()
         self._tempered: Tempered | None = None
+        self.shelf: Shelf | None = None
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """All that its numbers follow from, besides the system, as JSON."""
+        given = None if self._given is None else [float(T) for T in self._given]
+        return {
+            "ladder": given,
+            "temperatures": list(self.temperatures),
+            "replicas": self.replicas,
+            "steps": self.steps,
+            "every": self.every,
+            "discarded": self.discarded,
+            "seed": self.seed,
+        }
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Reference:
         return self  # large, and never changed once it has run
@@ -87,11 +112,17 @@ class Reference(Made):
         return self._tempered is not None
 
     def run(self, report: Report = silent) -> Tempered:
-        """What the chains leave behind; they run when first asked, and ``report`` hears how far they are."""
+        """What the chains leave behind; they run when first asked, and ``report`` hears how far they are.
+
+        What is on the ``shelf`` is read instead, and what is not is put there.
+        """
         with self._running:
             if self._tempered is None:
-                self._tempered = self._run(report)
+                kept = None if self.shelf is None else self.shelf.read()
+                self._tempered = self._run(report) if kept is None else Tempered.of(kept, self.system)
                 report("")
+            if self.shelf is not None:
+                self.shelf.write(self._tempered.kept())
         return self._tempered
 
     def _first_ladder(self, given: Sequence[float] | None) -> tuple[float, ...]:
@@ -145,3 +176,36 @@ class Reference(Made):
     def dataset(self, T: float, report: Report = silent) -> xr.Dataset:
         """Configurations, ln Z and verdict at temperature T; see :meth:`.Tempered.dataset`."""
         return self.run(report).dataset(T).assign_attrs(seed=self.seed)
+
+
+class KeptReference(Reference):
+    """Configurations that another run has left, of the same system.
+
+    Args:
+        system: the spin system; its own temperature does not matter.
+        source: where they come from, in words: part of the content.
+        read: gives them.
+    """
+
+    def __init__(self, system: System, source: str, read: Callable[[System], Tempered]) -> None:
+        self.system, self.source, self._read = system, source, read
+        self._running = threading.Lock()
+        self._tempered = None
+        self.shelf = None
+
+    @property
+    def content(self) -> dict[str, Any]:
+        return {"source": self.source}
+
+    @property
+    def seed(self) -> str:  # type: ignore[override]
+        """In its place where they come from."""
+        return self.source
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:  # type: ignore[override]
+        """At which there are configurations, ascending."""
+        return self.run().temperatures
+
+    def _run(self, report: Report) -> Tempered:
+        return self._read(self.system)

@@ -101,6 +101,38 @@ class Tempered:
         k = self.ladder.index(float(T))
         return estimators.Estimate(float(found.value[k]), float(found.error[k]))
 
+    def kept(self) -> xr.Dataset:
+        """All of it as a Dataset, to be read again by :meth:`of`; configurations are packed, a bit a spin.
+
+        ``bits`` (kept, replica, kept_temperature, byte) are numpy.packbits of (s + 1) / 2 over the sites in order.
+
+        >>> from flowlab.systems import Ising
+        >>> bits = pack(np.ones((5, 3, 1, 4), dtype=np.int8))
+        >>> run = Tempered(Ising((2, 2), T=2.0), (2.0, np.inf), np.zeros((5, 3, 2)), (2.0,), bits, np.zeros(3))
+        >>> Tempered.of(run.kept(), run.system).ladder
+        (2.0, inf)
+        """
+        variables = {
+            "energy": (("step", "replica", "temperature"), self.energies),
+            "bits": (("kept", "replica", "kept_temperature", "byte"), self.bits),
+            "round_trips": (("replica",), self.round_trips),
+        }
+        coords = {"temperature": list(self.ladder), "kept_temperature": list(self.temperatures)}
+        attrs = {"n_sites": self.system.n_sites, "system": self.system.title}
+        return labelled(xr.Dataset(variables, coords=coords, attrs=attrs))
+
+    @classmethod
+    def of(cls, kept: xr.Dataset, system: System) -> Tempered:
+        """What :meth:`kept` was made of, of this system."""
+        return cls(
+            system,
+            tuple(kept["temperature"].values.tolist()),
+            kept["energy"].values,
+            tuple(kept["kept_temperature"].values.tolist()),
+            kept["bits"].values,
+            kept["round_trips"].values,
+        )
+
     def dataset(self, T: float) -> xr.Dataset:
         """``configuration`` (replica, sample, *dims), ``log_z`` and its error at T; where N <= 16 also the exact P(q).
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from flowlab.analysis.reference import KeptReference
 from flowlab.analysis.tempering import Tempered, pack
 from flowlab.core import System, named_generator
 from flowlab.core.generators import named_seed
@@ -18,6 +22,9 @@ from flowlab.mcmc import ParallelTempering
 from flowlab.runs.markov_run import MarkovRun
 from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.process import torch_threads
+from flowlab.runs.run import Experiment
+from flowlab.storage.samples import content_name
+from flowlab.storage.store import StoreError
 
 FEWEST = 3
 """Replicas that an evaluation needs."""
@@ -230,6 +237,29 @@ class TemperingRun(MarkovRun):
                 "kept_temperature": ("kept_temperature", list(self.temperatures), units),
             },
         )
+
+
+def reference_of(path: str | Path, system: System) -> KeptReference:
+    """The configurations that a run of tempering in directory ``path`` has kept, or that a training has in its own.
+
+    They are read when first asked for; a StoreError says then where there are none, or of another system.
+    """
+    return KeptReference(system, f"the run in {path}", functools.partial(_kept_by, path))
+
+
+def _kept_by(path: str | Path, system: System) -> Tempered:
+    run: Any = Experiment.load(path)
+    if content_name(run.system, {}) != content_name(system, {}):
+        raise StoreError(f"reference={path} is a run of another system: {run.system.title}, not {system.title}")
+    if hasattr(run, "measured"):
+        measured: Tempered = run.measured
+        return replace(measured, system=system)
+    comparison = getattr(run, "comparison", None)
+    if comparison is None:
+        raise StoreError(f"reference={path} has no configurations of parallel tempering: name a run of tempering")
+    run.reference()
+    kept: Tempered = comparison.run()
+    return replace(kept, system=system)
 
 
 def _unpacked(bits: np.ndarray, n_sites: int) -> np.ndarray:

@@ -7,12 +7,14 @@ ESS shows it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 from torch import Tensor
 
 from flowlab.analysis.reference import Reference
 from flowlab.core import Spins, System
+from flowlab.storage.samples import Samples, content_name
 from flowlab.training.objectives.reverse_kl import Objective
 from flowlab.training.optimisation import beta_ramp
 
@@ -40,3 +42,10 @@ def comparison_of(target: System, seed: int) -> Reference | None:
         return Reference(system, [float(system.temperature.detach())], seed=seed)
     except TypeError:  # no pair couplings are known
         return None
+
+
+def shelved(comparison: Reference | None, run: Path | None) -> None:
+    """Have what tempering draws kept in the directory of a run, and found there or beside it instead of drawn again."""
+    content = getattr(comparison, "content", None)
+    if comparison is not None and run is not None and content is not None:
+        comparison.shelf = Samples(run, content_name(comparison.system, content))

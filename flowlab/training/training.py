@@ -24,7 +24,7 @@ from flowlab.runs.process import torch_threads
 from flowlab.runs.registry import LITTLE, neighbour, same_couplings
 from flowlab.runs.run import Experiment
 from flowlab.training import ranges, readings
-from flowlab.training.glasses import Annealing, Auto, comparison_of
+from flowlab.training.glasses import Annealing, Auto, comparison_of, shelved
 from flowlab.training.integration_check import IntegrationCheck
 from flowlab.training.objectives.reverse_kl import Objective
 from flowlab.training.published import Published
@@ -138,6 +138,7 @@ class Training(Experiment):
     # training
 
     def _prepare(self) -> None:
+        shelved(self.comparison, self.path)
         self._last.prepare(self.step == 0, self._loop.audience.report)
 
     @property
@@ -262,6 +263,7 @@ class Training(Experiment):
         """
         if self.comparison is None:
             return None
+        shelved(self.comparison, self.path)
         here = self.system.temperature if T is None else T
         return None if here is None else self.comparison.dataset(float(here), self._loop.audience.report)
 

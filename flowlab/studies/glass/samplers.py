@@ -23,6 +23,7 @@ from flowlab.mcmc import ParallelTempering
 from flowlab.mcmc import ladder as spaced
 from flowlab.runs import TemperingRun, study
 from flowlab.runs.keys import Count, Inside, Meaning, Natural, Positive
+from flowlab.runs.tempering_run import reference_of
 from flowlab.studies.glass.couplings import SK, Glass
 from flowlab.studies.glass.couplings import idle as idle_couplings
 from flowlab.studies.keys import (
@@ -56,6 +57,7 @@ Ladder = Annotated[
 Replicas = Annotated[Count, Meaning("independent sets of parallel tempering")]
 Sweeps = Annotated[Count, Meaning("of parallel tempering, between two configurations", "sweeps")]
 TemperingSeed = Annotated[Natural, Meaning("of parallel tempering, seed_J where none")]
+Kept = Annotated[str, Meaning("directory of a run of tempering of the same glass, whose configurations are taken")]
 Fall = Annotated[Schedule, Meaning("by which the learning rate falls")]
 Whiten = Literal["eigenbasis", "covariance", "none"]
 
@@ -70,9 +72,12 @@ class Tempered:
     replicas: Replicas = 10
     sweeps: Sweeps = 4
     tempering_seed: TemperingSeed | None = None
+    reference: Kept | None = None
 
     def comparison(self, glass: Glass) -> Reference:
-        """The chains, which run when somebody asks for them."""
+        """The chains, which run when somebody asks for them; or what another run has kept."""
+        if self.reference is not None:
+            return reference_of(self.reference, glass.system())
         wanted = _temperatures(self.temperatures, glass)
         return _tempering(
             glass.at(T=wanted[0]), wanted, glass.seed_J if self.tempering_seed is None else self.tempering_seed,
@@ -119,8 +124,13 @@ class TrainedGlass(Trained):
     patience: Patience = 0
 
 
+CHAINS = ("samples", "temperatures", "ladder", "replicas", "sweeps", "tempering_seed")
+"""Keys that say how tempering goes."""
+
+
 def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    found = idle_couplings(keys) | ({"anneal": WARM} if keys["warm"] and "anneal" in keys else {})
+    read = dict.fromkeys(CHAINS, "where configurations are read from reference") if keys.get("reference") else {}
+    found = read | idle_couplings(keys) | ({"anneal": WARM} if keys["warm"] and "anneal" in keys else {})
     return found | ({"z2": "in fields"} if keys.get("h") and "z2" in keys else {})
 
 
