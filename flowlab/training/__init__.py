@@ -7,6 +7,7 @@ from flowlab import runs
 from flowlab.training.earlier import ContinuousTraining, Grown
 from flowlab.training.integration_check import IntegrationCheck
 from flowlab.training.objectives.forward_kl import ForwardKL
+from flowlab.training.objectives.fresh import FreshForwardKL
 from flowlab.training.objectives.ir_matching import IRMatching
 from flowlab.training.objectives.over_couplings import OverCouplings
 from flowlab.training.objectives.reverse_kl import Objective, PathGradient, ReverseKL
@@ -17,6 +18,7 @@ from flowlab.training.training import Training
 __all__ = [
     "ContinuousTraining",
     "ForwardKL",
+    "FreshForwardKL",
     "Grown",
     "IRMatching",
     "IntegrationCheck",

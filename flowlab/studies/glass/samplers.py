@@ -37,7 +37,7 @@ from flowlab.studies.keys import (
     Trained,
 )
 from flowlab.systems import ContinuousSpinGlass
-from flowlab.training import ForwardKL, ReverseKL, Training
+from flowlab.training import ForwardKL, FreshForwardKL, ReverseKL, Training
 from flowlab.training.optimisation import Schedule, beta_ramp
 
 TEMPERATURES = "0.2,0.23,0.27,0.31,0.36,0.42,0.5,0.6,0.7,0.8,0.9,1,1.13,1.27,1.42,1.6,1.8,2,2.25,2.5"
@@ -146,6 +146,7 @@ def glass_forward(
     whiten: Whiten = "eigenbasis",
     tempering: Tempered = Tempered(samples=100_000),
     held_out: Inside = 0.1,
+    online: bool = False,
     training: TrainedGlass = TrainedGlass(steps=8000, batch=256, lr=4e-3, clip=5.0),
     seed: int = 0,
     warm: bool = False,
@@ -160,11 +161,22 @@ def glass_forward(
             covariance, or none.
         z2: whether to symmetrise the density, (q(x) + q(-x)) / 2, where there are no fields.
         samples [configurations]: from parallel tempering.
-        held_out: fraction of the samples that is not trained on.
+        held_out: fraction of the samples that is not trained on, of the replicas where ``online``.
+        online: whether tempering goes on beside the training and every step learns from fresh configurations.
         patience: the run ends when the held-out loss has not improved over this many; 0 never does.
     """
     target, comparison = flow.target(glass), tempering.comparison(glass)
-    objective = ForwardKL(functools.partial(comparison.samples, glass.T), held_out=held_out, seed=seed)
+    objective: ForwardKL
+    if online:
+        chain = ParallelTempering(
+            target.physical, spaced([glass.T], glass.n_sites, scale=glass.scale), replicas=tempering.replicas
+        )
+        objective = FreshForwardKL(
+            chain, glass.T, held_out=max(1, round(held_out * tempering.replicas)), sweeps=tempering.sweeps, seed=seed,
+            burn_in=tempering.samples // (4 * tempering.replicas) * tempering.sweeps,
+        )  # fmt: skip
+    else:
+        objective = ForwardKL(functools.partial(comparison.samples, glass.T), held_out=held_out, seed=seed)
     return Training(
         target, flow.density(target, whiten, seed), objective, warmup=0.02, comparison=comparison, seed=seed,
         **training.given,
