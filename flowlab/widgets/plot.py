@@ -33,13 +33,14 @@ class Library(anywidget.AnyWidget):
 
     def __init__(self, **state: Any) -> None:
         super().__init__(**state)
-        self._sent = -inf
+        self._sent: dict[str, float] = {}
         self.on_msg(self._answer)
 
-    def _answer(self, *_: Any) -> None:
-        """Send the script, once for all that asked while a cell ran."""
-        if time.monotonic() - self._sent > ONCE:
-            self._sent = time.monotonic()
+    def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
+        """Send the script to every page that asks, to each once for all that it asked while a cell ran."""
+        page, now = content.get("page", ""), time.monotonic()
+        if now - self._sent.get(page, -inf) > ONCE:
+            self._sent[page] = now
             self.send_state("source")
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:

@@ -60,6 +60,30 @@ def test_whatever_the_order_the_newest_state_is_drawn(page: Page) -> None:
     assert page.evaluate(IN_EVERY_ORDER, {"orders": orders, "later": later}) == ["a curve 3"] * len(orders)
 
 
+def test_plotly_that_is_not_there_yet_is_waited_for(page: Page) -> None:
+    """JupyterLab makes the models of a page one by one, and asking for one that is not there fails."""
+    set_up(page, ["theme.js", "menu.js", "plot.js"], plot_state(figure("a curve", [0, 1, 4])))
+    page.evaluate(
+        "() => { let asked = 0; model.widget_manager.get_model = async () => {"
+        " if (asked++ < 2) throw Error('widget model not found'); return holder; }; view.render({model, el}); }"
+    )
+    expect(page.locator(".gtitle")).to_have_text("a curve", timeout=10_000)
+
+
+def test_plotly_that_fails_once_is_asked_for_by_the_next_picture(page: Page) -> None:
+    set_up(page, ["theme.js", "menu.js", "plot.js"], plot_state(figure("a curve", [0, 1, 4])))
+    page.evaluate(
+        "async () => { deliver(); const right = URL.createObjectURL;"
+        " URL.createObjectURL = () => { throw Error('lost'); };"
+        " await view.render({model, el}); URL.createObjectURL = right; }"
+    )
+    lost = page.get_by_text("this picture could not be drawn: lost")
+    expect(lost).to_be_visible()
+    page.evaluate("(later) => model.change({figure: later})", as_json(figure("later", [1, 2])))
+    expect(page.locator(".gtitle")).to_have_text("later", timeout=10_000)
+    expect(lost).to_have_count(0)
+
+
 def test_a_figure_wears_the_colours_of_the_page(page: Page) -> None:
     set_up(page, ["theme.js", "menu.js", "plot.js"], plot_state(figure("a curve", [0, 1, 4])))
     stroke = "() => getComputedStyle(document.querySelector('.js-line')).stroke"

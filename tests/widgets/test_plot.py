@@ -96,10 +96,11 @@ def test_a_page_that_connects_again_is_not_sent_the_script_again(monkeypatch) ->
     assert sum(map(len, answers[0]["buffers"])) < 1e6
     sent: list[Any] = []
     monkeypatch.setattr(type(library), "_send", lambda self, message, buffers: sent.append(buffers[0]))
-    library._sent = -inf
     for _ in range(3):  # asked again and again while a cell ran
-        library._handle_custom_msg({"type": "wanted"}, [])
+        library._handle_custom_msg({"type": "wanted", "page": "first"}, [])
     assert sent == [library.source]
+    library._handle_custom_msg({"type": "wanted", "page": "the same, loaded anew at once"}, [])
+    assert sent == [library.source] * 2
 
 
 @pytest.mark.parametrize(("heard_since", "left"), [(0.0, True), (990.0, False), (inf, False)])

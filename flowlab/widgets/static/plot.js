@@ -7,15 +7,31 @@
 const PLOTLY = Symbol.for('flowlab.plotly');
 
 function library(model) {
-  globalThis[PLOTLY] ??= load(model);
+  globalThis[PLOTLY] ??= load(model).catch((error) => {
+    delete globalThis[PLOTLY]; // the next picture tries anew
+    throw error;
+  });
   return globalThis[PLOTLY];
 }
 
+// The model that holds plotly.js: JupyterLab gives up on one that comes later than the picture.
+async function holderOf(model) {
+  for (;;) {
+    try {
+      return await model.widget_manager.get_model(model.get('library').replace('IPY_MODEL_', ''));
+    } catch {
+      await new Promise((done) => setTimeout(done, 500));
+    }
+  }
+}
+
 async function load(model) {
-  const holder = await model.widget_manager.get_model(model.get('library').replace('IPY_MODEL_', ''));
+  const holder = await holderOf(model);
   if (!holder.get('source')?.byteLength)
-    await new Promise((done) => { // a page that was loaded anew; it asks again, should a message be lost
-      const ask = () => holder.send({ type: 'wanted' }), again = setInterval(ask, 15_000);
+    await new Promise((done) => { // a page that was loaded anew
+      const page = Math.random().toString(36).slice(2), ask = () => holder.send({ type: 'wanted', page });
+      // should the answer be lost; what is asked while a cell runs is heard when it has ended
+      const again = setInterval(() => { if (model.widget_manager.kernel?.status !== 'busy') ask(); }, BEAT);
       holder.on('change:source', () => { clearInterval(again); done(); });
       ask();
     });
@@ -92,6 +108,7 @@ async function render({ model, el }) {
         figure.layout.shapes = withMark(own, model.get('place'));
         const Plotly = await library(model);
         if (closed) return;
+        if (!picture.querySelector('.main-svg')) picture.replaceChildren(); // what went wrong before
         await Plotly.react(picture, figure.data, figure.layout, CONFIG);
         if (!listening) listen();
       }
