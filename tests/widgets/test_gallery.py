@@ -57,6 +57,20 @@ def train(gallery: Gallery, tmp_path: Path, name: str = "a") -> fl.Experiment:
     return gallery.run
 
 
+def test_a_click_on_start_brings_the_values_of_the_page(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.choose(card("ising-xor"))
+    form = gallery.form
+    start = gallery._top.children[-1].children[0]
+    typed = {form.fields[name].control: value for name, value in {**TINY, "T": "2.5"}.items()}
+    typed |= {form.seed: "7", form.out: str(tmp_path / "typed")}
+    held = [each.index if "index" in each.keys else each.value for each in start.controls]
+    values = [typed.get(control, here) for control, here in zip(start.controls, held, strict=True)]
+    start._hear(start, {"type": "click", "values": values}, [])
+    assert gallery.run is not None, gallery.message.value
+    assert (gallery.run.keys["L"], gallery.run.keys["T"], gallery.run.seed) == (4, 2.5, 7)
+    assert gallery.run.path == tmp_path / "typed"
+
+
 def test_every_study_has_a_card_and_what_acts_comes_first(gallery: Gallery) -> None:
     assert {card.study for card in all_cards()} == set(RUNS)
     assert [card.study for card in all_cards()[:3]] == ["ising-coloured", "phi4-flow", "ising-xor"]

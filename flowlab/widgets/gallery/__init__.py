@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Hashable
 from html import escape
@@ -17,7 +16,7 @@ from flowlab.runs import Experiment, experiment, load, studies
 from flowlab.runs.registry import find
 from flowlab.widgets.background import Background
 from flowlab.widgets.gallery.cards import FIRST, Card, about, all_cards, slowness
-from flowlab.widgets.gallery.form import Form
+from flowlab.widgets.gallery.form import Form, Start
 from flowlab.widgets.gallery.pictures import picture
 from flowlab.widgets.gallery.table import RunsTable
 from flowlab.widgets.lab import Lab, lab_of
@@ -39,8 +38,6 @@ FAMILIES = {
 }
 BEGIN = "Begin here"
 HOW = "choose a study on its card, set its keys and press Start: its lab opens below"
-ON_ITS_WAY = 0.3
-"""Seconds that a value may come later than a click that followed it."""
 CHEAP = {"steps", "T", "h", "beta", "kappa", "lam", "mass", "seed_J", "lr"}
 """Keys that leave the time of a step as it is."""
 
@@ -74,7 +71,6 @@ class Gallery:
         first, others = self._shelves()
         self._first, self._others = ipywidgets.VBox(first), ipywidgets.VBox(others)
         self._place = ipywidgets.VBox()
-        self.start_button = _button("Start", "build the run, open its lab below and train", self.start_soon, "primary")
         self._back = _button("All studies", "back to the cards", self.back)
         style = ipywidgets.HTML(f"<style>{(STATIC / 'gallery.css').read_text(encoding='utf-8')}</style>")
         style.layout.display = "none"
@@ -93,7 +89,7 @@ class Gallery:
             + (f"<p>You will see {escape(card.sees)}.</p>" if card.sees else "")
         )
         art = ipywidgets.HTML(picture(card.kind), layout={"width": "280px", "flex": "0 0 auto"})
-        row = ipywidgets.HBox([self.start_button, self.cost], layout={"align_items": "center"})
+        row = ipywidgets.HBox([Start(self.form.controls, self.start), self.cost], layout={"align_items": "center"})
         self._say("")
         self._top.children = (
             self._back,
@@ -123,14 +119,6 @@ class Gallery:
             self.form.out.value = str(self._free(self.form.study.name))
         except Exception as error:
             self._say(error)
-
-    def start_soon(self) -> None:
-        """Start once what was typed before the click is here.
-
-        A page sends changes of state one at a time, and to a thread of its own when that is ready: a click may
-        overtake them.
-        """
-        threading.Timer(ON_ITS_WAY, self.start).start()
 
     def open(self, path: Path, train: bool) -> None:
         """Show the lab of a run on disk, and train it on."""
@@ -258,9 +246,8 @@ def open_gallery(folder: str | Path = "runs") -> Gallery:
     return Gallery(folder)
 
 
-def _button(name: str, hint: str, does: Any, style: str = "") -> ipywidgets.Button:
-    button = ipywidgets.Button(
-        description=name, tooltip=hint, button_style=style, layout={"width": "auto", "align_self": "flex-start"}
-    )
+def _button(name: str, hint: str, does: Any) -> ipywidgets.Button:
+    layout = {"width": "auto", "align_self": "flex-start"}
+    button = ipywidgets.Button(description=name, tooltip=hint, layout=layout)
     button.on_click(lambda _: does())
     return button

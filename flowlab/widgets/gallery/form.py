@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -32,13 +32,31 @@ class Marked(anywidget.AnyWidget):
     mark = traitlets.Unicode().tag(sync=True)
     disabled = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(self, **state: Any) -> None:
-        super().__init__(**state)
+
+class Start(anywidget.AnyWidget):
+    """A button whose click brings what some controls hold: a page may send changes of state later than a click.
+
+    Args:
+        controls: widgets with a ``value``, or an ``index`` that stands for it.
+        clicked: called when they have what they have on the page.
+    """
+
+    _esm = script("start.js")
+    description = traitlets.Unicode("Start").tag(sync=True)
+    tooltip = traitlets.Unicode("build the run, open its lab below and train").tag(sync=True)
+    controls: traitlets.List[ipywidgets.Widget] = traitlets.List().tag(sync=True, **ipywidgets.widget_serialization)
+
+    def __init__(self, controls: Sequence[ipywidgets.Widget], clicked: Callable[[], None]) -> None:
+        super().__init__(controls=list(controls))
+        self._clicked = clicked
         self.on_msg(self._hear)
 
     def _hear(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
-        if content.get("type") == "value":
-            self.value = str(content["value"])
+        if content.get("type") != "click":
+            return
+        for control, value in zip(self.controls, content["values"], strict=True):
+            setattr(control, "index" if "index" in control.keys else "value", value)
+        self._clicked()
 
 
 class Field:
@@ -114,6 +132,11 @@ class Form:
         ).add_class("flowlab-form")
         for row in self.fields.values():
             row.control.observe(lambda _: changed(), "value")
+
+    @property
+    def controls(self) -> list[ipywidgets.Widget]:
+        """All that a person can set."""
+        return [*(row.control for row in self.fields.values()), self.seed, self.out]
 
     def values(self) -> dict[str, Any]:
         """The keys that differ from their defaults, as they were typed."""

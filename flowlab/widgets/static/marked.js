@@ -17,9 +17,10 @@ function render({ model, el }) {
   const place = (value) => {
     range.value = value.trim() && Number.isFinite(Number(value)) ? value : at;
   };
-  // A message of its own: changes of the state wait while an earlier one is on its way, and a click on Start would
-  // overtake them.
-  const send = (value) => model.send({ type: 'value', value });
+  const send = (value) => {
+    model.set('value', value);
+    model.save_changes();
+  };
   const show = () => {
     text.disabled = range.disabled = model.get('disabled');
     if (el.contains(document.activeElement)) return; // what is being typed or moved is newer
