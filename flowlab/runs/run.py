@@ -338,10 +338,10 @@ def meta_of(run: Experiment, built: Mapping[str, Any]) -> dict[str, Any]:
     """What rebuilds a run, as JSON; one built by hand is told from others by what it was ``built`` of."""
     asked = {
         "study": run.study,
-        "keys": run.keys,
+        "keys": plain(run.keys),
         "seed": run.seed,
         "steps": run.steps,
-        "parent": run.parent,
+        "parent": plain(run.parent),
         "dtype": name_of(run.dtype),
     }
     if run.study is not None:

@@ -20,6 +20,7 @@ from flowlab.runs.keys import Scalar
 from flowlab.runs.process import interrupts_call, torch_threads
 from flowlab.runs.registry import experiment, find, imported, load, studies
 from flowlab.runs.run import Experiment
+from flowlab.storage.identity import plain
 from flowlab.storage.store import Store, StoreError
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def refuse_other(job: Job, before: Sequence[Job]) -> None:
     meta = Store.open(job.path, write=False).meta
     parent = meta.get("parent")
     warm = parent is not None
-    wanted = job.keys | (find(job.study).given(job.changes) if warm else {})
+    wanted = plain(job.keys | (find(job.study).given(job.changes) if warm else {}))
     asked = (job.study, wanted, job.dtype)
     if (meta.get("study"), meta.get("keys"), meta.get("dtype", job.dtype)) != asked or not (
         warm or meta.get("seed") == job.seed

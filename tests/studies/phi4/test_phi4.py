@@ -80,6 +80,19 @@ def test_the_published_sizes_by_our_layers_have_another_name_and_the_old_one_war
     assert all(literal.keys[key] == tuned.keys[key] for key in same)
 
 
+def test_a_run_without_clipping_is_kept_and_goes_on(tmp_path):
+    keys = dict(L=4, beta=0.5, batch=8, steps=4, clip=float("inf"), device="cpu", seed=1)
+    run = fl.experiment("phi4-affine", **keys, out=tmp_path / "a")
+    run.run(2, progress=False)
+    again = fl.load(tmp_path / "a")
+    assert again.keys["clip"] == float("inf") and again.keys == run.keys
+    again.run(progress=False)
+    whole = fl.experiment("phi4-affine", **keys)
+    whole.run(progress=False)
+    assert again.data.loss.values.tolist() == whole.data.loss.values.tolist()
+    assert json.loads((tmp_path / "a" / "experiment.json").read_text())["keys"]["clip"] == "inf"
+
+
 def test_a_stack_of_convolutions_makes_layers_that_are_even_or_not():
     for form, odd in (("published", "all"), ("bounded", "all"), ("published", "none")):
         run = fl.experiment(
