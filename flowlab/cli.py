@@ -27,7 +27,11 @@ from flowlab.runs.keys import Finite, converted
 from flowlab.runs.registry import find, imported
 from flowlab.runs.sweeps import draw, sweep
 from flowlab.runs.workers import SweepError
-from flowlab.storage.store import StoreError
+from flowlab.storage.files import saving, write_atomic
+from flowlab.storage.netcdf import from_netcdf, to_netcdf
+from flowlab.storage.store import StoreError, versions
+from flowlab.studies.papers.figures import FIGURES
+from flowlab.studies.papers.reproduction import reproduce
 
 _STRICT = "exit with 3 where the verdict is that the numbers are not to be trusted"
 _SWEPT = ("state", "steps", "log_z", "log_z_error", "log_z_bound", "log_z_exact", "ess", "gap", "verdict")
@@ -112,6 +116,16 @@ def _parser() -> argparse.ArgumentParser:
     for command in (listing, helping, run, sweeping, evaluate, checking):
         command.add_argument("--import", dest="imports", action="append", metavar="MODULE", help=named)
 
+    again = commands.add_parser("reproduce", help="figures of the papers, run again: flowlab reproduce 004 --figure 4")
+    again.add_argument("paper", nargs="?", metavar="PAPER", help="003 or 004; without it, what there is")
+    again.add_argument("--figure", metavar="N", help="of the paper: 4, or table3")
+    again.add_argument("--scale", default="smoke", choices=("smoke", "figures", "paper"), help="(default: smoke)")
+    again.add_argument("--workers", type=int, default=1, metavar="N", help="processes side by side (default 1)")
+    again.add_argument("--out", default="runs/papers", metavar="DIR", help="of the runs; taken up where it has some")
+    again.add_argument("--results", default="notebooks/results", metavar="DIR", help="for PAPER-FIGURE-SCALE.nc")
+    again.add_argument("--quiet", action="store_true", help="no progress")
+    again.set_defaults(command=_reproduce)
+
     lab = commands.add_parser("lab", help="open JupyterLab, on this machine only and with a token")
     lab.add_argument("dir", nargs="?", metavar="DIR", help="folder to open (default: the tutorials, else this folder)")
     lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
@@ -122,6 +136,45 @@ def _parser() -> argparse.ArgumentParser:
     app.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
     app.set_defaults(command=_app)
     return parser
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    results = Path(options.results)
+    if options.paper is None or options.figure is None:
+        for (paper, number), figure in FIGURES.items():
+            print(f"flowlab reproduce {paper} --figure {number}: {figure.title}")
+            for scale, size in figure.scales.items():
+                kept = results / f"{paper}-{number}-{scale}.nc"
+                seconds = from_netcdf(kept.read_bytes()).seconds.sum() if kept.exists() else None
+                spent = "not measured" if seconds is None else f"{float(seconds):.0f} s"
+                print(f"  --scale {scale}: L = {', '.join(map(str, size.sides))}, {size.seeds} seeds; training {spent}")
+        return 0
+    found = reproduce(
+        options.paper, options.figure, options.scale, out=options.out, workers=options.workers,
+        progress=not options.quiet,
+    )  # fmt: skip
+    found = found.assign_attrs(versions=json.dumps(versions()), commit=_commit())
+    path = results / f"{options.paper}-{options.figure}-{options.scale}.nc"
+    with saving(path.name, results):
+        results.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, to_netcdf(found))
+    for claim in found.claim.values:
+        row = found.sel(claim=claim)
+        for side in found.L.values:
+            one = row.sel(L=side)
+            number = f"{float(one.compared):.4g} +- {float(one.compared_error):.2g}, {int(one.seeds_used)} seeds"
+            print(f"L = {side}: {claim}: {one.answer.item()} ({row.criterion.item()}: {number})")
+    print(f"{path}: {float(found.seconds.sum()):.0f} s of training")
+    return 0
+
+
+def _commit() -> str:
+    """Of the source that runs, empty where it is not a checkout."""
+    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _list(options: argparse.Namespace) -> int:
