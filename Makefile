@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo lab app test lint browser bench bench-page notebooks binder clean
+.PHONY: help setup demo lab app test lint browser bench bench-page notebooks docs binder clean
 
 help:
 	@echo "make demo    train the main study, print its table, write demo/report.html"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench   the benchmarks: tables, and JSON in benchmarks/results/"
 	@echo "make bench-page  docs/benchmarks.md from these results"
 	@echo "make notebooks  run tutorials and notebooks anew, and store what they show"
+	@echo "make docs    the site, in build/site: open build/site/index.html"
 	@echo "make binder  try the Binder environment without its image"
 	@echo "make setup   .venv with everything for development"
 	@echo "make clean   remove .venv and whatever was built or written here"
@@ -47,6 +48,11 @@ bench: .venv/.stamp-run
 notebooks: .venv/.stamp-dev
 	@$(PY) -m tests.notebooks
 
+# Whatever Sphinx warns of is an error: a broken link, a name that is not there, a formula that cannot be set.
+docs: .venv/.stamp-docs
+	@OMP_NUM_THREADS=1 $(PY) -m sphinx --fail-on-warning --keep-going -q -c docs . build/site
+	@echo "build/site/index.html"
+
 bench-page:
 	@$(PY) benchmarks/page.py
 
@@ -73,6 +79,10 @@ clean:
 	@echo "Installing flowlab and its tools into .venv; the first time takes minutes, most of them for torch."
 	@$(INSTALL) -e '.[dev]'
 	@touch .venv/.stamp-run $@
+
+.venv/.stamp-docs: pyproject.toml constraints.txt | .venv/bin/pip
+	@$(INSTALL) -e '.[docs]'
+	@touch $@
 
 .venv/bin/pip:
 	@for python in $(PYTHON) python3.11 python3 python3.12 python3.13 python; do \

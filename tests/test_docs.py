@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import inspect
 import json
 import re
 from pathlib import Path
 from typing import Any
+
+import flowlab as fl
+
+import pytest
 
 import flowlab as fl
 
@@ -48,3 +54,57 @@ def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
     assert text.count("\n") < 120
     for link in re.findall(r"\]\((?!http)([^)#]+)", text):
         assert (ROOT / link).exists(), link
+
+
+def test_links_of_the_site_lead_somewhere() -> None:
+    pages = [
+        *(ROOT / "docs").rglob("*.md"),
+        ROOT / "tutorials" / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "CHANGELOG.md",
+    ]
+    for page in pages:
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+            assert (page.parent / link).exists(), f"{page.relative_to(ROOT)}: {link}"
+        for study in re.findall(r"#study-([\w-]+)", text):
+            assert study in fl.runs.studies(), f"{page.relative_to(ROOT)}: {study}"
+
+
+def test_every_study_is_in_the_table_of_its_system() -> None:
+    assert set(re.findall(r"#study-([\w-]+)", (ROOT / "docs" / "studies.md").read_text(encoding="utf-8"))) == set(
+        fl.runs.studies()
+    )
+
+
+def test_every_page_is_in_the_contents() -> None:
+    listed = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("index.md"))
+    contents = re.findall(r"^```\{toctree\}(.*?)^```", listed, flags=re.DOTALL | re.MULTILINE)
+    names = {line.rpartition("/")[2] for block in contents for line in block.split()}
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert page.stem in names or page.stem == "index", page
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """A page a room, which lists what the room names; every name with a line that says what it is."""
+    for room in fl._ROOMS:
+        page = (ROOT / "docs" / "api" / f"{room}.md").read_text(encoding="utf-8")
+        module = importlib.import_module(f"flowlab.{room}")
+        listed = re.findall(r"automodule:: ([\w.]+)", page)
+        if room == "studies":
+            assert "{studies}" in page
+        elif not hasattr(module, "__all__"):
+            files = Path(module.__path__[0]).glob("*.py")
+            assert set(listed) == {f"flowlab.{room}.{file.stem}" for file in files if file.stem != "__init__"}, room
+        else:
+            assert listed == [f"flowlab.{room}"], room
+            bare = [name for name in module.__all__ if not inspect.getdoc(getattr(module, name))]
+            assert not bare, f"{room}: {bare} have no docstring"
+    assert set(fl.__all__) == set(fl._SHOWN)
+
+
+def test_code_of_methods_is_right_but_for_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fl.Experiment, "run", lambda run: run)
+    for page in sorted((ROOT / "docs" / "methods").glob("*.md")):
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+            exec(compile(block, str(page), "exec"), {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -93,12 +94,13 @@ def page(title: str, about: str, tabs: Sequence[tuple[str, Sequence[Piece], str]
     lab: dict[str, Any] = {"title": title, "about": about, "palette": PALETTE}
     lab["tabs"] = [{"title": name, "parts": list(parts), "code": code} for name, parts, code in tabs]
     views = "\n".join(f"const {name} = (() => {{\n{_in_a_function(name)}\n}})();" for name in VIEWS)
-    start = "globalThis[Symbol.for('flowlab.plotly')] = Promise.resolve(Plotly);\n"
+    start = "const drawn = unpacked('plotly').then((source) => (0, eval)(source)).then(() => Plotly);\n"
+    start += "globalThis[Symbol.for('flowlab.plotly')] = drawn;\n"
     start += "showLab(JSON.parse(document.getElementById('lab').textContent), {" + ", ".join(VIEWS) + "}, "
     start += "document.querySelector('main'));"
     return Template(script("page.html")).substitute(
         title=escape(title),
-        plotly=plotly_js().decode().replace("</script", "<\\/script"),
+        plotly=base64.b64encode(gzip.compress(plotly_js(), mtime=0)).decode(),
         lab=json.dumps(lab).replace("</", "<\\/"),
         script="\n".join([script("theme.js", "menu.js", "canvas.js", "page.js"), views, start]),
     )

@@ -47,6 +47,12 @@ function binary(text) {
   return new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
 }
 
+// The text that an element of the page holds as base64 of gzip, which is a third of it.
+async function unpacked(id) {
+  const packed = new Blob([binary(document.getElementById(id).textContent)]);
+  return new Response(packed.stream().pipeThrough(new DecompressionStream('gzip'))).text();
+}
+
 // The parts of a tab, each from what a panel has written; all of a tab's share the values of its controls.
 class Tab {
   constructor(parts, views, palette, code) {
