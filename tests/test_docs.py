@@ -10,8 +10,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import flowlab as fl
-
 import pytest
 
 import flowlab as fl
@@ -94,8 +92,7 @@ def test_every_public_name_is_in_the_reference() -> None:
         if room == "studies":
             assert "{studies}" in page
         elif not hasattr(module, "__all__"):
-            files = Path(module.__path__[0]).glob("*.py")
-            assert set(listed) == {f"flowlab.{room}.{file.stem}" for file in files if file.stem != "__init__"}, room
+            assert f"{{modules}} {room}\n" in page
         else:
             assert listed == [f"flowlab.{room}"], room
             bare = [name for name in module.__all__ if not inspect.getdoc(getattr(module, name))]

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from docutils import nodes
-from sphinx.addnodes import pending_xref
+from sphinx.addnodes import pending_xref, pending_xref_condition
 from sphinx.application import Sphinx
 
 CODE = re.compile(r"(:[\w:]+:`[^`]*`|``.*?``|`[^`]*`_?)")
@@ -37,7 +37,8 @@ def unlink(app: Sphinx, doctree: nodes.document) -> None:
     for link in list(doctree.findall(pending_xref)):
         target = str(link.get("reftarget", ""))
         if link.get("refdomain") == "py" and target.islower() and "." not in target:
-            link.replace_self(link.children)
+            first = link.children[0]  # in an annotation, one of two spellings
+            link.replace_self(first.children if isinstance(first, pending_xref_condition) else link.children)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

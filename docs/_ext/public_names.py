@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 from typing import Any
 
 from docutils import nodes
@@ -36,6 +38,19 @@ class Names(SphinxDirective):
         return self.parse_text_to_nodes(StringList(lines, "names"), allow_section_headings=False)
 
 
+class Modules(SphinxDirective):
+    """``{modules} nn``: every module of a room that names nothing itself."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        room = self.arguments[0]
+        lines = []
+        for module in pkgutil.iter_modules(importlib.import_module(f"flowlab.{room}").__path__):
+            lines += [f".. automodule:: flowlab.{room}.{module.name}", "   :ignore-module-all:", ""]
+        return self.parse_text_to_nodes(StringList(lines, "modules"), allow_section_headings=False)
+
+
 class Studies(SphinxDirective):
     """Every study with its keys, as ``flowlab help NAME`` prints it."""
 
@@ -61,6 +76,7 @@ def linked(app: Sphinx, doctree: nodes.document) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("names", Names)
+    app.add_directive("modules", Modules)
     app.add_directive("studies", Studies)
     app.connect("doctree-read", linked)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
