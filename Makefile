@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo lab app test lint browser bench bench-page notebooks docs binder clean
+.PHONY: help setup demo lab app test lint browser bench bench-page notebooks docs package release binder clean
 
 help:
 	@echo "make demo    train the main study, print its table, write demo/report.html"
@@ -16,6 +16,8 @@ help:
 	@echo "make bench-page  docs/benchmarks.md from these results"
 	@echo "make notebooks  run tutorials and notebooks anew, and store what they show"
 	@echo "make docs    the site, in build/site: open build/site/index.html"
+	@echo "make package wheel and sdist, tried in clean environments: PYTHONS='python3.11 python3.12'"
+	@echo "make release VERSION=0.2.0  what must be so before a release, and how to make it"
 	@echo "make binder  try the Binder environment without its image"
 	@echo "make setup   .venv with everything for development"
 	@echo "make clean   remove .venv and whatever was built or written here"
@@ -52,6 +54,12 @@ notebooks: .venv/.stamp-dev
 docs: .venv/.stamp-docs
 	@OMP_NUM_THREADS=1 $(PY) -m sphinx --fail-on-warning --keep-going -q -c docs . build/site
 	@echo "build/site/index.html"
+
+package: .venv/.stamp-dev
+	@$(PY) -m tests.package $(PYTHONS)
+
+release: .venv/.stamp-dev
+	@$(PY) -m tests.release $(VERSION)
 
 bench-page:
 	@$(PY) benchmarks/page.py

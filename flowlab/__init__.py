@@ -14,6 +14,7 @@ Runs of studies by name
     experiment, load, sweep     start one, open one from disk, run many over the values of some keys
     average                     means of a sweep over instances of random couplings
     lab                         choose a study, set its keys, start it and watch, in JupyterLab
+    show_versions               what is installed, for the report of a bug
     help                        what studies there are, what one is and what its keys mean
     study                       make a function of keys a study
     Experiment, Training, ChainRun   what a run is
@@ -44,7 +45,7 @@ import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from flowlab.extras import told
+from flowlab.extras import installed, told
 from flowlab.hooks import above, providers
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from flowlab.densities import Normal as Normal
     from flowlab.densities import Pushforward as Pushforward
     from flowlab.densities import TensorNetwork as TensorNetwork
+    from flowlab.extras import show_versions as show_versions
     from flowlab.flows import AffineCoupling as AffineCoupling
     from flowlab.flows import Composed as Composed
     from flowlab.flows import XorCoupling as XorCoupling
@@ -87,8 +89,6 @@ if TYPE_CHECKING:
     from flowlab.training import ReverseKL as ReverseKL
     from flowlab.training import Training as Training
 
-__version__ = "0.1.0"
-
 _ROOMS = (
     "analysis", "core", "densities", "estimators", "exact", "figures", "flows", "mcmc", "nn", "runs", "storage",
     "studies", "systems", "testing", "training", "widgets",
@@ -102,6 +102,7 @@ def _by_name(rooms: dict[str, str]) -> dict[str, str]:
 _SHOWN = _by_name({
     "analysis": "average",
     "core": "Angles Density Flow MarkovChain Reals Spins States System",
+    "extras": "show_versions",
     "densities": "MADE IndependentSpins Normal Pushforward TensorNetwork",
     "flows": "AffineCoupling Composed XorCoupling",
     "hooks": "lab",
@@ -145,6 +146,8 @@ above["load"] = lambda path, **how: importlib.import_module("flowlab.runs").load
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return installed()
     if name in _ROOMS:
         with told("lab" if name == "widgets" else None):
             return importlib.import_module(f"flowlab.{name}")

@@ -21,7 +21,7 @@ from flowlab import manual
 from flowlab.analysis.integration import IntegrationWarning
 from flowlab.estimators import columns, scalars
 from flowlab.estimators.weights.evidence import shown
-from flowlab.extras import told
+from flowlab.extras import installed, told
 from flowlab.runs import Experiment, experiment, studies
 from flowlab.runs.keys import Finite, converted
 from flowlab.runs.registry import find, imported
@@ -59,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="flowlab", description="Samplers with exact likelihoods for lattice models.")
+    parser.add_argument("--version", action="version", version=f"flowlab {installed()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     listing = commands.add_parser("list", help="the studies and their keys")

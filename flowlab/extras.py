@@ -1,9 +1,12 @@
-"""What to install where a package is missing that only some uses of flowlab need."""
+"""What is installed, and what to install where a package is missing that only some uses of flowlab need."""
 
 from __future__ import annotations
 
 import contextlib
+import platform
+import re
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
 
 EXTRA = {
     "anywidget": "lab", "ipywidgets": "lab", "jupyterlab": "lab", "voila": "lab", "plotly": "export", "numba": "chains",
@@ -33,3 +36,32 @@ def told(extra: str | None = None) -> Iterator[None]:
         raise ImportError(
             f"this needs {package}: pip install 'flowlab[{extra or EXTRA[package]}]'", name=package
         ) from error
+
+
+def installed(package: str = "flowlab") -> str:
+    """Its version; "not installed" where it is not.
+
+    >>> installed("no-such-package")
+    'not installed'
+    """
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def show_versions() -> None:
+    """Print the versions of flowlab, Python and every package that flowlab uses: for the report of a bug.
+
+    >>> show_versions()  # doctest: +ELLIPSIS
+    flowlab ...
+    python ...
+    machine ...
+    anywidget ...
+    """
+    needed = requires("flowlab") if installed() != "not installed" else None
+    names = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in needed or ()} - {"flowlab"}
+    rows = {"flowlab": installed(), "python": platform.python_version(), "machine": platform.platform()}
+    rows |= {name: installed(name) for name in sorted(names, key=str.lower)}
+    for name, value in rows.items():
+        print(f"{name:24s} {value}")
