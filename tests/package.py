@@ -1,4 +1,4 @@
-"""The package as its users get it: ``python -m tests.package [PYTHON ...]`` builds it and tries it in clean environments.
+"""The package as its users get it: ``python -m tests.package [PYTHON ...]`` builds and tries it in clean environments.
 
 Wheel and sdist are built; on each PYTHON the wheel is installed without the rest of the repository, holds the laws
 (``python -m flowlab.testing``), and a user's module is checked against its types by mypy and pyright.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / "build" / "package"
-CONSUMER = '''\
+CONSUMER = """\
 import flowlab as fl
 import torch
 
@@ -36,8 +36,8 @@ class Shift(fl.Flow):
 ising: fl.Ising = fl.Ising(4, T=2.5)
 density = fl.Pushforward(Shift(), fl.Normal((4, 4)))
 drawn, log_q = density.sample(3)
-'''
-WRONG = 'import flowlab as fl\n\nfl.Ising(4, T=2.5).title + 1\n'
+"""
+WRONG = "import flowlab as fl\n\nfl.Ising(4, T=2.5).title + 1\n"
 """What a type checker has to refuse, else it has seen no types at all."""
 
 

@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"runs", "analysis", "storage", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
     "studies": {"training", "runs", "analysis", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
     "figures": {"hooks"},
-    "testing": {"training"},
+    "testing": {"extras", "training", "densities", "flows", "mcmc", "systems"},
     "widgets": {"figures", "runs", "analysis", "storage"},
     "manual": {"runs"},
     "cli": {"extras", "manual", "studies", "runs", "analysis", "storage", "estimators"},
