@@ -1,6 +1,7 @@
 """What is read out of a density or a chain, as Datasets with names and units."""
 
 from flowlab.analysis.disorder.averages import average, crossings
+from flowlab.analysis.disorder.theory import replica_theory
 from flowlab.analysis.measurements import (
     measure_defect,
     measure_overlaps,
@@ -25,4 +26,5 @@ __all__ = [
     "measure_triangle_fractions",
     "measure_triangles",
     "measure_two_point",
+    "replica_theory",
 ]

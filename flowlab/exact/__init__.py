@@ -10,6 +10,7 @@ from flowlab.exact.partition_function import log_z
 from flowlab.exact.phi4 import TransferLogZ, phi4_log_z
 from flowlab.exact.plane import plane_log_z
 from flowlab.exact.potts import PottsMoments, enumerate_potts, enumerate_potts_log_z, potts_configurations
+from flowlab.exact.replica_symmetry import ReplicaSymmetric, almeida_thouless, replica_symmetric
 from flowlab.exact.transfer_matrix import transfer_log_z
 
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
     "MeanField",
     "OnsagerExact",
     "PottsMoments",
+    "ReplicaSymmetric",
     "SpinMoments",
     "TransferLogZ",
+    "almeida_thouless",
     "configurations",
     "critical_temperature",
     "distribution",
@@ -35,6 +38,7 @@ __all__ = [
     "phi4_log_z",
     "plane_log_z",
     "potts_configurations",
+    "replica_symmetric",
     "replica_symmetric_free_energy",
     "transfer_log_z",
 ]

@@ -143,7 +143,13 @@ def _long(quantity: str) -> str:
     return SHORT.get(quantity, long if units in ("1", "") else f"{long} ({units})")
 
 
-def averages(mean: xr.Dataset, quantity: str = "overlap_distribution", along: str | None = None) -> go.Figure:
+def averages(
+    mean: xr.Dataset,
+    quantity: str = "overlap_distribution",
+    along: str | None = None,
+    *,
+    theory: xr.Dataset | None = None,
+) -> go.Figure:
     """A mean over instances against a key or a coordinate: a curve for each value of the others, with two bands.
 
     The dark band is one standard error of the mean, the pale one the spread among instances. P(q) is drawn as a
@@ -153,6 +159,8 @@ def averages(mean: xr.Dataset, quantity: str = "overlap_distribution", along: st
         mean: what :func:`flowlab.average` returns.
         quantity: a name of its variables.
         along: the dim on the axis, the last one where not given; others become curves, at most 8.
+        theory: the same quantity against a coordinate of its own, e.g. of :func:`flowlab.analysis.replica_theory`:
+            dashed, and dotted where replica symmetry is broken.
 
     Raises:
         ValueError: for a quantity or a dim that the means do not have.
@@ -180,11 +188,25 @@ def averages(mean: xr.Dataset, quantity: str = "overlap_distribution", along: st
             line=dict(color=color, width=1.6), showlegend=bool(others),
             hovertemplate=f"{along} = %{{x:.4g}}<br>%{{y:.5g}} ± %{{customdata:.2g}}<extra>{label}</extra>",
         )  # fmt: skip
+    if theory is not None and quantity in theory:
+        _theory(figure, theory, quantity)
     over, count = mean.attrs.get("averaged_over", "instances"), mean.get("instances")
     number_of = "" if count is None else f"{int(count.max())} values of "
     figure.update_xaxes(title_text=_axis(mean, along) if along in mean.coords else along)
     figure.update_yaxes(title_text="density of P(q)" if along == "overlap" else _long(quantity))
     return styled(figure, title=f"mean over {number_of}{over} · bands: standard error, spread (pale)", height=380)
+
+
+def _theory(figure: go.Figure, theory: xr.Dataset, quantity: str) -> None:
+    """A line of theory, in two parts: where it is right, and where replica symmetry is broken."""
+    x, y = theory[theory[quantity].dims[0]].values, theory[quantity].values
+    right = theory["replica_symmetric"].values > 0 if "replica_symmetric" in theory else np.ones(len(x), bool)
+    for which, dash, name in ((right, "dash", "theory"), (~right, "dot", "theory, replica symmetry broken")):
+        if which.any():
+            figure.add_scatter(
+                x=x[which], y=np.where(np.isfinite(y), y, np.nan)[which], mode="lines", name=name,
+                line=dict(color=INK, width=1.4, dash=dash), hovertemplate=f"{name} %{{y:.5g}}<extra></extra>",
+            )  # fmt: skip
 
 
 def _density(one: xr.Dataset, quantity: str, along: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:

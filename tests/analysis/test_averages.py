@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flowlab.analysis import average, crossings
+from flowlab.analysis import average, crossings, replica_theory
 from flowlab.figures import averages
 from flowlab.figures import sweep as drawn
 
@@ -115,3 +115,13 @@ def test_a_sweep_is_drawn_with_errors_and_exact_curves() -> None:
     assert "dashed: exact" in figure.layout.title.text
     with pytest.raises(ValueError, match="quantities must be among ess, energy_per_site, got curve"):
         drawn(found, ["curve"])
+
+
+def test_theory_stands_beside_the_data_and_says_where_it_is_wrong() -> None:
+    found = xr.Dataset({"energy_per_site": (("seed_J", "temperature"), [[-0.7, -0.2], [-0.8, -0.3]])})
+    mean = average(found.assign_coords(seed_J=[0, 1], temperature=[0.2, 2.0]), "seed_J")
+    theory = replica_theory([0.05, 0.2, 1.5, 2.0])
+    assert "entropy" in theory.attrs["note"] and theory.replica_symmetric.values.tolist() == [0, 0, 1, 1]
+    *_, right, broken = averages(mean, "energy_per_site", theory=theory).data
+    np.testing.assert_allclose(right.y, [-1 / 3, -0.25])
+    assert right.line.dash == "dash" and broken.line.dash == "dot" and len(broken.x) == 2
