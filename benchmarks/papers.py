@@ -17,6 +17,7 @@ SOURCES = {
         "Del Debbio, Marsh Rossney and Wilson 2021, arXiv:2105.12481",
         ("phi4-hybrid", "phi4-affine"),
     ),
+    "normalizing flows on spin glasses": ("Hartnett and Mohseni 2020, arXiv:2001.00585", ("sk-forward", "sk-reverse")),
     "multilevel samplers at criticality": (
         "Singha et al. 2025, arXiv:2503.08918",
         ("ising-rigcs", "ising-mlmc-hb", "ising-van", "ising-han", "phi4-multilevel", "phi4-pixelcnn"),

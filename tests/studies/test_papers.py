@@ -45,6 +45,9 @@ def net(run: Any) -> str:
 
 def hidden(run: Any) -> int | None:
     """None where it is the number of sites, or 8 channels of a stack."""
+    if "N" in run.keys:
+        widths = {width for layer in masked(run) for width in layer.network.sizes[1:-1]}
+        return None if widths == {run.system.n_sites} else widths.pop()
     if run.density.in_levels:
         found = level(run)
         if hasattr(found, "network"):
@@ -150,6 +153,24 @@ def beta(run: Any) -> float | None:
     return None if found == pytest.approx(TABLE_I.get(run.system.shape[0], 0.0)) else found
 
 
+def masked(run: Any) -> list[Any]:
+    """The affine layers of a glass: masks in pairs, networks as the paper has them."""
+    flows = [layer for layer in (plain(run)).flow if layer.label == "affine"]
+    for a, b in itertools.pairwise(flows[:2]):
+        assert sorted([*a.changed.tolist(), *b.changed.tolist()]) == list(range(run.system.n_sites))
+    for layer in flows:
+        assert len(layer.network.sizes) == 5 and layer.network.copies == 2 and layer.network.activation == "leaky_relu"
+    return flows
+
+
+def plain(run: Any) -> Any:
+    return run.density.density if isinstance(run.density, fl.Z2Symmetrized) else run.density
+
+
+def whiten(run: Any) -> str:
+    return "none" if all(layer.label == "affine" for layer in plain(run).flow) else "some"
+
+
 READ: dict[str, Callable[[Any], Any]] = {
     "L": lambda run: run.system.shape[0],
     "anneal": lambda run: 0.0 if all(stage.annealing is None for stage in run.stages) else math.nan,
@@ -172,7 +193,15 @@ READ: dict[str, Callable[[Any], Any]] = {
     "kernel": lambda run: causal_side(van(run).network),
     "kernels": lambda run: ",".join(str(math.isqrt(w.numel() // 12)) for w in (level(run).kernel, level(run).output)),
     "kind": lambda run: run.density.kind,
-    "layers": lambda run: len(van(run).network.blocks) + 1,
+    "layers": lambda run: len(masked(run) if "N" in run.keys else van(run).network.blocks) + ("N" not in run.keys),
+    "N": lambda run: run.system.n_sites,
+    "epsilon": lambda run: run.target.epsilon,
+    "online": lambda run: type(run.objective).__name__ == "FreshForwardKL",
+    "patience": lambda run: run.stages[-1].patience,
+    "redraw": lambda run: run.objective.redraw,
+    "samples": lambda run: run.comparison.steps * run.comparison.replicas,
+    "sweeps": lambda run: run.comparison.every,
+    "whiten": whiten,
     "network": lambda run: type(level(run)).__name__.removesuffix("Logits").lower(),
     "shares": shares,
     "symmetric": symmetric,

@@ -35,7 +35,9 @@ from flowlab.studies.keys import (
     Steps,
     Threads,
     Trained,
+    Warmup,
 )
+from flowlab.studies.papers.spin_glass import CHANGED, FORWARD, REVERSE, STATED_FORWARD, STATED_REVERSE
 from flowlab.systems import ContinuousSpinGlass
 from flowlab.training import ForwardKL, FreshForwardKL, ReverseKL, Training
 from flowlab.training.optimisation import Schedule, beta_ramp
@@ -94,6 +96,7 @@ class AffineFlow:
     layers: Count = 4
     hidden: Count | None = None
     z2: bool = True
+    masks: Natural = 0
 
     def target(self, glass: Glass) -> ContinuousSpinGlass:
         """The glass with fields for spins."""
@@ -102,7 +105,7 @@ class AffineFlow:
     def density(self, target: ContinuousSpinGlass, whiten: Whiten, seed: int) -> Density:
         """Couplings from unit Gaussians, then the fixed linear layer, if any, to the physical fields."""
         # not of the seed: a warm start from another run of this study needs the same masks
-        masks = complementary_masks(target.shape, self.layers, generator=named_generator(0, "masks"))
+        masks = complementary_masks(target.shape, self.layers, generator=named_generator(self.masks, "masks"))
         flows: list[Flow] = [
             AffineCoupling(mask, hidden=self.hidden, generator=named_generator(seed, "flow", layer))
             for layer, mask in enumerate(masks)
@@ -121,7 +124,12 @@ class TrainedGlass(Trained):
     """How a density of a glass is trained."""
 
     schedule: Fall = "cosine"
+    warmup: Warmup = 0.02
     patience: Patience = 0
+
+    def rising(self, *, warm: bool) -> dict[str, Any]:
+        """The same as arguments of :class:`flowlab.training.Training`."""
+        return self.given | ({"warmup": max(0.02, self.warmup)} if warm else {})
 
 
 CHAINS = ("samples", "temperatures", "ladder", "replicas", "sweeps", "tempering_seed")
@@ -146,6 +154,7 @@ def glass_forward(
     whiten: Whiten = "eigenbasis",
     tempering: Tempered = Tempered(samples=100_000),
     held_out: Inside = 0.1,
+    redraw: bool = True,
     online: bool = False,
     training: TrainedGlass = TrainedGlass(steps=8000, batch=256, lr=4e-3, clip=5.0),
     seed: int = 0,
@@ -160,8 +169,10 @@ def glass_forward(
         whiten: fixed linear layer behind the couplings: scales of the samples along the eigenvectors of J, their whole
             covariance, or none.
         z2: whether to symmetrise the density, (q(x) + q(-x)) / 2, where there are no fields.
+        masks: seed of the random masks, the same for all seeds of a run.
         samples [configurations]: from parallel tempering.
         held_out: fraction of the samples that is not trained on, of the replicas where ``online``.
+        redraw: whether every step draws the continuous fields of its spins afresh, or all are drawn once.
         online: whether tempering goes on beside the training and every step learns from fresh configurations.
         patience: the run ends when the held-out loss has not improved over this many; 0 never does.
     """
@@ -176,10 +187,12 @@ def glass_forward(
             burn_in=tempering.samples // (4 * tempering.replicas) * tempering.sweeps,
         )  # fmt: skip
     else:
-        objective = ForwardKL(functools.partial(comparison.samples, glass.T), held_out=held_out, seed=seed)
+        objective = ForwardKL(
+            functools.partial(comparison.samples, glass.T), held_out=held_out, redraw=redraw, seed=seed
+        )
     return Training(
-        target, flow.density(target, whiten, seed), objective, warmup=0.02, comparison=comparison, seed=seed,
-        **training.given,
+        target, flow.density(target, whiten, seed), objective, comparison=comparison, seed=seed,
+        **training.rising(warm=warm),
     )  # fmt: skip
 
 
@@ -207,13 +220,14 @@ def glass_reverse(
         hidden: width of their networks, N where none.
         whiten: fixed linear layer behind the couplings, with the scales that free spins would give, or none.
         z2: whether to symmetrise the density, (q(x) + q(-x)) / 2, where there are no fields.
+        masks: seed of the random masks, the same for all seeds of a run.
         samples [configurations]: from parallel tempering, that evaluations compare with.
     """
     target = flow.target(glass)
     return Training(
-        target, flow.density(target, whiten, seed), ReverseKL(), warmup=0.02,
+        target, flow.density(target, whiten, seed), ReverseKL(),
         annealing=None if warm else beta_ramp(glass.T, anneal), comparison=tempering.comparison(glass), seed=seed,
-        **training.given,
+        **training.rising(warm=warm),
     )  # fmt: skip
 
 
@@ -248,8 +262,8 @@ def glass_autoregressive(
         density = MADE(system.shape, hidden=hidden, layers=depth, generator=generator)
         density = Z2Symmetrized(density) if system.flip_symmetric else density
     return Training(
-        system, density, ReverseKL(), warmup=0.02, annealing=None if warm else beta_ramp(glass.T, anneal),
-        comparison=tempering.comparison(glass), seed=seed, **training.given,
+        system, density, ReverseKL(), annealing=None if warm else beta_ramp(glass.T, anneal),
+        comparison=tempering.comparison(glass), seed=seed, **training.rising(warm=warm),
     )  # fmt: skip
 
 
@@ -295,15 +309,14 @@ def glass_pt(
 
 
 OF_SK = {"N": 64, "T": 0.5, "temperatures": TEMPERATURES}
-PAPER: dict[str, Any] = dict(N=256, whiten="none", batch=50, lr=1e-4, schedule="constant", steps=250_000)
 sk_forward = study(
     "sk-forward", aliases=BETA_OR_T, fixed=SK, defaults=OF_SK, idle=_idle,
-    presets={"paper": PAPER | dict(z2=False, samples=100_000)},
+    presets=FORWARD, stated=STATED_FORWARD, changed=CHANGED,
     about="An affine flow of the continuous Sherrington-Kirkpatrick model, on samples from parallel tempering.",
 )(glass_forward)  # fmt: skip
 sk_reverse = study(
     "sk-reverse", aliases=BETA_OR_T, fixed=SK, defaults=OF_SK, idle=_idle,
-    presets={"paper": PAPER | dict(z2=True, anneal=0.0)},
+    presets=REVERSE, stated=STATED_REVERSE, changed=CHANGED,
     about="An affine flow of the continuous Sherrington-Kirkpatrick model, on its own free energy.",
 )(glass_reverse)  # fmt: skip
 sk_autoregressive = study(

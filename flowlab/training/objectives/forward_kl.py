@@ -23,9 +23,9 @@ class ForwardKL(Objective):
     """The cross entropy E_p[-ln q(x)] = KL(p | q) + H[p] (Hartnett and Mohseni 2020, arXiv:2001.00585, eq. 19 and 20).
 
     Batches are drawn from samples of the physical system with replacement; on a Representation every batch draws the
-    continuous variables afresh, x ~ p(x | s). Part of the samples is held out, and the loss on them is recorded now
-    and then: training may stop when it no longer falls. The bound and the ESS of the model itself are recorded then
-    too, since no model samples are drawn in between.
+    continuous variables afresh, x ~ p(x | s), unless ``redraw`` is False. Part of the samples is held out, and the loss
+    on them is recorded now and then: training may stop when it no longer falls. The bound and the ESS of the model
+    itself are recorded then too, since no model samples are drawn in between.
 
     Records: ``log_z_upper`` = E_p[log_weight - ln q], which lies above ln Z as ``log_z_bound`` lies below, the
     difference of each to ln Z being the forward and the reverse KL; ``held_out_loss``.
@@ -35,7 +35,8 @@ class ForwardKL(Objective):
             called when training starts.
         held_out: fraction of them that is never trained on, the last ones.
         look_every: steps between two looks at the held-out samples and at draws of the model.
-        seed: of the continuous variables of the held-out samples.
+        redraw: False draws the continuous variables of every sample once, before training.
+        seed: of the continuous variables that are drawn once.
 
     Raises:
         ValueError: for a fraction outside (0, 1), or fewer than 2 samples on either side of the split.
@@ -58,6 +59,7 @@ class ForwardKL(Objective):
         *,
         held_out: float = 0.1,
         look_every: int = 20,
+        redraw: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -66,6 +68,7 @@ class ForwardKL(Objective):
         if look_every < 1:
             raise ValueError(f"look_every must be at least 1, got {look_every}")
         self.samples, self.held_out, self.look_every, self.seed = samples, held_out, int(look_every), seed
+        self.redraw = redraw
         self._train: Tensor | None = None
         self._kept: Tensor | None = None
         self.register_buffer("count", torch.tensor(0))
@@ -81,6 +84,9 @@ class ForwardKL(Objective):
         generator = named_generator(self.seed, "held out", device=samples.device)
         self._train = samples[:-n_kept].to(torch.int8) if system.variables.discrete else samples[:-n_kept]
         self._kept = target.reduce(samples[-n_kept:][:LOOKED_AT], generator=generator)
+        if not self.redraw:
+            once = named_generator(self.seed, "drawn once", device=samples.device)
+            self._train = target.reduce(samples[:-n_kept], generator=once)
         if fresh:
             with torch.no_grad():
                 density.fit(target.reduce(samples[:-n_kept][:FITTED], generator=generator))
@@ -100,7 +106,8 @@ class ForwardKL(Objective):
             self.prepare(density, target, fresh=False)
         assert self._train is not None
         chosen = torch.randint(len(self._train), (n,), generator=generator, device=self._train.device)
-        x = target.reduce(self._train[chosen].to(torch.get_default_dtype()), generator=generator)
+        x = self._train[chosen].to(torch.get_default_dtype())
+        x = target.reduce(x, generator=generator) if self.redraw else x
         log_q = density.log_prob(x)
         value = -log_q.mean()
         with torch.no_grad():

@@ -62,7 +62,8 @@ def test_the_same_instance_at_another_temperature_starts_from_the_weights():
 
 def test_the_papers_recipe_is_a_preset():
     study = fl.runs.studies()["sk-forward"]
-    keys = study.normalise({"preset": "paper", "N": 16})
+    with pytest.warns(DeprecationWarning, match="preset=paper of sk-forward is not what it was"):
+        keys = study.normalise({"preset": "paper", "N": 16})
     assert (keys["N"], keys["batch"], keys["lr"], keys["steps"]) == (16, 50, 1e-4, 250_000)
     assert keys["whiten"] == "none" and keys["schedule"] == "constant" and "preset" not in keys
     with pytest.raises(ValueError, match="preset of sk-forward must be one of paper, got 'other'"):
@@ -89,3 +90,25 @@ def test_annealing_heats_the_start_only():
     data = run.run(progress=False)
     beta = data.inverse_temperature.values
     assert beta[0] < 0.5 and beta[-1] == 1.0 and math.isfinite(beta.sum())
+
+
+def test_masks_and_the_fields_of_spins_are_choices():
+    """Masks are those of their key, and each spin configuration becomes one field or another every step."""
+    one, other = (fl.experiment("sk-forward", **SMALL | {"steps": 2, "masks": masks}) for masks in (0, 1))
+    first = [next(layer for layer in run.density.density.flow if layer.label == "affine") for run in (one, other)]
+    assert first[0].changed.tolist() != first[1].changed.tolist()
+    spins = torch.where(torch.rand(50, one.system.n_sites, generator=torch.Generator().manual_seed(0)) < 0.5, -1.0, 1.0)
+    fields = {True: set(), False: set()}
+    log_prob = one.density.log_prob
+    for redraw, seen in fields.items():
+        objective = fl.training.ForwardKL(spins, held_out=0.9, redraw=redraw)
+        objective.prepare(one.density, one.target, fresh=False)
+
+        def noted(x, seen=seen):
+            seen |= {row.numpy().tobytes() for row in x} if len(x) == 200 else set()
+            return log_prob(x)
+
+        one.density.log_prob = noted
+        for seed in (1, 2):
+            objective.loss(one.density, one.target, 200, generator=torch.Generator().manual_seed(seed))
+    assert len(fields[True]) == 400 and len(fields[False]) == 5
