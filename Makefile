@@ -44,7 +44,7 @@ browser: .venv/.stamp-dev
 	@$(PY) tests/browser/helpers.py
 
 bench: .venv/.stamp-run
-	@set -e; for script in $$(ls benchmarks/[a-z]*.py | grep -v page.py); do echo "== $$script"; $(PY) "$$script"; done
+	@set -e; for script in $$(ls benchmarks/[a-z]*.py | grep -v -e page.py -e device_checks.py); do echo "== $$script"; $(PY) "$$script"; done
 
 # Smoke scale, as stored; FLOWLAB_SCALE=full for the figures of the papers.
 notebooks: .venv/.stamp-dev

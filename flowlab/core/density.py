@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -79,7 +80,7 @@ class Density(Made, nn.Module, ABC):
         """(n, *shape) -> (n,) exact ln q(x), differentiable in the parameters; see ``as_batch`` for what x may be."""
 
     def as_batch(self, x: Any) -> Tensor:
-        """Configurations as a tensor of the precision that the density computes in, that of most of its parameters.
+        """Configurations as a tensor where the density computes and in its precision, that of most of its parameters.
 
         Args:
             x: a tensor, a NumPy array, a variable of a Dataset, or nested lists; floats of any width, or integers.
@@ -92,7 +93,10 @@ class Density(Made, nn.Module, ABC):
         elif hasattr(x, "data_vars"):
             raise TypeError(f"configurations must be one variable, got a whole Dataset: give one of {', '.join(x)}")
         else:
-            tensor = torch.as_tensor(np.asarray(x), device=next((p.device for p in self.parameters()), None))
+            tensor = torch.as_tensor(np.asarray(x))
+        home = next(itertools.chain(self.parameters(), self.buffers()), None)
+        if home is not None and home.device != tensor.device:
+            tensor = tensor.to(home.device)
         if tensor.dtype == torch.bool or tensor.is_complex():
             raise TypeError(f"configurations must be floats or integers, got {tensor.dtype}")
         sizes: Counter[torch.dtype] = Counter()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import torch
@@ -23,6 +23,9 @@ class Weighted(Protocol):
     @property
     def couplings(self) -> dict[str, Tensor]:
         """Couplings by name, 0-d."""
+
+    def buffers(self) -> Iterator[Tensor]:
+        """Its tables, if it has any."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -85,7 +88,7 @@ def asymmetry(system: Weighted, image: Callable[[Tensor], Tensor]) -> float:
 
 def probes(system: Weighted) -> Tensor:
     """(8, *shape) float64, random, the same ones at every call; see :meth:`.Variables.probes`."""
-    device = next((value.device for value in system.couplings.values()), torch.device("cpu"))
+    device = next((table.device for table in system.buffers()), torch.device("cpu"))
     return system.variables.probes(DRAWS, tuple(system.shape), generator=named_generator(0, "probes")).to(device)
 
 

@@ -219,7 +219,8 @@ class System(Made, nn.Module, ABC):
     def numbers(self, x: Any) -> Tensor:
         """Values of sites as numbers to compute with: integers and half floats in the precision of the couplings.
 
-        Without this a coupling that is cast to the type of x would be cut off: T = 2.27 is 2 among integers.
+        Without this a coupling that is cast to the type of x would be cut off: T = 2.27 is 2 among integers. They are
+        put where the tables of the system are, if it has any.
 
         Raises:
             TypeError: for a dtype that cannot hold such values, by name.
@@ -227,7 +228,8 @@ class System(Made, nn.Module, ABC):
         precision = torch.float64
         if self.couplings:
             precision = reduce(torch.promote_types, (value.dtype for value in self.couplings.values()))
-        return self.variables.numbers(x, precision)
+        numbers, home = self.variables.numbers(x, precision), next(self.buffers(), None)
+        return numbers if home is None or home.device == numbers.device else numbers.to(home.device)
 
     def batch(self, x: Any) -> Tensor:
         """Configurations (n, *shape) as :meth:`numbers`, their shape checked: what log_weight and its like begin with.
@@ -256,7 +258,8 @@ class System(Made, nn.Module, ABC):
         return f"shape={self.shape}, {values}"
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        self.couplings = {name: fn(value) for name, value in self.couplings.items()}
+        # numbers of the processor, wherever the rest goes: a GPU takes them as they are, and nobody waits to read them
+        self.couplings = {name: value.to(fn(value.new_empty(0)).dtype) for name, value in self.couplings.items()}
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
 

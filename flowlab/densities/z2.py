@@ -34,6 +34,7 @@ class Z2Symmetrized(Wrapper):
     @checked
     def __init__(self, density: Density, action: str | Tensor = "all") -> None:
         super().__init__(density)
+        self._choices: dict[bool, bool] = {}
         self.register_buffer("action", _action(self.shape, action), persistent=False)
 
     action: Tensor
@@ -49,13 +50,22 @@ class Z2Symmetrized(Wrapper):
         flipped = self.density.log_prob(p.x * action)
         bit = torch.rand(n, generator=generator, device=p.x.device) < 0.5
         x = torch.where(bit.view(-1, *[1] * len(self.shape)), p.x, p.x * action)
-        if torch.equal(p.score.detach(), p.log_q.detach()):
+        if self._all_choices(p):
             score = torch.logaddexp(p.score, flipped) - math.log(2)
             return Draw(x, score.detach(), score)
         if not p.score.requires_grad:
             return Draw(x, torch.logaddexp(p.log_q, flipped) - math.log(2), p.score)
         both = torch.logaddexp(self.density.log_prob(p.x), flipped) - math.log(2)
         return Draw(x, both - (p.score - p.score.detach()), p.score)
+
+    def _all_choices(self, p: Draw) -> bool:
+        """Whether there is nothing but discrete choices in a draw; of a GPU, which is waited for, asked once."""
+        if p.x.device.type == "cpu":
+            return torch.equal(p.score.detach(), p.log_q.detach())
+        graph = torch.is_grad_enabled()
+        if graph not in self._choices:
+            self._choices[graph] = torch.equal(p.score.detach(), p.log_q.detach())
+        return self._choices[graph]
 
     def log_prob(self, x: Tensor) -> Tensor:
         both = self.density.log_prob(torch.cat([x, x * self.action.to(x.dtype)]))

@@ -184,7 +184,7 @@ def _check_size(n_sites: int) -> None:
 
 
 def _device(system: System) -> torch.device:
-    return next((tensor.device for tensor in (*system.couplings.values(), *system.buffers())), torch.device("cpu"))
+    return next((tensor.device for tensor in system.buffers()), torch.device("cpu"))
 
 
 def _n_weighed(system: System) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import MarkovChain, System
-from flowlab.mcmc.tensor_chain import checked_continuous, columns, opened, seeded
+from flowlab.mcmc.tensor_chain import beside, checked_continuous, columns, opened, seeded
 
 JITTER = 0.2
 """Each trajectory of each chain has a step size within this fraction of the common one."""
@@ -112,30 +112,28 @@ class HMC(MarkovChain[HMCState, HMCInfo]):
         """n chains that start at independent Gaussians of standard deviation 1/2, within reach of most potentials."""
         if n < 1:
             raise ValueError(f"the number of chains must be at least 1, got {n}")
-        own = seeded(generator)
-        fields = 0.5 * torch.randn(n, *self.system.shape, dtype=self.dtype, generator=own)
-        first = self.step_size or 0.5 * self.system.n_sites**-0.25
-        return HMCState(
-            fields, torch.tensor(first, dtype=torch.float64), torch.zeros((), dtype=torch.int64), own.get_state()
-        )
+        own = seeded(generator, device := beside(self.system, generator))
+        fields = 0.5 * torch.randn(n, *self.system.shape, dtype=self.dtype, generator=own, device=device)
+        first = torch.tensor(self.step_size or 0.5 * self.system.n_sites**-0.25, dtype=torch.float64, device=device)
+        return HMCState(fields, first, torch.zeros((), dtype=torch.int64), own.get_state())
 
     @torch.no_grad()
     def step(self, state: HMCState) -> tuple[HMCState, HMCInfo]:
         """One trajectory of every chain."""
-        own, x = opened(state.rng), state.configurations
-        n = len(x)
-        momenta = torch.randn(x.shape, dtype=x.dtype, generator=own)
-        jitter = 1 + JITTER * (2 * torch.rand(n, dtype=x.dtype, generator=own) - 1)
-        steps = int(torch.randint(-(-self.steps // 2), 3 * self.steps // 2 + 1, (), generator=own))
+        x = state.configurations
+        n, device, own = len(x), x.device, opened(state.rng, x.device)
+        momenta = torch.randn(x.shape, dtype=x.dtype, generator=own, device=device)
+        jitter = 1 + JITTER * (2 * torch.rand(n, dtype=x.dtype, generator=own, device=device) - 1)
+        steps = int(torch.randint(-(-self.steps // 2), 3 * self.steps // 2 + 1, (), generator=own, device=device))
         proposed, last = self.trajectory(x, momenta, columns(state.step_size * jitter, x).to(x.dtype), steps)
         before, after = self.system.log_weight(x), self.system.log_weight(proposed)
         delta_H = before - after + 0.5 * (last.square() - momenta.square()).flatten(1).sum(1)
         delta_H = delta_H.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=torch.inf)  # a trajectory that diverged
         acceptance = (-delta_H).exp().clamp(max=1.0)
-        accepted = torch.rand(n, dtype=x.dtype, generator=own) < acceptance
+        accepted = torch.rand(n, dtype=x.dtype, generator=own, device=device) < acceptance
         fields = self.system.variables.principal(torch.where(columns(accepted, x), proposed, x))
         if self.flips:
-            fields *= columns(2.0 * torch.randint(2, (n,), generator=own) - 1, x).to(x.dtype)
+            fields *= columns(2.0 * torch.randint(2, (n,), generator=own, device=device) - 1, x).to(x.dtype)
         new = HMCState(fields, self._tuned(state, acceptance), state.trajectories + 1, own.get_state())
         return new, HMCInfo(accepted, acceptance, delta_H, -torch.where(accepted, after, before))
 
@@ -147,7 +145,7 @@ class HMC(MarkovChain[HMCState, HMCInfo]):
             step_size: one, or (n, 1, ..) one a chain.
             steps: how many.
         """
-        size = torch.as_tensor(step_size, dtype=x.dtype)
+        size = torch.as_tensor(step_size, dtype=x.dtype, device=x.device)
         x, momenta = x.clone(), torch.addcmul(momenta, 0.5 * size, self._force(x))
         for left in reversed(range(steps)):
             x.addcmul_(size, momenta)

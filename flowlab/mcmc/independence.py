@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,9 +91,15 @@ class IndependenceMetropolis(MarkovChain[IndependenceState, IndependenceInfo]):
         """n chains that start at draws of q."""
         if n < 1:
             raise ValueError(f"the number of chains must be at least 1, got {n}")
-        own = seeded(generator)
+        own = seeded(generator, self.device)
         x, log_w = self.propose(n, own)
-        return IndependenceState(x, log_w, torch.zeros(n, dtype=torch.int64), own.get_state())
+        return IndependenceState(x, log_w, torch.zeros(n, dtype=torch.int64, device=x.device), own.get_state())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the density draws, and the chains are."""
+        tensors = itertools.chain(self.density.parameters(), self.density.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
     @torch.no_grad()
     def propose(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -115,17 +122,17 @@ class IndependenceMetropolis(MarkovChain[IndependenceState, IndependenceInfo]):
 
     def step(self, state: IndependenceState) -> tuple[IndependenceState, IndependenceInfo]:
         """One proposal for every chain."""
-        own, n = opened(state.rng), len(state.log_w)
+        own, n = opened(state.rng, self.device), len(state.log_w)
         x, log_w = self.propose(n, own)
         acceptance, accepted, lengths = _decide(state, log_w[None], own)
-        taken = torch.from_numpy(accepted[0])
+        taken = torch.from_numpy(accepted[0]).to(x.device)
         new = IndependenceState(
             torch.where(columns(taken, x), x, state.configurations),
             torch.where(taken, log_w, state.log_w),
-            torch.from_numpy(lengths),
+            torch.from_numpy(lengths).to(x.device),
             own.get_state(),
         )
-        return new, IndependenceInfo(taken, torch.from_numpy(acceptance[0]))
+        return new, IndependenceInfo(taken, torch.from_numpy(acceptance[0]).to(x.device))
 
     def run(self, state: IndependenceState, sweeps: int) -> tuple[IndependenceState, Series]:
         """``sweeps`` proposals for every chain; how many are drawn at a time changes which, not their distribution.
@@ -144,10 +151,10 @@ class IndependenceMetropolis(MarkovChain[IndependenceState, IndependenceInfo]):
         return state, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _advance(self, state: IndependenceState, steps: int) -> tuple[IndependenceState, Series]:
-        own, n = opened(state.rng), len(state.log_w)
+        own, n = opened(state.rng, self.device), len(state.log_w)
         x, log_w = self.propose(steps * n, own)
         acceptance, accepted, lengths = _decide(state, log_w.reshape(steps, n), own)
-        taken = torch.from_numpy(accepted.reshape(-1))
+        taken = torch.from_numpy(accepted.reshape(-1)).to(x.device)
         # what the chains pass through, each configuration once: where they start, then what is accepted, in order
         passed, levels = torch.cat([state.configurations, x[taken]]), torch.cat([state.log_w, log_w[taken]])
         place = np.tile(np.arange(n), (steps + 1, 1))
@@ -155,9 +162,9 @@ class IndependenceMetropolis(MarkovChain[IndependenceState, IndependenceInfo]):
         newest = np.maximum.accumulate(np.where(accepted, np.arange(1, steps + 1)[:, None], 0))
         place = place[newest, np.arange(n)]
         values = measured(self.system, passed)
-        series = {name: value.double().numpy()[place] for name, value in values.items()}
-        last = torch.from_numpy(place[-1])
-        new = IndependenceState(passed[last], levels[last], torch.from_numpy(lengths), own.get_state())
+        series = {name: value.double().cpu().numpy()[place] for name, value in values.items()}
+        last = torch.from_numpy(place[-1]).to(x.device)
+        new = IndependenceState(passed[last], levels[last], torch.from_numpy(lengths).to(x.device), own.get_state())
         return new, {"acceptance": acceptance, "accepted": accepted.astype(np.float64)} | series
 
 
@@ -165,9 +172,9 @@ def _decide(
     state: IndependenceState, log_w: Tensor, own: torch.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
     """Acceptance and accepted, (steps, n), of proposals (steps, n) made one row after the other, and run lengths."""
-    proposed = log_w.numpy()
-    log_u = torch.rand(proposed.shape, dtype=torch.float64, generator=own).log_().numpy()
-    level, lengths = state.log_w.numpy(), state.run_lengths.numpy()
+    proposed = log_w.cpu().numpy()
+    log_u = torch.rand(proposed.shape, dtype=torch.float64, generator=own, device=own.device).log_().cpu().numpy()
+    level, lengths = state.log_w.cpu().numpy(), state.run_lengths.cpu().numpy()
     acceptance, accepted = np.empty(proposed.shape), np.empty(proposed.shape, dtype=np.bool_)
     for step, row in enumerate(proposed):
         gain = np.where(np.isneginf(level), 0.0, row - np.where(np.isneginf(level), 0.0, level))

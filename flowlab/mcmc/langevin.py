@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import MarkovChain, System
-from flowlab.mcmc.tensor_chain import checked_continuous, columns, opened, seeded
+from flowlab.mcmc.tensor_chain import beside, checked_continuous, columns, opened, seeded
 
 
 class LangevinState(NamedTuple):
@@ -85,8 +85,8 @@ class Langevin(MarkovChain[LangevinState, LangevinInfo]):
         """n chains that start at independent unit Gaussians."""
         if n < 1:
             raise ValueError(f"the number of chains must be at least 1, got {n}")
-        own = seeded(generator)
-        fields = torch.randn(n, *self.system.shape, dtype=self.dtype, generator=own)
+        own = seeded(generator, device := beside(self.system, generator))
+        fields = torch.randn(n, *self.system.shape, dtype=self.dtype, generator=own, device=device)
         return LangevinState(fields, own.get_state())
 
     def thermalise(self, state: LangevinState, steps: int) -> LangevinState:
@@ -110,22 +110,23 @@ class Langevin(MarkovChain[LangevinState, LangevinInfo]):
             return self._step(state)
 
     def _step(self, state: LangevinState) -> tuple[LangevinState, LangevinInfo]:
-        own, x = opened(state.rng), state.configurations
-        drift = self._drift(x)
-        proposed = x + drift + math.sqrt(2 * self.step_size) * torch.randn(x.shape, dtype=x.dtype, generator=own)
+        x = state.configurations
+        own, drift = opened(state.rng, x.device), self._drift(x)
+        noise = torch.randn(x.shape, dtype=x.dtype, generator=own, device=x.device)
+        proposed = x + drift + math.sqrt(2 * self.step_size) * noise
         if not bool(torch.isfinite(proposed.detach().sum())):
             raise FloatingPointError(
                 f"Langevin diverged at step size {self.step_size:g}: use a smaller step_size, "
                 f"e.g. {self.step_size / 10:g}"
             )
         if not self.adjusted:
-            certain = torch.ones(len(x), dtype=x.dtype)
+            certain = torch.ones(len(x), dtype=x.dtype, device=x.device)
             return LangevinState(proposed, own.get_state()), LangevinInfo(certain > 0, certain)
         there = (proposed - x - drift).square().flatten(1).sum(1)
         back = (x - proposed - self._drift(proposed)).square().flatten(1).sum(1)
         log_ratio = self.system.log_weight(proposed) - self.system.log_weight(x) + (there - back) / (4 * self.step_size)
         acceptance = log_ratio.nan_to_num(nan=-torch.inf).exp().clamp(max=1.0)
-        accepted = torch.rand(len(x), dtype=x.dtype, generator=own) < acceptance
+        accepted = torch.rand(len(x), dtype=x.dtype, generator=own, device=x.device) < acceptance
         fields = self.system.variables.principal(torch.where(columns(accepted, x), proposed, x))
         return LangevinState(fields, own.get_state()), LangevinInfo(accepted, acceptance)
 

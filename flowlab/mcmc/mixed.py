@@ -73,7 +73,7 @@ class Mixed(MarkovChain[MixedState, MixedInfo]):
         Raises:
             TypeError: for a local chain of other things, such as the replicas of parallel tempering.
         """
-        own = seeded(generator)
+        own = seeded(generator, self.independence.device)
         proposals, local = self.independence.init(n, generator=own), self.local.init(n, generator=own)
         self.local.configurations(local)
         return MixedState(proposals, local)
@@ -84,8 +84,8 @@ class Mixed(MarkovChain[MixedState, MixedInfo]):
         local, local_info = self.local.moved(state.local, state_of_proposals.configurations), None
         for _ in range(self.local_steps):
             local, local_info = self.local.step(local)
-        x = self.local.configurations(local).to(state.configurations.dtype)
-        own = opened(state_of_proposals.rng)
+        x = self.local.configurations(local).to(state.configurations)
+        own = opened(state_of_proposals.rng, self.independence.device)
         new = state_of_proposals._replace(configurations=x, log_w=self.independence.log_w(x, own), rng=own.get_state())
         return MixedState(new, local), MixedInfo(info.accepted, info.acceptance, local_info)
 

@@ -8,15 +8,22 @@ from torch import Tensor
 from flowlab.core import System
 
 
-def seeded(generator: torch.Generator | None) -> torch.Generator:
-    """A generator of a chain's own, on the CPU, seeded by one draw from ``generator``, which may live elsewhere."""
-    device = "cpu" if generator is None else generator.device
-    return torch.Generator().manual_seed(int(torch.randint(2**63 - 1, (), generator=generator, device=device)))
+def seeded(generator: torch.Generator | None, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator of a chain's own, on ``device``, seeded by one draw from ``generator``, which may live elsewhere."""
+    home = "cpu" if generator is None else generator.device
+    seed = int(torch.randint(2**63 - 1, (), generator=generator, device=home))
+    return torch.Generator(device=device).manual_seed(seed)
 
 
-def opened(rng: Tensor) -> torch.Generator:
-    """The generator whose state ``rng`` is, uint8; what it draws does not change ``rng``."""
-    generator = torch.Generator()
+def beside(system: System, generator: torch.Generator | None) -> torch.device:
+    """Where a chain of tensors lives: where the system has its tables, else where its first random numbers are from."""
+    here = torch.device("cpu") if generator is None else generator.device
+    return next((table.device for table in system.buffers()), here)
+
+
+def opened(rng: Tensor, device: torch.device | str = "cpu") -> torch.Generator:
+    """The generator on ``device`` whose state ``rng`` is, uint8; what it draws does not change ``rng``."""
+    generator = torch.Generator(device=device)
     generator.set_state(rng)
     return generator
 

@@ -51,7 +51,10 @@ class WindowNetwork(nn.Module):
         widths = (windows.shape[1], *hidden, outputs)
         self.skip = nn.Parameter(torch.zeros(outputs, widths[0]))
         self.weights = nn.ParameterList(
-            torch.empty(b, a).uniform_(-1, 1, generator=generator).mul_(1 / math.sqrt(a))
+            torch.empty(b, a, device=generator.device)
+            .uniform_(-1, 1, generator=generator)
+            .to(torch.get_default_device())
+            .mul_(1 / math.sqrt(a))
             for a, b in itertools.pairwise(widths)
         )
         self.biases = nn.ParameterList(torch.zeros(b, 1) for b in widths[1:])

@@ -11,6 +11,8 @@ from torch.autograd.function import once_differentiable
 
 COLUMNS = 2048
 """How many windows are worked on together: what a small network makes of them fits into a processor's cache."""
+WITHOUT_CACHE = 64
+"""How many times as much at once elsewhere: a GPU waits for each start of an operation, and not for memory."""
 
 Network = Callable[..., Tensor]
 
@@ -36,7 +38,7 @@ def on_windows(
         windows: (M, k) rows of ``state``.
         weights: tensors that the network takes.
         outputs: how many numbers it gives.
-        columns: how many windows to work on together.
+        columns: how many windows to work on together, on a processor; see :func:`at_once`.
 
     Returns:
         (outputs, M, n).
@@ -54,6 +56,7 @@ class _OnWindows(torch.autograd.Function):
     def forward(
         ctx: Any, network: Network, state: Tensor, windows: Tensor, outputs: int, columns: int, *weights: Tensor
     ) -> Tensor:
+        columns = at_once(columns, state.device)
         ctx.network, ctx.windows, ctx.columns = network, windows, columns
         ctx.state = state.detach()  # shares the values: later rows may be filled in, those that are seen stay
         ctx.save_for_backward(*weights)
@@ -89,6 +92,15 @@ class _OnWindows(torch.autograd.Function):
 def gather(state: Tensor, windows: Tensor) -> Tensor:
     """(N, n) values and (M, k) rows -> (k, M n) windows, one a column."""
     return state.index_select(0, windows.T.flatten()).view(windows.shape[1], -1)
+
+
+def at_once(size: int, device: torch.device) -> int:
+    """How much to work on together on a device, ``size`` being what suits a processor.
+
+    >>> at_once(2048, torch.device("cpu"))
+    2048
+    """
+    return size if device.type == "cpu" else WITHOUT_CACHE * size
 
 
 def _chunks(windows: Tensor, n: int, columns: int) -> Iterator[tuple[slice, Tensor]]:

@@ -7,8 +7,10 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from typing import Literal
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 
@@ -162,6 +164,24 @@ class Control:
         return not self._stop.is_set()
 
 
+_on: ContextVar[str | None] = ContextVar("on", default=None)
+
+
+@contextlib.contextmanager
+def computing_on(device: str | None) -> Iterator[None]:
+    """Within it :func:`resolve_device` finds this device, whatever was asked for; None changes nothing.
+
+    >>> with computing_on("cpu"):
+    ...     resolve_device("cuda")
+    device(type='cpu')
+    """
+    token = _on.set(device or _on.get())
+    try:
+        yield
+    finally:
+        _on.reset(token)
+
+
 def resolve_device(name: str = "auto") -> torch.device:
     """ "auto" is CUDA where there is one, else the CPU; anything else is a torch device by name.
 
@@ -172,7 +192,7 @@ def resolve_device(name: str = "auto") -> torch.device:
     >>> resolve_device("cpu")
     device(type='cpu')
     """
-    here = available_devices()
+    here, name = available_devices(), _on.get() or name
     kind = name.split(":")[0]
     if kind == "mps":
         raise ValueError(
@@ -193,3 +213,50 @@ def available_devices() -> list[str]:
     'cpu'
     """
     return [*(["cuda"] if torch.cuda.is_available() else []), "cpu"]
+
+
+class Placed(Protocol):
+    """A run that says how long its steps take; see :class:`flowlab.Experiment`."""
+
+    placed: dict[str, Any]
+
+    def seconds_per_step(self) -> float: ...
+
+
+R = TypeVar("R", bound=Placed)
+
+
+def fastest(build: Callable[[], R], device: str) -> R:
+    """What is built, on the device whose steps take the least time, where ``device`` is "auto" and there are several.
+
+    A GPU loses where steps are many small operations. What was measured is kept with the run as ``placed``.
+    """
+    kinds = available_devices()
+    if device != "auto" or len(kinds) == 1 or _on.get() is not None:
+        return build()
+    runs: dict[str, R] = {}
+    seconds: dict[str, float] = {}
+    for kind in kinds:
+        with computing_on(kind):
+            runs[kind] = build()
+            seconds[kind] = runs[kind].seconds_per_step()
+    chosen = min(kinds, key=seconds.__getitem__)
+    runs[chosen].placed = {"chosen": chosen, "seconds_per_step": seconds}
+    return runs[chosen]
+
+
+def kept_on(meta: Mapping[str, Any]) -> str | None:
+    """The device of a run that was kept, the CPU with a warning where there is none here; None where it says none."""
+    measured, keys = meta.get("device"), meta.get("keys")
+    asked = keys.get("device") if isinstance(keys, dict) else None
+    asked = measured.get("chosen") if isinstance(measured, dict) else asked
+    if not isinstance(asked, str) or asked == "auto":
+        return None
+    if asked.split(":")[0] in available_devices():
+        return asked
+    warnings.warn(
+        f"this run was trained on {asked}, of which there is none here: it is read on the CPU",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    return "cpu"

@@ -39,6 +39,7 @@ from flowlab.runs.keys import (
     suggested,
 )
 from flowlab.runs.precision import default_dtype, dtype_of
+from flowlab.runs.process import computing_on, fastest, kept_on
 from flowlab.runs.run import Experiment
 from flowlab.storage.described import described_twice, with_couplings
 from flowlab.storage.inputs import with_contents
@@ -397,7 +398,8 @@ def experiment(name: str, /, *, seed: int = 0, out: str | Path | None = None, **
     given = found.given(keys)
     found.refuse_idle(given, found.defaults | given)
     with _named(found, keys):
-        built = _build(name, found.defaults | given, seed_of(seed))
+        all_keys, number = found.defaults | given, seed_of(seed)
+        built = fastest(lambda: _build(name, all_keys, number), str(all_keys.get("device")))
     if out is not None:
         built.attach(out)
     return built
@@ -421,7 +423,8 @@ def neighbour(
     found.refuse_idle(given, keys, warm=copied is None or copied >= LITTLE)
     seed = named_seed(run.seed, run.study, *(f"{key}={value}" for key, value in sorted(keys.items()))) % 2**31
     parent = {"study": run.study, "keys": run.keys, "seed": run.seed, "step": run.step}
-    with default_dtype(run.dtype), _named(found, changes):
+    chosen = None if "device" in changes else run.placed.get("chosen")
+    with default_dtype(run.dtype), _named(found, changes), computing_on(chosen):
         return _build(run.study, keys, seed, parent if copied is None else parent | {"copied": copied})
 
 
@@ -468,11 +471,13 @@ def same_couplings(run: Experiment, changes: Mapping[str, Any]) -> dict[str, flo
     return {name: float(getattr(run.system, name)) for name in unsaid}
 
 
-def load(path: str | Path, *, imports: Sequence[str] = ()) -> Experiment:
+def load(path: str | Path, *, imports: Sequence[str] = (), device: str | None = None) -> Experiment:
     """The run in directory ``path``, at its newest good checkpoint; the disk is left alone until it goes on.
 
     Args:
         path: of the run.
+        device: where it goes on, e.g. "cpu" for a run of a machine with a GPU; by default where it was, or on the CPU
+            where there is no such device here. On another kind of device its random numbers are others, which it says.
         imports: modules to import first, e.g. ``["my_module"]``, where the study is not flowlab's own. A directory
             never names code that is then run: without this, a study that is not known is refused.
 
@@ -484,6 +489,13 @@ def load(path: str | Path, *, imports: Sequence[str] = ()) -> Experiment:
     imported(imports)
     store = Store.open(path, write=False)
     meta = store.meta
+    with computing_on(device or kept_on(meta)):
+        run = _loaded(path, store, meta, imports)
+    run.placed = meta["device"] if device is None and isinstance(meta.get("device"), dict) else {}
+    return run
+
+
+def _loaded(path: str | Path, store: Store, meta: dict[str, Any], imports: Sequence[str]) -> Experiment:
     if meta.get("study") is None:
         return _load_by_hand(path, store, imports)
     if not isinstance(meta.get("keys"), dict) or type(meta.get("seed")) is not int:

@@ -52,6 +52,7 @@ class Experiment(KindOfRun):
         module: of the study's function, which another process imports to know the study.
         chosen: those of the keys that are not the study's defaults.
         note: what a study chose by itself and its title says.
+        placed: the device that "auto" has ``chosen`` among several, and the ``seconds_per_step`` on each; else empty.
         parent: study, keys, seed and step of the run that this one was warm-started from, and the fraction of the
             parameters that were copied; None for a cold start.
         over: coupling -> the interval in which ``evaluate`` may be asked for it; empty for a run at one coupling.
@@ -76,6 +77,7 @@ class Experiment(KindOfRun):
         self.keys: dict[str, Any] = {}
         self.chosen: dict[str, Any] = {}
         self.note = ""
+        self.placed: dict[str, Any] = {}
         self.parent: dict[str, Any] | None = None
         self._directory = Directory(self)
         self._steps = Steps(self, self._directory)
@@ -311,9 +313,9 @@ class Experiment(KindOfRun):
         return above["lab"](self)
 
     @staticmethod
-    def load(path: str | Path, *, imports: Sequence[str] = ()) -> Experiment:
+    def load(path: str | Path, *, imports: Sequence[str] = (), device: str | None = None) -> Experiment:
         """The run in directory ``path``; see :func:`flowlab.load`."""
-        run: Experiment = above["load"](path, imports=imports)
+        run: Experiment = above["load"](path, imports=imports, device=device)
         return run
 
 
@@ -344,6 +346,7 @@ def meta_of(run: Experiment, built: Mapping[str, Any]) -> dict[str, Any]:
         "parent": plain(run.parent),
         "dtype": name_of(run.dtype),
     }
+    asked |= {"device": run.placed} if run.placed else {}
     if run.study is not None:
         return asked | {"module": run.module}
     try:

@@ -17,7 +17,8 @@ def text(run: Any) -> str:
     <ising-xor L=4 T=2.5 seed=1: ready at step 0 of 2000>
     """
     found = facts(run)
-    where = f" in {found['directory']}" if "directory" in found else ""
+    where = f", {found['device']}" if "device" in found else ""
+    where += f" in {found['directory']}" if "directory" in found else ""
     result = f", {found['result']}" if "result" in found else ""
     return f"<{' '.join([found['run'], found['keys']]).strip()}: {found['state']}{result}{where}>"
 
@@ -56,6 +57,10 @@ def facts(run: Any) -> dict[str, str]:
         ),
         "state": f"{run.state} at step {run.step} of {run.steps}",
     }
+    if run.placed:
+        seconds = run.placed["seconds_per_step"]
+        measured = ", ".join(f"{kind} {1e3 * value:.3g} ms" for kind, value in seconds.items())
+        found["device"] = f"on {run.placed['chosen']} (a step: {measured})"
     if run.step:
         found["result"] = run.headline()
     if run.parent is not None:

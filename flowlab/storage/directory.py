@@ -202,7 +202,7 @@ def found_in(path: str | Path, meta: Mapping[str, Any]) -> Found:
     """
     store = Store.open(path, write=False)
     described = store.meta
-    own = {name: value for name, value in meta.items() if name not in ("steps", "module", "made")}
+    own = {name: value for name, value in meta.items() if name not in ("steps", "module", "made", "device")}
     refuse_other(store.path, described, own)
     if described.get("steps") != meta["steps"]:
         raise StoreError(f"{path} has a horizon of {described.get('steps')} steps, this run of {meta['steps']}")

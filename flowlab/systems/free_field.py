@@ -117,9 +117,9 @@ class FreeField(NearestNeighbour):
 
     def sample(self, n: int, *, generator: torch.Generator | None = None, dtype: torch.dtype | None = None) -> Tensor:
         """(n, *shape) independent exact draws: white noise times √G̃ in momentum space."""
-        device = self.couplings["mass"].device
+        device = None if generator is None else generator.device
         noise = torch.randn((n, *self.shape), generator=generator, dtype=dtype, device=device)
         sides = tuple(range(1, noise.ndim))
-        half = self.momentum_propagator().sqrt().to(noise.dtype)[..., : self.shape[-1] // 2 + 1]
+        half = self.momentum_propagator().sqrt().to(noise)[..., : self.shape[-1] // 2 + 1]
         x: Tensor = torch.fft.irfftn(torch.fft.rfftn(noise, dim=sides) * half, s=self.shape, dim=sides)
         return x

@@ -49,6 +49,7 @@ class SiteTable:
         ]
         # <φ²> / <\\|φ\\|> at t = 0
         self._width = site.width
+        self._end: dict[torch.device, Tensor] = {}
 
     def log_z(self, t: Tensor, lam: Tensor | None = None) -> Tensor:
         """ln ∫ exp(tφ - (1 - 2λ) φ² - λ φ⁴) dφ, the shape of t; twice differentiable in t, once in ``lam`` if given,
@@ -127,13 +128,13 @@ class SiteTable:
         elif order == 2:
             first = _polynomial(u, pieces[1].index_select(0, cell))
             found = (found - inside * first / root) / root.square()
-        if bool((size > REACH).any()):
+        if t is not self._end.get(t.device) and (size.device.type != "cpu" or bool((size > REACH).any())):
             found = self._beyond(size, found, order, in_lam)
         return (found * t.sign() if order == 1 else found).to(t.dtype)
 
     def _beyond(self, size: Tensor, found: Tensor, order: int, in_lam: bool) -> Tensor:
         """``found`` with the power law f(t) = f(T) (t/T)^p, p = T f'(T)/f(T), where t is beyond the table's end T."""
-        end = torch.full((), REACH, dtype=size.dtype, device=size.device)
+        end = self._end.setdefault(size.device, torch.full((), REACH, dtype=size.dtype, device=size.device))
         value = self.derivative(end, 0, in_lam=in_lam)
         power = end * self.derivative(end, 1, in_lam=in_lam) / value
         factor = [torch.ones_like(power), power, power * (power - 1)][order]

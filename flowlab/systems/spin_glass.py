@@ -59,6 +59,7 @@ class SpinGlass(System):
         self.check_couplings()
         self.name = f"Spin glass {_sides(self.shape)}"
         self.register_buffer("h", _fields(h, self.shape), persistent=False)
+        self._flips = not bool(self.h.any())
         sparse = np.bincount(rows, minlength=n).max() <= GATHER_BELOW * n
         sites, bonds = _table(n, rows, columns, values) if sparse else (None, None)
         matrix = None
@@ -234,7 +235,7 @@ class SpinGlass(System):
 
     @property
     def flip_symmetric(self) -> bool:
-        return not bool(self.h.any())
+        return self._flips if self.h.device.type != "cpu" else not bool(self.h.any())  # a GPU is not waited for
 
     @property
     def J(self) -> Tensor:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from flowlab.analysis.representations import to_array
 from flowlab.core import System
@@ -55,9 +56,23 @@ def loss_metrics(loss: Loss, target: System, *, annealed: bool, generator: torch
         whole = log_weight
         if target.sublattice:
             whole = target.physical.log_weight(target.restore(x[:RESTORED], generator=generator)[0])
-    metrics = draw_metrics(to_array(log_weight), to_array(loss.draw.log_q))
+    log_weight, log_q, average = fetched(log_weight, loss.draw.log_q, whole.mean())
+    metrics = draw_metrics(to_array(log_weight), to_array(log_q))
     metrics["log_z_bound"] += float(target.log_z_offset)
-    return metrics | {mean: -float(whole.mean()) * (1.0 if T is None else float(T))}
+    return metrics | {mean: -float(average) * (1.0 if T is None else float(T))}
+
+
+def fetched(*tensors: Tensor) -> list[Tensor]:
+    """Tensors of a device on the CPU, in one copy: to wait for a GPU costs more than what comes.
+
+    >>> fetched(torch.ones(1), torch.zeros(()))
+    [tensor([1.]), tensor(0.)]
+    """
+    if all(tensor.device.type == "cpu" for tensor in tensors):
+        return list(tensors)
+    together = torch.cat([tensor.detach().flatten().double() for tensor in tensors]).cpu()
+    parts = together.split([tensor.numel() for tensor in tensors])
+    return [part.view(tensor.shape).to(tensor.dtype) for part, tensor in zip(parts, tensors, strict=True)]
 
 
 def trained_at(target: System) -> dict[str, float]:

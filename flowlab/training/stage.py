@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVarTuple
 
 import numpy as np
 import torch
@@ -26,6 +28,27 @@ from flowlab.training.integration_check import IntegrationCheck
 from flowlab.training.metrics import loss_metrics, trained_at
 from flowlab.training.objectives.reverse_kl import Loss, Objective, together
 from flowlab.training.optimisation import Optimisation, has_plateaued
+
+GENERATORS = (16, 5056)
+"""Bytes of the state of a generator of random numbers, on a GPU and on a processor."""
+
+Parts = TypeVarTuple("Parts")
+
+
+def placed(device: torch.device, *parts: *Parts) -> tuple[*Parts]:
+    """Modules on a device: the same ones where they are there, else copies, so that those given stay where they are.
+
+    >>> from flowlab.densities import MADE
+    >>> density = MADE((2, 2))
+    >>> placed(torch.device("cpu"), density)[0] is density
+    True
+    """
+    modules: Any = parts
+    tensors = (tensor for module in modules for tensor in (*module.parameters(), *module.buffers()))
+    if all(tensor.device.type == device.type for tensor in tensors):
+        return parts
+    copies: Any = tuple(module.to(device) for module in copy.deepcopy(modules))
+    return copies  # type: ignore[no-any-return]
 
 
 class Diverged(FloatingPointError):
@@ -80,12 +103,11 @@ class Stage(Made):
             raise ValueError(f"accumulate must divide a batch of {batch} into parts of at least 2, got {accumulate}")
         if patience < 0 or patience == 1:
             raise ValueError(f"patience must be 0 (never stop early) or at least 2 steps, got {patience}")
-        density.bind(target)
         self.steps, self.batch, self.accumulate, self.patience, self.seed = steps, batch, accumulate, patience, seed
         self.device = resolve_device(str(device))
-        self._target = target.to(self.device)
-        self.density = density.to(self.device)
-        self.objective = objective.to(self.device)
+        density.bind(target)
+        target, density, objective = placed(self.device, target, density, objective)
+        self._target, self.density, self.objective = target, density, objective
         self.annealing = annealing_of(self._target, objective) if annealing == "auto" else annealing
         self.optimisation = Optimisation(objective.parameter_groups(density), learning_rate, **optimiser)
         self.generator = named_generator(seed, "train", device=self.device)
@@ -235,7 +257,21 @@ class Stage(Made):
         for name, module in modules.items():
             module.load_state_dict({k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)})
         self.optimisation.load_state_dict(state["optimisation"])
-        self.generator.set_state(state["generator"].cpu())
+        self._draw_on(state["generator"].cpu())
+
+    def _draw_on(self, state: Tensor) -> None:
+        """Go on with the random numbers of ``state``; those of another kind of device cannot be gone on with."""
+        if len(state) == len(self.generator.get_state()) or len(state) not in GENERATORS:
+            self.generator.set_state(state)
+            return
+        drawn = hashlib.sha256(bytes(state.tolist())).hexdigest()
+        self.generator = named_generator(self.seed, "train", drawn, device=self.device)
+        warnings.warn(
+            f"this run was kept on another kind of device, and goes on on {self.device} with other random numbers than "
+            "it would have had there: its further records are as good, and not the same",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors by name and a state of plain values, as in a checkpoint."""

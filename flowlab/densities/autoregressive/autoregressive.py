@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from flowlab.core import Density, Draw, Spins
+from flowlab.nn.windows import at_once
 from flowlab.systems import orders
 
 Order = orders.Order
@@ -57,10 +58,12 @@ class Autoregressive(Density):
         """(n, *shape) spins -> (n, N): ln q(x_i | x_<i), in nats, in the order of sites.
 
         Raises:
-            ValueError: for a wrong shape, or spins that are not ±1.
+            ValueError: for a wrong shape, or spins that are not ±1; on a GPU, which is not waited for, those are NaN.
         """
         spins = self.flatten_sites(x)
         wrong = spins.detach().abs() != 1
+        if spins.device.type != "cpu":
+            return functional.logsigmoid(spins * self.logits(x)).masked_fill(wrong, torch.nan)
         if bool(wrong.any()):
             raise ValueError(f"spins must be -1 or +1, got {spins.detach()[wrong][0].item()}")
         return functional.logsigmoid(spins * self.logits(x))
@@ -78,8 +81,7 @@ class Autoregressive(Density):
             raise ValueError(f"n must be at least 1, got {n}")
         like = next(self.parameters())
         u = torch.rand(n, self.n_sites, generator=generator, dtype=like.dtype, device=like.device)
-        with torch.no_grad():
-            x, log_q = self.from_uniforms(u)
+        x, log_q = self._chosen(u)
         if not torch.is_grad_enabled():
             return Draw(x, log_q, log_q)
         score = self.log_prob(x)
@@ -105,12 +107,15 @@ class Autoregressive(Density):
         low, high = (float(bound) for bound in u.aminmax())
         if not (low >= 0 and high < 1):
             raise ValueError(f"uniforms must lie in [0, 1), got values from {low} to {high}")
+        return self._chosen(u)
+
+    @torch.no_grad()
+    def _chosen(self, u: Tensor) -> tuple[Tensor, Tensor]:
         samples, log_q = [], []
-        with torch.no_grad():
-            for part in u.split(SAMPLES_AT_ONCE):
-                x, logits = self.choose(torch.logit(part.clamp(min=torch.finfo(u.dtype).eps / 4)))
-                samples.append(self.unflatten_sites(x))
-                log_q.append(functional.logsigmoid(x * logits).sum(-1))
+        for part in u.split(at_once(SAMPLES_AT_ONCE, u.device)):
+            x, logits = self.choose(torch.logit(part.clamp(min=torch.finfo(u.dtype).eps / 4)))
+            samples.append(self.unflatten_sites(x))
+            log_q.append(functional.logsigmoid(x * logits).sum(-1))
         return torch.cat(samples), torch.cat(log_q)
 
     def choose(self, thresholds: Tensor) -> tuple[Tensor, Tensor]:

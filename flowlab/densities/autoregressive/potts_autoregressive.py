@@ -46,13 +46,18 @@ class PottsAutoregressive(Density):
         """(n, *shape) states -> (n, N): ln q(x_i | x_<i), in nats.
 
         Raises:
-            ValueError: for a wrong shape, or states that are not 0 .. q-1.
+            ValueError: for a wrong shape, or states that are not 0 .. q-1; on a GPU, which is not waited for, those are
+                NaN.
         """
         if tuple(x.shape[1:]) != self.shape:
             expected = ", ".join(map(str, self.shape))
             raise ValueError(f"configurations must have shape (n, {expected}), got {tuple(x.shape)}")
         sites = x.detach().flatten(1).to(next(self.parameters()).dtype)
         wrong = ~((sites >= 0) & (sites < self.q) & (sites == sites.round()))
+        if sites.device.type != "cpu":
+            states = sites.masked_fill(wrong, 0).long()
+            found = self.logits(sites).log_softmax(-1).gather(-1, states[..., None]).squeeze(-1)
+            return found.masked_fill(wrong, torch.nan)
         if bool(wrong.any()):
             raise ValueError(f"states must be 0, ..., {self.q - 1}, got {sites[wrong][0].item()}")
         return self.logits(sites).log_softmax(-1).gather(-1, sites.long()[..., None]).squeeze(-1)

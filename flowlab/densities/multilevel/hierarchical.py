@@ -17,7 +17,7 @@ from flowlab.core.density import one_of
 from flowlab.core.symmetry import cannot_fit
 from flowlab.densities.multilevel.cross_made import CrossMADE
 from flowlab.densities.multilevel.spins import check_spins
-from flowlab.nn.windows import gather
+from flowlab.nn.windows import at_once, gather
 from flowlab.systems import CRITICAL_TEMPERATURE
 from flowlab.systems.lattice import neighbours, plane
 
@@ -106,8 +106,9 @@ class Hierarchical(Density):
             raise ValueError(f"n must be at least 1, got {n}")
         like = next(self.parameters())
         found = []
-        for first in range(0, n, SAMPLES_AT_ONCE):
-            size = (self.shape[0] * self.shape[1], min(SAMPLES_AT_ONCE, n - first))
+        together = at_once(SAMPLES_AT_ONCE, like.device)
+        for first in range(0, n, together):
+            size = (self.shape[0] * self.shape[1], min(together, n - first))
             u = torch.rand(size, generator=generator, dtype=like.dtype, device=like.device)
             found.append(self._choose(torch.logit(u.clamp_(min=torch.finfo(u.dtype).eps / 4))))
         state = torch.cat([state for state, _ in found], 1)

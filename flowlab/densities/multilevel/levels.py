@@ -16,6 +16,7 @@ from flowlab.core.symmetry import cannot_fit
 from flowlab.densities.multilevel import geometry
 from flowlab.densities.multilevel.coarse import Table
 from flowlab.densities.multilevel.geometry import Group
+from flowlab.nn.windows import at_once
 
 SAMPLES_AT_ONCE = 1024
 """Without gradients: a batch of these, lattices and all, stays in a processor's cache."""
@@ -163,7 +164,8 @@ class Levels(Density):
         state[: self.first_row, some] = x.flatten(1).T.to(state)
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        sizes = [min(SAMPLES_AT_ONCE, n - first) for first in range(0, n, SAMPLES_AT_ONCE)]
+        together = at_once(SAMPLES_AT_ONCE, self.order.device)
+        sizes = [min(together, n - first) for first in range(0, n, together)]
         parts = [super(Levels, self).sample(size, generator=generator) for size in sizes or [n]]
         return torch.cat([x for x, _ in parts]), torch.cat([log_q for _, log_q in parts])
 
@@ -280,7 +282,7 @@ class Levels(Density):
                 f"neighbours: expected what .decimate() makes of one, got {target.title}"
             )
         super().bind(target)
-        if self.flip_action() is not None and not target.flip_symmetric:
+        if not target.flip_symmetric and self.flip_action() is not None:
             raise ValueError(f"a flip-symmetric density {cannot_fit(target)}")
 
     def flip_action(self) -> Tensor | None:

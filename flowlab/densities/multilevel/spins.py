@@ -168,14 +168,17 @@ class TransformerLogits(nn.Module):
 
     def forward(self, state: Tensor, windows: Tensor) -> Tensor:
         """(N, n) spins, the batch last and zeros in the last row, and (M, k) rows of them -> (M, n) log-odds."""
-        seen = (windows != len(state) - 1).any(0).nonzero().flatten()
+        seen = None
+        if state.device.type == "cpu":  # a GPU is not waited for: there all are looked at, and zeros have no weight
+            seen = (windows != len(state) - 1).any(0).nonzero().flatten()
+            windows = windows[:, seen]
         names, weights = zip(*self.network.named_parameters(), strict=True)
 
         def evaluated(v: Tensor, *weights: Tensor) -> Tensor:
             found: Tensor = functional_call(self.network, dict(zip(names, weights, strict=True)), (v, seen))
             return found
 
-        return on_windows(evaluated, state, windows[:, seen], weights, columns=WINDOWS)[0]
+        return on_windows(evaluated, state, windows, weights, columns=WINDOWS)[0]
 
 
 class HeatBathLogits(nn.Module):

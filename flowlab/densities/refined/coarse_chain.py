@@ -13,7 +13,7 @@ from flowlab.core import Density, System, named_generator
 from flowlab.core.arguments import checked
 from flowlab.mcmc.hmc import HMC, HMCState
 from flowlab.mcmc.langevin import Langevin, LangevinState
-from flowlab.mcmc.tensor_chain import seeded
+from flowlab.mcmc.tensor_chain import beside, seeded
 
 WARM_UP, LONGEST = 100, 6400
 """Trajectories from the start to equilibrium: at least (two thirds of these tune the step size), and at most."""
@@ -37,12 +37,13 @@ class ThermalisationWarning(UserWarning):
 
 
 class ChainFields(nn.Module):
-    """Fields of chains, which live on the CPU in double precision wherever a density goes."""
+    """Fields of chains, which go where a density goes and stay in double precision."""
 
     fields: Tensor
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        return self
+        device = fn(self.fields.new_empty(0)).device
+        return super()._apply(lambda tensor: tensor.to(device), recurse)  # type: ignore[no-untyped-call]
 
 
 def chains_of(density: Density) -> int | None:
@@ -96,14 +97,14 @@ class CoarseHMC(ChainFields):
         self._others: dict[int, HMCState] = {}
 
     def forward(self, system: System, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n fields (n, *shape) in double precision, on the CPU.
+        """n fields (n, *shape) in double precision, where the generator is.
 
         Warns:
             ThermalisationWarning: where the chains still remember their start when they should not.
         """
-        couplings = {name: value.detach() for name, value in system.couplings.items()}
-        chain = HMC(system.at(**couplings).to("cpu"), steps=self.steps, tuning=2 * WARM_UP // 3)
-        rng = seeded(generator)
+        couplings = {name: value.detach().cpu() for name, value in system.couplings.items()}
+        chain = HMC(system.at(**couplings), steps=self.steps, tuning=2 * WARM_UP // 3)
+        rng = seeded(generator, beside(system, generator))
         if n == len(self.fields) and self.done[0]:
             state = HMCState(self.fields, self.step_size, self.done[0], rng.get_state())
         elif n in self._others:
@@ -169,7 +170,7 @@ class CoarseLangevin(ChainFields):
         self.exact = CoarseHMC(system, chains=1)
 
     def forward(self, system: System, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n fields (n, *shape) in double precision, on the CPU.
+        """n fields (n, *shape) in double precision, where the generator is.
 
         Raises:
             FloatingPointError: where the dynamics runs away, with the mend.
@@ -177,7 +178,7 @@ class CoarseLangevin(ChainFields):
         if not torch.is_grad_enabled():
             fields: Tensor = self.exact(system, n, generator)
             return fields
-        chain = Langevin(system.at().to("cpu"), self.step_size)
+        chain = Langevin(system, self.step_size)
         state = chain.init(n, generator=generator)
         if n == len(self.fields) and self.done[0]:
             state = LangevinState(self.fields, state.rng)
@@ -209,7 +210,7 @@ class CoarseLangevin(ChainFields):
 def equilibrium(system: System, n: int = 1024) -> tuple[System, Tensor]:
     """The system at its couplings without a gradient, on the CPU, and n of its fields, always the same."""
     with torch.no_grad():
-        frozen = system.at(**{name: value.detach() for name, value in system.couplings.items()}).to("cpu")
+        frozen = system.at(**{name: value.detach().cpu() for name, value in system.couplings.items()})
         chain = HMC(frozen, tuning=2 * WARM_UP // 3)
         return frozen, thermalised(chain, n, named_generator(0, "equilibrium")).configurations
 
@@ -262,7 +263,8 @@ def thermalised(chain: HMC, n: int, generator: torch.Generator | None = None) ->
     for _ in range(WARM_UP // 2):
         state, _ = chain.step(state)
     while True:
-        sums, length = torch.zeros(2, len(state.configurations), dtype=torch.float64), int(state.trajectories)
+        fields, length = state.configurations, int(state.trajectories)
+        sums = torch.zeros(2, len(fields), dtype=torch.float64, device=fields.device)
         for _ in range(length):
             state, found = chain.step(state)
             sums += torch.stack([found.energies, state.configurations.flatten(1).sum(1).square()])

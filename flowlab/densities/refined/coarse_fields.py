@@ -99,7 +99,6 @@ class CoarseFields(Density):
         x = self.sampler(system, n, generator)
         if tuple(x.shape) != (n, *self.shape):
             raise ValueError(f"the sampler must return fields of shape {(n, *self.shape)}, got {tuple(x.shape)}")
-        x = x.to(next(iter(system.couplings.values())).device)  # chains live on the CPU
         log_weight = system.log_weight(x)
         learned = any(coupling.requires_grad for coupling in system.couplings.values())
         if x.requires_grad or not learned:
@@ -110,7 +109,8 @@ class CoarseFields(Density):
         return self.system.log_weight(x)
 
     def flip_action(self) -> Tensor | None:
-        return -torch.ones(self.shape) if self._start.flip_symmetric else None
+        device = next((t.device for t in (*self.parameters(), *self.buffers())), None)
+        return -torch.ones(self.shape, device=device) if self._start.flip_symmetric else None
 
     def warm_start(self, other: Density) -> list[str]:
         """Chains and learned couplings of another density of coarse fields.
