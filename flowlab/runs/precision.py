@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
+
+from flowlab.storage.store import Store, StoreError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -94,3 +97,19 @@ def name_of(dtype: torch.dtype) -> str:
     'float64'
     """
     return str(dtype).removeprefix("torch.")
+
+
+def kept_in(store: Store) -> torch.dtype:
+    """In which a run computes; earlier versions did not note it, and left it to be seen in the weights."""
+    noted = store.meta.get("dtype")
+    if noted is not None:
+        try:
+            return dtype_of(noted)
+        except ValueError as error:
+            raise StoreError(f"{error} in experiment.json of {store.path}") from None
+    kept = store.load_checkpoint()
+    weights = [] if kept is None else [w for name, w in kept.tensors.items() if name.startswith("density.")]
+    sizes = Counter[torch.dtype]()
+    for tensor in weights:
+        sizes[tensor.dtype] += tensor.numel() if tensor.is_floating_point() else 0
+    return sizes.most_common(1)[0][0] if sizes.total() else torch.get_default_dtype()

@@ -9,14 +9,12 @@ import inspect
 import re
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-import torch
 import xarray as xr
 
 from flowlab.core.generators import named_seed
@@ -38,7 +36,7 @@ from flowlab.runs.keys import (
     refuse_idle,
     suggested,
 )
-from flowlab.runs.precision import default_dtype, dtype_of
+from flowlab.runs.precision import default_dtype, kept_in
 from flowlab.runs.process import computing_on, fastest, kept_on
 from flowlab.runs.run import Experiment
 from flowlab.storage.described import described_twice, with_couplings
@@ -508,7 +506,7 @@ def _loaded(path: str | Path, store: Store, meta: dict[str, Any], imports: Seque
     _check_known(meta["study"], meta.get("module"))
     found = find(meta["study"])
     keys = found.normalise({**found.earlier, **with_contents(store.path, meta["keys"])})
-    with default_dtype(_dtype(store)):
+    with default_dtype(kept_in(store)):
         run = _build(meta["study"], keys, meta["seed"], parent)
         run.restore(path)
     return run
@@ -520,7 +518,7 @@ def _load_by_hand(path: str | Path, store: Store, imports: Sequence[str]) -> Exp
     try:
         if "missing" in made:
             raise CannotMake(made["missing"])
-        with default_dtype(_dtype(store)):
+        with default_dtype(kept_in(store)):
             run = make(made, functions=imports)
     except CannotMake as error:
         raise ValueError(
@@ -547,22 +545,6 @@ def _check_known(name: str, module: str | None) -> None:
         f"this run's study {name!r} is defined in {module}: import it first, with import {module}, "
         f"fl.load(path, imports=[{module!r}]), or --import {module} on the command line"
     )
-
-
-def _dtype(store: Store) -> torch.dtype:
-    """In which a run computes; earlier versions did not note it, and left it to be seen in the weights."""
-    noted = store.meta.get("dtype")
-    if noted is not None:
-        try:
-            return dtype_of(noted)
-        except ValueError as error:
-            raise StoreError(f"{error} in experiment.json of {store.path}") from None
-    kept = store.load_checkpoint()
-    weights = [] if kept is None else [w for name, w in kept.tensors.items() if name.startswith("density.")]
-    sizes = Counter[torch.dtype]()
-    for tensor in weights:
-        sizes[tensor.dtype] += tensor.numel() if tensor.is_floating_point() else 0
-    return sizes.most_common(1)[0][0] if sizes.total() else torch.get_default_dtype()
 
 
 def find(name: str) -> Study:
