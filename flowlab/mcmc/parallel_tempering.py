@@ -82,6 +82,10 @@ class TemperingState(NamedTuple):
         accepted: (D, R, K - 1) int64, accepted swaps of each pair; one is tried every second step.
         rng: (D, R, K, 4) int64, the random words of each slot.
         steps: (D, R) int64, steps so far.
+        lowest: (D, R) float64, the lowest energy after any step so far, in that unit; infinite before the first.
+        found: (D, R, N) int8, the configuration that had it.
+
+    Where clusters are exchanged, R counts both sets of each replica, one after the other.
     """
 
     spins: NDArray[np.int8]
@@ -93,6 +97,8 @@ class TemperingState(NamedTuple):
     accepted: IntArray
     rng: IntArray
     steps: IntArray
+    lowest: FloatArray
+    found: NDArray[np.int8]
 
 
 class TemperingInfo(NamedTuple):
@@ -128,13 +134,18 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
         temperatures: K of them, increasing, positive; the last may be infinite. See :func:`ladder`.
         replicas: R independent sets of each system; two or more are needed for overlaps.
         sweeps: sweeps in a step.
+        clusters: isoenergetic cluster moves, for sparse couplings at low temperatures: every replica has a second set
+            beside it, and after each step's sweeps the two exchange, at every finite temperature, a cluster of sites
+            at which they are opposite, which leaves the sum of their energies as it is. What is recorded is the first
+            set: replicas stay independent, at twice the cost.
         threads: threads over the sets; results do not depend on it.
 
     Raises:
         TypeError: for a system without known pair couplings.
         ValueError: for temperatures, replicas, sweeps or shapes that make no sense.
 
-    Source: K. Hukushima, K. Nemoto 1996, cond-mat/9512035.
+    Source: K. Hukushima, K. Nemoto 1996, cond-mat/9512035; for clusters J. Houdayer 2001, cond-mat/0101116, and Z. Zhu,
+    A. J. Ochoa, H. G. Katzgraber 2015, arXiv:1501.05630.
 
     >>> from flowlab.systems import Ising
     >>> chain = ParallelTempering(Ising((4, 4), T=1.0), [1.0, 2.0, math.inf], replicas=2)
@@ -154,6 +165,7 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
         replicas: int = 4,
         sweeps: int = 1,
         threads: int = 1,
+        clusters: bool = False,
     ) -> None:
         systems = [system] if isinstance(system, System) else list(system)
         if not systems:
@@ -167,6 +179,7 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
         self.system, self.systems, self.temperatures = systems[0], systems, _checked(temperatures)
         self.replicas, self.sweeps, self.threads = int(replicas), int(sweeps), int(threads)
+        self.clusters = bool(clusters)
         self.unit = spread(*graphs)
         self._betas = np.array([self.unit / T for T in self.temperatures])
         self._graph = stacked(graphs, self.unit)
@@ -176,6 +189,14 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
         """N."""
         return self.systems[0].n_sites
 
+    @property
+    def _sets(self) -> int:
+        return 2 if self.clusters else 1
+
+    def of_replicas(self, array: NDArray[Any]) -> NDArray[Any]:
+        """(D, R, ...) of what is recorded, from an array of a state, which has second sets besides."""
+        return array[:, :: self._sets]
+
     def init(self, n: int | None = None, *, generator: torch.Generator | None = None) -> TemperingState:
         """Random spins at every temperature, for n replicas (default: ``replicas``) of each system."""
         R = self.replicas if n is None else n
@@ -183,7 +204,7 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
             raise ValueError(f"replicas must be at least 1, got {R}")
         seed = int(torch.randint(2**63 - 1, (), generator=generator))
         rng = np.random.default_rng(seed)
-        sets = (len(self.systems), R)
+        sets = (len(self.systems), R * self._sets)
         slots = (*sets, len(self.temperatures))
         walkers = np.broadcast_to(np.arange(slots[2], dtype=np.int16), slots).copy()
         return TemperingState(
@@ -196,6 +217,8 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
             accepted=np.zeros((*sets, slots[2] - 1), dtype=np.int64),
             rng=rng.integers(0, 2**64, (*slots, 4), dtype=np.uint64).view(np.int64),
             steps=np.zeros(sets, dtype=np.int64),
+            lowest=np.full(sets, math.inf),
+            found=np.ones((*sets, self.n_sites), dtype=np.int8),
         )
 
     def step(self, state: TemperingState) -> tuple[TemperingState, TemperingInfo]:
@@ -203,7 +226,10 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
         new = self.run(state, 1)[0]
         tried = np.arange(len(self.temperatures) - 1) % 2 == int(state.steps.flat[0]) % 2
         swapped = new.accepted > state.accepted
-        return new, TemperingInfo(new.energies, tried, swapped, new.walkers, new.round_trips)
+        own = self.of_replicas
+        return new, TemperingInfo(
+            own(new.energies), tried, own(swapped), own(new.walkers), own(new.round_trips)
+        )  # fmt: skip
 
     def run(  # type: ignore[override]  # a replica holds a configuration at every temperature
         self, state: TemperingState, steps: int, *, every: int = 1, keep: Sequence[int] = ()
@@ -230,17 +256,19 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
         new = TemperingState._make(np.array(array, order="C") for array in self._checked_state(state))
         D, R = new.steps.shape
         start = int(new.steps.flat[0])
+        flat = [array.reshape(D * R, *array.shape[2:]) for array in new._replace(rng=new.rng.view(np.uint64))]
+        R //= self._sets
         records = (start + steps) // every - start // every
         energies = np.empty((records, D * R, K))
         spins = np.empty((records, D * R, len(keep), self.n_sites), dtype=np.int8)
         new.energies[:] /= self.unit
-        flat = [array.reshape(D * R, *array.shape[2:]) for array in new._replace(rng=new.rng.view(np.uint64))]
         places = np.array([k % K for k in keep], dtype=np.int64)
 
         def part(first: int, last: int) -> None:
             advance(
-                first, last, steps, self.sweeps, every, places, self._betas, self._graph, tuple(flat), energies, spins
-            )
+                first, last, steps, self.sweeps, every, places, self._betas, self._graph, tuple(flat), self._sets,
+                energies, spins,
+            )  # fmt: skip
 
         threads = min(self.threads, D * R)
         if threads == 1:
@@ -263,18 +291,30 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
         Raises:
             ValueError: for missing arrays, or a state of another chain.
         """
-        missing = sorted(set(TemperingState._fields) - set(arrays))
+        missing = sorted(set(TemperingState._fields) - set(arrays) - {"lowest", "found"})
         if missing:
             raise ValueError(f"a state of parallel tempering needs {missing} too")
+        if "found" not in arrays:  # of an earlier version
+            energies = np.asarray(arrays["energies"]) / self.unit
+            arrays = dict(arrays) | _lowest_now(energies, np.asarray(arrays["spins"]))
         state = TemperingState(**{name: np.asarray(arrays[name]) for name in TemperingState._fields})
         units = np.float32(float(arrays.get("unit", 1.0)) / self.unit)  # once fields were in the units of J
         return self._checked_state(state._replace(fields=state.fields * units))
 
     def _checked_state(self, state: TemperingState) -> TemperingState:
+        if state.spins.shape[1] % self._sets:
+            raise ValueError(f"clusters need two sets a replica, got {state.spins.shape[1]} sets")
         expected = (len(self.systems), state.spins.shape[1], len(self.temperatures), self.n_sites)
         if state.spins.shape != expected:
             raise ValueError(f"this chain needs spins of shape (D, R, K, N) = {expected}, got {state.spins.shape}")
         return state
+
+
+def _lowest_now(energies: FloatArray, spins: NDArray[np.int8]) -> dict[str, NDArray[Any]]:
+    """What a state has of lowest energy, (D, R), and that configuration, (D, R, N)."""
+    k = energies.argmin(2)[:, :, None]
+    lowest = np.take_along_axis(energies, k, 2)[:, :, 0]
+    return {"lowest": lowest, "found": np.take_along_axis(spins, k[..., None], 2)[:, :, 0]}
 
 
 def _checked(temperatures: Sequence[float]) -> tuple[float, ...]:

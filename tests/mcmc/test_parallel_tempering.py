@@ -65,6 +65,92 @@ def test_every_state_comes_with_its_probability(system):
         assert 1e-4 < chi2.sf(statistic, (wanted > 5).sum() - 1) < 1 - 1e-4
 
 
+@pytest.mark.parametrize(
+    "system",
+    [
+        SpinGlass.edwards_anderson((2, 4), 1.0, 1, "pm1"),
+        SpinGlass(SpinGlass.edwards_anderson((2, 4), 1.0, 3).J, 1.0, np.linspace(-0.6, 0.9, 8)),
+        SpinGlass.random_regular(8, 3, 1.0, seed=1),
+        glass(8),
+    ],
+    ids=["lattice", "in fields", "graph", "dense"],
+)
+def test_states_of_a_replica_and_its_partner_have_their_probability_with_clusters(system):
+    """Single states, and how often two copies agree at every site, at two temperatures."""
+    temperatures = [0.6, 1.2, math.inf]
+    chain = ParallelTempering(system, temperatures, replicas=6, clusters=True)
+    state, _, _ = chain.run(started(chain), 100)
+    numbers, together = [], []
+    for _ in range(1500):
+        state, _, _ = chain.run(state, 8)
+        places = (state.spins[0] > 0) @ 2 ** np.arange(7, -1, -1)
+        numbers.append(places)
+        together.append((state.spins[0, ::2] == state.spins[0, 1::2]).sum(-1))
+    found, agree = np.array(numbers), np.array(together)
+    energies = system.energy(states(8).reshape(-1, *system.shape)).numpy()
+    s = states(8).numpy()
+    for k, T in enumerate(temperatures):
+        p = np.exp(-(energies - energies.min()) / T)
+        p /= p.sum()
+        pairs = np.zeros(9)
+        np.add.at(pairs, ((s @ s.T + 8) / 2).astype(int), np.outer(p, p))
+        # a set and its partner change together at most: half the count is a safe number of independent ones
+        for probability, seen in ((p, found[:, :, k].ravel()), (pairs, agree[:, :, k].ravel())):
+            counts = np.bincount(seen, minlength=len(probability)) / 2
+            expected = probability * counts.sum()
+            kept = expected > 10
+            statistic = ((counts - expected) ** 2 / np.maximum(expected, 1e-9))[kept].sum()
+            assert chi2.sf(statistic, max(kept.sum() - 1, 1)) > 1e-4, (T, len(probability))
+
+
+def test_a_cluster_move_keeps_the_sum_of_energies_and_fields_fit():
+    for system in (in_a_field(), SpinGlass.edwards_anderson((4, 4, 4), 1.0, 1), SpinGlass.random_regular(30, 3, 1.0)):
+        from flowlab.mcmc.kernels.tempering import _isoenergetic
+
+        chain = ParallelTempering(system, [0.5, 1.0], replicas=2, clusters=True)
+        state, _, _ = chain.run(started(chain), 20)
+        one, other = (state.spins[0, c, 0].copy() for c in (0, 1))
+        fields = [state.fields[0, c, 0].copy() for c in (0, 1)]
+        matrix, indices, couplings, external = (part[0] for part in chain._graph)
+        words = state.rng[0, 0, 0].copy().view(np.uint64)
+        before = [one.copy(), other.copy()]
+        moved = 0
+        for _ in range(20):
+            _isoenergetic(one, fields[0], other, fields[1], matrix, indices, couplings, not external.any(), words)
+            spins = torch.from_numpy(np.stack([one, other, *before])).double().reshape(-1, *system.shape)
+            energies = system.energy(spins)
+            assert float(energies[0] + energies[1]) == pytest.approx(float(energies[2] + energies[3]))
+            local = system.local_fields(spins[:2]).flatten(1).numpy() / chain.unit
+            np.testing.assert_allclose(np.stack(fields), local, atol=1e-4)
+            moved += abs(float(energies[0] - energies[2])) > 1e-9
+        assert moved or system.n_sites == 8
+
+
+def test_the_lowest_energy_comes_with_its_configuration():
+    for system in (glass(16, 2), SpinGlass.edwards_anderson((4, 5), 1.0, 1), SpinGlass.random_regular(20, 3, 1.0, 5)):
+        J, h = system.J.numpy(), system.h.numpy()
+        least = math.inf
+        for high in itertools.product([-1.0, 1.0], repeat=system.n_sites - 12):
+            s = np.hstack([np.tile(high, (4096, 1)), states(12).numpy()])
+            least = min(least, float((-0.5 * ((s @ J) * s).sum(1) - s @ h).min()))
+        for clusters in (False, True):
+            chain = ParallelTempering(system, [0.3, 0.6, 1.2, math.inf], replicas=2, clusters=clusters)
+            state, energies, _ = chain.run(started(chain), 400)
+            found = torch.from_numpy(state.found[0]).double().reshape(-1, *system.shape)
+            assert float(system.energy(found).min()) == pytest.approx(least, abs=1e-9)
+            np.testing.assert_allclose(system.energy(found).numpy() / chain.unit, state.lowest[0], atol=1e-4)
+            assert (chain.of_replicas(state.lowest)[0] * chain.unit <= energies.min((0, 1, 3)) + 1e-4).all()
+
+
+def test_states_without_a_lowest_energy_are_of_an_earlier_version():
+    chain = ParallelTempering(glass(16), [0.5, 1.0], replicas=2)
+    state, _, _ = chain.run(started(chain), 5)
+    arrays = {name: array for name, array in chain.state_dict(state).items() if name not in ("lowest", "found")}
+    again = chain.load_state_dict(arrays)
+    np.testing.assert_allclose(again.lowest * chain.unit, state.energies.min(2))
+    assert chain.run(again, 5)[0].spins.tolist() == chain.run(state, 5)[0].spins.tolist()
+
+
 def test_thermodynamics_and_log_z_of_several_instances_at_once():
     cases = [case for case in CASES if case["N"] == 16]
     seeds, wanted = sorted({c["seed"] for c in cases}), sorted({c["T"] for c in cases})
@@ -167,8 +253,9 @@ def same(a: TemperingState, b: TemperingState) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def test_interrupted_is_uninterrupted(tmp_path):
-    chain = ParallelTempering([glass(20), glass(20, 1)], [0.3, 0.6, 1.2], replicas=3)
+@pytest.mark.parametrize("clusters", [False, True])
+def test_interrupted_is_uninterrupted(tmp_path, clusters):
+    chain = ParallelTempering([glass(20), glass(20, 1)], [0.3, 0.6, 1.2], replicas=3, clusters=clusters)
     begin = started(chain)
     copy = TemperingState(*(array.copy() for array in begin))
     end, energies, spins = chain.run(begin, 300, every=7, keep=[0, -1])
@@ -184,15 +271,16 @@ def test_interrupted_is_uninterrupted(tmp_path):
     assert spins.shape == (42, 2, 3, 2, 20) and (np.abs(spins) == 1).all()
 
 
-def test_threads_do_not_matter_and_seeds_do():
+@pytest.mark.parametrize("clusters", [False, True])
+def test_threads_do_not_matter_and_seeds_do(clusters):
     runs = []
     for threads, seed in ((1, 0), (2, 0), (1, 1)):
-        chain = ParallelTempering(glass(16), [0.5, 1.0], replicas=3, threads=threads)
+        chain = ParallelTempering(glass(16), [0.5, 1.0], replicas=3, threads=threads, clusters=clusters)
         runs.append(chain.run(started(chain, seed), 50)[0])
     assert same(runs[0], runs[1])
     assert not same(runs[0], runs[2])
-    sets = runs[0].energies.reshape(3, 2)
-    assert len(np.unique(sets)) == 6  # replicas are not copies of each other
+    sets = runs[0].energies.reshape(-1, 2)
+    assert clusters or len(np.unique(sets)) == 6  # replicas are not copies of each other
 
 
 def test_ladder_keeps_what_is_given_and_swaps_well():

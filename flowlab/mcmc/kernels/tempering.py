@@ -134,6 +134,94 @@ def _swap(
 
 
 @_compiled()
+def _flipped(i: int, spins: Any, fields: Any, matrix: Any, indices: Any, couplings: Any) -> None:
+    """Turn a spin of one slot over, and the local fields with it."""
+    change = np.float32(-2 * spins[i])
+    spins[i] = -spins[i]
+    if matrix.shape[0] == spins.size:
+        for j in range(spins.size):
+            fields[j] += change * matrix[i, j]
+    else:
+        for j in range(indices.shape[1]):
+            fields[indices[i, j]] += change * couplings[i, j]
+
+
+@_compiled()
+def _all_flipped(spins: Any, fields: Any) -> None:
+    for i in range(spins.size):
+        spins[i] = -spins[i]
+        fields[i] = -fields[i]
+
+
+@_compiled()
+def _cluster(first: int, opposite: Any, members: Any, matrix: Any, indices: Any, couplings: Any) -> int:
+    """The sites that hang together with ``first`` by couplings among ``opposite`` ones; they are no longer marked."""
+    n, count, looked = opposite.size, 1, 0
+    dense = matrix.shape[0] == n
+    members[0], opposite[first] = first, False
+    while looked < count:
+        i = members[looked]
+        looked += 1
+        for place in range(n if dense else indices.shape[1]):
+            j = place if dense else indices[i, place]
+            coupling = matrix[i, place] if dense else couplings[i, place]
+            if coupling != 0.0 and opposite[j]:
+                opposite[j] = False
+                members[count] = j
+                count += 1
+    return count
+
+
+@_compiled()
+def _isoenergetic(
+    spins: Any,
+    fields: Any,
+    partner: Any,
+    its_fields: Any,
+    matrix: Any,
+    indices: Any,
+    couplings: Any,
+    free: bool,
+    words: Any,
+) -> None:
+    """Two configurations at one temperature exchange a cluster of sites at which they are opposite.
+
+    The sum of their energies stays. Without external fields they are first brought to a positive overlap, so that
+    clusters are small, and one is turned over as a whole at random in the end.
+    """  # fmt: skip
+    n = spins.size
+    opposite, members = np.empty(n, dtype=np.bool_), np.empty(n, dtype=np.int64)
+    count = 0
+    for i in range(n):
+        count += spins[i] != partner[i]
+    if free and 2 * count > n:
+        _all_flipped(spins, fields)
+        count = n - count
+    if count > 0:
+        left, first = int(_uniform(words) * count), -1
+        for i in range(n):
+            opposite[i] = spins[i] != partner[i]
+            if opposite[i]:
+                if left == 0:
+                    first = i
+                left -= 1
+        for k in range(_cluster(first, opposite, members, matrix, indices, couplings)):
+            _flipped(members[k], spins, fields, matrix, indices, couplings)
+            _flipped(members[k], partner, its_fields, matrix, indices, couplings)
+    if free and _uniform(words) < 0.5:
+        _all_flipped(spins, fields)
+
+
+@_compiled()
+def _note_lowest(energies: Any, spins: Any, lowest: Any, found: Any, c: int) -> None:
+    """Keep the configuration of lowest energy that the set has come by."""
+    k = np.argmin(energies)
+    if energies[k] < lowest[c]:
+        lowest[c] = energies[k]
+        found[c] = spins[k]
+
+
+@_compiled()
 def advance(
     first: int,
     last: int,
@@ -144,45 +232,68 @@ def advance(
     betas: Any,
     graph: Any,
     state: Any,
+    sets: int,
     energies_out: Any,
     spins_out: Any,
 ) -> None:
-    """``steps`` steps, in place, of the sets ``first`` to ``last``; a set is one replica of one system.
+    """``steps`` steps, in place, of the replicas ``first`` to ``last`` of all systems, one after the other.
+
+    A replica is one set of configurations at all temperatures, or two of them, of which the first is recorded, where
+    they exchange clusters.
 
     Args:
-        first, last: sets to advance, of the C = systems · replicas sets.
+        first, last: replicas to advance, of the systems · R.
         steps, sweeps, every: steps, sweeps in a step, steps between two records.
         keep: slots whose spins are recorded.
         betas: (K,) inverse temperatures, as energies in the unit of the couplings.
         graph: matrix (systems, N, N) or (systems, 0, 0) for sparse couplings, indices, couplings, fields.
         state: the fields of a TemperingState with one axis of sets (C, ...), random words as uint64.
-        energies_out: (records, C, K).
-        spins_out: (records, C, len(keep), N).
+        sets: of a replica, 1 or 2.
+        energies_out: (records, systems · R, K).
+        spins_out: (records, systems · R, len(keep), N).
     """
     matrices, indices, couplings, external = graph
-    all_spins, all_energies, all_fields, all_walkers, all_ends, all_trips, all_accepted, all_words, all_steps = state
+    all_spins, all_energies, all_fields, all_walkers, all_ends = state[:5]
+    all_trips, all_accepted, all_words, all_steps, lowest, found = state[5:]
     hottest = betas.size - 1
-    replicas = all_steps.size // external.shape[0]
-    for c in range(first, last):
-        g = c // replicas
-        spins, energies, fields = all_spins[c], all_energies[c], all_fields[c]
-        ends, words, start = all_ends[c], all_words[c], all_steps[c]
+    per_system = all_steps.size // external.shape[0]
+    for replica in range(first, last):
+        own = replica * sets
+        g, start = own // per_system, all_steps[own]
+        free = not external[g].any()
         for step in range(start, start + steps):
-            for k in range(betas.size):
-                if step % REFRESH == 0:
-                    _refresh(spins[k], fields[k], matrices[g], indices[g], couplings[g], external[g])
-                for _ in range(sweeps):
-                    _sweep(spins[k], fields[k], matrices[g], indices[g], couplings[g], betas[k], words[k])
-                energies[k] = _energy(spins[k], fields[k], external[g])
-            _swap(betas, step % 2, spins, fields, energies, all_walkers[c], ends, all_accepted[c], words)
-            if ends[0] == 1:
-                all_trips[c] += 1
-            ends[0] = -1
-            if ends[hottest] == -1:
-                ends[hottest] = 1
+            for c in range(own, own + sets):
+                for k in range(betas.size):
+                    spins, fields = all_spins[c, k], all_fields[c, k]
+                    if step % REFRESH == 0:
+                        _refresh(spins, fields, matrices[g], indices[g], couplings[g], external[g])
+                    for _ in range(sweeps):
+                        _sweep(spins, fields, matrices[g], indices[g], couplings[g], betas[k], all_words[c, k])
+            if sets == 2:
+                for k in range(betas.size):
+                    if betas[k] > 0.0:
+                        _isoenergetic(
+                            all_spins[own, k], all_fields[own, k], all_spins[own + 1, k], all_fields[own + 1, k],
+                            matrices[g], indices[g], couplings[g], free, all_words[own, k],
+                        )  # fmt: skip
+            for c in range(own, own + sets):
+                energies, ends = all_energies[c], all_ends[c]
+                for k in range(betas.size):
+                    energies[k] = _energy(all_spins[c, k], all_fields[c, k], external[g])
+                _note_lowest(energies, all_spins[c], lowest, found, c)
+                _swap(
+                    betas, step % 2, all_spins[c], all_fields[c], energies, all_walkers[c], ends, all_accepted[c],
+                    all_words[c],
+                )  # fmt: skip
+                if ends[0] == 1:
+                    all_trips[c] += 1
+                ends[0] = -1
+                if ends[hottest] == -1:
+                    ends[hottest] = 1
             if (step + 1) % every == 0:
                 row = (step + 1) // every - start // every - 1
-                energies_out[row, c] = energies
+                energies_out[row, replica] = all_energies[own]
                 for j in range(keep.size):
-                    spins_out[row, c, j] = spins[keep[j]]
-        all_steps[c] += steps
+                    spins_out[row, replica, j] = all_spins[own, keep[j]]
+        for c in range(own, own + sets):
+            all_steps[c] += steps
