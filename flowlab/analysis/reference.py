@@ -49,6 +49,7 @@ class Reference(Made):
         ladder: all temperatures of the chains; infinity and ``temperatures`` join them. By default the system's own
             :func:`flowlab.mcmc.ladder`, with others where short chains swap too seldom.
         seed: of the chains.
+        clusters: whether they exchange clusters, see :class:`.ParallelTempering`.
 
     Raises:
         ValueError: for too few replicas or samples, or temperatures that make no sense.
@@ -72,6 +73,7 @@ class Reference(Made):
         discard: float = 0.2,
         ladder: Sequence[float] | None = None,
         seed: int = 0,
+        clusters: bool = False,
     ) -> None:
         if replicas < 3:
             raise ValueError(f"replicas must be at least 3, of which triangles are made, got {replicas}")
@@ -79,7 +81,7 @@ class Reference(Made):
             raise ValueError(f"samples must be at least {BLOCKS} for each of the {replicas} replicas, got {samples}")
         if every < 1:
             raise ValueError(f"sweeps between two measurements must be at least 1, got {every}")
-        self.system, self.seed = system, seed
+        self.system, self.seed, self.clusters = system, seed, clusters
         self.temperatures = tuple(sorted({float(T) for T in temperatures}))
         self.steps, self.replicas, self.every = -(-samples // replicas), replicas, every
         self.discarded = math.ceil(discard / (1 - discard) * self.steps)
@@ -101,6 +103,7 @@ class Reference(Made):
             "every": self.every,
             "discarded": self.discarded,
             "seed": self.seed,
+            **({"clusters": True} if self.clusters else {}),
         }
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Reference:
@@ -134,7 +137,7 @@ class Reference(Made):
         """That of the system, with a temperature more wherever short chains accept less than a fifth of the swaps."""
         temperatures = self._first_ladder(self._given)
         for k in range(ROUNDS if self._given is None else 0):
-            chain = ParallelTempering(self.system, temperatures, replicas=self.replicas)
+            chain = self._chain(temperatures)
             state, _, _ = chain.run(chain.init(generator=named_generator(self.seed, "ladder", k)), PILOT)
             accepted = swap_acceptance(chain.run(state, PILOT)[1][:, 0], temperatures)
             pairs = zip(temperatures, temperatures[1:], accepted, strict=False)
@@ -144,17 +147,20 @@ class Reference(Made):
             temperatures = tuple(sorted([*temperatures, *missing]))
         return temperatures
 
+    def _chain(self, temperatures: tuple[float, ...]) -> ParallelTempering:
+        return ParallelTempering(self.system, temperatures, replicas=self.replicas, clusters=self.clusters)
+
     def _run(self, report: Report) -> Tempered:
         report("parallel tempering for comparison: its ladder")
         temperatures = self._ladder()
-        chain = ParallelTempering(self.system, temperatures, replicas=self.replicas)
+        chain = self._chain(temperatures)
         state = chain.init(generator=named_generator(self.seed, "reference"))
         kept = [temperatures.index(T) for T in self.temperatures]
         energies, bits, total = [], [], self.discarded + self.steps
         for first in (*range(0, self.discarded, CHUNK), *range(self.discarded, total, CHUNK)):
             report(f"parallel tempering for comparison: {first / total:.0%}")
             if first == self.discarded:
-                earlier = state.round_trips[0]
+                earlier = chain.of_replicas(state.round_trips)[0]
             last = min(first + CHUNK, self.discarded if first < self.discarded else total)
             state, part, spins = chain.run(state, (last - first) * self.every, every=self.every, keep=kept)
             if first >= self.discarded:
@@ -166,7 +172,7 @@ class Reference(Made):
             np.concatenate(energies),
             self.temperatures,
             np.concatenate(bits),
-            state.round_trips[0] - earlier,
+            chain.of_replicas(state.round_trips)[0] - earlier,
         )
 
     def samples(self, T: float, report: Report = silent) -> torch.Tensor:

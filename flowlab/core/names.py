@@ -83,6 +83,7 @@ OBSERVABLES = {
     "energy_per_site": ("energy per site", "J"),
     "energy_mean": ("mean energy of the whole system", "J"),
     "energy_lowest": ("lowest energy seen", "J"),
+    "configuration_lowest": ("configuration of the lowest energy found", "1"),
     "action_per_site": ("action per site", "1"),
     "action_mean": ("mean action of the whole system", "1"),
     "specific_heat": ("specific heat per site", "k_B"),

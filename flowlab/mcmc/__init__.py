@@ -8,7 +8,7 @@ from flowlab.mcmc.independence import IndependenceInfo, IndependenceMetropolis, 
 from flowlab.mcmc.kernels.graphs import SpinGraph, spin_graph
 from flowlab.mcmc.langevin import Langevin, LangevinInfo, LangevinState
 from flowlab.mcmc.mixed import Mixed, MixedInfo, MixedState
-from flowlab.mcmc.parallel_tempering import ParallelTempering, TemperingInfo, TemperingState, ladder
+from flowlab.mcmc.parallel_tempering import ParallelTempering, TemperingInfo, TemperingState, adapted_ladder, ladder
 from flowlab.mcmc.potts_clusters import PottsClusters, PottsInfo, PottsState
 from flowlab.mcmc.swendsen_wang import SwendsenWang
 from flowlab.mcmc.wolff import Wolff
@@ -45,6 +45,7 @@ __all__ = [
     "TemperingInfo",
     "TemperingState",
     "Wolff",
+    "adapted_ladder",
     "ladder",
     "spin_graph",
 ]

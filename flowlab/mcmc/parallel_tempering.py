@@ -11,10 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import erfcinv
 
-from flowlab.core import MarkovChain, System
+from flowlab.core import MarkovChain, System, named_generator
 from flowlab.extras import told
 from flowlab.mcmc.kernels.graphs import FloatArray, IntArray, spin_graph, spread, stacked
+
+PILOT, ROUNDS = 300, 8
+"""Steps over which an adapted ladder counts swaps, after as many before, and how often it is set at most."""
+LEAST, AIM = 0.2, 0.4
+"""Acceptance of swaps that it puts up with, and that it is set for."""
 
 
 def ladder(temperatures: Sequence[float], system: System | int, *, scale: float | None = None) -> tuple[float, ...]:
@@ -63,6 +69,50 @@ def ladder(temperatures: Sequence[float], system: System | int, *, scale: float 
         x = [x_cold + (x_hot - x_cold) * part / parts for part in range(1, parts)]
         found += [cold, *(scale / (value if value < 1 else math.exp(value - 1)) for value in x)]
     return (*found, given[-1])
+
+
+def adapted_ladder(
+    system: System, temperatures: Sequence[float], *, replicas: int = 4, seed: int = 0, clusters: bool = False
+) -> tuple[float, ...]:
+    """The temperatures given, exactly, with others between them and on to infinity, where short chains want them.
+
+    Chains count the swaps that they accept, r, between neighbours; erfc⁻¹(r) is about proportional to the distance in
+    the inverse temperature, and the temperatures between given ones are set evenly in it, as many as it takes for
+    two fifths of the swaps to be accepted. This is done again until no pair accepts less than a fifth, eight times at
+    most; the ladder then stays as it is.
+
+    Args:
+        system: whose couplings begin with :func:`ladder`.
+        temperatures: at least one, positive; any order.
+        replicas, clusters: of the chains, see :class:`ParallelTempering`.
+        seed: of the chains.
+
+    Raises:
+        ValueError, TypeError: as of :func:`ladder`.
+
+    >>> from flowlab.systems import Ising
+    >>> adapted_ladder(Ising((4, 4), T=1.0), [2.0, 4.0])[0]
+    2.0
+    """
+    given = sorted({float(T) for T in temperatures} | {math.inf})
+    found = ladder(given, system)
+    for k in range(ROUNDS):
+        chain = ParallelTempering(system, found, replicas=replicas, clusters=clusters)
+        state, _, _ = chain.run(chain.init(generator=named_generator(seed, "adapted ladder", k)), PILOT)
+        before = state.accepted.sum((0, 1))
+        state, _, _ = chain.run(state, PILOT)
+        rate = (state.accepted.sum((0, 1)) - before) / (state.steps.size * PILOT / 2)
+        if k and rate.min() >= LEAST:
+            break
+        way = np.append(0.0, np.cumsum(erfcinv(np.clip(rate, 1e-3, 0.999))))
+        places, beta = [found.index(T) for T in given], 1 / np.array(found)
+        new = [given[0]]
+        for (a, b), hot in zip(itertools.pairwise(places), given[1:], strict=True):
+            parts = max(1, math.ceil((way[b] - way[a]) / erfcinv(AIM)))
+            between = np.interp(np.linspace(way[a], way[b], parts + 1)[1:-1], way, beta)
+            new += [*(float(1 / value) for value in between), hot]
+        found = tuple(new)
+    return found
 
 
 def _evenly(b: float) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 
 from flowlab.analysis.reference import KeptReference
@@ -81,7 +82,12 @@ class TemperingRun(MarkovRun):
             raise ValueError(f"the chain has no temperature {missing}, it has {list(chain.temperatures)}")
         self.temperatures = tuple(sorted(temperatures))
         self._identity["run"] = "Simulation"  # the name of this class when the first runs were kept
-        self._identity |= {"ladder": chain.temperatures, "replicas": chain.replicas, "kept": self.temperatures}
+        self._identity |= {
+            "ladder": chain.temperatures,
+            "replicas": chain.replicas,
+            "clusters": chain.clusters,
+            "kept": self.temperatures,
+        }
         self._kept = [chain.temperatures.index(T) for T in self.temperatures]
         self._energies: list[np.ndarray] = []
         self._bits: list[np.ndarray] = []
@@ -91,14 +97,14 @@ class TemperingRun(MarkovRun):
         keep = self._kept if (self.step + 1) % self.keep_every == 0 else []
         self._chain_state, energies, spins = self.chain.run(self._chain_state, self.every, every=self.every, keep=keep)
         self._energies.append(energies[0, 0])
-        self._trips.append(self._chain_state.round_trips[0])
+        self._trips.append(self.chain.of_replicas(self._chain_state.round_trips)[0])
         if keep:
             self._bits.append(pack(spins[0, 0]))
         coldest = energies[0, 0, :, 0]
         return {
             "energy_mean": float(coldest.mean()),
             "energy_lowest": float(coldest.min()),
-            "round_trips": float(self._chain_state.round_trips.sum()),
+            "round_trips": float(self._trips[-1].sum()),
         }
 
     def headline(self) -> str:
@@ -119,14 +125,25 @@ class TemperingRun(MarkovRun):
 
     @property
     def data(self) -> xr.Dataset:
-        """The records, and ``energy`` (step, replica, temperature) of the whole system."""
+        """The records, ``energy`` (step, replica, temperature), and ``configuration_lowest`` of the lowest energy."""
         data = self._steps.records.dataset(self.describe(), DESCRIBE)
         n = data.sizes["step"]
         energies = np.array(self._energies[:n]).reshape(n, self.chain.replicas, len(self.chain.temperatures))
         data["energy"] = (("step", "replica", "temperature"), energies)
         for name in ("energy_mean", "energy_lowest"):
             data[name].attrs["at"] = "the lowest temperature"
-        return labelled(data.assign_coords(temperature=list(self.chain.temperatures)))
+        return labelled(data.assign(self._lowest).assign_coords(temperature=list(self.chain.temperatures)))
+
+    @property
+    def _lowest(self) -> dict[str, Any]:
+        """Of all steps so far, those that estimates discard too; empty before the first."""
+        state = self._chain_state
+        best = int(state.lowest[0].argmin())
+        if not np.isfinite(state.lowest[0, best]):
+            return {}
+        found = state.found[0, best].reshape(self.system.shape)
+        energy = -float(self.system.at(T=1.0).log_weight(torch.from_numpy(found)[None].double()))
+        return {"configuration_lowest": (self.system.dims, found, {"energy": energy})}
 
     @property
     def measured(self) -> Tempered:
@@ -161,9 +178,10 @@ class TemperingRun(MarkovRun):
         bits = self._bits[: step // self.keep_every]
         steps = [self.keep_every * (k + 1) for k in range(len(bits))][-n:]
         shape = (self.chain.replicas, len(self.temperatures), *self.system.shape)
+        spins = self.chain.of_replicas(state.spins)[0]
         pictures = [_unpacked(row, self.system.n_sites).reshape(shape) for row in bits[-n:]]
         if step not in steps:
-            pictures, steps = [*pictures, state.spins[0][:, self._kept].reshape(shape)], [*steps, step]
+            pictures, steps = [*pictures, spins[:, self._kept].reshape(shape)], [*steps, step]
         dims = ("step", "replica", "temperature", *self.system.dims)
         found = xr.Dataset({"configuration": (dims, np.stack(pictures[-n:]))}, attrs=self.describe())
         return found.assign_coords(step=steps[-n:], temperature=list(self.temperatures))
@@ -190,6 +208,8 @@ class TemperingRun(MarkovRun):
     def evaluate(self, n: int = 10_000, *, seed: int | None = None) -> xr.Dataset:
         """Thermodynamics, ln Z, overlaps and triangles at every temperature with errors; how well it thermalised.
 
+        ``energy_lowest`` and ``configuration_lowest`` (*dims) are the lowest energy found, and where.
+
         ``n`` is the number of configurations at each temperature that overlaps are taken from, at most; ``seed``, the
         run's own where not given, chooses pairs and triples of them.
         """
@@ -199,7 +219,10 @@ class TemperingRun(MarkovRun):
         rng = np.random.default_rng(named_seed(seed, "evaluate", self.step))
         if (n := whole("the number of samples", n)) < 2:
             raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
-        return tempering_overlaps(self.measured, n, rng).assign_attrs(self._attrs(self.step, seed) | {"n": n})
+        found = tempering_overlaps(self.measured, n, rng).assign(self._lowest)
+        if "configuration_lowest" in found:
+            found["energy_lowest"].values[()] = found.configuration_lowest.attrs["energy"]
+        return labelled(found).assign_attrs(self._attrs(self.step, seed) | {"n": n})
 
     # on disk
 
@@ -214,7 +237,7 @@ class TemperingRun(MarkovRun):
             self._trips = [row for part in parts for row in part["round_trips"].values]
         else:  # of an earlier version, which kept their sum over the replicas
             total = np.maximum(self._steps.records.column("round_trips"), 0)
-            share = self._chain_state.round_trips[0] / max(1.0, float(total[-1:].sum()))
+            share = self.chain.of_replicas(self._chain_state.round_trips)[0] / max(1.0, float(total[-1:].sum()))
             self._trips = list((total[:, None] * share).astype(np.int64))
 
     def _part(self, first: int) -> xr.Dataset:

@@ -23,7 +23,7 @@ from flowlab.estimators.series.tempering import (
     thermalisation,
     thermodynamics,
 )
-from flowlab.mcmc import ParallelTempering, TemperingState, ladder, spin_graph
+from flowlab.mcmc import ParallelTempering, TemperingState, adapted_ladder, ladder, spin_graph
 from flowlab.mcmc.kernels.graphs import spread
 from flowlab.systems import SpinGlass
 
@@ -398,3 +398,17 @@ def test_bad_states_and_runs_are_refused():
     with pytest.raises(ValueError, match="a number of sites with scale=2"):
         ladder([1.0], glass(4), scale=2)
     assert spin_graph(glass(4)).fields.tolist() == [0, 0, 0, 0]
+
+
+def test_an_adapted_ladder_has_even_swaps_and_all_that_is_given():
+    system, given = SpinGlass.edwards_anderson((8, 8), 1.0, 1, "pm1"), [0.4, 0.45, 1.0]
+    found = adapted_ladder(system, given, replicas=3, seed=1)
+    assert set(given) < set(found) and math.isinf(found[-1]) and list(found) == sorted(set(found))
+    assert found == adapted_ladder(system, given, replicas=3, seed=1)
+    chain = ParallelTempering(system, found, replicas=4)
+    state, _, _ = chain.run(started(chain), 400)
+    state, energies, _ = chain.run(state, 1000)
+    rates = swap_acceptance(energies[:, 0], found)
+    assert rates.min() > 0.15
+    free = [k for k, (a, b) in enumerate(itertools.pairwise(found)) if not {a, b} <= set(given)]
+    assert len(free) > 2 and rates[free].max() < 0.8

@@ -19,7 +19,7 @@ from flowlab.densities import MADE, CoupledMADE, Normal, Pushforward, Z2Symmetri
 from flowlab.estimators.series.tempering import BLOCKS
 from flowlab.flows import AffineCoupling, Composed, Linear
 from flowlab.flows.real.affine import complementary_masks
-from flowlab.mcmc import ParallelTempering
+from flowlab.mcmc import ParallelTempering, adapted_ladder
 from flowlab.mcmc import ladder as spaced
 from flowlab.runs import TemperingRun, study
 from flowlab.runs.keys import Count, Inside, Meaning, Natural, Positive
@@ -58,6 +58,9 @@ Ladder = Annotated[
 ]
 Replicas = Annotated[Count, Meaning("independent sets of parallel tempering")]
 Sweeps = Annotated[Count, Meaning("of parallel tempering, between two configurations", "sweeps")]
+Clusters = Annotated[
+    bool, Meaning("whether replicas exchange clusters, at twice the cost: for sparse couplings at low temperatures")
+]
 TemperingSeed = Annotated[Natural, Meaning("of parallel tempering, seed_J where none")]
 Kept = Annotated[str, Meaning("directory of a run of tempering of the same glass, whose configurations are taken")]
 Fall = Annotated[Schedule, Meaning("by which the learning rate falls")]
@@ -73,6 +76,7 @@ class Tempered:
     ladder: Ladder = "auto"
     replicas: Replicas = 10
     sweeps: Sweeps = 4
+    clusters: Clusters = False
     tempering_seed: TemperingSeed | None = None
     reference: Kept | None = None
 
@@ -84,7 +88,7 @@ class Tempered:
         return _tempering(
             glass.at(T=wanted[0]), wanted, glass.seed_J if self.tempering_seed is None else self.tempering_seed,
             samples=self.samples, ladder=None if self.ladder == "auto" else _ladder(self.ladder, wanted),
-            replicas=self.replicas, every=self.sweeps,
+            replicas=self.replicas, every=self.sweeps, clusters=self.clusters,
         )  # fmt: skip
 
 
@@ -132,7 +136,7 @@ class TrainedGlass(Trained):
         return self.given | ({"warmup": max(0.02, self.warmup)} if warm else {})
 
 
-CHAINS = ("samples", "temperatures", "ladder", "replicas", "sweeps", "tempering_seed")
+CHAINS = ("samples", "temperatures", "ladder", "replicas", "sweeps", "clusters", "tempering_seed")
 """Keys that say how tempering goes."""
 
 
@@ -180,8 +184,9 @@ def glass_forward(
     objective: ForwardKL
     if online:
         chain = ParallelTempering(
-            target.physical, spaced([glass.T], glass.n_sites, scale=glass.scale), replicas=tempering.replicas
-        )
+            target.physical, spaced([glass.T], glass.n_sites, scale=glass.scale), replicas=tempering.replicas,
+            clusters=tempering.clusters,
+        )  # fmt: skip
         objective = FreshForwardKL(
             chain, glass.T, held_out=max(1, round(held_out * tempering.replicas)), sweeps=tempering.sweeps, seed=seed,
             burn_in=tempering.samples // (4 * tempering.replicas) * tempering.sweeps,
@@ -236,7 +241,7 @@ def glass_autoregressive(
     *,
     glass: Glass = Glass(),
     network: Literal["coupled", "made"] = "coupled",
-    width: Count = 1,
+    width: Count = 4,
     depth: Count = 1,
     tempering: Tempered = Tempered(),
     anneal: Anneal = 0.7,
@@ -275,6 +280,7 @@ def glass_pt(
     ladder: str = "auto",
     replicas: Count = 8,
     sweeps: Count = 10,
+    clusters: Clusters = False,
     samples: Count = 3000,
     discard: Discarded = 0.25,
     steps: Steps = 8000,
@@ -287,7 +293,7 @@ def glass_pt(
     Keys:
         T: a temperature that is wanted in any case.
         ladder [J / k_B]: all temperatures of the chains, separated by commas, which the others and infinity join;
-            "auto" fills the gaps, the same way for all instances.
+            "auto" fills the gaps, the same way for all instances, "adapted" where short chains of this one want it.
         replicas: independent sets, at least 3 for triangles.
         sweeps: between two measurements.
         samples [configurations]: kept at each temperature, over all replicas.
@@ -297,8 +303,13 @@ def glass_pt(
     if samples < 4 * replicas:
         raise ValueError(f"samples must be at least 4 for each of the {replicas} replicas, got {samples}")
     system, wanted = glass.system(), _temperatures(temperatures, glass)
-    every = spaced(wanted, glass.n_sites, scale=glass.scale) if ladder == "auto" else _ladder(ladder, wanted)
-    chain = ParallelTempering(system, every, replicas=replicas, threads=threads)
+    if ladder == "auto":
+        every = spaced(wanted, glass.n_sites, scale=glass.scale)
+    elif ladder == "adapted":
+        every = adapted_ladder(system, wanted, replicas=replicas, seed=seed, clusters=clusters)
+    else:
+        every = _ladder(ladder, wanted)
+    chain = ParallelTempering(system, every, replicas=replicas, threads=threads, clusters=clusters)
     run = TemperingRun(
         system, chain, temperatures=wanted, steps=steps, every=sweeps,
         keep_every=max(1, int((1 - discard) * steps * replicas / samples)), discard=discard, seed=seed, threads=threads,
@@ -308,24 +319,25 @@ def glass_pt(
     return run
 
 
+TEMPERED_SK = SK | {"clusters": False}
 OF_SK = {"N": 64, "T": 0.5, "temperatures": TEMPERATURES}
 sk_forward = study(
-    "sk-forward", aliases=BETA_OR_T, fixed=SK, defaults=OF_SK, idle=_idle,
+    "sk-forward", aliases=BETA_OR_T, fixed=TEMPERED_SK, defaults=OF_SK, idle=_idle,
     presets=FORWARD, stated=STATED_FORWARD, changed=CHANGED,
     about="An affine flow of the continuous Sherrington-Kirkpatrick model, on samples from parallel tempering.",
 )(glass_forward)  # fmt: skip
 sk_reverse = study(
-    "sk-reverse", aliases=BETA_OR_T, fixed=SK, defaults=OF_SK, idle=_idle,
+    "sk-reverse", aliases=BETA_OR_T, fixed=TEMPERED_SK, defaults=OF_SK, idle=_idle,
     presets=REVERSE, stated=STATED_REVERSE, changed=CHANGED,
     about="An affine flow of the continuous Sherrington-Kirkpatrick model, on its own free energy.",
 )(glass_reverse)  # fmt: skip
 sk_autoregressive = study(
-    "sk-autoregressive", aliases=BETA_OR_T, fixed=SK, idle=_idle,
-    defaults=OF_SK | {"width": 4, "steps": 20_000, "lr": 2e-3},
+    "sk-autoregressive", aliases=BETA_OR_T, fixed=TEMPERED_SK, idle=_idle,
+    defaults=OF_SK | {"steps": 20_000, "lr": 2e-3},
     about="An autoregressive density of the Sherrington-Kirkpatrick model: a rigorous bound without a flow.",
 )(glass_autoregressive)  # fmt: skip
 sk_pt = study(
-    "sk-pt", fixed=SK, defaults=OF_SK, idle=_idle,
+    "sk-pt", fixed=TEMPERED_SK, defaults=OF_SK, idle=_idle,
     about="Parallel tempering of the Sherrington-Kirkpatrick model: energies, ln Z and overlaps.",
 )(glass_pt)  # fmt: skip
 
