@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+from flowlab.analysis.reference import Reference
 from flowlab.core import System
 from flowlab.densities import TensorNetwork
 from flowlab.runs import study
@@ -18,7 +19,8 @@ RANDOM = "where couplings are uniform"
 
 def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
     if keys["couplings"] == "uniform":
-        return dict.fromkeys(("seed_J", "kind"), RANDOM) | ({"h": "on Potts states"} if keys["q"] > 2 else {})
+        found = dict.fromkeys(("seed_J", "kind", "compare"), RANDOM)
+        return found | ({"h": "on Potts states"} if keys["q"] > 2 else {})
     return dict.fromkeys(("q", "J", "h"), "where couplings are random")
 
 
@@ -37,6 +39,7 @@ def tensor_network(
     seed_J: Instance = 0,
     d: Literal[2] = 2,
     chi: Count = 16,
+    compare: bool = False,
     steps: Count = 4,
     batch: Batch = 500,
     threads: Threads = 1,
@@ -56,6 +59,7 @@ def tensor_network(
         kind: of random couplings, "pm1" for ±1 or "gaussian" for a normal distribution of variance 1.
         d: number of dimensions, which is 2.
         chi: largest bond dimension; the lower T and the larger L, the more it takes.
+        compare: whether evaluations compare overlaps with those of parallel tempering that exchanges clusters.
         steps [measurements]: of the run.
     """
     shape = (L if length is None else length, L)
@@ -66,7 +70,8 @@ def tensor_network(
         system = SpinGlass.uniform(shape, T, J, h, boundary=boundary)
     else:
         system = Potts(shape, T, q, J, boundary=boundary)
+    comparison = Reference(system, [T], seed=seed_J, clusters=True) if compare else None
     return Training(
         system, TensorNetwork(system, chi), ReverseKL(), steps=steps, batch=batch, learning_rate=1.0,
-        annealing=None, comparison=None, seed=seed, threads=threads, device=device,
+        annealing=None, comparison=comparison, seed=seed, threads=threads, device=device,
     )  # fmt: skip

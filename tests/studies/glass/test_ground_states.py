@@ -63,3 +63,11 @@ def test_the_lowest_energy_of_open_planes(seed):
                         steps=80, replicas=3, samples=60, ladder="adapted", clusters=True)  # fmt: skip
     run.run(progress=False)
     assert float(run.evaluate(50).energy_lowest) == ground_energy(run.system.J.numpy(), 8)
+
+
+def test_an_exact_sampler_of_a_cold_plane_is_no_collapse_beside_clusters():
+    run = fl.experiment("tensor-network", couplings="ea", L=8, T=0.5, seed_J=1, compare=True, steps=1, batch=50)
+    run.run(progress=False)
+    found = run.evaluate(2000)
+    assert run.comparison.run().verdict.thermalised
+    assert float(found.mode_collapse) == 0 and float(found.overlap_total_variation) < 0.1
