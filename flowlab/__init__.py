@@ -12,6 +12,7 @@ fl.lab() is the way in for who would rather click: every study, and the runs on 
 
 Runs of studies by name
     experiment, load, sweep     start one, open one from disk, run many over the values of some keys
+    read_ensemble               configurations of your own, from a file
     average                     means of a sweep over instances of random couplings
     lab                         choose a study, set its keys, start it and watch, in JupyterLab
     show_versions               what is installed, for the report of a bug
@@ -36,6 +37,7 @@ Rooms, loaded when they are first used; help(fl.densities) says what is in one
     fl.training     training and its objectives  fl.widgets      panels in Jupyter
     fl.runs         runs, studies, sweeps        fl.studies      the experiments of the papers
     fl.core         what all of them share       fl.storage      runs on disk
+    fl.exports      results taken elsewhere
     fl.nn           small networks               fl.testing      laws to hold what one writes against
 """
 
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from flowlab.densities import Normal as Normal
     from flowlab.densities import Pushforward as Pushforward
     from flowlab.densities import TensorNetwork as TensorNetwork
+    from flowlab.exports import read_ensemble as read_ensemble
     from flowlab.extras import show_versions as show_versions
     from flowlab.flows import AffineCoupling as AffineCoupling
     from flowlab.flows import Composed as Composed
@@ -90,8 +93,8 @@ if TYPE_CHECKING:
     from flowlab.training import Training as Training
 
 _ROOMS = (
-    "analysis", "core", "densities", "estimators", "exact", "figures", "flows", "mcmc", "nn", "runs", "storage",
-    "studies", "systems", "testing", "training", "widgets",
+    "analysis", "core", "densities", "estimators", "exact", "exports", "figures", "flows", "mcmc", "nn", "runs",
+    "storage", "studies", "systems", "testing", "training", "widgets",
 )  # fmt: skip
 
 
@@ -104,6 +107,7 @@ _SHOWN = _by_name({
     "core": "Angles Density Flow MarkovChain Reals Spins States System",
     "extras": "show_versions",
     "densities": "MADE IndependentSpins Normal Pushforward TensorNetwork",
+    "exports": "read_ensemble",
     "flows": "AffineCoupling Composed XorCoupling",
     "hooks": "lab",
     "manual": "help",
@@ -140,6 +144,7 @@ _RENAMED = {"Simulation": ("runs", "TemperingRun")}
 providers.append("flowlab.studies")
 above["lab"] = lambda run: __getattr__("widgets").lab_of(run)
 above["gallery"] = lambda folder: __getattr__("widgets").open_gallery(folder)
+above["exports"] = lambda: importlib.import_module("flowlab.exports")
 above["page of a sweep"] = lambda *what: __getattr__("figures").write_sweep(*what)
 above["measures"] = lambda: importlib.import_module("flowlab.analysis")
 above["load"] = lambda path, **how: importlib.import_module("flowlab.runs").load(path, **how)

@@ -21,6 +21,7 @@ from flowlab import manual
 from flowlab.analysis.integration import IntegrationWarning
 from flowlab.estimators import columns, scalars
 from flowlab.estimators.weights.evidence import shown
+from flowlab.exports import write_ensemble
 from flowlab.extras import installed, told
 from flowlab.runs import Experiment, experiment, studies
 from flowlab.runs.keys import Finite, converted
@@ -80,21 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--quiet", action="store_true", help="no progress bar")
     run.set_defaults(command=_run)
 
-    sweeping = commands.add_parser("sweep", help="many runs: flowlab sweep ising-xor T=2.0,2.3 seed=0,1 --out sweeps/a")
-    sweeping.add_argument("study", help="name of a study, or of a sweep such as ising-sweep")
-    commas = """keys; of a study, commas part values to sweep, 0..99 are all between, and '"a,b"' is one with a comma"""
-    sweeping.add_argument("keys", nargs="*", metavar="key=a,b", help=commas)
-    sweeping.add_argument("--out", required=True, metavar="DIR", help="directory of the runs and of sweep.nc")
-    sweeping.add_argument("--workers", type=int, default=1, metavar="N", help="processes side by side (default 1)")
-    sweeping.add_argument("--chain", metavar="KEY", help="warm-start along this key, in the order of its values")
-    sweeping.add_argument("-n", type=int, metavar="N", help="samples of each evaluation")
-    besides = "variables of diagnose() or layers() to keep besides, e.g. delta_free_energy_per_site"
-    sweeping.add_argument("--gather", metavar="A,B", default="", help=besides)
-    sweeping.add_argument("--plot", metavar="PAGE", help="write a page with figures of what was found, e.g. sweep.html")
-    sweeping.add_argument("--resume", action="store_true", help="go on with the sweep in DIR: the same command again")
-    sweeping.add_argument("--quiet", action="store_true", help="no progress bar")
-    sweeping.add_argument("--strict", action="store_true", help=_STRICT)
-    sweeping.set_defaults(command=_sweep)
+    sweeping = _sweep_parser(commands)
 
     evaluate = commands.add_parser("evaluate", help="free energy and observables of a run, with errors")
     evaluate.add_argument("dir", metavar="DIR")
@@ -105,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--strict", action="store_true", help=_STRICT)
     evaluate.set_defaults(command=_evaluate)
 
+    sampling = _sample_parser(commands)
+
     checking = commands.add_parser("check", help="a run beside chains of the same system that began hot and cold")
     checking.add_argument("dir", metavar="DIR")
     checking.add_argument("--seconds", type=float, default=60.0, metavar="S", help="time for the chains (default 60)")
@@ -114,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     checking.set_defaults(command=_check)
 
     named = "import this module first, for the studies that it defines; may be given several times"
-    for command in (listing, helping, run, sweeping, evaluate, checking):
+    for command in (listing, helping, run, sweeping, evaluate, sampling, checking):
         command.add_argument("--import", dest="imports", action="append", metavar="MODULE", help=named)
 
     again = commands.add_parser("reproduce", help="figures of the papers, run again: flowlab reproduce 004 --figure 4")
@@ -176,6 +165,43 @@ def _commit() -> str:
         return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+def _sweep_parser(commands: Any) -> argparse.ArgumentParser:
+    sweeping: argparse.ArgumentParser = commands.add_parser(
+        "sweep", help="many runs: flowlab sweep ising-xor T=2.0,2.3 seed=0,1 --out sweeps/a"
+    )
+    sweeping.add_argument("study", help="name of a study, or of a sweep such as ising-sweep")
+    commas = """keys; of a study, commas part values to sweep, 0..99 are all between, and '"a,b"' is one with a comma"""
+    sweeping.add_argument("keys", nargs="*", metavar="key=a,b", help=commas)
+    sweeping.add_argument("--out", required=True, metavar="DIR", help="directory of the runs and of sweep.nc")
+    sweeping.add_argument("--workers", type=int, default=1, metavar="N", help="processes side by side (default 1)")
+    sweeping.add_argument("--chain", metavar="KEY", help="warm-start along this key, in the order of its values")
+    sweeping.add_argument("-n", type=int, metavar="N", help="samples of each evaluation")
+    besides = "variables of diagnose() or layers() to keep besides, e.g. delta_free_energy_per_site"
+    sweeping.add_argument("--gather", metavar="A,B", default="", help=besides)
+    sweeping.add_argument("--plot", metavar="PAGE", help="write a page with figures of what was found, e.g. sweep.html")
+    sweeping.add_argument("--resume", action="store_true", help="go on with the sweep in DIR: the same command again")
+    sweeping.add_argument("--quiet", action="store_true", help="no progress bar")
+    sweeping.add_argument("--strict", action="store_true", help=_STRICT)
+    sweeping.set_defaults(command=_sweep)
+    return sweeping
+
+
+def _sample_parser(commands: Any) -> argparse.ArgumentParser:
+    sampling: argparse.ArgumentParser = commands.add_parser(
+        "sample", help="configurations for use elsewhere: flowlab sample runs/a -n 10000"
+    )
+    sampling.add_argument("dir", metavar="DIR")
+    sampling.add_argument("-n", type=int, default=10_000, metavar="N", help="how many (default 10000)")
+    methods = ("metropolis", "weighted", "resampled")
+    how = "a chain, independent draws with weights, or draws resampled by them (default metropolis)"
+    sampling.add_argument("--method", choices=methods, default="metropolis", help=how)
+    sampling.add_argument("--format", choices=("npy", "nc", "h5"), default="npy", help="of the file (default npy)")
+    sampling.add_argument("--out", metavar="FILE", help="the file (default: samples.npy, .nc or .h5 here)")
+    sampling.add_argument("--seed", type=int, metavar="K", help="of the draws")
+    sampling.set_defaults(command=_sample)
+    return sampling
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -321,6 +347,15 @@ def _evaluate(options: argparse.Namespace) -> int:
     if "temperature" in lists:
         _print_table({name: lists[name] for name in lists if len(lists[name]) == len(lists["temperature"])})
     return _strict(options, [result.attrs["verdict"]])
+
+
+def _sample(options: argparse.Namespace) -> int:
+    found = Experiment.load(options.dir).ensemble(options.n, options.method, seed=options.seed)
+    path = write_ensemble(found, options.out or f"samples.{options.format}", options.format)
+    told = {key: value for key, value in found.attrs.items() if key in ("method", "tau_int", "ess", "acceptance")}
+    said = ", ".join(f"{key} {_text(value)}" for key, value in told.items())
+    print(f"{found.sizes['sample']} configurations ({said}): {path}")
+    return 0
 
 
 def _strict(options: argparse.Namespace, verdicts: Sequence[str]) -> int:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 
 EXTRA = {
-    "anywidget": "lab", "ipywidgets": "lab", "jupyterlab": "lab", "voila": "lab", "plotly": "export", "numba": "chains",
-    "dask": "cluster", "distributed": "cluster", "dask_jobqueue": "cluster",
+    "anywidget": "lab", "ipywidgets": "lab", "jupyterlab": "lab", "voila": "lab", "plotly": "export",
+    "zarr": "export", "kaleido": "export", "numba": "chains", "dask": "cluster", "distributed": "cluster",
+    "dask_jobqueue": "cluster",
 }  # fmt: skip
 """Package -> the extra of flowlab that brings it."""
 

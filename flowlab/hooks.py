@@ -11,7 +11,7 @@ providers: list[str] = []
 
 above: dict[str, Callable[..., Any]] = {}
 """What stands above a run or beside a picture and is asked for by them: "lab", "gallery", "load",
-"measures" and "page of a sweep"."""
+"measures", "exports" and "page of a sweep"."""
 
 
 def lab(folder: str | Path = "runs") -> Any:

@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("analysis",),
     ("runs",),
     ("training",),
-    ("studies", "figures", "testing", "manual"),
+    ("studies", "figures", "testing", "manual", "exports"),
     ("widgets",),
     ("cli",),
     ("__main__",),

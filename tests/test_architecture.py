@@ -35,10 +35,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"runs", "analysis", "storage", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
     "studies": {"training", "runs", "analysis", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
     "figures": {"hooks"},
+    "exports": {"extras", "storage", "estimators"},
     "testing": {"extras", "training", "densities", "flows", "mcmc", "systems"},
     "widgets": {"figures", "runs", "analysis", "storage"},
     "manual": {"runs"},
-    "cli": {"extras", "manual", "studies", "runs", "analysis", "storage", "estimators"},
+    "cli": {"extras", "exports", "manual", "studies", "runs", "analysis", "storage", "estimators"},
     "__main__": {"cli"},
 }
 # The public names: these folders load on first access, inside flowlab's __getattr__.

@@ -105,6 +105,16 @@ class System(Made, nn.Module, ABC):
         return repr(self)
 
     @property
+    def conventions(self) -> dict[str, dict[str, float]]:
+        """Its couplings in every convention of the field: name of the convention -> coupling -> value."""
+        return {"own": {name: float(value.detach()) for name, value in self.couplings.items()}}
+
+    @property
+    def action_in_words(self) -> str:
+        """What log_weight is, in a formula; that of a class says its docstring."""
+        return f"-log_weight of {self.title}"
+
+    @property
     def flip_symmetric(self) -> bool:
         """Whether log_weight(-x) = log_weight(x) for every x; measured on a few, where a system does not say so."""
         return flips_measured(self)

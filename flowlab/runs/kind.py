@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, SupportsIndex
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from flowlab.analysis.checks.check import Drawn, drawn_from_density
 from flowlab.core import Density, System, named_generator
 from flowlab.core.made import Made
+from flowlab.hooks import above
 from flowlab.storage.store import Store
 
 
@@ -148,6 +150,38 @@ class KindOfRun(Made, ABC):
         Where that takes random numbers, they are those of ``seed``, the run's own where not given; the attributes of
         the Dataset name it.
         """
+
+    # elsewhere: see flowlab.exports
+
+    def ensemble(self, n: int, method: str = "metropolis", *, seed: int | None = None) -> xr.Dataset:
+        """n configurations for use elsewhere, by ``"metropolis"``, ``"weighted"`` or ``"resampled"``."""
+        found: xr.Dataset = above["exports"]().ensemble(self, n, method, seed=seed)
+        return found
+
+    def expect(self, observable: Callable[[Any], Any], n: int = 10_000, *, seed: int | None = None) -> Any:
+        """The mean of an observable of one's own with its error; see :func:`flowlab.exports.expect`."""
+        return above["exports"]().expect(self, observable, n, seed=seed)
+
+    def export(self, path: str | Path) -> Path:
+        """The run as one zip file, readable without flowlab and by ``fl.load(path)``."""
+        found: Path = above["exports"]().export(self, path)
+        return found
+
+    def to_pyerrors(
+        self, n: int = 10_000, *, path: str | Path | None = None, seed: int | None = None
+    ) -> dict[str, Any]:
+        """Every observable as a pyerrors ``Obs``; see :func:`flowlab.exports.to_pyerrors`."""
+        found: dict[str, Any] = above["exports"]().to_pyerrors(self, n, path=path, seed=seed)
+        return found
+
+    def to_arviz(self, n: int = 10_000, *, seed: int | None = None) -> Any:
+        """A DataTree as ArviZ takes it; see :func:`flowlab.exports.to_arviz`."""
+        return above["exports"]().to_arviz(self, n, seed=seed)
+
+    def to_zarr(self, path: str | Path) -> Path:
+        """The records as a Zarr store; see :func:`flowlab.exports.to_zarr`."""
+        found: Path = above["exports"]().to_zarr(self, path)
+        return found
 
     def reading(self) -> tuple[int, Density]:
         """The step and a detached copy of the density; TypeError for a run that trains none."""

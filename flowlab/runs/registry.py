@@ -39,6 +39,7 @@ from flowlab.runs.keys import (
 from flowlab.runs.precision import default_dtype, kept_in
 from flowlab.runs.process import computing_on, fastest, kept_on
 from flowlab.runs.run import Experiment
+from flowlab.storage.archive import unpacked
 from flowlab.storage.described import described_twice, with_couplings
 from flowlab.storage.inputs import with_contents
 from flowlab.storage.store import Store, StoreError
@@ -473,7 +474,7 @@ def load(path: str | Path, *, imports: Sequence[str] = (), device: str | None = 
     """The run in directory ``path``, at its newest good checkpoint; the disk is left alone until it goes on.
 
     Args:
-        path: of the run.
+        path: of the run; or a file that ``run.export`` wrote, ``run.zip``, which is unpacked beside it into ``run``.
         device: where it goes on, e.g. "cpu" for a run of a machine with a GPU; by default where it was, or on the CPU
             where there is no such device here. On another kind of device its random numbers are others, which it says.
         imports: modules to import first, e.g. ``["my_module"]``, where the study is not flowlab's own. A directory
@@ -485,6 +486,7 @@ def load(path: str | Path, *, imports: Sequence[str] = (), device: str | None = 
             says what is missing.
     """
     imported(imports)
+    path = unpacked(path)
     store = Store.open(path, write=False)
     meta = store.meta
     with computing_on(device or kept_on(meta)):

@@ -109,6 +109,32 @@ class Phi4(NearestNeighbour):
         return f"φ⁴ {' × '.join(map(str, self.shape))}, {coupling}, λ = {lam:.4g}"
 
     @property
+    def conventions(self) -> dict[str, dict[str, float]]:
+        """κ-λ; β-λ, of the same φ; m²-λ and m0²-g0 of rescaled fields, whose factor is ``field``.
+
+        >>> Phi4((4, 4), kappa=0.25, lam=0.5).conventions["m2-lambda"]
+        {'m2': -4.0, 'lambda': 8.0, 'field': 0.5}
+        """
+        kappa, lam = (float(self.couplings[name].detach()) for name in ("kappa", "lam"))
+        found = {"kappa-lambda": {"kappa": kappa, "lambda": lam}, "beta-lambda": {"beta": 2 * kappa, "lambda": lam}}
+        if kappa > 0:
+            m2 = (1 - 2 * lam) / kappa - 2 * len(self.shape)
+            found["m2-lambda"] = {"m2": m2, "lambda": lam / kappa**2, "field": math.sqrt(kappa)}
+            found["m0_squared-g0"] = {"m0_squared": m2, "g0": 6 * lam / kappa**2, "field": math.sqrt(2 * kappa)}
+        return found
+
+    @property
+    def action_in_words(self) -> str:
+        """Of every convention."""
+        return (
+            "kappa-lambda: S = sum_x [-2 kappa sum_mu phi_x phi_(x+mu) + (1 - 2 lambda) phi_x^2 + lambda phi_x^4]; "
+            "beta-lambda: S = sum_x [-beta sum_mu phi_x phi_(x+mu) + phi_x^2 + lambda (phi_x^2 - 1)^2]; "
+            "m2-lambda, Phi = field * phi: S = sum_x [sum_mu (Phi_(x+mu) - Phi_x)^2 + m2 Phi_x^2 + lambda Phi_x^4]; "
+            "m0_squared-g0, Phi = field * phi: S = sum_x [1/2 sum_mu (Phi_(x+mu) - Phi_x)^2 + 1/2 m0_squared Phi_x^2 "
+            "+ g0/4! Phi_x^4]; periodic, up to a constant; configurations are phi"
+        )
+
+    @property
     def flip_symmetric(self) -> bool:
         return True
 

@@ -13,6 +13,7 @@ from flowlab.figures.shared.explaining import GIVEN_BY
 OTHER = xr.Dataset({"price": ("day", [1.0, 2.0])})
 NOT_OF_A_DATASET = {
     "Figure",
+    "save",
     "write_report",
     "write_sweep",
     "triangle",

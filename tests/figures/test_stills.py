@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from plotly.subplots import make_subplots
 
+from flowlab import figures
 from flowlab.figures.stills import encoded
 from flowlab.figures.stills.image import beneath, png
 from flowlab.figures.stills.notebook import StillRenderer
@@ -101,3 +102,16 @@ print(json.dumps([pio.renderers.default, "matplotlib" in sys.modules]))
 """
     found = json.loads(subprocess.check_output([sys.executable, "-c", code], timeout=120))
     assert found == [{"jupyter": "plotly_mimetype+still", "other": "json"}[shell], False]
+
+
+@pytest.mark.parametrize(("ending", "begins"), [("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG")])
+def test_a_figure_is_saved_for_print(tmp_path, ending: str, begins: bytes) -> None:
+    figure = go.Figure([go.Scatter(y=[1, 2]), go.Scatter(y=[2, 1])])
+    wide, narrow = (figures.save(figure, tmp_path / f"{w}.{ending}", width=w).read_bytes() for w in ("page", "column"))
+    assert wide.startswith(begins) and narrow.startswith(begins) and wide != narrow
+    if ending == "png":
+        assert Image.open(io.BytesIO(wide)).size[0] == pytest.approx(178 / 25.4 * 300, abs=10)
+    with pytest.raises(ValueError, match=r"path must end in \.pdf, \.svg or \.png, got x\.eps"):
+        figures.save(figure, tmp_path / "x.eps")
+    with pytest.raises(ValueError, match="width must be column, page, or positive millimetres, got 'wide'"):
+        figures.save(figure, tmp_path / "x.pdf", width="wide")

@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from flowlab.figures.shared.style import INK
-from flowlab.figures.stills.axes import Frame, finish, frames_of, note, shape
+from flowlab.figures.stills.axes import DPI, Frame, finish, frames_of, note, shape
 from flowlab.figures.stills.traces import Drawing
 from flowlab.figures.stills.values import at, plain
 
 WIDTH = 900
+MIN_HEIGHT = 240
 USUAL = {"l": 70, "r": 24, "t": 60, "b": 52}
 """Pixels around a figure that says nothing of its margins."""
 
@@ -34,10 +35,24 @@ def png(figure: go.Figure | Mapping[str, Any], width: int = WIDTH) -> bytes:
     >>> png(go.Figure(go.Scatter(y=[1, 2])))[1:4]
     b'PNG'
     """
+    return _packed(_drawn(figure, width, own=True))
+
+
+def printed(figure: go.Figure, kind: str, width: float) -> bytes:
+    """The figure as a PDF, SVG or PNG for print, so many millimetres wide."""
+    page = _drawn(figure, int(width / 25.4 * DPI), own=False)
+    buffer = io.BytesIO()
+    page.savefig(buffer, format=kind, dpi=300, metadata={"CreationDate": None} if kind == "pdf" else None)
+    return buffer.getvalue()
+
+
+def _drawn(figure: go.Figure | Mapping[str, Any], width: int, *, own: bool) -> Figure:
+    """A figure on a page of its own width, where it has one, or of another, its height in proportion."""
     whole = figure if isinstance(figure, Mapping) else figure.to_dict()
     traces = [trace for trace in whole.get("data", ()) if trace.get("visible", True) is True]
     layout = _with_template(whole.get("layout", {}))
-    size = int(at(layout, "width", width)), int(at(layout, "height", 450))
+    wide, high = int(at(layout, "width", width if own else WIDTH)), int(at(layout, "height", 450))
+    size = (wide, high) if own else (width, max(int(high * width / wide), MIN_HEIGHT))
     margin = {side: float(at(layout, f"margin.{side}", usual)) for side, usual in USUAL.items()}
     margin["r"] = max(margin["r"], 90.0 if _has_bar(traces, layout) else 0.0)
     page = _page(traces, layout, Frame.of(size, margin))
@@ -45,7 +60,7 @@ def png(figure: go.Figure | Mapping[str, Any], width: int = WIDTH) -> bytes:
     if left > 0 or right > 0:
         margin = {**margin, "l": margin["l"] + left, "r": margin["r"] + right}
         page = _page(traces, layout, Frame.of(size, margin))
-    return _packed(page)
+    return page
 
 
 def _page(traces: Sequence[Mapping[str, Any]], layout: Mapping[str, Any], frame: Frame) -> Figure:

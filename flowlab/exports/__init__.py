@@ -1,0 +1,16 @@
+"""Results taken elsewhere, and configurations brought in: ensembles, observables of one's own, one file for a run."""
+
+from flowlab.exports.ensembles import ensemble, read_ensemble, write_ensemble
+from flowlab.exports.expectations import expect
+from flowlab.exports.of_runs import export, to_arviz, to_pyerrors, to_zarr
+
+__all__ = [
+    "ensemble",
+    "expect",
+    "export",
+    "read_ensemble",
+    "to_arviz",
+    "to_pyerrors",
+    "to_zarr",
+    "write_ensemble",
+]
