@@ -159,8 +159,8 @@ def _reproduce(options: argparse.Namespace) -> int:
 
 
 def _commit() -> str:
-    """Of the source that runs, empty where it is not a checkout."""
-    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    """Of the source that runs, "dirty" where it was changed since; empty where it is not a checkout."""
+    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
         return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -20,7 +20,8 @@ class Finding:
 
     Attributes:
         answer: "yes" and "no" where the interval of 95 % lies on one side of the criterion.
-        value, error: of what is compared with the criterion, the standard error over seeds.
+        value, error: the mean that is held against a bar or a tolerance, or the difference of two means, with its
+            standard error over seeds.
         seeds: the least number of seeds that a mean is of.
     """
 
@@ -37,7 +38,7 @@ def exceeds(values: ArrayLike, bar: float) -> Finding:
     ('yes', 'cannot be said at this size', 'cannot be said at this size')
     """
     mean, error, n = _mean(values)
-    return _against(mean - bar, error, n - 1, n)
+    return Finding(_against(mean - bar, error, n - 1, n).answer, mean, error, n)
 
 
 def greater(values: ArrayLike, than: ArrayLike) -> Finding:

@@ -14,6 +14,7 @@ def test_answers_hold_as_often_as_they_say() -> None:
 
 
 def test_numbers_are_those_of_the_means() -> None:
+    assert exceeds([1.0, 2.0, 3.0], 5.0).value == 2.0
     found = greater([1.0, 2.0, 3.0], [0.0, 0.0, 3.0, math.nan])
     assert found.value == pytest.approx(1.0) and found.seeds == 3
     assert found.error == pytest.approx(math.hypot(1 / math.sqrt(3), math.sqrt(3) / math.sqrt(3)))

@@ -27,7 +27,7 @@ from flowlab.flows import Composed, XorCoupling
 from flowlab.flows.discrete.sorting import coarse_to_fine
 from flowlab.flows.discrete.xor import Parity, Start
 from flowlab.runs import study
-from flowlab.runs.keys import Count, Natural, Window
+from flowlab.runs.keys import Count, Natural, Positive, Window
 from flowlab.studies.keys import (
     BETA_OR_T,
     NO_LAYERS,
@@ -40,6 +40,7 @@ from flowlab.studies.keys import (
     TrainedByParts,
     even_side,
 )
+from flowlab.studies.papers.discrete_flows import STATED_XOR, XOR
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 from flowlab.training import ReverseKL, Training
 from flowlab.training.optimisation import beta_ramp
@@ -58,8 +59,8 @@ def _sorts(layers: int, construction: str, base: str, start: str, parity: str, h
 
 
 def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    masks = ("kernel", "mask_width", "mask_depth", "gradient", "lr_flow", "start", "parity")
-    found: dict[str, str] = {}
+    masks = ("kernel", "mask_width", "mask_depth", "gradient", "tau", "lr_flow", "start", "parity")
+    found = {} if keys["gradient"] == "gumbel" else {"tau": "but for gradient=gumbel, which alone has noise"}
     if keys["layers"] == 0:
         found |= dict.fromkeys((*masks, "construction"), NO_LAYERS)
     elif _sorts(**keys):
@@ -76,7 +77,7 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
     return found | ({"anneal": WARM} if keys["warm"] else {})
 
 
-@study("ising-xor", aliases=BETA_OR_T, idle=_idle)
+@study("ising-xor", aliases=BETA_OR_T, idle=_idle, presets=XOR, stated=STATED_XOR)
 def ising_xor(
     *,
     L: Side = 8,
@@ -90,6 +91,7 @@ def ising_xor(
     mask_width: Count = 16,
     mask_depth: Count = 1,
     gradient: Literal["tanh", "clip", "identity", "gumbel"] = "tanh",
+    tau: Positive = 0.5,
     base: Base = "made",
     width: Count = 4,
     depth: Count = 1,
@@ -115,6 +117,7 @@ def ising_xor(
         mask_width: hidden channels of the masks.
         mask_depth: hidden layers of the masks.
         gradient: of the masks' signs.
+        tau: to which the temperature of the noise of "gumbel" falls, from 2.
         base: what draws the bits; in "local" each spin sees the 4 nearest before it.
         width: hidden units a site of a MADE; the others have 8 times as many units or channels.
         depth: hidden layers of a MADE; a PixelCNN has 2 depth + 1.
@@ -137,7 +140,7 @@ def ising_xor(
         if sorts
         else _masked(
             (L, L), _masks(layers, "identity" if start == "auto" else start, parity, field=h != 0), seed,
-            kernel=kernel, hidden=(mask_width,) * mask_depth, gradient=gradient,
+            tau, kernel=kernel, hidden=(mask_width,) * mask_depth, gradient=gradient,
         )
     )  # fmt: skip
     density = _base(base, (L, L), width, depth, order, sorts, named_generator(seed, "base"))
@@ -181,9 +184,11 @@ def _sorting(shape: tuple[int, int], layers: int) -> list[Flow]:
     return list(known[-layers:])
 
 
-def _masked(shape: tuple[int, int], masks: list[tuple[Parity | None, Start]], seed: int, **networks: Any) -> list[Flow]:
+def _masked(
+    shape: tuple[int, int], masks: list[tuple[Parity | None, Start]], seed: int, tau: float, **networks: Any
+) -> list[Flow]:
     """XOR layers of alternating sublattices."""
-    return [
+    layers = [
         XorCoupling(
             shape,
             "odd" if layer % 2 else "even",
@@ -194,6 +199,9 @@ def _masked(shape: tuple[int, int], masks: list[tuple[Parity | None, Start]], se
         )
         for layer, (parity, start) in enumerate(masks)
     ]
+    for made in layers:
+        made.sign.end_temperature = tau
+    return list(layers)
 
 
 def _masks(layers: int, start: Start, parity: str, field: bool) -> list[tuple[Parity | None, Start]]:

@@ -83,7 +83,7 @@ _TABLE_III = Figure(
     (Arm("as published", "phi4-hybrid", "table3-{L}"), Arm("our layers", "phi4-hybrid", "tuned-{L}")),
     {
         "smoke": Scale((6,), samples=500, keys={"steps": 4, "batch": 20}),
-        "figures": Scale((6, 8)),
+        "figures": Scale((6,)),
         "paper": Scale((6, 8, 10, 12, 14), samples=100_000),
     },
     (

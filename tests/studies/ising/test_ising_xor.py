@@ -167,3 +167,12 @@ def test_a_base_is_trained_alike_with_and_without_layers_and_alone_reaches_the_m
     assert (
         abs(float(bound.mean()) - mean_field((4, 4), 1 / T).free_energy_per_site) < 0.003 + 4 * float(bound.std()) / 100
     )
+
+
+def test_the_noise_of_masks_falls_to_where_it_is_told():
+    keys = {"L": 4, "gradient": "gumbel", "tau": 0.1, "batch": 20, "steps": 2, "device": "cpu"}
+    run = fl.experiment("ising-xor", **keys)
+    run.density.anneal(1.0)
+    assert [layer.sign.temperature for layer in run.density.flow] == [pytest.approx(0.1)] * 4
+    with pytest.raises(ValueError, match="tau has no effect but for gradient=gumbel"):
+        fl.experiment("ising-xor", **keys | {"gradient": "tanh"})
