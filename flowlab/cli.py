@@ -408,6 +408,10 @@ def _lab(options: argparse.Namespace) -> int:
     return subprocess.call(command)
 
 
+OWN = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws:"
+"""What a page of the app may load: what its own server has; Voila's template asks a network for icons."""
+
+
 def _app(options: argparse.Namespace) -> int:
     with told():
         importlib.import_module("voila")
@@ -426,6 +430,7 @@ def _app(options: argparse.Namespace) -> int:
         page = Path(folder) / "flowlab.ipynb"
         page.write_text(json.dumps(notebook), encoding="utf-8")
         command = [sys.executable, "-m", "voila", str(page), "--Voila.ip=127.0.0.1", "--Voila.auto_token=True"]
+        command += [f"--Voila.tornado_settings={dict(headers={'Content-Security-Policy': OWN})!r}"]
         command += ["--no-browser"] if options.no_browser else []
         return subprocess.call(command)
 
