@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from flowlab.figures import Figure
-from flowlab.widgets.plot import Plot, with_still
+from flowlab.widgets.plot import WHERE, Plot, with_still
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, plot
 from flowlab.widgets.view import View
@@ -126,7 +126,10 @@ class Panel(ABC):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         self.show()
-        return with_still(self.widget._repr_mimebundle_(**kwargs), self.stills)
+        return with_still(self.widget._repr_mimebundle_(**kwargs), self.stills, repr(self))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} of {getattr(self.experiment, 'study', '') or 'a run'}: {WHERE}"
 
 
 class FigurePanel(Panel):

@@ -17,6 +17,8 @@ from flowlab.figures.page import PALETTE, as_json, plotly_js
 from flowlab.figures.stills import encoded
 from flowlab.widgets.view import View, script
 
+WHERE = "live in JupyterLab 4, Notebook 7 and Voila; lab.save('lab.html') writes a page for any browser"
+"""What is said of panels where no widget is shown, as in a terminal."""
 ONCE = 5.0
 """Seconds in which a page is sent the script no second time."""
 
@@ -104,13 +106,15 @@ class Plot:
             self.selected(change["new"])
 
 
-def with_still(bundle: dict[str, Any], figures: Callable[[], Sequence[Figure]]) -> dict[str, Any]:
+def with_still(bundle: dict[str, Any], figures: Callable[[], Sequence[Figure]], words: str) -> dict[str, Any]:
     """What a notebook is sent of a widget, and a picture beside it for pages on which nothing is live.
 
     Args:
         bundle: of the widget, by mime type.
         figures: gives what is in the picture; where that fails there is none.
+        words: what is said where there are no pictures.
     """
+    bundle = bundle | {"text/plain": words}
     try:
         return bundle | encoded(*figures())
     except Exception:

@@ -6,6 +6,7 @@ import base64
 
 from flowlab.widgets import Gallery, Lab, LayersPanel
 from flowlab.widgets.panel import Panel
+from flowlab.widgets.publisher import Publisher
 
 LIVE = "application/vnd.jupyter.widget-view+json"
 
@@ -30,8 +31,9 @@ def test_a_lab_is_sent_live_and_as_a_picture_of_its_present_state(make_run) -> N
 
 def test_a_panel_alone_and_a_gallery_have_one_and_draw_no_samples_for_it(make_run, tmp_path) -> None:
     run = make_run()
-    panel, gallery = LayersPanel(run), Gallery(tmp_path)
-    panel.publisher.close()
+    at_rest = Publisher(run)
+    at_rest.close()
+    panel, gallery = LayersPanel(run, publisher=at_rest), Gallery(tmp_path)
     assert base64.b64decode(bundle_of(panel)["image/png"])[1:4] == b"PNG"
     assert run.asked == []
     assert {LIVE, "image/png"} <= bundle_of(gallery).keys()
@@ -47,3 +49,12 @@ def test_a_picture_that_fails_takes_nothing_away(make_run, monkeypatch) -> None:
     lab = Lab(make_run())
     assert LIVE in bundle_of(lab) and "image/png" not in bundle_of(lab)
     lab.close()
+
+
+def test_where_no_widget_is_shown_it_says_where_one_is(make_run, tmp_path) -> None:
+    lab, gallery = Lab(make_run()), Gallery(tmp_path)
+    for shown, name in ((lab, "Lab of "), (gallery, f"Gallery of {tmp_path}: ")):
+        words = bundle_of(shown)["text/plain"]
+        assert words == repr(shown) and words.startswith(name)
+        assert "live in JupyterLab 4, Notebook 7 and Voila" in words and "lab.save(" in words
+        shown.close()

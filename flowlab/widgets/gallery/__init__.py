@@ -21,7 +21,7 @@ from flowlab.widgets.gallery.pictures import picture
 from flowlab.widgets.gallery.table import RunsTable
 from flowlab.widgets.lab import Lab, lab_of
 from flowlab.widgets.panels.compare import Compare
-from flowlab.widgets.plot import with_still
+from flowlab.widgets.plot import WHERE, with_still
 from flowlab.widgets.view import STATIC
 from flowlab.widgets.words import quiet, said, wrong
 
@@ -238,7 +238,10 @@ class Gallery:
         return ipywidgets.VBox([ipywidgets.HTML(picture(card.kind)), button, texts]).add_class("flowlab-card")
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return with_still(self.widget._repr_mimebundle_(**kwargs), self.stills)
+        return with_still(self.widget._repr_mimebundle_(**kwargs), self.stills, repr(self))
+
+    def __repr__(self) -> str:
+        return f"Gallery of {self.folder}: {WHERE}"
 
 
 def open_gallery(folder: str | Path = "runs") -> Gallery:

@@ -17,7 +17,7 @@ from flowlab.runs.sweeps import found_in
 from flowlab.widgets.lab import Lab, lab_of
 from flowlab.widgets.panel import close_tree
 from flowlab.widgets.panels.sampled import NARROW, ROW
-from flowlab.widgets.plot import Plot, with_still
+from flowlab.widgets.plot import WHERE, Plot, with_still
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.words import quiet, said, wrong
 
@@ -137,4 +137,7 @@ class PhaseDiagram:
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         self.publisher.wake()
-        return with_still(self.widget._repr_mimebundle_(**kwargs), lambda: [self.snapshot()])
+        return with_still(self.widget._repr_mimebundle_(**kwargs), lambda: [self.snapshot()], repr(self))
+
+    def __repr__(self) -> str:
+        return f"PhaseDiagram: {WHERE}"
