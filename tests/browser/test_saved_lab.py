@@ -104,3 +104,40 @@ def test_every_tab_of_a_saved_lab_is_alive(saved: Page) -> None:
     saved.screenshot(path=artifact("saved-lab-dark.png"))
     assert [url for url in asked if not url.startswith(("blob:", "data:", "file:"))] == []
     assert faults == []
+
+
+def test_flips_and_retrainings_of_a_saved_lab_are_chosen_by_a_click(page: Page, tmp_path: Path) -> None:
+    run = fl.experiment("ising-xor", L=4, T=2.5, layers=2, start="random", steps=3, batch=20, device="cpu")
+    run.run(progress=False)
+    lab = run.lab()
+    retrain = lab.retrain
+    retrain.temperature.value, retrain.steps.value = 2.8, 4
+    retrain._ask()
+    retrain.update()
+    retrain.current.wait()
+    path = lab.save(tmp_path / "lab.html")
+    lab.close()
+    page.goto(path.as_uri())
+    front = page.locator("section:not([hidden])")
+
+    page.get_by_role("tab", name="Latent").click()
+    words = front.locator(".text")
+    expect(words.filter(has_text="click on a latent")).to_be_visible()
+    canvas = front.locator(".flowlab-strip canvas")
+    before = canvas.last.evaluate("e => e.toDataURL()")
+    for x, y in ((1, 2), (3, 0)):
+        box = canvas.first.bounding_box()
+        assert box is not None
+        cell = box["width"] / 4
+        page.mouse.click(box["x"] + (x + 0.5) * cell, box["y"] + (4 - y - 0.5) * cell)
+        expect(words.filter(has_text=f"flipping latent x {x}, y {y} changes")).to_be_visible()
+    after = canvas.last.evaluate("e => e.toDataURL()")
+    assert after != before
+    page.screenshot(path=artifact("saved-flip.png"))
+
+    page.get_by_role("tab", name="Retrain").click()
+    expect(front.get_by_text("(mean of 3 steps)")).to_be_visible()
+    front.get_by_label("retraining").select_option("1: T = 2.8000")
+    expect(front.get_by_text("(mean of 4 steps)")).to_be_visible()
+    expect(front.locator(".gtitle").first).to_contain_text("T = 2.8")
+    page.screenshot(path=artifact("saved-retrain.png"))
