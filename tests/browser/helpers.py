@@ -129,11 +129,16 @@ def wait_until_up(lab: Lab, server: subprocess.Popen[bytes], seconds: float = 60
 
 def run_all(page: Page, lab: Lab, notebook: str) -> None:
     """Open a notebook (its path below the served folder) and start its cells; returns when the first has started."""
-    from playwright.sync_api import TimeoutError as NotYet
-
     page.goto(f"{lab.url}/lab/tree/{notebook}?reset&token={lab.token}")
     page.locator(".jp-NotebookPanel .jp-CodeCell").first.wait_for()
     page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()  # the kernel is connected
+    press_run_all(page)
+
+
+def press_run_all(page: Page) -> None:
+    """Start the cells of the notebook on the page; returns when the first has started."""
+    from playwright.sync_api import TimeoutError as NotYet
+
     started = r"() => /\[[*\d]/.test(document.querySelector('.jp-CodeCell .jp-InputArea-prompt').textContent)"
     for _ in range(5):  # JupyterLab drops a Run All that comes too early, without a word
         page.get_by_role("menuitem", name="Run", exact=True).click()
@@ -141,7 +146,7 @@ def run_all(page: Page, lab: Lab, notebook: str) -> None:
         with contextlib.suppress(NotYet):
             page.wait_for_function(started, timeout=5000)
             return
-    raise AssertionError(f"the cells of {notebook} never started")
+    raise AssertionError("the cells never started")
 
 
 def artifact(name: str) -> Path:
