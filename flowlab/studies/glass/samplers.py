@@ -245,7 +245,7 @@ def glass_autoregressive(
     depth: Count = 1,
     tempering: Tempered = Tempered(),
     anneal: Anneal = 0.7,
-    training: TrainedGlass = TrainedGlass(steps=4000, batch=500, lr=4e-3, clip=10.0),
+    training: TrainedGlass = TrainedGlass(steps=5000, batch=500, lr=4e-3, clip=10.0),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:

@@ -64,7 +64,7 @@ FIRST = (
 """Those to begin with: their layers visibly do something."""
 
 OTHERS = (
-    Card("glass-autoregressive", "", "raster", "a bound for any couplings, beside parallel tempering", 60),
+    Card("glass-autoregressive", "", "raster", "a bound for any couplings, beside parallel tempering", 95),
     Card("glass-forward", "", "glass", "a flow that learns every valley of any glass from samples of tempering", 329),
     Card("glass-pt", "", "glass", "any couplings by replicas that travel between temperatures", 40),
     Card("glass-reverse", "", "valleys", "a flow lose valleys of any glass when it is cold", 285),
