@@ -1,7 +1,7 @@
 """Exact answers: Kaufman's torus, Onsager's infinite lattice, enumeration of small spin systems."""
 
 from flowlab.exact.enumeration import SpinMoments, configurations, distribution, enumerate_log_z, enumerate_spins
-from flowlab.exact.finite_ising import IsingExact, kaufman
+from flowlab.exact.finite_ising import IsingExact, kaufman, ring_log_z
 from flowlab.exact.infinite_ising import OnsagerExact, critical_temperature, onsager
 from flowlab.exact.mean_field_theory import MeanField, mean_field, replica_symmetric_free_energy
 from flowlab.exact.moments import moments_per_site
@@ -40,5 +40,6 @@ __all__ = [
     "potts_configurations",
     "replica_symmetric",
     "replica_symmetric_free_energy",
+    "ring_log_z",
     "transfer_log_z",
 ]

@@ -155,3 +155,22 @@ def _sector(x: Tensor, log_cosh: Tensor, *, sign: int) -> Tensor:
 def _logaddexp(a: Tensor, b: Tensor) -> Tensor:
     """ln(e^a + e^b) with a second derivative that never overflows, unlike torch.logaddexp's."""
     return a - logsigmoid(a - b)
+
+
+def ring_log_z(n: int, beta: float, J: float = 1.0, h: float = 0.0) -> float:
+    """ln Z of n Ising spins on a ring: ln (λ₊ⁿ + λ₋ⁿ), λ± = e^K cosh H ± (e^2K sinh² H + e^-2K)^½ (Ising 1925).
+
+    Args:
+        n: number of spins, at least 2, which two bonds join if there are two.
+        beta: inverse temperature.
+        J, h: coupling and field; K = βJ, H = βh.
+
+    >>> round(ring_log_z(4, 0.5), 6), round(4 * math.log(2 * math.cosh(0.5)) + math.log1p(math.tanh(0.5) ** 4), 6)
+    (3.296614, 3.296614)
+    """
+    K, H = beta * J, beta * h
+    top = abs(K) + abs(H)  # of the exponents, taken out
+    up, down = math.exp(K + H - top), math.exp(K - H - top)
+    cosh, root = (up + down) / 2, math.hypot((up - down) / 2, math.exp(-K - top))
+    larger, smaller = cosh + root, cosh - root
+    return n * (top + math.log(larger)) + math.log1p((smaller / larger) ** n)

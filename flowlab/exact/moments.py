@@ -23,7 +23,7 @@ def moments_per_site(system: System) -> dict[str, float]:
 
 @moments_per_site.register
 def _(system: Ising) -> dict[str, float]:
-    if not system.flip_symmetric:
+    if not (system.square and system.flip_symmetric):
         return {}
     T, J = (float(system.couplings[name].detach()) for name in ("T", "J"))
     try:

@@ -7,7 +7,7 @@ from functools import singledispatch
 
 from flowlab.core import Representation, Spins, System
 from flowlab.exact.enumeration import MAX_SITES, enumerate_log_z
-from flowlab.exact.finite_ising import kaufman
+from flowlab.exact.finite_ising import kaufman, ring_log_z
 from flowlab.exact.free_field import free_field_log_z
 from flowlab.exact.phi4 import phi4_log_z
 from flowlab.exact.plane import MOST_NUMBERS, plane_log_z, plane_numbers
@@ -26,9 +26,9 @@ PHI4_STATES, PHI4_ERROR = 6**8, 1e-3
 def log_z(system: System) -> float | None:
     """The exact ln Z of ``system``, whole lattice, or None where none is known.
 
-    A representation takes its parent's, an Ising lattice without field Kaufman's, Potts and triangular lattices, Ising
-    lattices in a field and plane glasses with a short side that of the transfer matrix (open ones of up to 20 spins,
-    tori of 10), any other spin system of at most 24 sites is enumerated (seconds at 24).
+    A representation takes its parent's, an Ising plane without field Kaufman's, a ring that of its two eigenvalues.
+    Potts and triangular lattices, Ising planes in a field and plane glasses with a short side have a transfer matrix
+    (open ones of up to 20 spins, tori of 10), any other spin system of at most 24 sites is enumerated (seconds at 24).
     A free field has a closed form, phi^4 the transfer matrix where two seconds of it give ln Z to 1e-3, which around
     the transition is up to 8 x 8 (:func:`~flowlab.exact.phi4.phi4_log_z` says the error, and goes further).
     ``log_z.register`` adds an answer for another class of systems.
@@ -53,7 +53,9 @@ def log_z(system: System) -> float | None:
 @log_z.register
 def _(system: Ising) -> float | None:
     T, J, h = (float(system.couplings[name].detach()) for name in ("T", "J", "h"))
-    if h == 0.0:
+    if len(system.shape) == 1:
+        return ring_log_z(system.n_sites, 1 / T, J, h)
+    if h == 0.0 and system.square:
         try:
             return kaufman((system.shape[0], system.shape[1]), 1 / T, J).log_z
         except ArithmeticError:  # frustrated across both sides and cold

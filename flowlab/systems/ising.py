@@ -1,4 +1,4 @@
-"""The ferromagnetic (or antiferromagnetic) Ising model on a periodic square lattice."""
+"""The ferromagnetic (or antiferromagnetic) Ising model on periodic lattices of one, two and three dimensions."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
 from flowlab.core.variables import Spins
 from flowlab.systems.decimated import NearestNeighbour
-from flowlab.systems.lattice import plane, takes_side
+from flowlab.systems.lattice import Lattice, takes_side
 
 CRITICAL_TEMPERATURE = 2.0 / math.log(1.0 + math.sqrt(2.0))
+CRITICAL_TEMPERATURES = {2: CRITICAL_TEMPERATURE, 3: 1 / 0.221654626}
+"""Dimensions -> T_c in units of J: exact in two (Onsager 1944), in three by Ferrenberg, Xu and Landau 2018."""
 
 
 class Ising(NearestNeighbour):
     """Ising spins: E(s) = -J Σ_<xy> s_x s_y - h Σ_x s_x, ln weight = -E/T, k_B = 1.
 
-    The sum runs over the 2N bonds of an n x m torus; on a side of length 2 each pair of neighbours has two bonds.
-    The critical temperature of the infinite lattice is 2J / ln(1 + √2) (Onsager 1944).
+    The sum runs over the dN bonds of a torus; on a side of length 2 each pair of neighbours has two bonds.
+    The critical temperature of the infinite plane is 2J / ln(1 + √2) (Onsager 1944).
 
     Args:
-        shape: (n, m), both sides at least 2; or one number, L, for L x L, which ``L=8`` gives too.
+        shape: one, two or three sides of at least 2; or one number, L, for L x L, which ``L=8`` gives too.
         T: temperature in units of J / k_B, positive.
         J: exchange coupling; positive is ferromagnetic.
         h: magnetic field in units of J.
@@ -42,16 +44,14 @@ class Ising(NearestNeighbour):
     'Ising 4 × 4, T = 2'
     """
 
-    square = True
-
     @takes_side
     @checked
     def __init__(
-        self, shape: int | tuple[int, int], T: float | Tensor, J: float | Tensor = 1.0, h: float | Tensor = 0.0
+        self, shape: int | tuple[int, ...], T: float | Tensor, J: float | Tensor = 1.0, h: float | Tensor = 0.0
     ) -> None:
         super().__init__()
-        self.shape = plane(shape)
-        self.dims = ("y", "x")
+        self.shape = lattice = Lattice(shape)
+        self.dims, self.square = lattice.dims, len(lattice) == 2
         self.variables = Spins()
         self.couplings = {"T": as_coupling("T", T), "J": as_coupling("J", J), "h": as_coupling("h", h)}
         self.check_couplings()
@@ -60,12 +60,13 @@ class Ising(NearestNeighbour):
     def title(self) -> str:
         T, J, h = (float(self.couplings[name].detach()) for name in ("T", "J", "h"))
         others = [f"{name} = {value:.4g}" for name, value, usual in (("J", J, 1.0), ("h", h, 0.0)) if value != usual]
-        return ", ".join([f"Ising {self.shape[0]} × {self.shape[1]}", f"T = {T:.4g}", *others])
+        return ", ".join([f"Ising {' × '.join(map(str, self.shape))}", f"T = {T:.4g}", *others])
 
     @property
     def critical_temperature(self) -> float | None:
-        """2|J| / ln(1 + √2) of the infinite lattice without field (Onsager 1944); None in a field."""
-        return CRITICAL_TEMPERATURE * abs(float(self.couplings["J"].detach())) if self.flip_symmetric else None
+        """That of the infinite lattice without field; None in a field, and in one dimension."""
+        known = CRITICAL_TEMPERATURES.get(len(self.shape)) if self.flip_symmetric else None
+        return None if known is None else known * abs(float(self.couplings["J"].detach()))
 
     @property
     def flip_symmetric(self) -> bool:
@@ -75,10 +76,13 @@ class Ising(NearestNeighbour):
         """(n, *shape) spins -> (n,) energies E in units of J."""
         x = self.batch(x)
         J, h = self.couplings["J"], self.couplings["h"]
-        bonds = (x * (x.roll(1, -1) + x.roll(1, -2))).sum((-1, -2))
-        energy = -J.to(x.dtype) * bonds
+        sides = tuple(range(1, x.ndim))
+        before = x.roll(1, -1)
+        for side in sides[-2::-1]:
+            before = before + x.roll(1, side)
+        energy = -J.to(x.dtype) * (x * before).sum(sides)
         if h.requires_grad or float(h) != 0.0:
-            energy = energy - h.to(x.dtype) * x.sum((-1, -2))
+            energy = energy - h.to(x.dtype) * x.sum(sides)
         return energy
 
     def log_weight(self, x: Tensor) -> Tensor:
@@ -89,9 +93,11 @@ class Ising(NearestNeighbour):
     def observables(self, x: Tensor) -> dict[str, Tensor]:
         """``energy_per_site`` E/N and ``magnetization`` Σs/N, each (n,)."""
         x = self.batch(x)
-        return {"energy_per_site": self.energy(x) / self.n_sites, "magnetization": x.mean((-1, -2))}
+        return {"energy_per_site": self.energy(x) / self.n_sites, "magnetization": x.flatten(1).mean(1)}
 
-    def plane(self) -> Plane:
+    def plane(self) -> Plane | None:
+        if not self.square:
+            return None
         n, m = self.shape
         T, J, h = (float(self.couplings[name].detach()) for name in ("T", "J", "h"))
         spins = torch.tensor([-1.0, 1.0], dtype=torch.float64)

@@ -121,14 +121,17 @@ def bipartite(shape: int | Sequence[int]) -> Lattice:
 
 
 def neighbours(shape: tuple[int, ...]) -> Tensor:
-    """(N, 4) site numbers of the neighbours above, below, left and right.
+    """(N, 2d) site numbers of the neighbours before and after along each side: in the plane above, below, left, right.
 
     On a side of length 2 a neighbour appears twice, as the bond does.
 
-    >>> neighbours((3, 3))[4].tolist()
-    [1, 7, 3, 5]
+    >>> neighbours((3, 3))[4].tolist(), neighbours((2, 2, 2))[0].tolist()
+    ([1, 7, 3, 5], [4, 4, 2, 2, 1, 1])
     """
-    return window(plane(shape), [(-1, 0), (1, 0), (0, -1), (0, 1)])
+    shape = Lattice(shape)
+    sites = torch.arange(math.prod(shape)).reshape(shape)
+    columns = [sites.roll(step, axis).flatten() for axis in range(sites.ndim) for step in (1, -1)]
+    return torch.stack(columns, 1)
 
 
 def window(shape: tuple[int, ...], offsets: list[tuple[int, int]]) -> Tensor:

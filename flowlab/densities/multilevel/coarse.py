@@ -26,11 +26,12 @@ class Table(Density):
 
     Args:
         side: of the lattice.
+        dims: its dimensions.
     """
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, dims: int = 2) -> None:
         super().__init__()
-        self.shape = (side, side)
+        self.shape = (side,) * dims
 
     @abstractmethod
     def every(self) -> tuple[Tensor, Tensor]:
@@ -54,7 +55,8 @@ class SpinTable(Table):
     """q(s) = softmax(table)/2 over the configurations of a few spins, equal for s and -s unless it has a field.
 
     Args:
-        side: of the lattice, 2, 3 or 4.
+        side: of the lattice, 2, 3 or 4 in the plane.
+        dims: its dimensions.
         exact: the table is not learned but K Σ s s' over the bonds of the torus, with K = ``scale`` times what
             ``set_coupling`` says; only ``scale`` is learned. A side of 2 has two bonds between neighbours.
         symmetric: False adds what tells s from -s: a logit of each pair, learned, zero at the start.
@@ -72,16 +74,16 @@ class SpinTable(Table):
     patterns: Tensor
     bonds: Tensor
 
-    def __init__(self, side: int, *, exact: bool = False, symmetric: bool = True) -> None:
-        super().__init__(side)
-        if not 2 <= side**2 <= MAX_SPINS:
-            raise ValueError(f"a table needs at most {MAX_SPINS} spins, got {side} x {side}")
+    def __init__(self, side: int, dims: int = 2, *, exact: bool = False, symmetric: bool = True) -> None:
+        super().__init__(side, dims)
+        if not 2 <= side**dims <= MAX_SPINS:
+            raise ValueError(f"a table needs at most {MAX_SPINS} spins, got {' x '.join([str(side)] * dims)}")
         self.exact, self.K = exact, 0.0
-        others = side**2 - 1
+        others = side**dims - 1
         bits = (torch.arange(2**others) >> torch.arange(others)[:, None]) & 1
         patterns = torch.cat([torch.ones(1, 2**others), 1.0 - 2.0 * bits])
         self.register_buffer("patterns", patterns, persistent=False)
-        adjacent = neighbours(self.shape)[:, [1, 3]]
+        adjacent = neighbours(self.shape)[:, 1::2]
         bonds = (patterns[:, None] * patterns[adjacent]).sum((0, 1))
         self.register_buffer("bonds", bonds, persistent=False)
         if exact:
@@ -167,7 +169,7 @@ class StateTable(Table):
         found, parting = equal.unique(dim=1, return_inverse=True)
         self.register_buffer("patterns", patterns.to(torch.get_default_dtype()), persistent=False)
         self.register_buffer("parting", parting, persistent=False)
-        bonds = (patterns[:, None] == patterns[neighbours(self.shape)[:, [1, 3]]]).sum((0, 1))
+        bonds = (patterns[:, None] == patterns[neighbours(self.shape)[:, 1::2]]).sum((0, 1))
         self.register_buffer("bonds", bonds.to(self.patterns), persistent=False)
         self.K = nn.Parameter(torch.tensor(start))
         self.table = nn.Parameter(torch.zeros(found.shape[1]))

@@ -12,7 +12,7 @@ from flowlab.core.arguments import checked
 from flowlab.densities.multilevel import geometry
 from flowlab.densities.multilevel.levels import Levels, Rows
 from flowlab.densities.multilevel.reals import Maps, Mixtures, OddEvenNetwork
-from flowlab.densities.multilevel.spins import nearest, sums_of_three
+from flowlab.densities.multilevel.spins import nearest, sums_of_others
 
 KINDS = ("coloured", "autoregressive")
 CONDITIONALS = ("map", "mixture")
@@ -33,7 +33,7 @@ class MultilevelFields(Levels):
     Draws have the gradient of x at fixed random numbers; ``log_prob`` inverts the maps, and is differentiable in x.
 
     Args:
-        shape: (L, L//2), L = coarsest · 2^k with k at least 1.
+        shape: (L, L//2), L = coarsest · 2^k with k at least 1; (L//2,) of a line, (L, L, L//2) of a cube.
         kind: "coloured", or "autoregressive", site after site with a window of 7 x 7; see :class:`Multilevel`.
         conditional: "map" or "mixture".
         coarsest: N_0, at least 2.
@@ -83,25 +83,28 @@ class MultilevelFields(Levels):
         if steps < 0:
             raise ValueError(f"steps must be 0 or more tanh of a map, got {steps}")
         doublings = geometry.doublings(shape, coarsest)
-        groups = geometry.one_by_one(shape[0], coarsest) if base is None else []
+        side, dims = 2 * shape[-1], len(shape)
+        if dims != 2 and kind == "autoregressive":
+            raise ValueError(f"kind must be coloured in {dims} dimensions, got {kind!r}")
+        groups = geometry.one_by_one(side, coarsest, dims) if base is None else []
         for level in reversed(range(doublings)):
             if kind == "autoregressive":
-                groups += geometry.raster(shape[0], level, reach=3)
+                groups += geometry.raster(side, level, reach=3)
             else:
-                groups += geometry.doubling(shape[0], level, colours=colours, window=window)
+                groups += geometry.doubling(side, level, colours=colours, window=window, dims=dims)
         super().__init__(shape, coarsest, groups, base)
         self.kind, self.conditional, self.odd = kind, conditional, odd
         generator = named_generator(0, "multilevel") if generator is None else generator
         self.family = Maps(steps) if conditional == "map" else Mixtures()
         for group, *_ in self.blocks():
-            last = kind == "coloured" and group is groups[-1] and colours > 1
+            last = group.exact
             self.conditionals[group.key] = OddEvenNetwork(
                 len(group.offsets),
                 hidden=hidden,
                 odd=self.family.odd,
                 constants=self.family.constants,
-                features=sums_of_three(group.offsets) if last else None,
-                start=torch.full((4,), start / 2) if last else start * nearest(group.offsets),
+                features=sums_of_others(group.offsets) if last else None,
+                start=torch.full((2 * dims,), start / 2) if last else start * nearest(group.offsets),
                 symmetric=odd,
                 generator=generator,
             )

@@ -41,16 +41,16 @@ class Rows(NamedTuple):
 
 
 class Levels(Density):
-    """A density of the even sublattice of an L x L torus that draws coarse lattices first.
+    """A density of the even sublattice of a torus of side L that draws coarse lattices first.
 
     Sites are kept in the order of drawing: the coarsest lattice, then group after group of each doubling, with one
     conditional for each group key in ``conditionals``.
 
     Args:
-        shape: (L, L//2).
+        shape: (L, ..., L//2).
         coarsest: side N_0 of the coarsest lattice, L = N_0 · 2^k.
         groups: in the order of drawing, without the coarsest lattice where ``base`` draws it.
-        base: density of the coarsest lattice, (N_0, N_0); None where it is among the groups.
+        base: density of the coarsest lattice, N_0 a side; None where it is among the groups.
     """
 
     variables: Variables
@@ -60,11 +60,13 @@ class Levels(Density):
 
     def __init__(self, shape: tuple[int, ...], coarsest: int, groups: Sequence[Group], base: Density | None) -> None:
         super().__init__()
-        self.shape, self.coarsest, self.groups = (int(shape[0]), int(shape[1])), coarsest, list(groups)
+        self.shape, self.coarsest, self.groups = tuple(map(int, shape)), coarsest, list(groups)
         self.base = base
-        if base is not None and tuple(base.shape) != (coarsest, coarsest):
-            raise ValueError(f"base must have the coarsest lattice's shape {(coarsest,) * 2}, got {tuple(base.shape)}")
-        first = [geometry.coarsest_sites(self.shape[0], coarsest)] if base is not None else []
+        whole = (coarsest,) * len(self.shape)
+        if base is not None and tuple(base.shape) != whole:
+            raise ValueError(f"base must have the coarsest lattice's shape {whole}, got {tuple(base.shape)}")
+        side = 2 * self.shape[-1]
+        first = [geometry.coarsest_sites(side, coarsest, len(whole))] if base is not None else []
         order = np.concatenate([*first, *(group.sites for group in groups)])
         self.register_buffer("order", torch.from_numpy(order), persistent=False)
         self.register_buffer("places", torch.from_numpy(order.argsort()), persistent=False)
@@ -120,10 +122,9 @@ class Levels(Density):
         Raises:
             ValueError: for another shape.
         """
-        if x.ndim != 3 or tuple(x.shape[1:]) != self.shape:
-            raise ValueError(
-                f"configurations must have shape (n, {self.shape[0]}, {self.shape[1]}), got {tuple(x.shape)}"
-            )
+        if x.ndim != 1 + len(self.shape) or tuple(x.shape[1:]) != self.shape:
+            sides = ", ".join(map(str, self.shape))
+            raise ValueError(f"configurations must have shape (n, {sides}), got {tuple(x.shape)}")
         state = x.flatten(1).index_select(1, self.order).T.to(self.like().dtype)
         return torch.cat([state, state.new_zeros(1, len(x))])
 
@@ -158,8 +159,8 @@ class Levels(Density):
             x, _ = self.base.sample(int(some.sum()), generator=generator)
         else:
             raise ValueError(
-                f"a {type(self.base).__name__} draws the {self.coarsest} x {self.coarsest} lattice as a whole: give "
-                "all of its sites, or NaN at all of them"
+                f"a {type(self.base).__name__} draws the {' x '.join(map(str, self.base.shape))} lattice as a whole: "
+                "give all of its sites, or NaN at all of them"
             )
         state[: self.first_row, some] = x.flatten(1).T.to(state)
 
@@ -209,14 +210,15 @@ class Levels(Density):
 
     def level_ends(self) -> list[tuple[str, int]]:
         """What each level is called, and how many rows are known after it."""
-        side = self.coarsest
-        ends = [(f"{side} × {side}", side**2)]
+        side, dims = self.coarsest, len(self.shape)
+        ends = [(" × ".join([str(side)] * dims), side**dims)]
         spans = [(g, span) for g, span in zip(self.groups, self.spans, strict=True) if not g.name.startswith("site")]
         for (_, kind), members in itertools.groupby(spans, key=lambda pair: (pair[0].level, pair[0].name.split()[0])):
             end = list(members)[-1][1].stop
             if kind == "edge":
                 side *= 2
-            ends.append((f"{side} × {side}" if kind == "edge" else f"{side} × {side} and centres", end))
+            sides = " × ".join([str(side)] * dims)
+            ends.append((sides if kind == "edge" else f"{sides} and centres", end))
         return ends
 
     def warm_start(self, other: Density, *, aligned: Literal["finest", "coarsest"] = "finest") -> list[str]:

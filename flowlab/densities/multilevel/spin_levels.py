@@ -39,7 +39,8 @@ class Multilevel(Levels):
 
     The coarsest N_0 x N_0 spins come first. Each doubling of the lattice then draws the centres of its squares, group
     after group, and the edges between them; the edges of the last doubling are the odd sublattice, which a decimated
-    target sums over. A group is drawn in one pass: its spins are independent given all before them. Kinds:
+    target sums over. Coloured groups may be on a line or in a cube of side L, too, and a heat bath on a line, where it
+    is exact. A group is drawn in one pass: its spins are independent given all before them. Kinds:
 
     - "coloured": groups of sites far from each other, each with a network of its own that sees the nearest known sites
       and is the same function everywhere, its log-odds odd. With two colours or more the last group follows exactly
@@ -54,7 +55,7 @@ class Multilevel(Levels):
     sites of the same windows and its log-odds odd: see :class:`flowlab.nn.window_transformer.WindowTransformer`.
 
     Args:
-        shape: (L, L//2), L = coarsest · 2^k with k at least 1.
+        shape: (L, L//2), L = coarsest · 2^k with k at least 1; (L//2,) of a line, (L, L, L//2) of a cube.
         kind: see above.
         coarsest: N_0, at least 2.
         base: flip-symmetric or any density of the coarsest lattice, (N_0, N_0). None is a learned table for N_0 of 2
@@ -105,14 +106,7 @@ class Multilevel(Levels):
         K: float = CRITICAL,
         generator: torch.Generator | None = None,
     ) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
-        if network not in NETWORKS:
-            raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
-        if kind == "heat_bath" and network == "transformer":
-            raise ValueError("a heat bath has no networks: a transformer needs the kind coloured or autoregressive")
-        if not symmetric and (kind == "heat_bath" or network != "convolution"):
-            raise ValueError(f"symmetric must be True for a heat bath and for a transformer, got {kind}, {network}")
+        _check_kind(kind, network, len(shape), symmetric)
         if len(kernels) != 2 or min(kernels) < 1 or any(side % 2 == 0 for side in kernels):
             raise ValueError(f"kernels must be two odd sides of at least 1, got {tuple(kernels)}")
         if hidden is not None and (not hidden or min(hidden) < 1):
@@ -120,19 +114,20 @@ class Multilevel(Levels):
         if heads < 1:
             raise ValueError(f"heads must be at least 1, got {heads}")
         doublings = geometry.doublings(shape, coarsest)
-        table = base is None and coarsest <= (4 if kind == "heat_bath" else 3)
+        side, dims = 2 * shape[-1], len(shape)
+        table = base is None and coarsest**dims <= (16 if kind == "heat_bath" else 9)
         if kind == "heat_bath" and not table:
             raise ValueError(f"a heat bath needs its own coarsest lattice of side 2, 3 or 4, got {coarsest} and {base}")
         if table:
-            base = SpinTable(coarsest, exact=kind == "heat_bath", symmetric=symmetric)
-        groups = geometry.one_by_one(shape[0], coarsest) if base is None else []
+            base = SpinTable(coarsest, dims, exact=kind == "heat_bath", symmetric=symmetric)
+        groups = geometry.one_by_one(side, coarsest, dims) if base is None else []
         for level in reversed(range(doublings)):
             if kind == "autoregressive":
-                groups += geometry.raster(shape[0], level, reach=sum(kernels) // 2 - 1)
+                groups += geometry.raster(side, level, reach=sum(kernels) // 2 - 1)
             elif kind == "heat_bath":
-                groups += geometry.doubling(shape[0], level, colours=1, window=4)
+                groups += geometry.doubling(side, level, colours=1, window=2 * dims, dims=dims)
             else:
-                groups += geometry.doubling(shape[0], level, colours=colours, window=window)
+                groups += geometry.doubling(side, level, colours=colours, window=window, dims=dims)
         super().__init__(shape, coarsest, groups, base)
         self.kind, self.network, self.symmetric = kind, network, symmetric
         generator = named_generator(0, "multilevel") if generator is None else generator
@@ -143,7 +138,7 @@ class Multilevel(Levels):
                 conditional = HeatBathLogits()
             elif not group.offsets:
                 conditional = NoLogits(symmetric=symmetric)
-            elif kind == "coloured" and group is groups[-1] and colours > 1:
+            elif group.exact and kind == "coloured":
                 conditional = ExactLogits(group.offsets)
             elif network == "transformer" and not coarse:
                 known = [bool(one) for one in np.concatenate([member.window for member in block]).min(0) >= 0]
@@ -166,16 +161,18 @@ class Multilevel(Levels):
 
     def set_coupling(self, K: float, field: float = 0.0) -> None:
         """K = βJ of the fine lattice, and βh, for the conditionals that follow from them."""
-        self.K = K
+        self.K, dims = K, len(self.shape)
         for group, *_ in self.blocks():
             conditional = self.conditionals[group.key]
             if isinstance(conditional, ExactLogits):
                 conditional.set_coupling(K, field)
             if isinstance(conditional, HeatBathLogits):
-                conditional.set_coupling(renormalised(K, 2 * group.level + group.name.startswith("centre")))
+                steps = dims * group.level + (dims == 2 and group.name.startswith("centre"))
+                conditional.set_coupling(renormalised(K, steps, dims))
+        coarsest = renormalised(K, dims * geometry.doublings(self.shape, self.coarsest), dims)
         for part in [] if self.base is None else self.base.modules():  # the base, or what a wrapper holds
             if isinstance(part, Table):
-                part.set_coupling(renormalised(K, 2 * geometry.doublings(self.shape, self.coarsest)))
+                part.set_coupling(coarsest)
 
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
         """n configurations; ``score`` is ln q with its gradient, ``log_q`` the same number without.
@@ -253,12 +250,30 @@ class Multilevel(Levels):
         return super().flip_action() if self.symmetric else None
 
 
-def renormalised(K: float, steps: int) -> float:
+def _check_kind(kind: str, network: str, dims: int, symmetric: bool) -> None:
+    """Refuse kinds and networks that do not exist, or not in a field or these dimensions."""
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    if network not in NETWORKS:
+        raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
+    if kind == "heat_bath" and network == "transformer":
+        raise ValueError("a heat bath has no networks: a transformer needs the kind coloured or autoregressive")
+    if not symmetric and (kind == "heat_bath" or network != "convolution"):
+        raise ValueError(f"symmetric must be True for a heat bath and for a transformer, got {kind}, {network}")
+    if dims != 2 and (network == "transformer" or kind not in ("coloured", "heat_bath" if dims == 1 else "coloured")):
+        raise ValueError(
+            f"kind must be coloured, and network convolution, in {dims} dimensions, got {kind!r} and {network!r}"
+        )
+
+
+def renormalised(K: float, steps: int, dims: int = 2) -> float:
     """The coupling after that many sublattices are summed over: K <- (3/8) ln cosh 4K each (Maris and Kadanoff 1978).
 
-    >>> round(renormalised(0.44, 1), 4), renormalised(0.44, 0)
-    (0.411, 0.44)
+    On a line it is K <- (1/2) ln cosh 2K, which is exact.
+
+    >>> round(renormalised(0.44, 1), 4), renormalised(0.44, 0), round(renormalised(0.44, 1, dims=1), 4)
+    (0.411, 0.44, 0.1711)
     """
     for _ in range(steps):
-        K = 0.375 * log_cosh(4 * K)
+        K = 0.375 * log_cosh(4 * K) if dims == 2 else 0.5 * log_cosh(2 * K)
     return K

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -38,7 +39,7 @@ class OddLogits(nn.Module):
 
     def __init__(
         self,
-        offsets: Sequence[tuple[int, int]],
+        offsets: Sequence[tuple[int, ...]],
         *,
         hidden: Sequence[int],
         start: float,
@@ -152,7 +153,7 @@ class TransformerLogits(nn.Module):
 
     def __init__(
         self,
-        offsets: Sequence[tuple[int, int]],
+        offsets: Sequence[tuple[int, ...]],
         *,
         known: Sequence[bool],
         hidden: Sequence[int],
@@ -217,8 +218,9 @@ class ExactLogits(nn.Module):
 
     Each of the four odd neighbours was summed over and left ln 2cosh(K Σ s + H) of its even neighbours, H = h/T being
     the field; with t the sum of the other three, the log-odds are
-    2 H + Σ_4 ln cosh(K (t + 1) + H) - ln cosh(K (t - 1) + H). t is ±1 or ±3, so that each term is a polynomial
-    a + b t + c t² + d t³ exactly, without field b t + d t³.
+    2 H + Σ_4 ln cosh(K (t + 1) + H) - ln cosh(K (t - 1) + H). In the plane t is ±1 or ±3, so that each term is a
+    polynomial a + b t + c t² + d t³ exactly, without field b t + d t³; in d dimensions there are 2d odd neighbours, and
+    t goes up to 2d - 1.
 
     Args:
         offsets: displacements of the known sites in the window.
@@ -226,45 +228,57 @@ class ExactLogits(nn.Module):
 
     sums: Tensor
 
-    def __init__(self, offsets: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, offsets: Sequence[tuple[int, ...]]) -> None:
         super().__init__()
-        self.register_buffer("sums", sums_of_three(offsets), persistent=False)
-        self.even, self.odd = (0.0, 0.0), (0.0, 0.0)
+        self.register_buffer("sums", sums_of_others(offsets), persistent=False)
+        self.powers: tuple[float, ...] = ()
 
     def set_coupling(self, K: float, field: float = 0.0) -> None:
         """K = βJ between nearest neighbours of the fine lattice, and H = βh."""
-        one, other, three, most = (
-            log_cosh(K * (t + 1) + field) - log_cosh(K * (t - 1) + field) for t in (1, -1, 3, -3)
-        )
-        d = ((three - most) / 3 - (one - other)) / 16
-        c = ((three + most) - (one + other)) / 16
-        self.odd = (one - other) / 2 - d, d
-        self.even = (one + other) / 2 - c + field / 2, c
+        most = len(self.sums) - 1
+        values = {t: log_cosh(K * (t + 1) + field) - log_cosh(K * (t - 1) + field) for t in range(-most, most + 1, 2)}
+        if most == 3:  # the plane
+            d = ((values[3] - values[-3]) / 3 - (values[1] - values[-1])) / 16
+            c = ((values[3] + values[-3]) - (values[1] + values[-1])) / 16
+            powers = [(values[1] + values[-1]) / 2 - c, (values[1] - values[-1]) / 2 - d, c, d]
+        else:
+            powers = np.linalg.solve(np.vander(list(values), increasing=True), list(values.values())).tolist()
+        powers[0] += 2 * field / len(self.sums)
+        self.powers = tuple(power if field or i % 2 else 0.0 for i, power in enumerate(powers))
 
     def forward(self, state: Tensor, windows: Tensor) -> Tensor:
         """(N, n) spins, the batch last, and (M, k) rows of them -> (M, n) log-odds."""
         t = self.sums.to(state.dtype) @ gather(state, windows)
-        (a, c), (b, d) = self.even, self.odd
-        terms = t * (b + d * t.square())
-        if a or c:
-            terms = terms + (a + c * t.square())
+        squared = t.square()
+        even, odd = (_horner(powers, squared) for powers in (self.powers[::2], self.powers[1::2]))
+        terms = t * odd if not any(self.powers[::2]) else t * odd + even
         return terms.sum(0).view(len(windows), -1)
 
 
-def nearest(offsets: Sequence[tuple[int, int]]) -> Tensor:
+def _horner(powers: Sequence[float], x: Tensor) -> Tensor | float:
+    """Σ_k powers_k x^k."""
+    found: Tensor | float = 0.0
+    for power in reversed(powers):
+        found = power + found * x if isinstance(found, Tensor) or found else power
+    return found
+
+
+def nearest(offsets: Sequence[tuple[int, ...]]) -> Tensor:
     """(k,) ones at the displacements of least distance, zeros elsewhere."""
-    distances = torch.tensor([float(y * y + x * x) for y, x in offsets])
+    distances = torch.tensor([float(sum(one * one for one in offset)) for offset in offsets])
     return (distances == distances.min()).float() if offsets else distances
 
 
-def sums_of_three(offsets: Sequence[tuple[int, int]]) -> Tensor:
-    """(4, k) matrix that sums, for each odd neighbour of an even site, the other three even neighbours in a window."""
+def sums_of_others(offsets: Sequence[tuple[int, ...]]) -> Tensor:
+    """(2d, k) matrix that sums, for each odd neighbour of an even site, its other even neighbours in a window."""
     place = {offset: i for i, offset in enumerate(offsets)}
-    sums = torch.zeros(4, len(offsets))
-    for row, (y, x) in enumerate(ODD_NEIGHBOURS):
-        for dy, dx in ODD_NEIGHBOURS:
-            if (y + dy, x + dx) != (0, 0):
-                sums[row, place[y + dy, x + dx]] = 1.0
+    steps = [tuple(sign * one for one in row) for row in np.eye(len(offsets[0]), dtype=int) for sign in (-1, 1)]
+    sums = torch.zeros(len(steps), len(offsets))
+    for row, step in enumerate(steps):
+        for other in steps:
+            seen = tuple(int(a + b) for a, b in zip(step, other, strict=True))
+            if any(seen):
+                sums[row, place[seen]] = 1.0
     return sums
 
 
@@ -275,9 +289,6 @@ def check_spins(x: Tensor, *, unknown: bool = False) -> None:
         wrong &= ~x.isnan()
     if bool(wrong.any()):
         raise ValueError(f"spins must be -1 or +1{', or NaN to be drawn' * unknown}, got {x[wrong][0].item()}")
-
-
-ODD_NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
 def log_cosh(x: float) -> float:

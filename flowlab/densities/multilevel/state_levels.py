@@ -70,14 +70,17 @@ class MultilevelStates(Levels):
         if min(hidden) < 1:
             raise ValueError(f"hidden must be at least 1 unit in each of the two layers, got {tuple(hidden)}")
         doublings = geometry.doublings(shape, coarsest)
+        side, dims = 2 * shape[-1], len(shape)
+        if dims != 2:
+            raise ValueError(f"shape must be (L, L//2), of states in the plane, got {tuple(shape)}")
         if base is None and q ** (coarsest**2) <= MAX_STATES:
             base = StateTable(coarsest, q, start=start)
-        groups = geometry.one_by_one(shape[0], coarsest) if base is None else []
+        groups = geometry.one_by_one(side, coarsest, dims) if base is None else []
         for level in reversed(range(doublings)):
             if kind == "autoregressive":
-                groups += geometry.raster(shape[0], level, reach=3)
+                groups += geometry.raster(side, level, reach=3)
             else:
-                groups += geometry.doubling(shape[0], level, colours=colours, window=window)
+                groups += geometry.doubling(side, level, colours=colours, window=window, dims=dims)
         super().__init__(shape, coarsest, groups, base)
         self.kind, self.q, self.variables = kind, q, States(q)
         generator = named_generator(0, "multilevel") if generator is None else generator
@@ -85,7 +88,7 @@ class MultilevelStates(Levels):
             conditional: nn.Module
             if not group.offsets:
                 conditional = EqualLogits(q)
-            elif kind == "coloured" and group is groups[-1] and colours > 1:
+            elif group.exact:
                 conditional = ExactStateLogits(group.offsets, q)
             else:
                 conditional = StateLogits(group.offsets, q, hidden=hidden, start=start, generator=generator)

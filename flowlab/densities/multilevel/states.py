@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from flowlab.densities.multilevel.spins import nearest, normal, sums_of_three
+from flowlab.densities.multilevel.spins import nearest, normal, sums_of_others
 from flowlab.nn.windows import gather, on_windows
 
 
@@ -29,7 +29,7 @@ class StateLogits(nn.Module):
 
     def __init__(
         self,
-        offsets: Sequence[tuple[int, int]],
+        offsets: Sequence[tuple[int, ...]],
         q: int,
         *,
         hidden: tuple[int, int],
@@ -91,8 +91,8 @@ class EqualLogits(nn.Module):
 class ExactStateLogits(nn.Module):
     """The exact logits of an even site on the decimated lattice, all the sites it interacts with being known.
 
-    Each of the four odd neighbours was summed over. With n_s how many of its other three even neighbours are in state
-    s, the logits are Σ_4 ln [Σ_s exp(K n_s) + (exp K - 1) exp(K n_k)].
+    Each of the odd neighbours was summed over. With n_s how many of its other even neighbours are in state
+    s, the logits are Σ ln [Σ_s exp(K n_s) + (exp K - 1) exp(K n_k)].
 
     Args:
         offsets: displacements of the known sites in the window.
@@ -101,10 +101,10 @@ class ExactStateLogits(nn.Module):
 
     sums: Tensor
 
-    def __init__(self, offsets: Sequence[tuple[int, int]], q: int) -> None:
+    def __init__(self, offsets: Sequence[tuple[int, ...]], q: int) -> None:
         super().__init__()
         self.q, self.K = q, 0.0
-        self.register_buffer("sums", sums_of_three(offsets), persistent=False)
+        self.register_buffer("sums", sums_of_others(offsets), persistent=False)
 
     def set_coupling(self, K: float) -> None:
         """K = J/T of the fine lattice."""
@@ -113,7 +113,7 @@ class ExactStateLogits(nn.Module):
     def forward(self, state: Tensor, windows: Tensor) -> Tensor:
         """(N, n) states, the batch last, and (M, k) rows of them -> (q, M, n) logits."""
         count = self.sums.to(state.dtype) @ where(gather(state, windows), self.q)
-        weight = (self.K * count).exp().view(4, self.q, -1)
+        weight = (self.K * count).exp().view(len(self.sums), self.q, -1)
         logits = (weight.sum(1, keepdim=True) + math.expm1(self.K) * weight).log().sum(0)
         return logits.view(self.q, len(windows), -1)
 

@@ -27,6 +27,7 @@ from flowlab.studies.keys import (
     Anneal,
     AnnealKappa,
     Averages,
+    Dimension,
     Falling,
     Field,
     Side,
@@ -48,6 +49,8 @@ from flowlab.studies.phi4.flows import Hopping, kappa_ramp, phi4_system
 from flowlab.systems import Ising
 from flowlab.training import PathGradient, ReverseKL, Training
 
+WINDOWS = {1: 32, 2: 32, 3: 64}
+"""Known sites that one sees, by dimension."""
 WEAKEST = 1e-30
 """Of renormalised couplings: its inverse is a temperature that single precision holds."""
 
@@ -111,13 +114,14 @@ def _ising_idle(keys: Mapping[str, Any]) -> dict[str, str]:
 def ising_multilevel(
     *,
     L: Side = 16,
+    d: Dimension = 2,
     T: Temperature = 1 / BETA,
     h: Field = 0.0,
     kind: Literal["coloured", "autoregressive", "heat_bath"] = "coloured",
     coarsest: Several | None = None,
     base: Literal["auto", "made", "pixelcnn"] = "auto",
     colours: Count = 4,
-    window: Count = 32,
+    window: Count | None = None,
     hidden: Count | None = None,
     network: Literal["convolution", "transformer"] = "convolution",
     blocks: Count = 1,
@@ -135,7 +139,7 @@ def ising_multilevel(
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
-    """A multilevel density on the L x L Ising model, every other site integrated out exactly.
+    """A multilevel density on the Ising model, L x L or of another dimension, every other site integrated out exactly.
 
     A heat bath with steps=0 is MLMC-HB as published; training tunes the coupling of each level.
 
@@ -146,7 +150,7 @@ def ising_multilevel(
         coarsest [sites]: side of the lattice that is drawn first; none is the odd part of L, or 2.
         base: what draws it: a table where it is small ("auto"), or "made" or "pixelcnn".
         colours: groups of sites a level.
-        window: known spins that a spin sees.
+        window: known spins that a spin sees; none is 32, in three dimensions 64.
         hidden: units of the networks; none is 64, site by site 12 channels, 32 in a transformer.
         network: over the known spins around each site.
         blocks: of a transformer.
@@ -163,31 +167,35 @@ def ising_multilevel(
     doubled_side(L, first)
     field = h != 0 or "h" in couplings.names
     symmetric = symmetric and not field
+    _check_dimensions(d, coupling)
     _check(training.steps, kind, field and f"h must be 0 but for the kind coloured of convolutions, got {h:g}", network)
 
     def whole(side: int) -> Ising:
-        system = Ising((side, side), T, h=h)
-        if coupling == "renormalised":
-            system = system.at(T=1 / max(renormalised(1 / T, 2 * halvings(L, side)), WEAKEST))
-        return system
+        weaker = renormalised(1 / T, 2 * halvings(L, side))
+        return Ising((side,) * d, T if coupling == "physical" else 1 / max(weaker, WEAKEST), h=h)
 
     def density(side: int) -> Density:
         widths = [32 if hidden is None else hidden] * blocks if network == "transformer" else hidden and [hidden]
         made = Multilevel(
-            (side, side // 2), kind, coarsest=first, base=_coarsest(base, first, seed, symmetric), colours=colours,
-            window=window, hidden=widths or None, network=network, heads=heads, kernels=_sides(kernels),
+            _half(side, d), kind, coarsest=first, base=_coarsest(base, (first,) * d, seed, symmetric), colours=colours,
+            window=window or WINDOWS[d], hidden=widths or None, network=network, heads=heads, kernels=_sides(kernels),
             symmetric=symmetric, generator=named_generator(seed, "base"),
         )  # fmt: skip
         made.learns = training.steps > 0
         return made.requires_grad_(made.learns)
 
-    alone = None if couplings.over else _coarsest(base, first, seed, symmetric)
+    alone = None if couplings.over else _coarsest(base, (first,) * d, seed, symmetric)
     return staged_training(
         L, first, lambda side: whole(side).decimate(), density, ReverseKL, grow=grow and not warm, share=share,
         shares=shares, alone=None if alone is None else lambda: (whole(first), alone), ramp=beta_rises(warm, anneal),
         start_from=_handed_on(coupling), couplings=couplings, seed=seed, **falling.given(warm=warm),
         **training.given | {"steps": max(1, training.steps)},
     )  # fmt: skip
+
+
+def _check_dimensions(d: int, coupling: str) -> None:
+    if d != 2 and coupling == "renormalised":
+        raise ValueError(f"coupling must be physical but in the plane, got {coupling!r} for d={d}")
 
 
 def _check(steps: int, kind: str, in_field: str | bool, network: str) -> None:
@@ -214,11 +222,16 @@ def _sides(kernels: str) -> tuple[int, ...]:
         raise ValueError(f"kernels must be two odd sides with a comma between, as 5,3, got {kernels!r}") from None
 
 
-def _coarsest(base: str, side: int, seed: int, symmetric: bool) -> Density | None:
+def _half(side: int, dims: int) -> tuple[int, ...]:
+    """The shape of the even sublattice."""
+    return (*[side] * (dims - 1), side // 2)
+
+
+def _coarsest(base: str, shape: tuple[int, ...], seed: int, symmetric: bool) -> Density | None:
     """What draws the coarsest lattice, made even unless a field breaks the symmetry; None for a table."""
     if base == "auto":
         return None
-    generator, shape = named_generator(seed, "base", "coarsest"), (side, side)
+    generator = named_generator(seed, "base", "coarsest")
     drawn: Density
     if base == "pixelcnn":
         drawn = PixelCNN(shape, channels=12, layers=3, kernel=13, generator=generator)
@@ -237,13 +250,14 @@ def _coarsest(base: str, side: int, seed: int, symmetric: bool) -> Density | Non
 def phi4_multilevel(
     *,
     L: Side = 8,
+    d: Dimension = 2,
     fine: Hopping = Hopping(),
     kind: Literal["coloured", "autoregressive"] = "coloured",
     conditional: Literal["map", "mixture"] = "map",
     odd: bool = True,
     coarsest: Several | None = None,
     colours: Count = 4,
-    window: Count = 32,
+    window: Count | None = None,
     hidden: Count = 32,
     grow: bool = True,
     share: Positive = 0.5,
@@ -265,26 +279,26 @@ def phi4_multilevel(
         odd: whether every map keeps the symmetry φ -> -φ exactly.
         coarsest [sites]: side of the lattice that is drawn first; none is the odd part of L, or 2.
         colours: groups of sites a level.
-        window: known sites that a site sees.
+        window: known sites that a site sees; none is 32, in three dimensions 64.
         hidden: units in each of the two layers of the networks.
         grow: whether to train on coarsest · 2, · 4, ... before L, each starting from the last; a warm start does not.
         share: steps on each smaller lattice for one on L.
         shares: instead, the parts of all lattices, the smallest first and with commas between.
         anneal: fraction of the first stage over which kappa rises from half its value; a warm start does not anneal.
     """
-    system = fine.system((L, L))
+    system = fine.system((L,) * d)
     hopping = float(system.couplings["kappa"])
     first = coarsest_side(L) if coarsest is None else coarsest
     doubled_side(L, first)
 
     def target(side: int) -> System:
         beta = None if fine.kappa is not None else 2 * hopping
-        return phi4_system((side, side), beta, fine.kappa, fine.lam).decimate()
+        return phi4_system((side,) * d, beta, fine.kappa, fine.lam).decimate()
 
     def density(side: int) -> Density:
         return MultilevelFields(
-            (side, side // 2), kind, conditional=conditional, odd=odd, coarsest=first, colours=colours,
-            window=window, hidden=(hidden, hidden), generator=named_generator(seed, "base"),
+            _half(side, d), kind, conditional=conditional, odd=odd, coarsest=first, colours=colours,
+            window=window or WINDOWS[d], hidden=(hidden, hidden), generator=named_generator(seed, "base"),
         )  # fmt: skip
 
     return staged_training(

@@ -63,6 +63,27 @@ def test_last_group_sees_exactly_what_it_interacts_with():
     assert sorted(y * y + x * x for y, x in last.offsets) == [2] * 4 + [4] * 4
 
 
+@pytest.mark.parametrize(("side", "coarsest", "dims"), [(8, 2, 1), (12, 3, 1), (4, 2, 3), (8, 2, 3), (6, 3, 3)])
+@pytest.mark.parametrize("colours", [1, 2, 4, 8])
+def test_lines_and_cubes_are_drawn_once_too_and_see_only_what_came_before(side, coarsest, dims, colours):
+    groups = geometry.one_by_one(side, coarsest, dims)
+    half = (*[side] * (dims - 1), side // 2)
+    for level in reversed(range(geometry.doublings(half, coarsest))):
+        groups += geometry.doubling(side, level, colours=colours, window=32, dims=dims)
+    known = set()
+    for group in groups:
+        assert set(group.window.flatten().tolist()) <= known
+        known |= set(group.sites.tolist())
+    assert sorted(known) == list(range(side**dims // 2)) == sorted(np.concatenate([g.sites for g in groups]).tolist())
+
+
+def test_the_last_group_of_a_cube_sees_exactly_what_it_interacts_with():
+    *_, last = geometry.doubling(8, 0, colours=4, window=32, dims=3)
+    assert last.exact and sorted(sum(one * one for one in d) for d in last.offsets) == [2] * 12 + [4] * 6
+    *_, last = geometry.doubling(8, 0, colours=2, window=32, dims=3)
+    assert not last.exact  # sites of one colour are 2 apart
+
+
 def test_raster_sites_see_what_came_before_in_their_window():
     groups = geometry.raster(8, 1, reach=3)
     known = set(geometry.coarsest_sites(8, 2).tolist())
