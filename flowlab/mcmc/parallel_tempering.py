@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import erfcinv
 
 from flowlab.core import MarkovChain, System, named_generator
 from flowlab.extras import told
@@ -94,6 +93,8 @@ def adapted_ladder(
     >>> adapted_ladder(Ising((4, 4), T=1.0), [2.0, 4.0])[0]
     2.0
     """
+    from scipy.special import erfcinv  # slow to import
+
     given = sorted({float(T) for T in temperatures} | {math.inf})
     found = ladder(given, system)
     for k in range(ROUNDS):
