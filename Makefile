@@ -14,6 +14,7 @@ help:
 	@echo "make lint    ruff and mypy only"
 	@echo "make bench   the benchmarks: tables, and JSON in benchmarks/results/"
 	@echo "make bench-page  docs/benchmarks.md from these results"
+	@echo "make fuzz    10,000 changes of files of a run: each is read or refused in words"
 	@echo "make notebooks  run tutorials and notebooks anew, and store what they show"
 	@echo "make docs    the site, in build/site: open build/site/index.html"
 	@echo "make package wheel and sdist, tried in clean environments: PYTHONS='python3.11 python3.12'"
@@ -60,6 +61,10 @@ package: .venv/.stamp-dev
 
 release: .venv/.stamp-dev
 	@$(PY) -m tests.release $(VERSION)
+
+# Half of them in each of two processes.
+fuzz: .venv/.stamp-dev
+	@export OMP_NUM_THREADS=1; $(PY) -m tests.storage.mutated 5000 1 & $(PY) -m tests.storage.mutated 5000 2; two=$$?; wait $$! && exit $$two
 
 bench-page:
 	@$(PY) benchmarks/page.py

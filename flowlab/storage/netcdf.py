@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from xarray.backends import H5NetCDFStore
 
-from flowlab.storage.files import write_atomic
+from flowlab.storage.files import StoreError, write_atomic
 
 _ENCODED = "json_attributes"  # names of the attributes that NetCDF cannot hold and that are stored as JSON text
 
@@ -41,19 +41,28 @@ def to_netcdf(dataset: xr.Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def from_netcdf(data: bytes) -> xr.Dataset:
+def from_netcdf(data: bytes, what: str | Path = "the Dataset") -> xr.Dataset:
     """The Dataset that :func:`to_netcdf` was given, in memory.
+
+    Raises:
+        StoreError: for other bytes; says that ``what`` cannot be read.
 
     >>> from_netcdf(to_netcdf(xr.Dataset(attrs={"n": 3, "warnings": ["ESS is 0.2 %"], "study": None}))).attrs
     {'n': 3, 'warnings': ['ESS is 0.2 %'], 'study': None}
     """
-    dataset: xr.Dataset = xr.load_dataset(io.BytesIO(data), engine="h5netcdf")
-    items: list[Any] = [dataset, *dataset.variables.values()]
-    for item in items:
-        encoded = item.attrs.pop(_ENCODED, "").split(",")
-        for name, value in item.attrs.items():
-            value = value.item() if isinstance(value, np.generic) else value
-            item.attrs[name] = json.loads(value) if name in encoded else value
+    try:
+        dataset: xr.Dataset = xr.load_dataset(io.BytesIO(data), engine="h5netcdf")
+        items: list[Any] = [dataset, *dataset.variables.values()]
+        for item in items:
+            encoded = item.attrs.pop(_ENCODED, "").split(",")
+            for name, value in item.attrs.items():
+                value = value.item() if isinstance(value, np.generic) else value
+                item.attrs[name] = json.loads(value) if name in encoded else value
+    except Exception as error:  # HDF5 has no errors of its own: OSError, KeyError, RuntimeError and others
+        raise StoreError(
+            f"{what} cannot be read: it is no NetCDF file, or was changed or cut off after it was written "
+            f"({type(error).__name__}: {error})"
+        ) from None
     return dataset
 
 
@@ -71,7 +80,7 @@ def write_part(run: Path, last: int, part: xr.Dataset) -> None:
 
 def read_parts(run: Path, last: int) -> list[xr.Dataset]:
     """The parts up to step ``last``, in order; what a killed run wrote beyond it is left out."""
-    return [from_netcdf(path.read_bytes()) for path in _paths(run) if _last(path) <= last]
+    return [from_netcdf(path.read_bytes(), path) for path in _paths(run) if _last(path) <= last]
 
 
 def cut_parts(run: Path, last: int) -> None:

@@ -53,7 +53,7 @@ class Samples:
         """What was kept, None where there is none or it cannot be read."""
         for path in self._places():
             with contextlib.suppress(OSError, ValueError, KeyError):
-                return from_netcdf(path.read_bytes())
+                return from_netcdf(path.read_bytes(), path)
         return None
 
     def write(self, kept: xr.Dataset) -> None:

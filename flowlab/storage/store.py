@@ -214,9 +214,9 @@ class Store:
             write_atomic(self._netcdf(name), to_netcdf(dataset))
 
     def read_dataset(self, name: str) -> xr.Dataset | None:
-        """A NetCDF file of the run in memory, None where it has not been written yet."""
+        """A NetCDF file of the run in memory, None where it has not been written yet; StoreError for a damaged one."""
         try:
-            return from_netcdf(self._netcdf(name).read_bytes())
+            return from_netcdf(self._netcdf(name).read_bytes(), self._netcdf(name))
         except FileNotFoundError:
             return None
 

@@ -1,0 +1,45 @@
+"""A changed file is read or refused in words; ``make fuzz`` tries 10,000 changes."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import flowlab as fl
+from flowlab.storage.netcdf import from_netcdf, to_netcdf
+from flowlab.storage.store import StoreError
+from tests.storage import mutated
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_changed_files_are_read_or_refused(tmp_path: Path) -> None:
+    _, faults = mutated.tried(20, 1, tmp_path)
+    assert not faults
+
+
+def test_what_is_tried_finds_an_error_in_no_words_and_one_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control."""
+
+    def failing(path: Path) -> None:
+        raise KeyError("step")
+
+    def hanging(path: Path) -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr(mutated, "SECONDS", 1)
+    monkeypatch.setattr(fl, "load", failing)
+    assert mutated.read(Path("x")) == "KeyError: 'step'"
+    monkeypatch.setattr(fl, "load", hanging)
+    assert mutated.read(Path("x")) == "took longer than 1 s"
+
+
+def test_a_damaged_dataset_is_refused_with_its_name() -> None:
+    data = to_netcdf(xr.Dataset({"loss": ("step", np.zeros(5))}))
+    for damaged in (b"", data[:-1], data[: len(data) // 2], random.Random(0).randbytes(500)):
+        with pytest.raises(StoreError, match=r"^runs/a/data.nc cannot be read: it is no NetCDF file, or was changed"):
+            from_netcdf(damaged, "runs/a/data.nc")
