@@ -16,7 +16,7 @@ def whole(what: str, value: Any) -> int:
     1000
     """
     with contextlib.suppress(TypeError, ValueError, OverflowError):
-        if not isinstance(value, str) and int(value) == value:
+        if not isinstance(value, str | bool) and int(value) == value:
             return int(value)
     raise ValueError(f"{what} must be a whole number, got {value!r}")
 

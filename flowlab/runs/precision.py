@@ -67,12 +67,35 @@ def _leave(dtype: torch.dtype) -> None:
         _free.notify_all()
 
 
+@contextlib.contextmanager
+def undisturbed(device: str = "cpu", *, grad: bool | None = True) -> Iterator[None]:
+    """Within it PyTorch computes as a run does by itself: no inference mode and no autocast, gradients on.
+
+    Args:
+        device: kind of device of the run.
+        grad: whether gradients are on; None leaves that as it is.
+
+    >>> with torch.no_grad(), torch.autocast("cpu"), undisturbed():
+    ...     torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")
+    (True, False)
+    """
+    with contextlib.ExitStack() as stack:
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if grad is not None and torch.is_grad_enabled() != grad:
+            stack.enter_context(torch.set_grad_enabled(grad))
+        for kind in {"cpu", device}:
+            if kind != "meta" and torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
 def in_own_dtype(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
     """The method of a run, carried out in the precision ``dtype`` of that run."""
 
     @functools.wraps(method)
     def carried_out(run: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with default_dtype(run.dtype):
+        with default_dtype(run.dtype), undisturbed(run.device.type, grad=None):
             return method(run, *args, **kwargs)
 
     return carried_out

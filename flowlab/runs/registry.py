@@ -36,7 +36,7 @@ from flowlab.runs.keys import (
     refuse_idle,
     suggested,
 )
-from flowlab.runs.precision import default_dtype, kept_in
+from flowlab.runs.precision import default_dtype, kept_in, undisturbed
 from flowlab.runs.process import computing_on, fastest, kept_on
 from flowlab.runs.run import Experiment
 from flowlab.storage.archive import unpacked
@@ -585,7 +585,8 @@ def _build(name: str, keys: dict[str, Scalar], seed: int, parent: dict[str, Any]
     if found.sweep:
         raise ValueError(f"{name} is not one run but many: use flowlab.sweep({name!r}), or flowlab sweep {name}")
     warm = parent is not None and parent.get("copied", 1.0) >= LITTLE
-    built = found.call(keys, seed=seed, warm=warm)
+    with undisturbed():
+        built = found.call(keys, seed=seed, warm=warm)
     if not isinstance(built, Experiment):
         raise TypeError(f"study {name!r} must return its run, e.g. a fl.Training, got {built!r}")
     built.study, built.module, built.keys, built.parent = name, found.module, keys, parent

@@ -14,7 +14,7 @@ import torch
 
 from flowlab.core.numbers import whole
 from flowlab.runs.kind import KindOfRun
-from flowlab.runs.precision import default_dtype
+from flowlab.runs.precision import default_dtype, undisturbed
 from flowlab.runs.process import Audience, Control, torch_threads
 from flowlab.storage.directory import Directory
 from flowlab.storage.records import Records
@@ -240,7 +240,7 @@ class Loop:
             self._directory.open()
             self.state = "running"
             with torch_threads(self._run.threads):
-                with default_dtype(self._run.dtype):
+                with default_dtype(self._run.dtype), undisturbed(self._run.device.type):
                     self._steps.begin()
                     self._run._prepare()
                 self.audience.report("")
@@ -274,7 +274,7 @@ class Loop:
             and self._control.may_go_on(self._say)
             and time.monotonic() < end
         ):
-            with default_dtype(self._run.dtype), self._steps.taking:
+            with default_dtype(self._run.dtype), undisturbed(self._run.device.type), self._steps.taking:
                 record = self._steps.take()
             self.audience.tell(record)
             self._directory.save_now_and_then()
