@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo lab app test lint browser bench bench-page notebooks docs package release binder clean
+.PHONY: help setup demo lab app test lint browser bench bench-page notebooks docs package release binder fuzz clean
 
 help:
 	@echo "make demo    train the main study, print its table, write demo/report.html"
