@@ -27,7 +27,7 @@ from flowlab.runs import Experiment, experiment, studies
 from flowlab.runs.keys import Finite, converted
 from flowlab.runs.registry import find, imported
 from flowlab.runs.sweeps import draw, sweep
-from flowlab.runs.workers import SweepError
+from flowlab.runs.sweeps.workers import SweepError
 from flowlab.storage.files import saving, write_atomic
 from flowlab.storage.netcdf import from_netcdf, to_netcdf
 from flowlab.storage.store import StoreError, versions

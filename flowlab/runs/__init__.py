@@ -8,8 +8,8 @@ from flowlab.runs.chain_run import ChainRun
 from flowlab.runs.registry import experiment, load, studies, study, sweep_study
 from flowlab.runs.run import Experiment
 from flowlab.runs.sweeps import sweep
+from flowlab.runs.sweeps.workers import SweepError
 from flowlab.runs.tempering_run import TemperingRun
-from flowlab.runs.workers import SweepError
 
 __all__ = [
     "AnnealedRun",

@@ -19,7 +19,7 @@ from flowlab.cli import main
 from flowlab.estimators import scalars
 from flowlab.figures.sweeps import quantities
 from flowlab.runs.sweeps import found_in, sweep
-from flowlab.runs.workers import SweepError
+from flowlab.runs.sweeps.workers import SweepError
 from flowlab.storage.netcdf import from_netcdf
 from flowlab.storage.store import StoreError
 

@@ -26,7 +26,7 @@ from flowlab.hooks import above
 from flowlab.runs.precision import name_of
 from flowlab.runs.process import progress_interval
 from flowlab.runs.registry import Study, find
-from flowlab.runs.workers import (
+from flowlab.runs.sweeps.workers import (
     Job,
     Outcome,
     SweepError,
