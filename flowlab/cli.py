@@ -25,7 +25,7 @@ from flowlab.exports import write_ensemble
 from flowlab.extras import installed, told
 from flowlab.runs import Experiment, experiment, studies
 from flowlab.runs.keys import Finite, converted
-from flowlab.runs.registry import find, imported
+from flowlab.runs.registry import find, going_on, imported
 from flowlab.runs.sweeps import draw, sweep
 from flowlab.runs.sweeps.workers import SweepError
 from flowlab.storage.files import saving, write_atomic
@@ -70,16 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     helping.add_argument("study", nargs="?", help="name of a study; without one, what studies there are")
     helping.set_defaults(command=_help)
 
-    run = commands.add_parser("run", help="train a study: flowlab run ising-xor L=8 T=2.3 --out runs/a")
-    run.add_argument("study", help="name of a study, see flowlab list")
-    run.add_argument("keys", nargs="*", metavar="key=value", help="keys of the study")
-    run.add_argument("--out", required=True, metavar="DIR", help="directory of the run")
-    run.add_argument("--steps", type=int, metavar="N", help="horizon in steps (the key of that name)")
-    run.add_argument("--seconds", type=float, metavar="S", help="time limit; without steps it also sets the horizon")
-    run.add_argument("--resume", action="store_true", help="go on with the run in DIR")
-    run.add_argument("--seed", type=int, metavar="K", help="seed of every random number (default 0)")
-    run.add_argument("--quiet", action="store_true", help="no progress bar")
-    run.set_defaults(command=_run)
+    run = _run_parser(commands)
 
     sweeping = _sweep_parser(commands)
 
@@ -204,6 +195,28 @@ def _sample_parser(commands: Any) -> argparse.ArgumentParser:
     return sampling
 
 
+def _run_parser(commands: Any) -> argparse.ArgumentParser:
+    run: argparse.ArgumentParser = commands.add_parser(
+        "run", help="train a study: flowlab run ising-xor L=8 T=2.3 --out runs/a"
+    )
+    run.add_argument("study", help="name of a study, see flowlab list")
+    run.add_argument("keys", nargs="*", metavar="key=value", help="keys of the study")
+    run.add_argument("--out", required=True, metavar="DIR", help="directory of the run")
+    steps = "horizon in steps (the key of that name); a finished run that is resumed with more of them is extended"
+    run.add_argument("--steps", type=int, metavar="N", help=steps)
+    limit = "time limit, after which the run is saved, with status 0; without steps it also sets the horizon"
+    run.add_argument("--seconds", type=float, metavar="S", help=limit)
+    again = "go on with the run in DIR, or start it where there is none, so that a job may give the same command again"
+    run.add_argument("--resume", action="store_true", help=again)
+    restart = "with --resume and more --steps: the learning rate follows its schedule again over what is added"
+    run.add_argument("--restart", action="store_true", help=restart)
+    run.add_argument("--strict", action="store_true", help="exit with 3 where its time limit ends the run unfinished")
+    run.add_argument("--seed", type=int, metavar="K", help="seed of every random number (default 0)")
+    run.add_argument("--quiet", action="store_true", help="no progress bar")
+    run.set_defaults(command=_run)
+    return run
+
+
 def _list(options: argparse.Namespace) -> int:
     for study in studies().values():
         print(f"{study.name}{'  (a sweep)' if study.sweep else ''}\n  {study.summary}")
@@ -223,21 +236,28 @@ def _help(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     if options.seconds is not None and not options.seconds > 0:
         raise ValueError(f"--seconds must be positive, got {options.seconds:g}")
-    run = _resumed(options) if options.resume else _started(options)
-    run.run(seconds=math.inf if options.seconds is None else options.seconds, progress=not options.quiet)
+    if options.restart and not options.resume:
+        raise ValueError("--restart is of a run that is extended, with --resume and more --steps")
+    run = _resumed(options) if options.resume else None
+    run = _started(options) if run is None else run
+    try:
+        if run.state != "finished":
+            run.run(seconds=math.inf if options.seconds is None else options.seconds, progress=not options.quiet)
+    except (KeyboardInterrupt, SystemExit):
+        _say_where(run, options)
+        raise
+    _say_where(run, options)
+    return 3 if options.strict and run.state != "finished" else 0
+
+
+def _say_where(run: Experiment, options: argparse.Namespace) -> None:
     print(f"{run.state} at step {run.step} of {run.steps}: {options.out}")
     if run.state == "stopped":
-        print(f"go on with: flowlab run {options.study} --resume --out {options.out}")
-    return 0
+        print(f"go on with: flowlab run {options.study} --resume --out {options.out}", flush=True)
 
 
 def _started(options: argparse.Namespace) -> Experiment:
-    keys = _keys(options.keys)
-    if options.steps is not None:
-        if "steps" in keys:
-            raise ValueError("give steps=N or --steps N, not both")
-        keys["steps"] = str(options.steps)
-    seed = options.seed or 0
+    keys, seed = _of_a_run(options), options.seed or 0
     if options.seconds is not None and "steps" not in keys:
         trial = experiment(options.study, seed=seed, **keys)
         if not options.quiet:
@@ -246,13 +266,30 @@ def _started(options: argparse.Namespace) -> Experiment:
     return experiment(options.study, seed=seed, out=options.out, **keys)
 
 
-def _resumed(options: argparse.Namespace) -> Experiment:
-    if options.keys or options.steps is not None or options.seed is not None:
-        raise ValueError("a resumed run keeps its keys, steps and seed: give only --out, and --seconds if you like")
-    run = Experiment.load(options.out)
-    if run.study != options.study:
-        raise ValueError(f"{options.out} is a run of {run.study}, got {options.study}")
-    return run
+def _resumed(options: argparse.Namespace) -> Experiment | None:
+    """The run in the directory, which must have the keys that are given; None where one is to be started there."""
+    keys = _of_a_run(options)
+    given = bool(keys) or options.seed is not None
+    if not (Path(options.out) / "experiment.json").exists():
+        if not given and options.seconds is None:
+            raise StoreError(f"there is no run in {options.out}: to start one there, give a key or --seed")
+        return None
+    found = find(options.study)
+    asked = found.normalise(keys) if options.keys else found.given(keys)
+    if "steps" not in keys:
+        asked.pop("steps", None)
+    seed = options.seed or 0 if options.keys else options.seed
+    return going_on(options.study, options.out, asked, seed, restart=options.restart)
+
+
+def _of_a_run(options: argparse.Namespace) -> dict[str, Any]:
+    """The keys of a run, its steps among them."""
+    keys: dict[str, Any] = dict(_keys(options.keys))
+    if options.steps is not None:
+        if "steps" in keys:
+            raise ValueError("give steps=N or --steps N, not both")
+        keys["steps"] = str(options.steps)
+    return keys
 
 
 def _sweep(options: argparse.Namespace) -> int:
@@ -280,7 +317,7 @@ def _sweep(options: argparse.Namespace) -> int:
                 progress=not options.quiet,
                 **keys,
             )
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             print("flowlab: everything is saved; go on with the same command and --resume", file=sys.stderr)
             raise
     for note in caught:

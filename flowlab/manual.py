@@ -8,7 +8,8 @@ import re
 import textwrap
 
 from flowlab.runs.keys import Key, Scalar
-from flowlab.runs.registry import Study, find, studies
+from flowlab.runs.registry import find, studies
+from flowlab.runs.schema import Study
 
 WIDTH, INDENT = 110, 30
 

@@ -153,6 +153,38 @@ def test_resume_goes_on_to_the_same_records(tmp_path, capsys):
     np.testing.assert_array_equal(fl.load(out).data.loss, straight.run(progress=False).loss)
 
 
+def test_the_same_command_starts_goes_on_reports_and_refuses_other_keys(tmp_path, capsys):
+    out = str(tmp_path / "run")
+    line = ["run", "ising-xor", *SMALL, "--seed", "1", "--steps", "30", "--out", out, "--quiet", "--resume"]
+    assert main([*line, "--seconds", "1e-3", "--strict"]) == 3
+    assert f"go on with: flowlab run ising-xor --resume --out {out}" in capsys.readouterr().out
+    for _ in range(2):
+        assert main([*line, "--strict"]) == 0
+        assert capsys.readouterr() == (f"finished at step 30 of 30: {out}\n", "")
+    straight = fl.experiment("ising-xor", seed=1, L=4, T=2.4, layers=1, width=1, batch=20, device="cpu", steps=30)
+    np.testing.assert_array_equal(fl.load(out).data.loss, straight.run(progress=False).loss)
+    other = ["L=4", "T=2.5", "layers=1", "width=1", "batch=20", "device=cpu"]
+    said = refused(capsys, "run", "ising-xor", *other, "--seed", "2", "--resume", "--out", out)
+    assert "holds a run with T=2.4, not 2.5, seed=1, not 2: give the keys that it was started with" in said
+    assert "width=1, not 4" in refused(capsys, "run", "ising-xor", *SMALL[:3], "--seed", "1", "--resume", "--out", out)
+    assert "is a run of ising-xor, got ising-van" in refused(capsys, "run", "ising-van", "--resume", "--out", out)
+    said = refused(capsys, "run", "ising-xor", "--steps", "20", "--resume", "--out", out)
+    assert "steps=30, not 20 (only a finished run gets more)" in said
+
+
+def test_a_finished_run_that_is_given_more_steps_is_extended_once(tmp_path, capsys):
+    out = str(tmp_path / "run")
+    line = ["run", "ising-xor", *SMALL, "--out", out, "--quiet", "--resume"]
+    assert main([*line, "--steps", "5"]) == 0
+    for _ in range(2):
+        assert main([*line, "--steps", "8", "--restart"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [f"finished at step 8 of 8: {out}"] * 2
+    rate = fl.load(out).data.learning_rate.values
+    assert rate[5] == rate[0] > rate[4]
+    assert main([*line, "--steps", "5"]) == 0  # as it was started
+    assert "8 of 8" in capsys.readouterr().out
+
+
 def test_seconds_choose_a_horizon_that_is_kept(tmp_path, capsys):
     out = tmp_path / "run"
     assert main(["run", "ising-xor", *SMALL, "--seconds", "0.4", "--out", str(out), "--quiet"]) == 0
@@ -179,8 +211,8 @@ def test_seconds_choose_a_horizon_that_is_kept(tmp_path, capsys):
         (["ising-xor", "steps=3", "--steps", "4"], "give steps=N or --steps N, not both"),
         (["ising-xor", "--steps", "0"], "steps must be at least 1, got 0"),
         (["ising-xor", "--seconds", "-1"], "--seconds must be positive, got -1"),
-        (["ising-xor", "L=4", "--resume"], "a resumed run keeps its keys, steps and seed"),
         (["ising-xor", "--resume"], "there is no run in"),
+        (["ising-xor", "L=4", "--restart"], "--restart is of a run that is extended"),
     ],
 )
 def test_a_run_that_makes_no_sense_is_refused_and_leaves_nothing(tmp_path, capsys, arguments, message):

@@ -10,7 +10,7 @@ import flowlab as fl
 from flowlab.cli import main
 from flowlab.manual import described
 from flowlab.runs.keys import Count, Meaning, Positive
-from flowlab.runs.registry import Study
+from flowlab.runs.schema import Study
 
 
 def toy(

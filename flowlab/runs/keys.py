@@ -18,7 +18,7 @@ from typing import Annotated, Any, NamedTuple
 MOST_THREADS = 1024
 """Threads that torch is asked for at most: thousands of them end the interpreter."""
 
-NOT_KEYS = ("seed", "warm", "out", "workers", "progress")
+NOT_KEYS = ("seed", "warm", "out", "resume", "workers", "progress")
 """Arguments of studies and of sweeps that are not keys."""
 
 TRUTH = {"true": True, "false": False, "1": True, "0": False}

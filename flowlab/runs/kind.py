@@ -15,6 +15,7 @@ from flowlab.analysis.checks.check import Drawn, drawn_from_density
 from flowlab.core import Density, System, named_generator
 from flowlab.core.made import Made
 from flowlab.hooks import above
+from flowlab.runs.extension import Extension
 from flowlab.storage.store import Store
 
 
@@ -30,7 +31,9 @@ class KindOfRun(Made, ABC):
         device: where it computes.
         doubts: whether numbers that are not finite cast doubt on the step before, as in training: it left the weights
             that they come from. That one is then undone too, so that a failed run can be looked at.
+        scheduled: whether a learning rate follows a schedule.
         seconds_between_checkpoints: while it goes, at least.
+        extensions: steps that were added to it, in order.
     """
 
     study: str | None
@@ -39,8 +42,9 @@ class KindOfRun(Made, ABC):
     threads: int
     dtype: torch.dtype
     device: torch.device = torch.device("cpu")
-    doubts = False
+    doubts = scheduled = False
     seconds_between_checkpoints = 1.0
+    extensions: list[Extension]
 
     @property
     @abstractmethod
@@ -80,6 +84,10 @@ class KindOfRun(Made, ABC):
     def meta(self) -> dict[str, Any]:
         """What rebuilds this run, as JSON."""
 
+    def _attrs(self, step: int, seed: int) -> dict[str, Any]:
+        """Attributes of what is read off the run with random numbers: ``seed`` repeats it, at this step."""
+        return self.describe() | {"step": step, "seed": seed, "run_seed": self.seed}
+
     # steps
 
     @abstractmethod
@@ -110,6 +118,13 @@ class KindOfRun(Made, ABC):
 
     def _ended(self) -> bool:
         return self.step >= self.steps or self._converged()
+
+    def _lengthen(self, extension: Extension) -> None:
+        """Take an extension in."""
+        if extension.restart and not self.scheduled:
+            raise ValueError("restart runs a schedule again, and this run has none: leave it out")
+        self.steps = extension.after + extension.steps
+        self.extensions.append(extension)
 
     def _mark(self) -> Any:
         """What the next step changes, a copy; by default all of ``state_dict``."""

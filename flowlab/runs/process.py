@@ -17,19 +17,44 @@ import torch
 from flowlab.core.numbers import whole
 from flowlab.runs.keys import MOST_THREADS
 
+SAVED_FIRST = ("SIGINT", "SIGTERM", "SIGUSR1")
+"""Signals that end a run after the step at hand; SIGUSR1 is what a scheduler sends ahead of a time limit."""
+
 
 @contextlib.contextmanager
-def interrupts_call(stop: Callable[[], None]) -> Iterator[None]:
-    """Within it, SIGINT (Ctrl-C) and SIGTERM call ``stop``; only the main thread can arrange that."""
+def interrupts_call(stop: Callable[[], None]) -> Iterator[list[int]]:
+    """Within it, SIGINT (Ctrl-C), SIGTERM and SIGUSR1 call ``stop``, and are listed in what it yields.
+
+    At its end the first of them is no longer held back: KeyboardInterrupt for SIGINT, SystemExit with the status of a
+    process that the signal ended for the other two (143 and 138). Signals that are ignored stay so, and SIGTERM and
+    SIGUSR1 where somebody handles them. Only the main thread can arrange that.
+
+    >>> with contextlib.suppress(KeyboardInterrupt), interrupts_call(lambda: print("saved")):
+    ...     signal.raise_signal(signal.SIGINT)
+    saved
+    """
+    told: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield told
         return
-    previous = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def take(number: int, frame: object) -> None:
+        told.append(number)
+        stop()
+
+    before = {number: signal.getsignal(number) for name in SAVED_FIRST if (number := getattr(signal, name, None))}
+    before = {n: h for n, h in before.items() if h is signal.SIG_DFL or (n == signal.SIGINT and callable(h))}
+    for number in before:
+        signal.signal(number, take)
     try:
-        yield
+        yield told
     finally:
-        for number, handler in previous.items():
+        for number, handler in before.items():
             signal.signal(number, handler)
+    if told and before[told[0]] is signal.SIG_DFL:
+        raise SystemExit(128 + told[0])
+    if told:
+        signal.raise_signal(told[0])
 
 
 @contextlib.contextmanager

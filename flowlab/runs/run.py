@@ -25,6 +25,7 @@ from flowlab.core.symmetry import check_symmetry
 from flowlab.hooks import above
 from flowlab.runs import summary
 from flowlab.runs.checks import Checks
+from flowlab.runs.extension import Extension, extensions_in
 from flowlab.runs.kind import KindOfRun
 from flowlab.runs.precision import in_own_dtype, name_of
 from flowlab.runs.process import interrupts_call, threads_of
@@ -53,8 +54,10 @@ class Experiment(KindOfRun):
         chosen: those of the keys that are not the study's defaults.
         note: what a study chose by itself and its title says.
         placed: the device that "auto" has ``chosen`` among several, and the ``seconds_per_step`` on each; else empty.
+        chosen: those of the keys that are not the study's defaults; note: what a study chose and its title says.
         parent: study, keys, seed and step of the run that this one was warm-started from, and the fraction of the
             parameters that were copied; None for a cold start.
+        extensions: steps that were added to it when it was finished, see :meth:`extend`.
         over: coupling -> the interval in which ``evaluate`` may be asked for it; empty for a run at one coupling.
     """
 
@@ -66,12 +69,10 @@ class Experiment(KindOfRun):
             raise ValueError(f"steps must be at least 1, got {steps}")
         check_symmetry(target)
         self.threads, self.dtype = threads, torch.get_default_dtype()
-        self._identity = {
-            "run": type(self).__qualname__,
-            **system_identity(system),
-            "target": type(target).__qualname__,
-        }
+        own = {"run": type(self).__qualname__, "target": type(target).__qualname__}
+        self._identity = own | system_identity(system)
         self._system, self._target, self.steps, self.seed = system, target, steps, seed
+        self._steps_asked, self.extensions = steps, []
         self.study: str | None = None
         self.module: str | None = None
         self.keys: dict[str, Any] = {}
@@ -134,12 +135,19 @@ class Experiment(KindOfRun):
         return self._loop.stream(steps, seconds)
 
     def run(self, steps: int | None = None, *, seconds: float = math.inf, progress: bool = True) -> xr.Dataset:
-        """Drain ``stream`` with a progress bar; returns ``data``. An interrupt ends it after the step at hand."""
+        """Drain ``stream`` with a progress bar; returns ``data``.
+
+        Raises:
+            KeyboardInterrupt: after an interrupt, when the step at hand is done and the run saved.
+            SystemExit: likewise after SIGTERM (143) or SIGUSR1 (138) that nobody else handles.
+        """
         records = self.stream(steps, seconds=seconds)
         left = self.steps - self.step if steps is None else min(steps, self.steps - self.step)
-        with interrupts_call(self.stop), self._loop.audience.bar(left, progress, self.headline) as update:
+        with interrupts_call(self.stop) as told, self._loop.audience.bar(left, progress, self.headline) as update:
             for _ in records:
                 update()
+                if told:  # also where it came before the first step
+                    self.stop()
         return self.data
 
     def start(self) -> None:
@@ -162,6 +170,21 @@ class Experiment(KindOfRun):
     def stop(self) -> None:
         """End after the step at hand; the run is saved and can be started again. Nothing where it is not going."""
         self._loop.stop()
+
+    def extend(self, steps: int, *, restart: bool = False) -> None:
+        """Let a finished run go on for so many ``steps`` more, which ``run`` or ``start`` then takes.
+
+        Args:
+            steps: how many more.
+            restart: whether the learning rate follows its schedule again; else it stays at the last.
+
+        Raises:
+            ValueError: for fewer than one step, and for ``restart`` of a run that has no schedule.
+            RuntimeError: for a run that is not finished.
+        """
+        with self._loop.idle("this run is training: stop() it first"):
+            self._lengthen(Extension.of(self, steps, restart))
+            self._loop.rest()
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait for the background thread; raises what it raised, TimeoutError after ``timeout`` seconds."""
@@ -239,6 +262,8 @@ class Experiment(KindOfRun):
         """
         with self._loop.idle("this run is training: stop() it first"):
             found = self._directory.take_up(path)
+            for extension in extensions_in(found.described)[len(self.extensions) :]:
+                self._lengthen(extension)
             self._steps.take_up(found.step, found.records)
             self._loop.rest()
 
@@ -268,10 +293,6 @@ class Experiment(KindOfRun):
         """Attributes that every Dataset of this run carries."""
         about = about_system(self.system, self.log_z_exact)
         return {"study": self.study or "", **about, "steps": self.steps, "seed": self.seed}
-
-    def _attrs(self, step: int, seed: int) -> dict[str, Any]:
-        """Attributes of what is read off the run with random numbers: ``seed`` repeats it, at this step."""
-        return self.describe() | {"step": step, "seed": seed, "run_seed": self.seed}
 
     @in_own_dtype
     def check(
@@ -338,15 +359,17 @@ class FreshSeeds:
 
 def meta_of(run: Experiment, built: Mapping[str, Any]) -> dict[str, Any]:
     """What rebuilds a run, as JSON; one built by hand is told from others by what it was ``built`` of."""
-    asked = {
+    asked: dict[str, Any] = {
         "study": run.study,
         "keys": plain(run.keys),
         "seed": run.seed,
-        "steps": run.steps,
+        "steps": run._steps_asked,
         "parent": plain(run.parent),
         "dtype": name_of(run.dtype),
     }
     asked |= {"device": run.placed} if run.placed else {}
+    if run.extensions:
+        asked |= {"until": run.steps, "extended": [extension._asdict() for extension in run.extensions]}
     if run.study is not None:
         return asked | {"module": run.module}
     try:

@@ -198,6 +198,7 @@ class Loop:
 
     def go_on(self) -> None:
         """Go on after ``hold``."""
+        self._warn_if_finished()
         self._control.go_on()
 
     def stop(self) -> None:
@@ -213,8 +214,8 @@ class Loop:
         """Warn whoever asked the run for more, where it will do nothing."""
         if self._steps.whole and not self._going.locked() and self._run._ended():
             warnings.warn(
-                f"this run is finished at step {self._steps.done} of {self._run.steps} and does nothing more: for more "
-                "steps build another one (where a study made it, at(steps=...) starts from its weights)",
+                f"this run is finished at step {self._steps.done} of {self._run.steps} and does nothing more: "
+                "extend(steps) adds to it, at(steps=...) begins another run from its weights",
                 RuntimeWarning,
                 stacklevel=4,
             )

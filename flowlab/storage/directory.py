@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -20,6 +20,10 @@ class Keepable(Protocol):
     """What a directory asks of its run; see :class:`flowlab.runs.kind.KindOfRun`."""
 
     seconds_between_checkpoints: float
+    steps: int
+
+    @property
+    def extensions(self) -> Sequence[Any]: ...
 
     @property
     def step(self) -> int: ...
@@ -127,6 +131,10 @@ class Directory:
         if self._resumes:
             store.note_resumed(step)
             self._resumes = False
+        extended = [extension._asdict() for extension in self._run.extensions]
+        if extended != self._described.get("extended", []):
+            store.update_meta(until=self._run.steps, extended=extended)
+            self._described = store.meta
         store.cut(step)
         if newest is None:
             self._save_checkpoint()

@@ -84,7 +84,7 @@ def look(path: Path) -> Kept:
             study=str(meta.get("study") or ""),
             keys=dict(keys),
             step=int(records[-1]["step"]) if records else 0,
-            steps=int(meta.get("steps") or keys.get("steps") or 0),
+            steps=int(meta.get("until") or meta.get("steps") or keys.get("steps") or 0),
             ess=next((row["ess"] for row in reversed(records) if not math.isnan(row.get("ess", math.nan))), math.nan),
             verdict=_verdict(store),
             broken=_unreadable(store, records),

@@ -26,9 +26,11 @@ class Watched(Protocol):
     optimisation: Optimisation
     generator: torch.Generator
     device: torch.device
-    steps: int
     batch: int
     seed: int
+
+    def ends(self, done: int) -> bool:
+        """Whether these steps are all that were asked for."""
 
     def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and the rest that the next step depends on, as of now."""
@@ -79,7 +81,7 @@ class IntegrationCheck(Made):
     def after(self, stage: Watched, done: int, number: int | None = None) -> dict[str, float]:
         """What is recorded of the step after ``done`` ones; ``number`` names the random numbers of its check."""
         error = math.nan
-        if (done + 1) % self.every == 0 or done + 1 == stage.steps:
+        if (done + 1) % self.every == 0 or stage.ends(done + 1):
             number = done if number is None else number
             generator = named_generator(stage.seed, "integration", number, device=stage.device)
             found = integration_error(copy.deepcopy(stage.density), stage.batch, generator)

@@ -20,6 +20,7 @@ from flowlab.core.generators import named_seed
 from flowlab.core.made import Made
 from flowlab.core.numbers import whole
 from flowlab.core.types import Report
+from flowlab.runs.extension import Extension
 from flowlab.runs.kind import cloned
 from flowlab.runs.process import resolve_device
 from flowlab.storage.records import Records
@@ -104,6 +105,7 @@ class Stage(Made):
         if patience < 0 or patience == 1:
             raise ValueError(f"patience must be 0 (never stop early) or at least 2 steps, got {patience}")
         self.steps, self.batch, self.accumulate, self.patience, self.seed = steps, batch, accumulate, patience, seed
+        self.extensions: list[Extension] = []
         self.device = resolve_device(str(device))
         density.bind(target)
         target, density, objective = placed(self.device, target, density, objective)
@@ -147,14 +149,14 @@ class Stage(Made):
         Raises:
             Diverged: where the loss or its gradient is no number.
         """
-        progress = done / self.steps
+        progress, of_rate = self._progress(done)
         couplings = self.annealing(progress) if self.annealing is not None else {}
         target = self.target.at(**couplings) if couplings else self.target
         if self.annealing is not None:
             self.density.bind(target)
         self.density.anneal(progress)
         parts: list[Loss] = []
-        grad_norm, learning_rate = self._followed(self._losses(target, parts), progress)
+        grad_norm, learning_rate = self._followed(self._losses(target, parts), of_rate)
         loss = together(parts)
         value = float(loss.loss)
         for what, size in (("loss", value), ("gradient norm", grad_norm)):
@@ -168,6 +170,17 @@ class Stage(Made):
             **loss.metrics,
         }
         return record if self.integration is None else record | self.integration.after(self, done, number)
+
+    def _progress(self, done: int) -> tuple[float, float]:
+        """How much of the schedules is done, and of that of the learning rate, which an extension may begin again."""
+        for first, steps, restart in reversed(self.extensions):
+            if done >= first:
+                return 1.0, (done - first) / steps if restart else 1.0
+        return done / self.steps, done / self.steps
+
+    def ends(self, done: int) -> bool:
+        """Whether these steps are all that were asked for, at the first time or later."""
+        return done == self.steps or any(done == first + steps for first, steps, _ in self.extensions)
 
     def _followed(self, losses: Iterator[Tensor], progress: float) -> tuple[float, float]:
         """The norm of the gradient that was followed, and the learning rate; a density that learns nothing has none."""
@@ -190,9 +203,9 @@ class Stage(Made):
         ``records`` are those of the run, of which these are the last.
         """
         first = done - 2 * self.patience
-        if not self.patience or first < 0:
+        if not self.patience or first < (self.extensions[-1].after if self.extensions else 0):
             return False
-        if self.annealing is not None and self.annealing(first / self.steps) != self.annealing(1.0):
+        if self.annealing is not None and self.annealing(self._progress(first)[0]) != self.annealing(1.0):
             return False  # the bound refers to the final target, and says little while another is trained on
         name, direction = self.objective.watched
         column = records.column(name)[len(records) - 2 * self.patience :]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from flowlab.core import Density
 from flowlab.core.types import Report
+from flowlab.runs.extension import Extension
 from flowlab.storage.records import Records
 from flowlab.training.metrics import OF_DRAWS
 from flowlab.training.optimisation import has_plateaued
@@ -100,6 +101,13 @@ class Stages:
                 if has_plateaued(np.append(seen, own["stage_ess"]), stage.patience):
                     self.lengths[k] = done + 1
         return record | own
+
+    def lengthen(self, extension: Extension) -> int:
+        """Let the last stage go on after the steps that it has done; returns how many it takes then."""
+        own = extension._replace(after=self.own(extension.after))
+        self._stages[-1].extensions.append(own)
+        self.lengths[-1] = own.after + own.steps
+        return self.lengths[-1]
 
     def converged(self, step: int, records: Records) -> bool:
         """Whether the last stage no longer gets better."""

@@ -19,6 +19,7 @@ from flowlab.analysis.reference import Reference
 from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.core.numbers import seed_of
+from flowlab.runs.extension import Extension
 from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.process import torch_threads
 from flowlab.runs.registry import LITTLE, neighbour, same_couplings
@@ -60,9 +61,8 @@ class Training(Experiment):
         optimiser: schedule, warmup, clip and more, see :class:`flowlab.training.optimisation.Optimisation`.
 
     Attributes:
-        density, objective, optimisation, batch, annealing, device: of the last stage.
+        density, objective, optimisation, batch, annealing, device: of the last stage, own_steps its horizon.
         stages: all of them; before: those before the last.
-        own_steps: the horizon of the last stage; ``steps`` is that of all together.
 
     Raises:
         ValueError: where density and target do not fit, or an argument makes no sense.
@@ -75,7 +75,7 @@ class Training(Experiment):
     [1, 2, 3]
     """
 
-    doubts = True
+    doubts = scheduled = True
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Training(Experiment):
         )  # fmt: skip
         self.before, self.stages = tuple(stages), (*stages, self._last)
         self._stages = Stages(self.stages, start_from)
-        self.steps = self._stages.total
+        self.steps = self._steps_asked = self._stages.total
         self.density, self.objective, self.device = self._last.density, self._last.objective, self._last.device
         self.optimisation, self.integration, self.over = self._last.optimisation, integration, self.density.over
         self.batch, self.annealing, self.own_steps = self._last.batch, self._last.annealing, self._last.steps
@@ -146,6 +146,10 @@ class Training(Experiment):
         """How much of the schedules of the last stage is done, up to 1; below 0 before it begins."""
         return self._stages.own(self.step) / self.own_steps
 
+    def _lengthen(self, extension: Extension) -> None:
+        super()._lengthen(extension)
+        self.own_steps = self._stages.lengthen(extension)
+
     @property
     def drawn(self) -> int:
         """Draws that the density has been trained on."""
@@ -172,8 +176,6 @@ class Training(Experiment):
     def seconds_per_step(self) -> float:
         with torch_threads(self.threads):
             return self._stages.seconds_per_step(self.step == 0, self._loop.audience.report)
-
-    # reading
 
     def reading(self) -> tuple[int, Density]:
         """The step and a detached copy of the density, as of the last step or at most 0.5 s old.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -169,7 +171,7 @@ def test_a_finished_run_says_so_and_what_makes_no_sense_is_refused():
         with pytest.raises(ValueError, match=next(iter(keys))):
             run.run(**keys, progress=False)
     run.run(progress=False)
-    for again in (lambda: run.run(100, progress=False), lambda: run.run(progress=False), run.start):
+    for again in (lambda: run.run(100, progress=False), lambda: run.run(progress=False), run.start, run.resume):
         with pytest.warns(RuntimeWarning, match="this run is finished at step 2 of 2 and does nothing more"):
             again()
         run.wait()
@@ -184,6 +186,51 @@ def test_threads_hold_while_it_trains_only():
     assert torch.get_num_threads() == before
     with pytest.raises(ValueError, match=r"threads must be from 0 .* to 1024, got -1"):
         study(threads=-1)
+
+
+def signalled(number: int) -> Callable[[int], float]:
+    def hook(step: int) -> float:
+        if step == 2:
+            signal.raise_signal(number)
+        return 1.0
+
+    return hook
+
+
+def test_an_interrupt_ends_a_loop_over_runs_when_the_one_at_hand_is_saved(tmp_path):
+    began = []
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        for name in ("a", "b"):
+            began.append(run := by_hand(signalled(signal.SIGINT), steps=6))
+            run.attach(tmp_path / name)
+            run.run(progress=False)
+    assert [run.step for run in began] == [2] and (began[0].state, began[0].error) == ("stopped", None)
+    kept = Store.open(tmp_path / "a", write=False)
+    assert kept.load_checkpoint().step == 2 and len(kept.read_journal()) == 2
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals")
+def test_other_signals_raise_their_status_and_handlers_of_a_user_stay():
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = [signal.getsignal(number) for number in numbers]
+    for number, status in ((signal.SIGTERM, 143), (signal.SIGUSR1, 138)):
+        run = by_hand(signalled(number), steps=6)
+        with pytest.raises(SystemExit) as ended:
+            run.run(progress=False)
+        assert (ended.value.code, run.step, run.state) == (status, 2, "stopped")
+    assert [signal.getsignal(number) for number in numbers] == before
+    heard = []
+    signal.signal(signal.SIGUSR1, lambda *_: heard.append("mine"))
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        for number in (signal.SIGUSR1, signal.SIGINT):
+            run = by_hand(signalled(number), steps=3)
+            run.run(progress=False)
+            assert run.state == "finished"
+    finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, ignored)
+    assert heard == ["mine"]
 
 
 # at the prompt

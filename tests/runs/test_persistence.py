@@ -127,11 +127,12 @@ def interrupted_by(number: int, path: Path, after: int) -> subprocess.Popen:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_ctrl_c_ends_after_the_step_at_hand_saved(tmp_path, uninterrupted):
-    with interrupted_by(signal.SIGINT, tmp_path / "run", 100) as child:
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGUSR1", 138)])
+def test_a_signal_ends_after_the_step_at_hand_saved_with_its_status(tmp_path, uninterrupted, name, status):
+    with interrupted_by(getattr(signal, name), tmp_path / "run", 100) as child:
         said, _ = child.communicate(timeout=60)
     run = fl.load(tmp_path / "run")
-    assert child.returncode == 0 and f"stopped at step {run.step} of 600" in said and "--resume" in said
+    assert child.returncode == status and f"stopped at step {run.step} of 600" in said and "--resume" in said
     assert 100 <= run.step < 600
     assert len(Store.open(tmp_path / "run", write=False).read_journal()) == run.step
     run.run(progress=False)

@@ -8,7 +8,8 @@ import pytest
 
 import flowlab as fl
 from flowlab.runs.keys import documented
-from flowlab.runs.registry import Study, find, neighbour
+from flowlab.runs.registry import find, neighbour
+from flowlab.runs.schema import Study
 
 SMALL = {"L": 4, "steps": 2, "batch": 10, "device": "cpu"}
 
@@ -125,3 +126,19 @@ def test_of_two_keys_that_say_the_same_the_given_one_unsets_the_other():
     assert study.normalise({"kappa": 0.3, "beta": None}) == {"beta": None, "kappa": 0.3}
     with pytest.raises(ValueError, match="give beta or kappa, not both"):
         study.given({"beta": 0.5, "kappa": 0.3})
+
+
+def test_a_script_that_is_run_again_goes_on(tmp_path):
+    keys = {"L": 4, "T": 2.4, "layers": 1, "batch": 20, "steps": 4, "device": "cpu"}
+    for steps in (1, 3, 0):
+        run = fl.experiment("ising-xor", **keys, out=tmp_path / "run", resume=True)
+        if steps:
+            run.run(steps, progress=False)
+    assert (run.state, run.step) == ("finished", 4)
+    with pytest.raises(ValueError, match=r"holds a run with T=2.4, not 2.5, layers=1, not 4: give the keys"):
+        fl.experiment("ising-xor", L=4, T=2.5, batch=20, steps=4, device="cpu", out=tmp_path / "run", resume=True)
+    more = fl.experiment("ising-xor", **keys | {"steps": 6}, out=tmp_path / "run", resume=True)
+    assert (more.state, more.steps) == ("stopped", 6) and fl.load(tmp_path / "run").steps == 4
+    assert more.run(progress=False).sizes["step"] == 6 == fl.load(tmp_path / "run").steps
+    with pytest.raises(ValueError, match="resume goes on with the run in a directory: give out"):
+        fl.experiment("ising-xor", resume=True)

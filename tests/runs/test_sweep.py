@@ -71,6 +71,15 @@ def test_two_workers_give_the_same_numbers(whole):
     assert_same(chained(None, workers=2), whole[1])
 
 
+def test_workers_of_a_script_without_a_main_guard_end_in_one_line(tmp_path):
+    script = tmp_path / "unguarded.py"
+    how = "workers=2, L=4, layers=1, steps=2, batch=20, device='cpu', evaluate=20, progress=False"
+    script.write_text(f"import flowlab as fl\nfl.sweep('ising-xor', {{'T': [2.3, 2.6]}}, {how})\n")
+    found = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert found.returncode == 1 and found.stderr.count("Traceback") == 1, found.stderr
+    assert found.stderr.splitlines()[-1].endswith("must therefore call sweep() under if __name__ == '__main__':")
+
+
 def test_interrupted_and_called_again_it_gives_the_same_numbers(whole, tmp_path, monkeypatch):
     advance, count = fl.Training.advance, iter(range(100))
 

@@ -10,7 +10,8 @@ import pytest
 import flowlab as fl
 from flowlab.manual import described
 from flowlab.runs.keys import Stated
-from flowlab.runs.registry import Study, experiment, studies
+from flowlab.runs.registry import experiment, studies
+from flowlab.runs.schema import Study
 
 
 def flow(run: Any) -> list[Any]:

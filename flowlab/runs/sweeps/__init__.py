@@ -25,12 +25,14 @@ from flowlab.estimators import UntrustedWarning
 from flowlab.hooks import above
 from flowlab.runs.precision import name_of
 from flowlab.runs.process import progress_interval
-from flowlab.runs.registry import Study, find
+from flowlab.runs.registry import find
+from flowlab.runs.schema import Study
 from flowlab.runs.sweeps.workers import (
     Job,
     Outcome,
     SweepError,
     found_by,
+    leave_where_imported,
     lineage,
     progress_of,
     refuse_other,
@@ -350,6 +352,7 @@ def _check_workers(study: Study, workers: int | Executor) -> None:
         return
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
+    leave_where_imported()
     if study.module == "__main__":
         raise ValueError(
             f"{study.name} is defined in a notebook or at a prompt, and {workers} worker processes cannot import it "

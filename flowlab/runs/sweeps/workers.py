@@ -9,14 +9,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from multiprocessing import get_context, parent_process
+from multiprocessing import current_process, get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import xarray as xr
 
 from flowlab.estimators.weights.evidence import shown
-from flowlab.runs.keys import Scalar
 from flowlab.runs.process import interrupts_call, torch_threads
 from flowlab.runs.registry import experiment, find, imported, load, studies
 from flowlab.runs.run import Experiment
@@ -28,6 +27,10 @@ if TYPE_CHECKING:
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 EVALUATION, GATHERED = "evaluation.nc", "gathered.nc"
+UNGUARDED = (
+    "no worker could start: each imports the script again, which must therefore call sweep() under "
+    "if __name__ == '__main__':"
+)
 
 
 class SweepError(RuntimeError):
@@ -49,7 +52,7 @@ class Job(NamedTuple):
     """
 
     study: str
-    keys: dict[str, Scalar]
+    keys: dict[str, Any]
     seed: int
     path: str
     start: str | None
@@ -248,14 +251,7 @@ def run_jobs(
                 running[executor.submit(run_job, jobs[name]._replace(start=start))] = name
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
-                try:
-                    outcome = future.result()
-                except BrokenExecutor as error:
-                    raise SweepError(
-                        "a worker was killed, for want of memory perhaps, or could not start: a script that uses "
-                        "workers calls sweep() under if __name__ == '__main__'. What was finished is kept: call "
-                        "sweep() again to go on"
-                    ) from error
+                outcome = future.result()
                 if outcome.state == "finished" and found_by(jobs[name]) is None:
                     outcome = Outcome(
                         "failed", f"it left no evaluation in {jobs[name].path}: do workers see that folder?"
@@ -286,10 +282,17 @@ def _executor(workers: int | Executor) -> Iterator[tuple[Executor, int]]:
 
         with _environment(ONE_THREAD):
             context = get_context("spawn")
-            stop = context.Event()
-            pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(stop,))
+            began, stop = context.Event(), context.Event()
+            pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(began, stop))
             try:
                 yield pool, workers
+            except BrokenExecutor as error:
+                if not began.is_set():
+                    raise SweepError(UNGUARDED) from None
+                raise SweepError(
+                    "a worker was killed, for want of memory perhaps. What was finished is kept: call sweep() again to "
+                    "go on"
+                ) from error
             finally:
                 stop.set()  # on an error or an interrupt, what still runs is saved after the step at hand
                 pool.shutdown(cancel_futures=True)
@@ -308,10 +311,17 @@ _stop: Event | None = None
 _orphaned, _busy = threading.Event(), threading.Lock()
 
 
-def _begin(stop: Event) -> None:
+def leave_where_imported() -> None:
+    """End this process where it is a worker that has not begun: it imports a script that calls sweep() unguarded."""
+    if getattr(current_process(), "_inheriting", False):
+        raise SystemExit(1)
+
+
+def _begin(began: Event, stop: Event) -> None:
     """First thing in a worker process: the sweep alone decides when it stops."""
     global _stop
     _stop = stop
+    began.set()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 
 from flowlab.runs.keys import Key, Scalar
-from flowlab.runs.registry import Study, studies
+from flowlab.runs.registry import studies
+from flowlab.runs.schema import Study
 from flowlab.widgets.controls import duration
 
 T_C, BETA_C = 2.269, 0.4407

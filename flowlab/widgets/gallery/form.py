@@ -12,7 +12,7 @@ import ipywidgets
 import traitlets
 
 from flowlab.runs.keys import Key, Scalar
-from flowlab.runs.registry import Study
+from flowlab.runs.schema import Study
 from flowlab.widgets.gallery.cards import Mark, fold, mark_of
 from flowlab.widgets.view import script
 
@@ -142,7 +142,7 @@ class Form:
         """The keys that differ from their defaults, as they were typed."""
         return {name: row.given for name, row in self.fields.items() if row.given is not None}
 
-    def checked(self) -> tuple[dict[str, Scalar], int]:
+    def checked(self) -> tuple[dict[str, Any], int]:
         """Keys and seed, converted.
 
         Raises:
