@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "widgets": {"figures", "runs", "analysis", "storage"},
     "manual": {"runs"},
     "cli": {"extras", "exports", "manual", "studies", "runs", "analysis", "storage", "estimators"},
+    "cli": {"extras", "manual", "studies", "runs", "analysis", "storage", "estimators", "figures"},
     "__main__": {"cli"},
 }
 # The public names: these folders load on first access, inside flowlab's __getattr__.
@@ -48,6 +49,7 @@ ON_FIRST_ACCESS = {"figures", "widgets"}
 # Third parties that belong to some places only, or to none.
 BELONGS_TO = {
     "plotly": {"figures"},
+    "rich": {"cli"},
     "ipywidgets": {"widgets"},
     "anywidget": {"widgets"},
     "pyerrors": {"estimators"},

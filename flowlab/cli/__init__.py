@@ -1,8 +1,9 @@
-"""``flowlab``: list the studies, run one, sweep its keys, evaluate a run, open the tutorials."""
+"""``flowlab``: list the studies, run one, sweep its keys, watch and evaluate runs, open the tutorials."""
 
 from __future__ import annotations
 
 import argparse
+import codecs
 import csv
 import importlib
 import json
@@ -12,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import unicodedata
 import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import Any
 
 from flowlab import manual
 from flowlab.analysis.integration import IntegrationWarning
+from flowlab.cli import kept, watching
 from flowlab.estimators import columns, scalars
 from flowlab.estimators.weights.evidence import shown
 from flowlab.exports import write_ensemble
@@ -43,19 +46,51 @@ MOST_VALUES = 100_000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the command line; returns the exit status."""
+    _spell_out(sys.stdout, sys.stderr)
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
         if getattr(options, "imports", None):
             sys.path.insert(0, os.getcwd())  # as python -m does
             imported(options.imports)
-        return int(options.command(options))
+        status = int(options.command(options))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # who read it has seen enough, e.g. head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
     except (ValueError, FloatingPointError, StoreError, SweepError, OSError, ImportError) as error:
         print(f"flowlab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("flowlab: interrupted", file=sys.stderr)
         return 130
+
+
+SPELLED = {"±": "+-", "×": "x", "≥": ">=", "≤": "<=", "–": "-", "−": "-", "…": "...", "⁴": "^4", "²": "^2"}
+"""Signs for a terminal that lacks them, besides Greek letters, whose names do."""
+
+
+def _spell_out(*streams: Any) -> None:
+    """Let what is printed in another encoding than UTF-8 say in other words what that lacks."""
+
+    def spelled(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        return "".join(map(_spelled, error.object[error.start : error.end])), error.end
+
+    codecs.register_error("flowlab", spelled)
+    for stream in streams:
+        if "utf" not in str(getattr(stream, "encoding", "utf")).lower() and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="flowlab")
+
+
+def _spelled(sign: str) -> str:
+    name = unicodedata.name(sign, "")
+    if name.startswith("GREEK") and " LETTER " in name:
+        return name.split(" LETTER ")[1].split()[0].lower()
+    plain = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()
+    return SPELLED.get(sign) or plain or "?"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -106,6 +141,9 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--results", default="notebooks/results", metavar="DIR", help="for PAPER-FIGURE-SCALE.nc")
     again.add_argument("--quiet", action="store_true", help="no progress")
     again.set_defaults(command=_reproduce)
+
+    watching.add_to(commands)
+    kept.add_to(commands)
 
     lab = commands.add_parser("lab", help="open JupyterLab, on this machine only and with a token")
     lab.add_argument("dir", nargs="?", metavar="DIR", help="folder to open (default: the tutorials, else this folder)")
@@ -501,7 +539,3 @@ def _without_errors(names: Collection[str]) -> list[str]:
 def _spread(error: float | None) -> str:
     """The error behind a number; nothing where there is none, or none is known."""
     return "" if error is None else f" ± {error:.2g}"
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
