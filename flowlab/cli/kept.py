@@ -13,7 +13,7 @@ import xarray as xr
 
 from flowlab.estimators import scalars
 from flowlab.extras import told
-from flowlab.runs.sweeps import found_in
+from flowlab.runs.sweeps import draw, found_in
 from flowlab.storage.shelf import Kept, kept_in, look
 from flowlab.storage.store import Store, StoreError
 
@@ -107,14 +107,7 @@ def _show(options: argparse.Namespace) -> int:
         title = f"{kept.study or 'run'}, step {kept.step} of {kept.steps}: {path.name}"
         figures.write_report(out, title=title, table=evaluation if evaluation is not None else (), figures=drawn)
     elif (path / "sweep.nc").exists():
-        found = found_in(path)
-        rows = found[[name for name in found.data_vars if found[name].dims == found.state.dims]].to_dataframe()
-        table = [{str(key): value for key, value in row.items()} for row in rows.reset_index().to_dict("records")]
-        shown = [name for name in ("free_energy_per_site", "ess") if name in found]
-        drawn = [(f"{name} over the sweep.", figures.phase_diagram(found, name)) for name in shown]
-        figures.write_report(
-            out, title=f"sweep of {found.attrs.get('study', '')}: {path.name}", table=table, figures=drawn
-        )
+        draw(found_in(path), out)
     else:
         raise StoreError(f"there is no run and no sweep in {path}")
     print(out)

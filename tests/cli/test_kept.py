@@ -60,7 +60,7 @@ def test_show_writes_a_page_of_a_run_and_of_a_sweep(runs, tmp_path, capsys):
     out = tmp_path / "sweep"
     fl.sweep("ising-xor", {"T": [2.4, 3.0]}, out=out, evaluate=20, progress=False, L=4, steps=1, batch=20, device="cpu")
     assert main(["show", str(out), "--out", str(tmp_path / "page.html")]) == 0
-    assert "sweep of ising-xor" in (tmp_path / "page.html").read_text()
+    assert "ising-xor" in (tmp_path / "page.html").read_text()
     assert main(["show", str(tmp_path)]) == 2
     throw_away(runs / "T=2.4")  # the page too
     assert not page.exists()
