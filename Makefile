@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo lab app test lint browser bench bench-page notebooks docs package release binder fuzz clean
+.PHONY: help setup demo lab app test lint browser cluster-test bench bench-page notebooks docs package release binder fuzz clean
 
 help:
 	@echo "make demo    train the main study, print its table, write demo/report.html"
@@ -12,6 +12,7 @@ help:
 	@echo "make app     the lab as a page of its own: choose a study, start it, watch"
 	@echo "make test    lint, types, unit tests, laws, doctests, notebooks, browser"
 	@echo "make lint    ruff and mypy only"
+	@echo "make cluster-test  a sweep on dask: two worker processes, one of them killed; part of make test"
 	@echo "make bench   the benchmarks: tables, and JSON in benchmarks/results/"
 	@echo "make bench-page  docs/benchmarks.md from these results"
 	@echo "make fuzz    10,000 changes of files of a run: each is read or refused in words"
@@ -43,6 +44,9 @@ lint: .venv/.stamp-dev
 
 browser: .venv/.stamp-dev
 	@$(PY) tests/browser/helpers.py
+
+cluster-test: .venv/.stamp-dev
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -v tests/runs/test_scheduler.py
 
 bench: .venv/.stamp-run
 	@set -e; for script in $$(ls benchmarks/[a-z]*.py | grep -v -e page.py -e device_checks.py); do echo "== $$script"; $(PY) "$$script"; done

@@ -233,6 +233,21 @@ class Journal:
             return []
 
 
+def last_record(path: Path) -> dict[str, Any]:
+    """The newest whole record of a journal, of which only the end is read; empty where there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            for length in (4096, size):
+                file.seek(max(0, size - length))
+                lines = file.read().split(b"\n")[:-1]
+                if len(lines) > 1 or length >= size:
+                    return from_line(lines[-1]) if lines else {}
+    except (OSError, ValueError):
+        pass
+    return {}
+
+
 def to_line(record: Mapping[str, Any]) -> bytes:
     """A record as one line of JSON with its newline; NaN and infinity as null.
 

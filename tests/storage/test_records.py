@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from flowlab.storage.files import StoreError
-from flowlab.storage.records import Journal, Records, from_line, to_line
+from flowlab.storage.records import Journal, Records, from_line, last_record, to_line
 
 
 def filled(n: int) -> Records:
@@ -201,3 +201,13 @@ def test_cut_keeps_the_bytes_of_the_lines_that_stay(tmp_path: Path) -> None:
     journal.cut(0)
     assert journal.read() == []
     journal.close()
+
+
+def test_the_last_record_is_read_from_the_end_of_a_journal(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    assert last_record(path) == {}
+    for text, step in (("", None), ('{"step":1,"a":2.0}\n', 1), ('{"step":1}\n{"step":2}\n{"st', 2), ("torn", None)):
+        path.write_text(text)
+        assert last_record(path).get("step") == step
+    path.write_text("".join(f'{{"step":{k},"long":"{"x" * (9000 if k == 3 else 0)}"}}\n' for k in (1, 2, 3)))
+    assert last_record(path)["step"] == 3

@@ -27,6 +27,7 @@ from flowlab.runs.precision import name_of
 from flowlab.runs.process import progress_interval
 from flowlab.runs.registry import find
 from flowlab.runs.schema import Study
+from flowlab.runs.sweeps.scheduler import connected
 from flowlab.runs.sweeps.workers import (
     Job,
     Outcome,
@@ -56,6 +57,7 @@ def sweep(
     evaluate: int | None = None,
     gather: Sequence[str] = (),
     progress: bool = True,
+    scheduler: str | None = None,
     **keys: Any,
 ) -> xr.Dataset:
     """Train and evaluate a study at every combination of some keys' values.
@@ -79,6 +81,8 @@ def sweep(
         gather: names of variables that ``diagnose()`` or ``layers()`` of each run give and that are wanted besides; of
             what ``layers()`` gives for each sample, mean and error. ``"diagnose"`` and ``"layers"`` are all they give.
         progress: show one line.
+        scheduler: of dask, whose workers carry out the runs: its address, or "local" or "slurm" for ``workers`` of its
+            own, see :func:`flowlab.runs.sweeps.scheduler.connected`. They must see ``out``.
         keys: of the study, the same for all; ``seed`` too, 0 where neither here nor in ``over``.
 
     Returns:
@@ -102,13 +106,35 @@ def sweep(
     >>> dict(found.sizes), found.state.values.tolist(), found.steps.values.tolist()
     ({'T': 2}, ['finished', 'finished'], [3, 3])
     """
-    named = find(study)
+    if scheduler is not None and (out is None or not isinstance(workers, int)):
+        raise ValueError("a scheduler needs out, a directory that its workers see, and workers as a number")
+    how: dict[str, Any] = {"out": out, "warm": warm, "evaluate": evaluate, "gather": gather, "progress": progress}
+    if isinstance(workers, Executor) or scheduler is None:
+        return _swept(find(study), over, keys, workers, chain, **how)
+    with connected(scheduler, workers) as executor:
+        return _swept(find(study), over, keys, executor, chain, **how)
+
+
+def _swept(
+    named: Study,
+    over: Mapping[str, Sequence[Any]] | str | None,
+    keys: dict[str, Any],
+    workers: int | Executor,
+    chain: str | bool,
+    *,
+    out: str | Path | None,
+    warm: Mapping[str, Any] | None,
+    evaluate: int | None,
+    gather: Sequence[str],
+    progress: bool,
+) -> xr.Dataset:
+    """See :func:`sweep`."""
     keys, over = (keys | {"over": over}, None) if isinstance(over, str) else (keys, over)
     _check_workers(named, workers)
     out = absolute(out) if out is not None and str(out) else out
     if named.sweep:
         if over or chain or warm or gather:
-            raise ValueError(f"{study} is a sweep itself: give its keys, {', '.join(named.defaults)}, and no over")
+            raise ValueError(f"{named.name} is a sweep itself: give its keys, {', '.join(named.defaults)}, and no over")
         own = keys if evaluate is None else keys | {"evaluate": evaluate}
         return _sweep_study(named, own, out=out, workers=workers, progress=progress)
     evaluate = _samples(evaluate, gather)
@@ -120,7 +146,7 @@ def sweep(
             refuse_other(job, [jobs[before] for before in lineage(parents, point)])
         _try_out(named, list(jobs.values()))
         same = json.dumps(named.given({k: v for k, v in keys.items() if k != "seed"}))
-        attrs = {"study": study, "keys": same, "n": evaluate, "chain": along or ""}
+        attrs = {"study": named.name, "keys": same, "n": evaluate, "chain": along or ""}
         return _Sweep(axes, jobs, folder, attrs).run(parents, workers, progress)
 
 
@@ -198,9 +224,13 @@ class _Sweep:
                 if "ready" in self.states.values():  # the last one is written below
                     keep(self.dataset(), self.folder)
 
+            def watch() -> None:
+                if progress:
+                    bar.set_postfix_str(self.steps(), refresh=interval < 1)
+
             bar.update(len(self.evaluations))
             try:
-                run_jobs(self.jobs, parents, self.evaluations.keys(), workers, done)
+                run_jobs(self.jobs, parents, self.evaluations.keys(), workers, done, watch)
             finally:
                 for point, state in self.states.items():
                     if state == "ready" and progress_of(self.jobs[point].path)[0]:
@@ -208,6 +238,12 @@ class _Sweep:
                 keep(self.dataset(), self.folder)
         self._warn()
         return self.dataset()
+
+    def steps(self) -> str:
+        """How far the runs are together, as they have written down."""
+        total = sum(int(job.keys.get("steps") or 0) for job in self.jobs.values())
+        done = sum(progress_of(job.path)[0] for job in self.jobs.values())
+        return f"{done} of {total} steps" if total else f"{done} steps"
 
     def _take(self, point: Point, outcome: Outcome) -> None:
         self.states[point] = outcome.state

@@ -8,7 +8,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from multiprocessing import current_process, get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -20,6 +20,7 @@ from flowlab.runs.process import interrupts_call, torch_threads
 from flowlab.runs.registry import experiment, find, imported, load, studies
 from flowlab.runs.run import Experiment
 from flowlab.storage.identity import plain
+from flowlab.storage.records import last_record
 from flowlab.storage.store import Store, StoreError
 
 if TYPE_CHECKING:
@@ -76,10 +77,11 @@ def run_job(job: Job) -> Outcome:
         if job.study not in studies():
             imported([job.module])
         with _busy, torch_threads(1), shown():  # the sweep tells of all its runs
+            _stopped.discard(job.path)
             run = _taken_up(job)
             with interrupts_call(run.stop):
                 for _ in () if run.state == "finished" else run.stream():
-                    if _told_to_stop():
+                    if _told_to_stop(job):
                         run.stop()
             if run.state != "finished":
                 return Outcome("stopped")
@@ -170,11 +172,8 @@ def _by_layer(run: Any, n: int) -> xr.Dataset:
 
 def progress_of(path: str | Path) -> tuple[int, float]:
     """Steps done by the run in a directory, and the seconds they took; zeros where there is no run."""
-    with contextlib.suppress(StoreError):
-        records = Store.open(path, write=False).read_journal()
-        if records:
-            return int(records[-1]["step"]), float(records[-1]["wall_time"])
-    return 0, 0.0
+    last = last_record(Path(path) / "journal.jsonl")
+    return (int(last["step"]), float(last["wall_time"])) if last else (0, 0.0)
 
 
 def refuse_other(job: Job, before: Sequence[Job]) -> None:
@@ -228,11 +227,12 @@ def run_jobs(
     finished: Set[Any],
     workers: int | Executor,
     done: Callable[[Any, Outcome], None],
+    watch: Callable[[], object] = lambda: None,
 ) -> None:
     """Carry out the jobs that are not finished, each once its parent (None: nobody's) has ended.
 
     A job starts from the nearest of its parent, its parent's parent and so on that has finished. ``done`` hears of
-    every end.
+    every end; ``watch`` is called every second meanwhile.
 
     Raises:
         KeyboardInterrupt: after an interrupt, when every run that was going has been saved.
@@ -249,9 +249,9 @@ def run_jobs(
                 waiting.remove(name)
                 start = next((jobs[p].path for p in lineage(parents, name) if p in finished), None)
                 running[executor.submit(run_job, jobs[name]._replace(start=start))] = name
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            for future in _ended({future: jobs[name].path for future, name in running.items()}, executor, watch):
                 name = running.pop(future)
-                outcome = future.result()
+                outcome = _outcome(future)
                 if outcome.state == "finished" and found_by(jobs[name]) is None:
                     outcome = Outcome(
                         "failed", f"it left no evaluation in {jobs[name].path}: do workers see that folder?"
@@ -262,6 +262,33 @@ def run_jobs(
                 done(name, outcome)
                 if outcome.state == "stopped":
                     raise KeyboardInterrupt
+
+
+def _ended(
+    running: Mapping[Future[Outcome], str], executor: Executor, watch: Callable[[], object]
+) -> set[Future[Outcome]]:
+    """Wait for some that have ended; on an interrupt, until what runs elsewhere is saved."""
+    try:
+        while not (ended := wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done):
+            watch()
+    except BaseException:
+        stop = getattr(executor, "stop", None)
+        if stop is not None:
+            going = [future for future in running if not future.cancel()]
+            stop([running[future] for future in going])
+            wait(going, timeout=60.0)
+        raise
+    return set(ended)
+
+
+def _outcome(future: Future[Outcome]) -> Outcome:
+    """How a job ended, also where no worker survived it."""
+    try:
+        return future.result()
+    except (BrokenExecutor, CancelledError):
+        raise
+    except Exception as error:
+        return Outcome("failed", f"{type(error).__name__}: {error}")
 
 
 def lineage(parents: Mapping[Any, Any], name: Any) -> Iterator[Any]:
@@ -309,6 +336,8 @@ class _Here(Executor):
 
 _stop: Event | None = None
 _orphaned, _busy = threading.Event(), threading.Lock()
+_stopped: set[str] = set()
+"""Directories of runs that are to be stopped."""
 
 
 def leave_where_imported() -> None:
@@ -336,8 +365,13 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def _told_to_stop() -> bool:
-    return _orphaned.is_set() or (_stop is not None and _stop.is_set())
+def stop_runs(paths: Sequence[str]) -> None:
+    """Let the runs in these directories that this process trains end after the step at hand."""
+    _stopped.update(paths)
+
+
+def _told_to_stop(job: Job) -> bool:
+    return _orphaned.is_set() or (_stop is not None and _stop.is_set()) or job.path in _stopped
 
 
 @contextlib.contextmanager
