@@ -316,8 +316,6 @@ class Training(Experiment):
         changes = changes if self.study is None else doubled(self, changes)
         return warm_started(self, self.reading()[1], changes, twice=self.study is None)
 
-    # on disk
-
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return self._stages.state_dict(self.step)
 

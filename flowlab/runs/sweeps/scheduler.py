@@ -43,8 +43,8 @@ def connected(scheduler: str, workers: int) -> Iterator[OnWorkers]:
     """Workers of a scheduler, as long as it is wanted.
 
     Args:
-        scheduler: its address, e.g. ``tcp://node1:8786``, or a path of the file that ``dask scheduler --scheduler-file``
-            writes; "local" starts ``workers`` processes on this machine, "slurm" as many jobs of a cluster, by what the
+        scheduler: its address, e.g. ``tcp://node1:8786``, or the file that ``dask scheduler --scheduler-file`` writes,
+            whose name ends in .json; "local" starts ``workers`` processes on this machine, "slurm" as many jobs of a cluster, by what the
             file ``jobqueue.yaml`` of dask-jobqueue says of them.
         workers: how many to start.
 
