@@ -51,8 +51,6 @@ class Experiment(KindOfRun):
     Attributes:
         study, keys: the name and keys that rebuild this run; None and {} for one built by hand.
         module: of the study's function, which another process imports to know the study.
-        chosen: those of the keys that are not the study's defaults.
-        note: what a study chose by itself and its title says.
         placed: the device that "auto" has ``chosen`` among several, and the ``seconds_per_step`` on each; else empty.
         chosen: those of the keys that are not the study's defaults; note: what a study chose and its title says.
         parent: study, keys, seed and step of the run that this one was warm-started from, and the fraction of the
@@ -203,8 +201,6 @@ class Experiment(KindOfRun):
     def seconds_left(self) -> float:
         """Time to the horizon at this speed, NaN before the first step."""
         return (self.steps - self.step) * self._steps.recent
-
-    # its directory
 
     @property
     def path(self) -> Path | None:

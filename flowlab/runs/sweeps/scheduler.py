@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
@@ -44,8 +45,8 @@ def connected(scheduler: str, workers: int) -> Iterator[OnWorkers]:
 
     Args:
         scheduler: its address, e.g. ``tcp://node1:8786``, or the file that ``dask scheduler --scheduler-file`` writes,
-            whose name ends in .json; "local" starts ``workers`` processes on this machine, "slurm" as many jobs of a cluster, by what the
-            file ``jobqueue.yaml`` of dask-jobqueue says of them.
+            whose name ends in .json; "local" starts ``workers`` processes on this machine, "slurm" as many jobs of a
+            cluster, by what the file ``jobqueue.yaml`` of dask-jobqueue says of them.
         workers: how many to start.
 
     Raises:
@@ -53,18 +54,16 @@ def connected(scheduler: str, workers: int) -> Iterator[OnWorkers]:
         ValueError: where nobody answers at that address, or a cluster is asked for that is not described.
     """
     with told("cluster"):
-        from distributed import Client
+        dask: Any = importlib.import_module("distributed")
     with contextlib.ExitStack() as stack:
         if scheduler == LOCAL:
-            from distributed import LocalCluster
-
             own = {"threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
-            address = stack.enter_context(LocalCluster(n_workers=workers, **own))
+            address = stack.enter_context(dask.LocalCluster(n_workers=workers, **own))
         elif scheduler == SLURM:
             address = stack.enter_context(_slurm(workers))
         else:
             address = scheduler
-        yield OnWorkers(stack.enter_context(_client(Client, address)))
+        yield OnWorkers(stack.enter_context(_client(dask.Client, address)))
 
 
 def _client(make: Callable[..., Any], address: Any) -> Any:
@@ -79,9 +78,9 @@ def _client(make: Callable[..., Any], address: Any) -> Any:
 def _slurm(jobs: int) -> Any:
     """Workers that are jobs of SLURM, each of one core."""
     with told("cluster"):
-        from dask_jobqueue import SLURMCluster
+        jobqueue: Any = importlib.import_module("dask_jobqueue")
     try:
-        cluster = SLURMCluster(processes=1)
+        cluster = jobqueue.SLURMCluster(processes=1)
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"~/.config/dask/jobqueue.yaml must say what a job of SLURM is (cores, memory, walltime): {error}"
