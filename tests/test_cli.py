@@ -197,7 +197,7 @@ def test_seconds_choose_a_horizon_that_is_kept(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["ising"], "there is no study 'ising' (did you mean 'ising-xor'?); there are ising-chain"),
+        (["ising"], "there is no study 'ising' (did you mean 'ising-xor'?); there are glass-autoregressive"),
         (["ising-xor", "kappa=1"], "ising-xor has no key kappa; it has L, T, h, layers"),
         (["ising-xor", "L=6.5"], "L must be a whole number, got '6.5'"),
         (["ising-xor", "L=7"], "L must be even for a checkerboard, got 7"),

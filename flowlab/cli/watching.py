@@ -19,7 +19,7 @@ from flowlab.cli.kept import found_run, state_of
 from flowlab.extras import told
 from flowlab.storage.files import has_writer
 from flowlab.storage.records import from_line
-from flowlab.storage.shelf import kept_in, look
+from flowlab.storage.shelf import directories_in, look
 from flowlab.storage.store import Store, StoreError
 
 BARS, PLAIN = "▁▂▃▄▅▆▇█", "_.-=+*#@"
@@ -101,9 +101,10 @@ class Followed:
 
     def look(self) -> None:
         """Read what is new."""
-        written = [path.stat().st_mtime_ns for name in SELDOM if (path := self.path / name).exists()]
-        if written != self._written:
-            self.kept, self._written = look(self.path), written
+        with contextlib.suppress(OSError):
+            written = [path.stat().st_mtime_ns for name in SELDOM if (path := self.path / name).exists()]
+            if written != self._written:
+                self.kept, self._written = look(self.path), written
         self.writing = has_writer(self.path / "lock")
         with contextlib.suppress(OSError):
             if self._journal.stat().st_size < self._read:
@@ -192,7 +193,8 @@ def _looked(dirs: Sequence[str], followed: dict[Path, Followed]) -> list[Followe
         if (each / "experiment.json").exists():
             paths.append(each)
         else:
-            paths += sorted(kept.path for kept in kept_in(each))
+            with contextlib.suppress(OSError):  # folders come and go
+                paths += sorted(directories_in(each.absolute()))
     for path in paths:
         if path in followed:
             followed[path].look()

@@ -67,8 +67,8 @@ class Experiment(KindOfRun):
             raise ValueError(f"steps must be at least 1, got {steps}")
         check_symmetry(target)
         self.threads, self.dtype = threads, torch.get_default_dtype()
-        own = {"run": type(self).__qualname__, "target": type(target).__qualname__}
-        self._identity = own | system_identity(system)
+        self._identity = {"run": type(self).__qualname__} | system_identity(system)
+        self._identity |= {"target": type(target).__qualname__}
         self._system, self._target, self.steps, self.seed = system, target, steps, seed
         self._steps_asked, self.extensions = steps, []
         self.study: str | None = None

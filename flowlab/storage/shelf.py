@@ -62,13 +62,13 @@ def kept_in(folder: str | Path) -> list[Kept]:
     >>> [(kept.path.name, kept.study, kept.step, kept.steps) for kept in kept_in(folder)]
     [('first', 'ising-xor', 0, 2)]
     """
-    found = [look(path) for path in _directories(absolute(folder))]
+    found = [look(path) for path in directories_in(absolute(folder))]
     return sorted(found, key=lambda kept: -kept.changed)
 
 
 def look(path: Path) -> Kept:
     """What is known of the run in a directory; ``broken`` says why where it cannot be read."""
-    files = [entry for entry in path.rglob("*") if entry.is_file()]
+    files = [Path(place, name) for place, _, names in os.walk(path) for name in names]  # while they come and go
     stats = [stat for stat in map(_stat, files) if stat is not None]
     outside: dict[str, Any] = {
         "changed": max((stat.st_mtime for stat in stats), default=0.0),
@@ -117,7 +117,8 @@ def throw_away(path: str | Path) -> None:
         shutil.rmtree(gone)
 
 
-def _directories(folder: Path) -> Iterator[Path]:
+def directories_in(folder: Path) -> Iterator[Path]:
+    """Of the runs in a folder and the folders below it."""
     for depth in range(DEPTH + 1):
         for path in folder.glob("/".join(["*"] * depth + ["experiment.json"])):
             if not any(part.startswith(".") for part in path.relative_to(folder).parts):

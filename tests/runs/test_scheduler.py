@@ -102,7 +102,7 @@ def test_a_sweep_survives_a_killed_worker_and_a_poisoned_run(tmp_path, monkeypat
 
     def kill() -> None:
         """The worker that trains the slow run, when that has a checkpoint."""
-        patiently(lambda: any(step_of(path) > 5 for path in slow.glob("checkpoints/step-*")))
+        patiently(lambda: any(step_of(path) > 5 for path in slow.glob("checkpoints/step-*[0-9]")))
         os.kill(json.loads((slow / "lock").read_text())["pid"], signal.SIGKILL)
 
     killer = threading.Thread(target=kill)

@@ -7,7 +7,8 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from multiprocessing import current_process, get_context, parent_process
 from pathlib import Path
@@ -19,6 +20,7 @@ from flowlab.estimators.weights.evidence import shown
 from flowlab.runs.process import interrupts_call, torch_threads
 from flowlab.runs.registry import experiment, find, imported, load, studies
 from flowlab.runs.run import Experiment
+from flowlab.storage.files import has_writer
 from flowlab.storage.identity import plain
 from flowlab.storage.records import last_record
 from flowlab.storage.store import Store, StoreError
@@ -274,11 +276,19 @@ def _ended(
     except BaseException:
         stop = getattr(executor, "stop", None)
         if stop is not None:
-            going = [future for future in running if not future.cancel()]
-            stop([running[future] for future in going])
-            wait(going, timeout=60.0)
+            for future in running:
+                future.cancel()  # which ends none that is being carried out
+            stop(list(running.values()))
+            _wait_for_writers(running.values())
         raise
     return set(ended)
+
+
+def _wait_for_writers(paths: Iterable[str], seconds: float = 60.0) -> None:
+    """Wait until no process writes to these directories, or so long."""
+    end = time.monotonic() + seconds
+    while any(has_writer(Path(path) / "lock") for path in paths) and time.monotonic() < end:
+        time.sleep(0.1)
 
 
 def _outcome(future: Future[Outcome]) -> Outcome:
