@@ -251,7 +251,8 @@ class _Sweep:
             self.errors[self._name(point)] = outcome.error
         kept = found_by(self.jobs[point]) if outcome.state == "finished" else None
         if kept is not None:
-            self.evaluations[point] = kept
+            known = self.evaluations | {point: kept}
+            self.evaluations = {each: known[each] for each in self.jobs if each in known}  # whichever ended first
 
     def _name(self, point: Point) -> str:
         return Path(self.jobs[point].path).name
