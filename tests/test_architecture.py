@@ -39,8 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": {"extras", "training", "densities", "flows", "mcmc", "systems"},
     "widgets": {"figures", "runs", "analysis", "storage"},
     "manual": {"runs"},
-    "cli": {"extras", "exports", "manual", "studies", "runs", "analysis", "storage", "estimators"},
-    "cli": {"extras", "manual", "studies", "runs", "analysis", "storage", "estimators", "figures"},
+    "cli": {"extras", "exports", "figures", "manual", "studies", "runs", "analysis", "storage", "estimators"},
     "__main__": {"cli"},
 }
 # The public names: these folders load on first access, inside flowlab's __getattr__.

@@ -108,23 +108,6 @@ def _parser() -> argparse.ArgumentParser:
     run = _run_parser(commands)
 
     sweeping = _sweep_parser(commands)
-    sweeping = commands.add_parser("sweep", help="many runs: flowlab sweep ising-xor T=2.0,2.3 seed=0,1 --out sweeps/a")
-    sweeping.add_argument("study", help="name of a study, or of a sweep such as ising-sweep")
-    commas = """keys; of a study, commas part values to sweep, 0..99 are all between, and '"a,b"' is one with a comma"""
-    sweeping.add_argument("keys", nargs="*", metavar="key=a,b", help=commas)
-    sweeping.add_argument("--out", required=True, metavar="DIR", help="directory of the runs and of sweep.nc")
-    where = "of dask: its address, or local, or slurm for N workers of its own; they must see DIR"
-    sweeping.add_argument("--scheduler", metavar="ADDRESS", help=where)
-    sweeping.add_argument("--workers", type=int, default=1, metavar="N", help="processes side by side (default 1)")
-    sweeping.add_argument("--chain", metavar="KEY", help="warm-start along this key, in the order of its values")
-    sweeping.add_argument("-n", type=int, metavar="N", help="samples of each evaluation")
-    besides = "variables of diagnose() or layers() to keep besides, e.g. delta_free_energy_per_site"
-    sweeping.add_argument("--gather", metavar="A,B", default="", help=besides)
-    sweeping.add_argument("--plot", metavar="PAGE", help="write a page with figures of what was found, e.g. sweep.html")
-    sweeping.add_argument("--resume", action="store_true", help="go on with the sweep in DIR: the same command again")
-    sweeping.add_argument("--quiet", action="store_true", help="no progress bar")
-    sweeping.add_argument("--strict", action="store_true", help=_STRICT)
-    sweeping.set_defaults(command=_sweep)
 
     evaluate = commands.add_parser("evaluate", help="free energy and observables of a run, with errors")
     evaluate.add_argument("dir", metavar="DIR")
@@ -221,6 +204,8 @@ def _sweep_parser(commands: Any) -> argparse.ArgumentParser:
     commas = """keys; of a study, commas part values to sweep, 0..99 are all between, and '"a,b"' is one with a comma"""
     sweeping.add_argument("keys", nargs="*", metavar="key=a,b", help=commas)
     sweeping.add_argument("--out", required=True, metavar="DIR", help="directory of the runs and of sweep.nc")
+    where = "of dask: its address, or local, or slurm for N workers of its own; they must see DIR"
+    sweeping.add_argument("--scheduler", metavar="ADDRESS", help=where)
     sweeping.add_argument("--workers", type=int, default=1, metavar="N", help="processes side by side (default 1)")
     sweeping.add_argument("--chain", metavar="KEY", help="warm-start along this key, in the order of its values")
     sweeping.add_argument("-n", type=int, metavar="N", help="samples of each evaluation")
