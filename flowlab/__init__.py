@@ -143,6 +143,7 @@ _RENAMED = {"Simulation": ("runs", "TemperingRun")}
 
 providers.append("flowlab.studies")
 above["lab"] = lambda run: __getattr__("widgets").lab_of(run)
+above["export_web"] = lambda run, path: __getattr__("widgets").export_web(run, path)
 above["gallery"] = lambda folder: __getattr__("widgets").open_gallery(folder)
 above["exports"] = lambda: importlib.import_module("flowlab.exports")
 above["page of a sweep"] = lambda *what: __getattr__("figures").write_sweep(*what)

@@ -206,6 +206,16 @@ class Density(Made, nn.Module, ABC):
         """
         return {}
 
+    def exported(self) -> dict[str, Any]:
+        """All that a page needs to draw from it without Python; see :func:`flowlab.widgets.export_web`.
+
+        Raises:
+            ValueError: where there is no such page for a density of this class.
+        """
+        raise ValueError(
+            f"no page can draw from a {type(self).__name__}: coloured multilevel densities of spins can be"
+        )
+
     def flip_action(self) -> Tensor | None:
         """(*shape) of ±1 with q(action · x) = q(x) for every parameter value, or None where none is built in."""
         return None

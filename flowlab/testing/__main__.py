@@ -9,7 +9,7 @@ from flowlab.core import Spins, named_generator
 from flowlab.densities import MADE, Normal, Pushforward
 from flowlab.extras import installed
 from flowlab.flows import AffineCoupling, Composed, XorCoupling
-from flowlab.mcmc import HeatBath
+from flowlab.mcmc import HMC
 from flowlab.systems import Ising, Phi4, Potts, SpinGlass
 from flowlab.systems.lattice import checkerboard
 from flowlab.testing import LawBroken, check_chain, check_density, check_flow, check_objective, check_system
@@ -19,6 +19,7 @@ from flowlab.training import PathGradient, ReverseKL
 def parts() -> dict[str, Callable[[], None]]:
     """What is held against which law, by name."""
     ising, phi4 = Ising(2, T=2.5), Phi4(4, kappa=0.2, lam=0.5)
+    two = Phi4((2, 2), kappa=0.2, lam=0.5)
     even = checkerboard((4, 4))
     affine = AffineCoupling(even)
     pushed = Pushforward(Composed([affine, AffineCoupling(~even)]), Normal((4, 4)))
@@ -34,7 +35,7 @@ def parts() -> dict[str, Callable[[], None]]:
         "Pushforward": lambda: check_density(pushed),
         "ReverseKL": lambda: check_objective(ReverseKL(), MADE((2, 2)), ising),
         "PathGradient": lambda: check_objective(PathGradient(), pushed, phi4),
-        "HeatBath": lambda: check_chain(HeatBath(ising), ising),
+        "HMC": lambda: check_chain(HMC(two, steps=5, tuning=20), two, n=1000),
     }
 
 

@@ -2,6 +2,7 @@
 
 from flowlab.widgets.gallery import Gallery, open_gallery
 from flowlab.widgets.lab import Lab, lab_of
+from flowlab.widgets.pages.web import export_web
 from flowlab.widgets.panel import FigurePanel, Panel
 from flowlab.widgets.panels import (
     CheckPanel,
@@ -38,6 +39,7 @@ __all__ = [
     "RetrainPanel",
     "TrainPanel",
     "TrianglesPanel",
+    "export_web",
     "lab_of",
     "open_gallery",
     "register",

@@ -108,6 +108,11 @@ class SpinTable(Table):
             return both - math.log(2), both - math.log(2)
         return both + logsigmoid(self.sign), both + logsigmoid(-self.sign)
 
+    def exported(self) -> dict[str, Any]:
+        """What a page needs to draw from it."""
+        up, down = (log_q.tolist() for log_q in self.log_table())
+        return {"patterns": self.patterns.T.tolist(), "up": up, "down": down}
+
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
         up, down = self.log_table()
         edges = (up.detach().double().exp() + down.detach().double().exp()).cumsum(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -191,6 +191,27 @@ class Multilevel(Levels):
         whole = torch.cat([through, state[self.first_row :]])
         path = ((through - through.detach()) * self._slope(state)).sum(0)
         return Draw(self.configurations(whole), base + rest.detach() + path, of_base + rest + path)
+
+    def exported(self) -> dict[str, Any]:
+        """All that a page needs to draw from it and to know ln q: order, windows and networks as plain numbers.
+
+        Raises:
+            ValueError: for a kind, a network or a coarsest lattice that a page cannot draw.
+        """
+        parts = {key: getattr(conditional, "exported", None) for key, conditional in self.conditionals.items()}
+        table = getattr(self.base, "exported", None)
+        if table is None or None in parts.values():
+            raise ValueError(
+                "a page can draw the kind coloured, with its table of the coarsest lattice and networks that are no "
+                f"transformers; this one is of kind {self.kind} with network {self.network}"
+            )
+        steps = zip(self.groups, self.steps(), strict=True)
+        groups = [{"key": group.key, "windows": rows.tolist()} for group, (_, rows, _) in steps]
+        return {
+            "order": self.order.tolist(), "first": self.first_row, "table": table(), "groups": groups,
+            "networks": {key: of() for key, of in parts.items() if of is not None},
+            "levels": self.level_ends(),
+        }  # fmt: skip
 
     def _slope(self, state: Tensor) -> Tensor:
         """(coarsest sites, n) ∂ ln q(finer spins | coarsest)/∂(coarsest), at given rows."""

@@ -65,6 +65,13 @@ class OddLogits(nn.Module):
             return on_windows(_odd, state, windows, weights)[0]
         return on_windows(_with_constants, state, windows, [self.bias, *weights])[0]
 
+    def exported(self) -> dict[str, Any]:
+        """What a page needs to evaluate it."""
+        bias = [0.0] * (len(self.weights[0]) + 1) if self.symmetric else self.bias.flatten().tolist()
+        layers = [weight.tolist() for weight in self.weights]
+        return {"kind": "network", "skip": self.skip[0].tolist(), "output": self.output[0].tolist(), "bias": bias,
+                "layers": layers}  # fmt: skip
+
 
 def _odd(v: Tensor, skip: Tensor, output: Tensor, first: Tensor, *others: Tensor) -> Tensor:
     """(k, m) windows -> (1, m); 2 sigmoid - 1 of half the argument is a tanh, which takes five times as long."""
@@ -93,6 +100,10 @@ class NoLogits(nn.Module):
         """(N, n) spins, the batch last, and (M, 0) rows of them -> (M, n)."""
         zeros = state.new_zeros(len(windows), state.shape[1])
         return zeros if self.bias is None else zeros + self.bias
+
+    def exported(self) -> dict[str, Any]:
+        """What a page needs to evaluate it."""
+        return {"kind": "constant", "value": 0.0 if self.bias is None else float(self.bias)}
 
 
 class ConvolutionalLogits(nn.Module):
@@ -253,6 +264,10 @@ class ExactLogits(nn.Module):
         even, odd = (_horner(powers, squared) for powers in (self.powers[::2], self.powers[1::2]))
         terms = t * odd if not any(self.powers[::2]) else t * odd + even
         return terms.sum(0).view(len(windows), -1)
+
+    def exported(self) -> dict[str, Any]:
+        """What a page needs to evaluate it."""
+        return {"kind": "exact", "sums": self.sums.tolist(), "even": list(self.even), "odd": list(self.odd)}
 
 
 def _horner(powers: Sequence[float], x: Tensor) -> Tensor | float:

@@ -1,0 +1,1 @@
+"""Pages that go on without a kernel and draw by themselves."""
