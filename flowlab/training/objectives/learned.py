@@ -116,9 +116,9 @@ def directions(target: System, x: Tensor, reach: int) -> Tensor:
     functions: list[tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = [(lambda y: y, torch.ones_like)]
     for w in (k / wave for k in WAVES):
         functions.append((lambda y, w=w: (w * y).sin(), lambda y, w=w: w * (w * y).cos()))  # type: ignore[misc]
-    reach = min(reach, (min(x.shape[1:]) - 1) // 2)
+    around = [[k for k in range(-(side // 2), (side + 1) // 2) if abs(k) <= reach] for side in x.shape[1:]]  # each once
     shells: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
-    for offset in itertools.product(range(-reach, reach + 1), repeat=len(axes)):
+    for offset in itertools.product(*around):
         shells.setdefault(tuple(sorted(map(abs, offset))), []).append(offset)
     columns = []
     for f, slope in functions:

@@ -39,6 +39,15 @@ def test_a_linear_flow_makes_up_for_the_hopping_of_a_free_field_and_not_for_its_
     assert float(scaled) > 0.05 * float(alone)  # x -> c x changes the kurtosis of no field
 
 
+def test_a_flow_that_reaches_around_a_small_lattice_makes_up_for_its_hopping():
+    """The site opposite on a ring of four is two away in both directions, and a kernel of five sees it."""
+    ring = Phi4((4,), 0.4, 0.0)
+    x = gaussian(ring, 4000, named_generator(0, "ring"))
+    at_fixed, left = information(slopes(ring, x, ["kappa"]), directions(ring, x, 2))
+    assert float(left[0, 0]) < 1e-6 * float(at_fixed[0, 0])
+    assert directions(ring, x, 2).shape == (4000, 12) and directions(ring, x, 1).shape == (4000, 8)
+
+
 def test_derivatives_have_no_mean_under_the_target():
     """∇·v + v·∇ln p has mean zero for every v: a Stein identity."""
     found = directions(FREE, fields(), 2)
