@@ -208,6 +208,11 @@ class KindOfRun(Made, ABC):
         generator = named_generator(seed, "check", step, device=self.device)
         return step, drawn_from_density(density, self.target, n, generator)
 
+    def export_web(self, path: str | Path) -> Path:
+        """Write a page that draws fresh samples with their ln q by itself; see :func:`flowlab.widgets.export_web`."""
+        written: Path = above["export_web"](self, path)
+        return written
+
 
 def cloned(value: Any) -> Any:
     """A copy of nested dicts, lists and tuples with copies of their tensors.

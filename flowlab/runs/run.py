@@ -329,11 +329,6 @@ class Experiment(KindOfRun):
         """Live panels for JupyterLab."""
         return above["lab"](self)
 
-    def export_web(self, path: str | Path) -> Path:
-        """Write a page that draws fresh samples with their ln q by itself; see :func:`flowlab.widgets.export_web`."""
-        written: Path = above["export_web"](self, path)
-        return written
-
     @staticmethod
     def load(path: str | Path, *, imports: Sequence[str] = (), device: str | None = None) -> Experiment:
         """The run in directory ``path``; see :func:`flowlab.load`."""

@@ -267,7 +267,7 @@ class ExactLogits(nn.Module):
 
     def exported(self) -> dict[str, Any]:
         """What a page needs to evaluate it."""
-        return {"kind": "exact", "sums": self.sums.tolist(), "even": list(self.even), "odd": list(self.odd)}
+        return {"kind": "exact", "sums": self.sums.tolist(), "powers": list(self.powers)}
 
 
 def _horner(powers: Sequence[float], x: Tensor) -> Tensor | float:

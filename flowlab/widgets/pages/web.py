@@ -42,6 +42,8 @@ def export_web(run: Any, path: str | os.PathLike[str], *, words: Sequence[str] =
     numbers = density.exported()
     if float(target.physical.couplings.get("h", torch.tensor(0.0))) != 0:
         raise ValueError("a page draws spins without a field, got h ≠ 0")
+    if len(target.physical.shape) != 2:
+        raise ValueError(f"a page draws a plane, got the shape {tuple(target.physical.shape)}")
     L = target.physical.shape[0]
     about = f"{getattr(run, 'study', '') or 'run'} · step {run.step} of {run.steps} · drawn in this page"
     model = numbers | {

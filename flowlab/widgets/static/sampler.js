@@ -7,11 +7,11 @@ const logSigmoid = (a) => (a < 0 ? a : 0) - Math.log1p(Math.exp(-Math.abs(a)));
 
 const LOG_ODDS = {
   constant: ({ value }) => value,
-  exact({ sums, even: [a, c], odd: [b, d] }, v) {
+  exact({ sums, powers }, v) {
     let total = 0;
     for (const row of sums) {
       const t = row.reduce((sum, w, i) => sum + w * v[i], 0);
-      total += a + c * t * t + t * (b + d * t * t);
+      total += powers.reduceRight((sum, power) => sum * t + power, 0);
     }
     return total;
   },
