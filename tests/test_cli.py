@@ -312,7 +312,7 @@ def test_app_serves_the_gallery_on_loopback_and_only_with_its_token(tmp_path):
         with urllib.request.urlopen(printed.split("?")[0], timeout=30) as refused:
             assert "/login" in refused.url
         with urllib.request.urlopen(printed, timeout=60) as page:
-            assert "flowlab-gallery" in page.read().decode()
+            assert "application/vnd.jupyter.widget-view+json" in page.read().decode()
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(20)

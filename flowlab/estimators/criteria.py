@@ -34,7 +34,7 @@ class Finding:
 def exceeds(values: ArrayLike, bar: float) -> Finding:
     """Whether the mean over seeds lies above a bar.
 
-    >>> exceeds([0.71, 0.72, 0.73], 0.7).answer, exceeds([0.6, 0.72, 0.8], 0.7).answer, exceeds([0.9], 0.7).answer
+    >>> exceeds([0.71, 0.715, 0.72], 0.7).answer, exceeds([0.6, 0.72, 0.8], 0.7).answer, exceeds([0.9], 0.7).answer
     ('yes', 'cannot be said at this size', 'cannot be said at this size')
     """
     mean, error, n = _mean(values)

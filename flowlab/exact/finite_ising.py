@@ -166,7 +166,7 @@ def ring_log_z(n: int, beta: float, J: float = 1.0, h: float = 0.0) -> float:
         J, h: coupling and field; K = βJ, H = βh.
 
     >>> round(ring_log_z(4, 0.5), 6), round(4 * math.log(2 * math.cosh(0.5)) + math.log1p(math.tanh(0.5) ** 4), 6)
-    (3.296614, 3.296614)
+    (3.297642, 3.297642)
     """
     K, H = beta * J, beta * h
     top = abs(K) + abs(H)  # of the exponents, taken out

@@ -15,6 +15,10 @@ from tests.devices.pretend import NAME, OnDevice, pretended
 
 pytestmark = [pytest.mark.devices, pytest.mark.filterwarnings("ignore")]
 CASES = [
+    ("glass-autoregressive", dict(L=3)),
+    ("glass-forward", dict(L=2, samples=180)),
+    ("glass-reverse", dict(L=2, samples=180)),
+    ("glass-xor", dict(L=2)),
     ("ising-coloured", dict(L=4)),
     ("ising-han", dict(L=4)),
     ("ising-mlmc-hb", dict(L=4)),
@@ -56,6 +60,7 @@ MORE = {
     "phi4-ir-matching": 60,
     "phi4-uv-matching": 60,
     "sk-forward": 1,
+    "glass-forward": 1,
     "tensor-network": 4,
 }
 """Besides: draws by rejection and bisection, chains of tensors, learned couplings, flips asked for in a field."""

@@ -15,8 +15,8 @@ import xarray as xr
 
 import flowlab as fl
 from flowlab.mcmc import HeatBath, ParallelTempering
-from flowlab.runs import workers
 from flowlab.runs.precision import default_dtype
+from flowlab.runs.sweeps import workers
 from flowlab.storage.store import Store, StoreError
 from tests.runs.small_runs import records, slow, study
 

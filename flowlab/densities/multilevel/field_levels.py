@@ -85,7 +85,7 @@ class MultilevelFields(Levels):
         doublings = geometry.doublings(shape, coarsest)
         side, dims = 2 * shape[-1], len(shape)
         if dims != 2 and kind == "autoregressive":
-            raise ValueError(f"kind must be coloured in {dims} dimensions, got {kind!r}")
+            raise ValueError(f"kind must be coloured for d = {dims}, got {kind!r}")
         groups = geometry.one_by_one(side, coarsest, dims) if base is None else []
         for level in reversed(range(doublings)):
             if kind == "autoregressive":

@@ -283,7 +283,7 @@ def _check_kind(kind: str, network: str, dims: int, symmetric: bool) -> None:
         raise ValueError(f"symmetric must be True for a heat bath and for a transformer, got {kind}, {network}")
     if dims != 2 and (network == "transformer" or kind not in ("coloured", "heat_bath" if dims == 1 else "coloured")):
         raise ValueError(
-            f"kind must be coloured, and network convolution, in {dims} dimensions, got {kind!r} and {network!r}"
+            f"kind must be coloured, and network convolution, for d = {dims}, got {kind!r} and {network!r}"
         )
 
 
@@ -293,7 +293,7 @@ def renormalised(K: float, steps: int, dims: int = 2) -> float:
     On a line it is K <- (1/2) ln cosh 2K, which is exact.
 
     >>> round(renormalised(0.44, 1), 4), renormalised(0.44, 0), round(renormalised(0.44, 1, dims=1), 4)
-    (0.411, 0.44, 0.1711)
+    (0.411, 0.44, 0.1728)
     """
     for _ in range(steps):
         K = 0.375 * log_cosh(4 * K) if dims == 2 else 0.5 * log_cosh(2 * K)

@@ -251,10 +251,8 @@ def _states(system: System) -> Tensor:
 def _contraction(system: System, chi: int) -> Contraction:
     plane = system.plane()
     if plane is None:
-        hint = "; SpinGlass.uniform(shape, T) is open" if system.square else ""
-        raise TypeError(
-            f"system must be a plane of spins or states with bonds between neighbours, got {system!r}{hint}"
-        )
+        raise TypeError(f"system must be a plane of spins or states with bonds between neighbours, got {system!r}")
     if bool(plane.down[-1].any()):
-        raise ValueError(f'system must have boundary "open" or "cylinder", got {system.title}, periodic along y')
+        hint = "; SpinGlass.uniform(shape, T) is an open Ising model" if system.bond is not None else ""
+        raise ValueError(f'system must have boundary "open" or "cylinder", got {system.title}, periodic along y{hint}')
     return Contraction(plane, chi)

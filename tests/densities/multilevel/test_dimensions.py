@@ -87,11 +87,11 @@ def test_cubes_of_fields_are_learned():
 
 
 def test_what_is_not_there_in_other_dimensions_is_refused():
-    with pytest.raises(ValueError, match="in 3 dimensions, got 'autoregressive'"):
+    with pytest.raises(ValueError, match="for d = 3, got 'autoregressive'"):
         fl.Multilevel((4, 4, 2), "autoregressive")
-    with pytest.raises(ValueError, match="in 3 dimensions, got 'heat_bath'"):
+    with pytest.raises(ValueError, match="for d = 3, got 'heat_bath'"):
         fl.Multilevel((4, 4, 2), "heat_bath")
-    with pytest.raises(ValueError, match="kind must be coloured in 1 dimensions"):
+    with pytest.raises(ValueError, match="kind must be coloured for d = 1"):
         fl.densities.MultilevelFields((4,), "autoregressive")
     with pytest.raises(ValueError, match="of states in the plane"):
         fl.densities.MultilevelStates((4, 4, 2))

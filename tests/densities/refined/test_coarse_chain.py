@@ -51,9 +51,9 @@ def test_quick_chains_take_the_shortest_time():
 
 
 @pytest.mark.parametrize("kind", [CoarseHMC, CoarseLangevin])
-def test_chains_stay_where_they_are(kind):
+def test_chains_go_where_they_are_sent_in_double_precision(kind):
     sampler = kind(SLOW, chains=4).to("meta").float()
-    assert sampler.fields.device.type == "cpu" and sampler.fields.dtype == torch.float64
+    assert sampler.fields.device.type == "meta" and sampler.fields.dtype == torch.float64
 
 
 @pytest.mark.parametrize("kappa", [0.0, 0.15, 0.2])

@@ -109,7 +109,7 @@ def test_it_follows_its_target_and_copies_share_what_was_found():
 @pytest.mark.parametrize(
     ("system", "words"),
     [
-        (lambda: fl.Ising(4, T=2.0), "system must be a plane.*SpinGlass.uniform"),
+        (lambda: fl.Ising(4, T=2.0), "system must have boundary.*SpinGlass.uniform"),
         (lambda: fl.SpinGlass.sherrington_kirkpatrick(9, 1.0), "system must be a plane"),
         (lambda: fl.SpinGlass.edwards_anderson((3, 3, 3), 1.0), "system must be a plane"),
         (lambda: fl.SpinGlass.edwards_anderson(4, 1.0), "open.*periodic along y"),
