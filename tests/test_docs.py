@@ -102,6 +102,9 @@ def test_every_public_name_is_in_the_reference() -> None:
 
 def test_code_of_methods_is_right_but_for_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fl.Experiment, "run", lambda run: run)
-    for page in sorted((ROOT / "docs" / "methods").glob("*.md")):
-        for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+    pages = sorted((ROOT / "docs" / "methods").glob("*.md"))
+    for page in pages:
+        blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        assert blocks or page.name == "index.md", page.name
+        for block in blocks:
             exec(compile(block, str(page), "exec"), {})

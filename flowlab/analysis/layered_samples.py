@@ -67,8 +67,9 @@ class Layered:
 
 
 def on_a_lattice(target: System) -> bool:
-    """Whether a target is a system of spins on a lattice in the plane, which the instruments are made for."""
-    return target.variables == Spins() and len(target.dims) == 2 and target.physical is target
+    """Whether a target is spins alike everywhere on a lattice in the plane, which the instruments are made for."""
+    plane = len(target.dims) == 2 and target.physical is target
+    return plane and target.variables == Spins() and not target.disordered
 
 
 def place_in_order(density: Density) -> np.ndarray:

@@ -208,7 +208,7 @@ def _sweep_parser(commands: Any) -> argparse.ArgumentParser:
     sweeping.add_argument("--scheduler", metavar="ADDRESS", help=where)
     sweeping.add_argument("--workers", type=int, default=1, metavar="N", help="processes side by side (default 1)")
     sweeping.add_argument("--chain", metavar="KEY", help="warm-start along this key, in the order of its values")
-    sweeping.add_argument("-n", type=int, metavar="N", help="samples of each evaluation")
+    sweeping.add_argument("-n", "--evaluate", dest="n", type=int, metavar="N", help="samples of each evaluation")
     besides = "variables of diagnose() or layers() to keep besides, e.g. delta_free_energy_per_site"
     sweeping.add_argument("--gather", metavar="A,B", default="", help=besides)
     sweeping.add_argument("--plot", metavar="PAGE", help="write a page with figures of what was found, e.g. sweep.html")
@@ -336,7 +336,7 @@ def _sweep(options: argparse.Namespace) -> int:
     out = Path(options.out)
     if not options.resume and ((out / "sweep.nc").exists() or any(out.glob("*/experiment.json"))):
         raise ValueError(f"{out} already holds a sweep: give --resume to go on with it, or another --out")
-    words = _keys(options.keys, own=("out", "workers"))
+    words = _keys(options.keys, own=("out", "workers", "scheduler", "chain", "gather", "evaluate"))
     commas = not find(options.study).sweep
     values = {key: _several(key, value) if commas else [value] for key, value in words.items()}
     over: Any = {key: several for key, several in values.items() if len(several) > 1}

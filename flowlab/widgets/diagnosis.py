@@ -76,6 +76,4 @@ def lacks(experiment: Run, part: Part) -> str | None:
     density, target = getattr(experiment, "density", None), getattr(experiment, "target", None)
     if density is None or target is None:
         return f"{part} needs a density and its flow, got a run that trains none"
-    if target.disordered:
-        return f"{part} needs couplings that are alike everywhere, got {target.title}"
     return refusal(part, density, target)

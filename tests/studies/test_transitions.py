@@ -40,6 +40,19 @@ def test_the_command_line_says_where_the_transition_is(tmp_path, capsys):
     assert "2 of 2 runs finished" in capsys.readouterr().out
 
 
+def test_what_is_an_option_is_said(tmp_path, capsys):
+    assert main(["sweep", "phase-diagram", "sizes=4", "evaluate=100", "--out", str(tmp_path)]) == 2
+    assert "evaluate is given as --evaluate 100" in capsys.readouterr().err
+
+
+def test_temperature_and_field_are_two_couplings():
+    found = fl.sweep(
+        "phase-diagram", over="beta:0.4:0.5,h:-0.1:0.1", sizes="4", points=3, lines=3, evaluate=100, **FAST
+    )
+    assert dict(found.log_z.sizes) == {"L": 1, "h": 3, "beta": 3} and list(found.h) == [-0.1, 0.0, 0.1]
+    assert bool((found.magnetization.isel(h=0) < found.magnetization.isel(h=2)).all())
+
+
 def test_two_couplings_give_a_map():
     found = fl.sweep(
         "phase-diagram", system="phi4", over="kappa:0.2:0.3,lam:0.3:0.7", sizes="4", points=5, lines=2, evaluate=100,

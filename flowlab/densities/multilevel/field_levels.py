@@ -82,16 +82,8 @@ class MultilevelFields(Levels):
             raise ValueError(f"hidden must be at least 1 unit in each of the two layers, got {tuple(hidden)}")
         if steps < 0:
             raise ValueError(f"steps must be 0 or more tanh of a map, got {steps}")
-        doublings = geometry.doublings(shape, coarsest)
-        side, dims = 2 * shape[-1], len(shape)
-        if dims != 2 and kind == "autoregressive":
-            raise ValueError(f"kind must be coloured for d = {dims}, got {kind!r}")
-        groups = geometry.one_by_one(side, coarsest, dims) if base is None else []
-        for level in reversed(range(doublings)):
-            if kind == "autoregressive":
-                groups += geometry.raster(side, level, reach=3)
-            else:
-                groups += geometry.doubling(side, level, colours=colours, window=window, dims=dims)
+        reach = 3 if kind == "autoregressive" else None
+        groups = geometry.in_order(shape, coarsest, colours=colours, window=window, reach=reach, alone=base is not None)
         super().__init__(shape, coarsest, groups, base)
         self.kind, self.conditional, self.odd = kind, conditional, odd
         generator = named_generator(0, "multilevel") if generator is None else generator
@@ -104,7 +96,7 @@ class MultilevelFields(Levels):
                 odd=self.family.odd,
                 constants=self.family.constants,
                 features=sums_of_others(group.offsets) if last else None,
-                start=torch.full((2 * dims,), start / 2) if last else start * nearest(group.offsets),
+                start=torch.full((2 * len(shape),), start / 2) if last else start * nearest(group.offsets),
                 symmetric=odd,
                 generator=generator,
             )

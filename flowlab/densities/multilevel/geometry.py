@@ -75,6 +75,36 @@ def doublings(shape: tuple[int, ...], coarsest: int) -> int:
     return k
 
 
+def in_order(
+    shape: tuple[int, ...], coarsest: int, *, colours: int, window: int, reach: int | None, alone: bool
+) -> list[Group]:
+    """All groups of the even sublattice, from coarse to fine.
+
+    Args:
+        shape: (L, ..., L//2).
+        coarsest: side of the coarsest lattice.
+        colours, window: of :func:`doubling`.
+        reach: of :func:`raster`, if sites are drawn one after the other, in the plane; None draws them in colours.
+        alone: whether the coarsest lattice is drawn by itself, and not among the groups.
+
+    Raises:
+        ValueError: as :func:`doublings` and :func:`doubling` do, and for a ``reach`` in other than two dimensions.
+
+    >>> [group.key for group in in_order((8, 4), 2, colours=1, window=32, reach=None, alone=True)]
+    ['1 centre 0', '1 edge 0', '0 centre 0']
+    """
+    levels, side, dims = doublings(shape, coarsest), 2 * shape[-1], len(shape)
+    if dims != 2 and reach is not None:
+        raise ValueError(f"kind must be coloured for d = {dims}, got 'autoregressive'")
+    groups = [] if alone else one_by_one(side, coarsest, dims)
+    for level in reversed(range(levels)):
+        if reach is None:
+            groups += doubling(side, level, colours=colours, window=window, dims=dims)
+        else:
+            groups += raster(side, level, reach=reach)
+    return groups
+
+
 def position(coordinates: Sequence[Ints] | Ints, side: int) -> Ints:
     """Places of even sites of a torus, their coordinates one after the other, in the flattened (L, ..., L//2) array."""
     *others, last = coordinates

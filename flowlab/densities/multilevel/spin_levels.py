@@ -113,21 +113,17 @@ class Multilevel(Levels):
             raise ValueError(f"hidden must be widths of at least 1 unit, got {tuple(hidden)}")
         if heads < 1:
             raise ValueError(f"heads must be at least 1, got {heads}")
-        doublings = geometry.doublings(shape, coarsest)
-        side, dims = 2 * shape[-1], len(shape)
+        geometry.doublings(shape, coarsest)  # before the table of a coarsest lattice that there is not
+        dims = len(shape)
         table = base is None and coarsest**dims <= (16 if kind == "heat_bath" else 9)
         if kind == "heat_bath" and not table:
             raise ValueError(f"a heat bath needs its own coarsest lattice of side 2, 3 or 4, got {coarsest} and {base}")
         if table:
             base = SpinTable(coarsest, dims, exact=kind == "heat_bath", symmetric=symmetric)
-        groups = geometry.one_by_one(side, coarsest, dims) if base is None else []
-        for level in reversed(range(doublings)):
-            if kind == "autoregressive":
-                groups += geometry.raster(side, level, reach=sum(kernels) // 2 - 1)
-            elif kind == "heat_bath":
-                groups += geometry.doubling(side, level, colours=1, window=2 * dims, dims=dims)
-            else:
-                groups += geometry.doubling(side, level, colours=colours, window=window, dims=dims)
+        if kind == "heat_bath":
+            colours, window = 1, 2 * dims
+        reach = sum(kernels) // 2 - 1 if kind == "autoregressive" else None
+        groups = geometry.in_order(shape, coarsest, colours=colours, window=window, reach=reach, alone=base is not None)
         super().__init__(shape, coarsest, groups, base)
         self.kind, self.network, self.symmetric = kind, network, symmetric
         generator = named_generator(0, "multilevel") if generator is None else generator

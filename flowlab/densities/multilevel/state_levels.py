@@ -69,18 +69,13 @@ class MultilevelStates(Levels):
             raise ValueError(f"q must be a number of states of at least 2, got {q}")
         if min(hidden) < 1:
             raise ValueError(f"hidden must be at least 1 unit in each of the two layers, got {tuple(hidden)}")
-        doublings = geometry.doublings(shape, coarsest)
-        side, dims = 2 * shape[-1], len(shape)
-        if dims != 2:
+        if len(shape) != 2:
             raise ValueError(f"shape must be (L, L//2), of states in the plane, got {tuple(shape)}")
+        geometry.doublings(shape, coarsest)  # before the table of a coarsest lattice that there is not
         if base is None and q ** (coarsest**2) <= MAX_STATES:
             base = StateTable(coarsest, q, start=start)
-        groups = geometry.one_by_one(side, coarsest, dims) if base is None else []
-        for level in reversed(range(doublings)):
-            if kind == "autoregressive":
-                groups += geometry.raster(side, level, reach=3)
-            else:
-                groups += geometry.doubling(side, level, colours=colours, window=window, dims=dims)
+        reach = 3 if kind == "autoregressive" else None
+        groups = geometry.in_order(shape, coarsest, colours=colours, window=window, reach=reach, alone=base is not None)
         super().__init__(shape, coarsest, groups, base)
         self.kind, self.q, self.variables = kind, q, States(q)
         generator = named_generator(0, "multilevel") if generator is None else generator

@@ -298,20 +298,6 @@ def test_without_symmetry_it_is_normalised_and_its_draws_have_the_frequencies(mo
     assert abs(float(((count - n * p) ** 2 / (n * p)).sum()) - 255) < 4 * (2 * 255) ** 0.5
 
 
-@pytest.mark.parametrize("h", [0.0, 0.3, -2.0])
-def test_the_last_group_knows_the_field(h):
-    target = Ising((8, 8), T=2.2, h=h).decimate()
-    q = in_a_field((8, 4))
-    q.bind(target)
-    x, _ = q.sample(5, generator=generator())
-    conditional, rows, span = list(q.steps())[-1]
-    log_odds = conditional(q.rows(x), rows)
-    for i, row in enumerate(range(span.start, span.stop)):
-        up, down = x.clone(), x.clone()
-        up.flatten(1)[:, q.order[row]], down.flatten(1)[:, q.order[row]] = 1.0, -1.0
-        torch.testing.assert_close(log_odds[i], target.log_weight(up) - target.log_weight(down), atol=1e-9, rtol=0)
-
-
 def test_a_lattice_in_a_field_is_learned():
     run = fl.experiment("ising-coloured", L=8, T=2.4, h=0.1, steps=150, batch=200, hidden=16, device="cpu")
     run.run()
