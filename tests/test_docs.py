@@ -79,6 +79,9 @@ def test_every_page_is_in_the_contents() -> None:
     listed = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("index.md"))
     contents = re.findall(r"^```\{toctree\}(.*?)^```", listed, flags=re.DOTALL | re.MULTILINE)
     names = {line.rpartition("/")[2] for block in contents for line in block.split()}
+    for block in contents:
+        pages = [line for line in block.splitlines() if line and not line.startswith(":")]
+        assert len(pages) == len(set(pages)), f"a page stands twice in the contents: {pages}"
     for page in (ROOT / "docs").rglob("*.md"):
         assert page.stem in names or page.stem == "index", page
 
