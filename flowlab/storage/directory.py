@@ -225,6 +225,9 @@ def found_in(path: str | Path, meta: Mapping[str, Any]) -> Found:
             f"records of the run in {path} are missing: journal.jsonl has {len(records)} of the {step} steps that "
             "its checkpoint has done"
         )
+    untimed = [record["step"] for record in records if not isinstance(record.get("wall_time"), int | float)]
+    if untimed:
+        raise StoreError(f"journal.jsonl of the run in {path} is damaged: no wall_time at step {untimed[0]}")
     return Found(store.path, described, checkpoint, records)
 
 

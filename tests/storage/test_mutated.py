@@ -43,3 +43,14 @@ def test_a_damaged_dataset_is_refused_with_its_name() -> None:
     for damaged in (b"", data[:-1], data[: len(data) // 2], random.Random(0).randbytes(500)):
         with pytest.raises(StoreError, match=r"^runs/a/data.nc cannot be read: it is no NetCDF file, or was changed"):
             from_netcdf(damaged, "runs/a/data.nc")
+
+
+@pytest.mark.parametrize("said", [b'"wall_tim":', b'"wall_time":"", "_":'])
+def test_a_record_without_its_time_is_refused(tmp_path: Path, said: bytes) -> None:
+    run = fl.experiment("ising-xor", L=2, steps=3, batch=10, device="cpu", out=tmp_path / "a")
+    run.run(progress=False)
+    journal = tmp_path / "a" / "journal.jsonl"
+    assert b'"wall_time":' in journal.read_bytes()
+    journal.write_bytes(journal.read_bytes().replace(b'"wall_time":', said, 1))
+    with pytest.raises(StoreError, match=r"journal\.jsonl .* is damaged: no wall_time at step 1"):
+        fl.load(tmp_path / "a")
