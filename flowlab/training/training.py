@@ -12,24 +12,20 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from flowlab.analysis import evaluation
-from flowlab.analysis.checks.enumerated import Kept
 from flowlab.analysis.diagnosis import Part
 from flowlab.analysis.reference import Reference
-from flowlab.core import Density, System, named_generator
-from flowlab.core.generators import named_seed
-from flowlab.core.numbers import seed_of
+from flowlab.core import Density, System
 from flowlab.runs.extension import Extension
 from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.process import torch_threads
 from flowlab.runs.registry import LITTLE, neighbour, same_couplings
 from flowlab.runs.run import Experiment
-from flowlab.training import ranges, readings
+from flowlab.training import ranges
 from flowlab.training.glasses import Annealing, Auto, comparison_of, shelved
 from flowlab.training.integration_check import IntegrationCheck
 from flowlab.training.objectives.reverse_kl import Objective
 from flowlab.training.published import Published
-from flowlab.training.readings import Held
+from flowlab.training.readings import Held, Readings
 from flowlab.training.stage import Diverged, Stage
 from flowlab.training.staged import Stages, StartFrom, warm_start
 
@@ -110,7 +106,7 @@ class Training(Experiment):
         self.optimisation, self.integration, self.over = self._last.optimisation, integration, self.density.over
         self.batch, self.annealing, self.own_steps = self._last.batch, self._last.annealing, self._last.steps
         self.comparison = comparison_of(target, self.seed) if comparison == "auto" else comparison
-        self._kept = Kept()
+        self._readings = Readings(self)
         self._published = Published(lambda: (self.step, self._stages.copied(self.step)), self._steps.taking)
         del self._identity["run"]  # which had other names in earlier versions
         self._identity |= self._stages.identity
@@ -194,7 +190,7 @@ class Training(Experiment):
         Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same configurations again, while
         it trains on from a ``held`` :meth:`reading`. ``at`` is another coupling of a range, ``beta=0.37`` say.
         """
-        asked = self._asked("sample", seed, fresh=True, held=held)
+        asked = self._readings.asked("sample", seed, fresh=True, held=held)
         return ranges.sample(self, asked.density, at, n, asked.generator, asked.attrs)
 
     @in_own_dtype
@@ -204,13 +200,7 @@ class Training(Experiment):
         Give ``n`` for fresh latents (the same ones for the same ``seed``, while the weights change), ``z`` for given
         latents, ``x`` to run backwards from given configurations; 16 fresh ones where nothing is given.
         """
-        step, density = self.reading()
-        n = 16 if n is None and x is None and z is None else n
-        return evaluation.layers(
-            density, self.target, named_generator(self.seed, "layers", seed, device=self.device),
-            self._attrs(step, seed), n=n, x=self._own(x), z=self._own(z),
-            restored_with=named_seed(self.seed, "restore", seed),
-        )  # fmt: skip
+        return self._readings.layers(n, x, z, seed)
 
     @in_own_dtype
     def evaluate(
@@ -224,10 +214,12 @@ class Training(Experiment):
         The numbers of a step are the same in every call; another ``seed`` than the run's gives independent ones.
         A density for a range of couplings is evaluated ``at`` any of them, ``beta=0.37`` say, by its ``proposal``.
         """
-        asked = self._asked("evaluate", seed)
+        asked = self._readings.asked("evaluate", seed)
         if at:
-            return ranges.evaluate(self, asked.density, at, n, asked.generator, asked.attrs, self._own(reference))
-        return readings.evaluate(self, asked, n, reference)
+            return ranges.evaluate(
+                self, asked.density, at, n, asked.generator, asked.attrs, self._readings.batch(reference)
+            )
+        return self._readings.evaluate(asked, n, reference)
 
     @in_own_dtype
     def curve(
@@ -243,7 +235,7 @@ class Training(Experiment):
         if isinstance(observables, int):
             warnings.warn("curve(n) is curve(n=n): names of observables come first", DeprecationWarning, stacklevel=3)
             return self.curve(None, observables, seed=seed, held=held, **grid)
-        asked = self._asked("curve", seed, held=held)
+        asked = self._readings.asked("curve", seed, held=held)
         return ranges.curve(self, asked.density, grid, n, asked.generator, asked.attrs, observables)
 
     @in_own_dtype
@@ -255,7 +247,7 @@ class Training(Experiment):
         what every layer does to the overlaps (:func:`flowlab.analysis.overlaps.layer_overlaps`), and the entropies by
         ``place``. ``seed`` is as in :meth:`evaluate`.
         """
-        return readings.diagnosis(self, self._asked("diagnose", seed), n, parts)
+        return self._readings.diagnosis(self._readings.asked("diagnose", seed), n, parts)
 
     @in_own_dtype
     def reference(self, T: float | None = None) -> xr.Dataset | None:
@@ -273,20 +265,6 @@ class Training(Experiment):
     def temperatures(self) -> tuple[float, ...]:
         """At which ``reference`` has configurations, ascending."""
         return () if self.comparison is None else self.comparison.temperatures
-
-    def _own(self, x: Any) -> Tensor | None:
-        """Configurations as the density takes them; those of several chains, as a Dataset has them, in one batch."""
-        if x is None:
-            return None
-        tensor = self.density.as_batch(x).to(self.device)
-        return tensor.reshape(-1, *tensor.shape[-len(self.system.dims) :]) if hasattr(x, "dims") else tensor
-
-    def _asked(self, what: str, seed: int | None, *, fresh: bool = False, held: Held | None = None) -> readings.Asked:
-        """The density as it is, and the random numbers of a reading: the run's own seed where none is given, or one."""
-        step, density = held or self.reading()
-        own = self._fresh_seed(step) if fresh and seed is None else self.seed if seed is None else seed_of(seed)
-        generator = named_generator(own, what, step, device=self.device)
-        return readings.Asked(density, generator, self._attrs(step, own))
 
     # elsewhere in the phase diagram
 
