@@ -4,9 +4,8 @@ from flowlab.core.density import Density, Wrapper
 from flowlab.core.flow import Flow
 from flowlab.core.generators import named_generator
 from flowlab.core.made import Made
-from flowlab.core.plane import Plane
 from flowlab.core.representation import Representation
-from flowlab.core.system import System
+from flowlab.core.system import Plane, System
 from flowlab.core.types import Draw, LayerState, MarkovChain
 from flowlab.core.variables import Angles, Reals, Spins, States, Variables
 

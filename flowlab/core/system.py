@@ -7,16 +7,33 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import reduce
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from flowlab.core.arguments import given
 from flowlab.core.made import Made
-from flowlab.core.plane import Plane
 from flowlab.core.symmetry import flips_measured
 from flowlab.core.variables import Domain, Variables, variables_of
+
+
+class Plane(NamedTuple):
+    """A plane of sites that act on their nearest neighbours only.
+
+    ln weight(x) = Σ site[y, x, s] + Σ right[y, x, s, s'] + Σ down[y, x, s, s'] over n rows of m sites of q states.
+
+    s and s' are the numbers of the states at (y, x) and at its neighbour, as :meth:`.Variables.numbered` has them.
+
+    Attributes:
+        site: (n, m, q) float64.
+        right: (n, m, q, q) float64, to (y, x + 1); the last column's goes around, and is 0 where it is open.
+        down: (n, m, q, q) float64, to (y + 1, x); the last row's goes around, and is 0 where it is open.
+    """
+
+    site: Tensor
+    right: Tensor
+    down: Tensor
 
 
 class System(Made, nn.Module, ABC):

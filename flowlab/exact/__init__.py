@@ -4,9 +4,8 @@ from flowlab.exact.enumeration import SpinMoments, configurations, distribution,
 from flowlab.exact.finite_ising import IsingExact, kaufman, ring_log_z
 from flowlab.exact.infinite_ising import OnsagerExact, critical_temperature, onsager
 from flowlab.exact.mean_field_theory import MeanField, mean_field, replica_symmetric_free_energy
-from flowlab.exact.moments import moments_per_site
 from flowlab.exact.overlaps import overlap_distribution
-from flowlab.exact.partition_function import log_z
+from flowlab.exact.partition_function import log_z, moments_per_site
 from flowlab.exact.phi4 import TransferLogZ, phi4_log_z
 from flowlab.exact.plane import plane_log_z
 from flowlab.exact.potts import PottsMoments, enumerate_potts, enumerate_potts_log_z, potts_configurations
