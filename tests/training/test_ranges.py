@@ -290,3 +290,44 @@ def test_the_command_line_evaluates_at_a_coupling(tmp_path, capsys):
     assert (tmp_path / "run" / "evaluation_beta=0.37.nc").exists()
     assert main(["evaluate", out, "beta=much"]) == 2 and "beta must be a number" in capsys.readouterr().err
     assert main(["evaluate", out, "beta=0.9"]) == 2 and "beta must lie in" in capsys.readouterr().err
+
+
+def test_draws_at_a_neighbour_give_the_gradient_of_the_variance_under_the_target():
+    """Half of the variance of ln q - ln p under p, by enumeration, of spins that q draws one way only."""
+    over, target = {"beta": (0.3, 0.5)}, fl.Ising((2, 2), T=2.5)
+    objective, generator = OverCouplings(ReverseKL(), over, near=0.5), torch.Generator().manual_seed(0)
+    objective._couplings = lambda *_: [{"beta": 0.45}]
+    objective._neighbour = lambda *_: {"beta": 0.38}
+    density = fl.Conditional(fl.IndependentSpins((2, 2)), over, 1)
+    with torch.no_grad():
+        for weights in density.parameters():
+            weights.fill_(0.4)
+    objective._of_neighbour(density, target, 200_000, generator).backward()
+    found = [weights.grad.clone() for weights in density.parameters()]
+    density.zero_grad()
+    density.bind(here := target.at(T=1 / 0.45))
+    x = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 4).view(-1, 2, 2)
+    p, R = here.log_weight(x).softmax(0), density.log_prob(x) - here.log_weight(x)
+    ((p * R.square()).sum() - (p * R).sum().square()).div(2).backward()
+    for weights, gradient in zip(density.parameters(), found, strict=True):
+        np.testing.assert_allclose(gradient, weights.grad, rtol=0.03, atol=0.01)
+    with pytest.raises(ValueError, match=r"near must lie in \[0, 1\)"):
+        OverCouplings(ReverseKL(), over, near=1.0)
+
+
+def test_draws_at_a_neighbour_change_nothing_where_a_density_is_exact():
+    over, target = {"beta": (0.3, 0.5)}, fl.Ising((8,), T=2.5).decimate()  # of which a heat bath is exact
+    density = fl.Conditional(fl.Multilevel((4,), "heat_bath"), over, 1)
+    density.bind(target)
+    OverCouplings(ReverseKL(), over)._of_neighbour(density, target, 100, None).backward()
+    assert all(float(weights.grad.abs().max()) < 1e-5 for weights in density.parameters() if weights.grad is not None)
+    assert OverCouplings(ReverseKL(), over, near=0.0)._of_neighbour(density, target, 100, None) == 0.0
+
+
+def test_neighbours_lie_beside_the_couplings_and_inside_of_their_intervals():
+    over, target = {"beta": (0.3, 0.5)}, fl.Ising((2, 2), T=2.5)
+    objective, generator = OverCouplings(ReverseKL(), over, near=0.2), torch.Generator().manual_seed(0)
+    for beta in (0.3, 0.4, 0.5):
+        found = [objective._neighbour({"beta": beta}, target, generator)["beta"] for _ in range(200)]
+        assert min(found) >= 0.3 and max(found) <= 0.5 and max(abs(one - beta) for one in found) <= 0.04
+        assert max(found) - min(found) > (0.07 if beta == 0.4 else 0.035)
