@@ -63,7 +63,6 @@ class MarkovRun(Experiment):
             "discard": self.discard,
         }
         self._chain_state = state
-        self._on_disk = 0
 
     @abstractmethod
     def _part(self, first: int) -> xr.Dataset:
@@ -102,9 +101,7 @@ class MarkovRun(Experiment):
     def restore(self, path: str | Path) -> None:
         super().restore(path)
         self._take(Store.open(path, write=False).read_parts(self.step))
-        self._on_disk = self.step
 
     def _keep_besides(self, store: Store) -> None:
-        if self.step > self._on_disk:
-            store.write_part(self.step, self._part(self._on_disk))
-            self._on_disk = self.step
+        if self.step > (measured := store.measured()):
+            store.write_part(self.step, self._part(measured))

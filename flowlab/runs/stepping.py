@@ -17,6 +17,7 @@ from flowlab.runs.kind import KindOfRun
 from flowlab.runs.precision import default_dtype, undisturbed
 from flowlab.runs.process import Audience, Control, torch_threads
 from flowlab.storage.directory import Directory
+from flowlab.storage.files import StoreError
 from flowlab.storage.records import Records
 
 RunState = Literal["ready", "running", "paused", "stopped", "finished", "failed"]
@@ -107,7 +108,8 @@ class Steps:
         if not self.whole and self.done == done:
             self._run._return_to(mark)
             self.records.cut(done)
-            self._directory.cut(done)
+            with contextlib.suppress(StoreError):  # whoever opens the directory again cuts what it has too many
+                self._directory.cut(done)
         self.whole = True
 
     def _step_back(self) -> None:
@@ -212,7 +214,8 @@ class Loop:
 
     def _warn_if_finished(self) -> None:
         """Warn whoever asked the run for more, where it will do nothing."""
-        if self._steps.whole and not self._going.locked() and self._run._ended():
+        saved = self._steps.whole and self.state != "failed"  # else it has to be saved yet
+        if saved and not self._going.locked() and self._run._ended():
             warnings.warn(
                 f"this run is finished at step {self._steps.done} of {self._run.steps} and does nothing more: "
                 "extend(steps) adds to it, at(steps=...) begins another run from its weights",

@@ -135,7 +135,7 @@ class WriterLock:
         except BaseException:
             os.close(fd)
             raise
-        self._fd = fd
+        self._fd, self._path = fd, path
         self._release = weakref.finalize(self, _remove_lock, path, fd)
         _LOCKS.add(self)
 
@@ -143,6 +143,11 @@ class WriterLock:
     def held(self) -> bool:
         """Whether this process holds the lock; a forked child never does."""
         return self._release.alive
+
+    @property
+    def in_place(self) -> bool:
+        """Whether its file is still there: not where the folder was moved or removed, or another one stands there."""
+        return _is_open_file(self._fd, self._path)
 
     def release(self) -> None:
         """Give the lock back and remove its file; harmless when repeated."""
@@ -218,7 +223,7 @@ def _flock(fd: int) -> bool | None:
 def _is_open_file(fd: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(fd), os.stat(path))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

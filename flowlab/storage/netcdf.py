@@ -83,6 +83,11 @@ def read_parts(run: Path, last: int) -> list[xr.Dataset]:
     return [from_netcdf(path.read_bytes(), path) for path in _paths(run) if _last(path) <= last]
 
 
+def last_part(run: Path) -> int:
+    """The step up to which measurements are written, 0 before the first."""
+    return max(map(_last, _paths(run)), default=0)
+
+
 def cut_parts(run: Path, last: int) -> None:
     """Remove parts beyond step ``last``, and what a killed writer left half done."""
     for path in _paths(run):

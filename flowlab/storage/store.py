@@ -28,7 +28,7 @@ from flowlab.storage.checkpoint import (
 from flowlab.storage.files import StoreError, StoreLocked, WriterLock, saving, write_atomic
 from flowlab.storage.identity import absolute
 from flowlab.storage.inputs import write_contents
-from flowlab.storage.netcdf import cut_parts, from_netcdf, read_parts, to_netcdf, write_part
+from flowlab.storage.netcdf import cut_parts, from_netcdf, last_part, read_parts, to_netcdf, write_part
 from flowlab.storage.records import Journal
 
 __all__ = ["FORMAT", "Store", "StoreError", "StoreLocked"]
@@ -194,6 +194,10 @@ class Store:
         with self._writing(f"the measurements up to step {step}"):
             write_part(self.path, step, part)
 
+    def measured(self) -> int:
+        """The step up to which measurements are written, 0 before the first."""
+        return last_part(self.path)
+
     def read_parts(self, step: int) -> list[xr.Dataset]:
         """The measurements up to ``step``, in the parts in which they were written."""
         return read_parts(self.path, step)
@@ -249,6 +253,11 @@ class Store:
                 raise StoreError(f"{self.path} is open for reading: use Store.open(path) to write to it")
             if not self._lock.held:
                 raise StoreError(f"{self.path} is closed, or was opened by the process that this one was forked from")
+            if not self._lock.in_place:
+                raise StoreError(
+                    f"could not write {what}: {self.path}, or the file lock in it, was moved or removed while the run "
+                    "was going; what was saved before stays readable where it is now"
+                )
             with saving(what, self.path):
                 yield
 
