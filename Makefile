@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo lab app test lint browser cluster-test bench bench-page notebooks docs package release binder fuzz clean
+.PHONY: help setup demo lab app test lint browser cluster-test bench bench-page notebooks docs package release binder fuzz faults clean
 
 help:
 	@echo "make demo    train the main study, print its table, write demo/report.html"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench   the benchmarks: tables, and JSON in benchmarks/results/"
 	@echo "make bench-page  docs/benchmarks.md from these results"
 	@echo "make fuzz    10,000 changes of files of a run: each is read or refused in words"
+	@echo "make faults  kills, full disks, moved directories and the like, often: what was lost, what went on"
 	@echo "make notebooks  run tutorials and notebooks anew, and store what they show"
 	@echo "make docs    the site, in build/site: open build/site/index.html"
 	@echo "make package wheel and sdist, tried in clean environments: PYTHONS='python3.11 python3.12'"
@@ -69,6 +70,9 @@ release: .venv/.stamp-dev
 # Half of them in each of two processes.
 fuzz: .venv/.stamp-dev
 	@export OMP_NUM_THREADS=1; $(PY) -m tests.storage.mutated 5000 1 & $(PY) -m tests.storage.mutated 5000 2; two=$$?; wait $$! && exit $$two
+
+faults: .venv/.stamp-dev
+	@OMP_NUM_THREADS=1 $(PY) -m tests.faults
 
 bench-page:
 	@$(PY) benchmarks/page.py
