@@ -139,6 +139,25 @@ Kept = Annotated[Count, Meaning("configurations kept, over all chains", "configu
 Discarded = Annotated[keys.Discarded, Meaning("fraction of the run that is left out as thermalisation")]
 Evaluated = Annotated[Several, Meaning("samples of each evaluation", "configurations")]
 
+
+@dataclass(frozen=True, kw_only=True)
+class Chained:
+    """How long chains run side by side, and what is kept of them."""
+
+    chains: Chains = 64
+    every: Count = 10
+    samples: Kept = 10_000
+    discard: Discarded = 0.1
+    steps: Steps = 300
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The same as arguments of :class:`flowlab.runs.ChainRun`."""
+        kept = (1 - self.discard) * self.steps * self.chains
+        others = {name: value for name, value in vars(self).items() if name != "samples"}
+        return others | {"keep_every": max(1, int(kept / self.samples))}
+
+
 BETA_OR_T: dict[str, tuple[str, Callable[[float], float]]] = {"beta": ("T", lambda beta: 1.0 / beta)}
 """The inverse temperature as another spelling of the key T."""
 

@@ -18,11 +18,8 @@ from flowlab.studies.keys import (
     ONE_LEVEL,
     WARM,
     Anneal,
-    Chains,
-    Discarded,
-    Kept,
+    Chained,
     Side,
-    Steps,
     Temperature,
     Trained,
     doubled_side,
@@ -107,11 +104,7 @@ def potts_chain(
     L: Side = 16,
     T: Temperature = T_C,
     q: States = 3,
-    chains: Chains = 64,
-    every: Count = 10,
-    samples: Kept = 10_000,
-    discard: Discarded = 0.1,
-    steps: Steps = 300,
+    running: Chained = Chained(),
     seed: int = 0,
     warm: bool = False,
 ) -> ChainRun:
@@ -122,7 +115,4 @@ def potts_chain(
         steps: of the run.
     """
     system = Potts((L, L), T, q)
-    return ChainRun(
-        system, PottsClusters(system), chains=chains, steps=steps, every=every,
-        keep_every=max(1, int((1 - discard) * steps * chains / samples)), discard=discard, seed=seed,
-    )  # fmt: skip
+    return ChainRun(system, PottsClusters(system), seed=seed, **running.given)

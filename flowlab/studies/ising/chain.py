@@ -8,7 +8,7 @@ from typing import Literal
 from flowlab.mcmc import AnnealedImportance, HeatBath, IsingChain, Metropolis, SwendsenWang, Wolff
 from flowlab.runs import AnnealedRun, ChainRun, study
 from flowlab.runs.keys import Count
-from flowlab.studies.keys import BETA_OR_T, Chains, Discarded, Field, Kept, Side, Steps, Temperature, even_side
+from flowlab.studies.keys import BETA_OR_T, Chained, Chains, Field, Kept, Side, Steps, Temperature, even_side
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 
 MOVES: dict[str, Callable[[Ising], IsingChain]] = {
@@ -26,11 +26,7 @@ def ising_chain(
     T: Temperature = CRITICAL_TEMPERATURE,
     h: Field = 0.0,
     moves: Literal["wolff", "swendsen_wang", "heat_bath", "metropolis"] = "wolff",
-    chains: Chains = 64,
-    every: Count = 10,
-    samples: Kept = 10_000,
-    discard: Discarded = 0.1,
-    steps: Steps = 300,
+    running: Chained = Chained(),
     seed: int = 0,
     warm: bool = False,
 ) -> ChainRun:
@@ -47,10 +43,7 @@ def ising_chain(
     elif h != 0:
         raise ValueError(f"h must be 0 for clusters (moves={moves}), got {h:g}: give moves=heat_bath or metropolis")
     system = Ising((L, L), T, h=h)
-    return ChainRun(
-        system, MOVES[moves](system), chains=chains, steps=steps, every=every,
-        keep_every=max(1, int((1 - discard) * steps * chains / samples)), discard=discard, seed=seed,
-    )  # fmt: skip
+    return ChainRun(system, MOVES[moves](system), seed=seed, **running.given)
 
 
 @study("ising-cluster-ais", aliases=BETA_OR_T)

@@ -9,7 +9,7 @@ from flowlab.mcmc.hmc import HMC
 from flowlab.runs import study
 from flowlab.runs.chain_run import MIN_STEPS, ChainRun
 from flowlab.runs.keys import Count, Inside, Positive
-from flowlab.studies.keys import Chains, Dimension, Discarded, Kept, Side, Steps, Threads
+from flowlab.studies.keys import Chained, Dimension, Side, Threads
 from flowlab.studies.phi4.flows import Hopping
 
 
@@ -23,15 +23,11 @@ def phi4_hmc(
     L: Side = 8,
     d: Dimension = 2,
     couplings: Hopping = Hopping(),
-    chains: Chains = 64,
     trajectory: Count | None = None,
     step_size: Positive | None = None,
     acceptance: Inside = 0.8,
     tuning: Count = 200,
-    every: Count = 10,
-    samples: Kept = 10_000,
-    discard: Discarded = 0.1,
-    steps: Steps = 500,
+    running: Chained = Chained(steps=500),
     threads: Threads = 1,
     seed: int = 0,
     warm: bool = False,
@@ -50,11 +46,8 @@ def phi4_hmc(
     system = couplings.system((L,) * d)
     leapfrogs = max(6, 3 * L // 2) if trajectory is None else trajectory
     chain = HMC(system, steps=leapfrogs, step_size=step_size, target_acceptance=acceptance, tuning=tuning)
-    run = ChainRun(
-        system, chain, chains=chains, steps=steps, every=every,
-        keep_every=max(1, int((1 - discard) * steps * chains / samples)), discard=discard, seed=seed, threads=threads,
-    )  # fmt: skip
-    dropped = max(int(discard * steps), -(-chain.tuning // every))
+    run = ChainRun(system, chain, seed=seed, threads=threads, **running.given)
+    steps, dropped = running.steps, max(int(running.discard * running.steps), -(-chain.tuning // running.every))
     if steps - dropped < MIN_STEPS:
         raise ValueError(f"steps must be at least {dropped + MIN_STEPS}: {dropped} tune or are discarded, got {steps}")
     return run
