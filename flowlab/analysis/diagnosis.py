@@ -12,9 +12,9 @@ import xarray as xr
 from flowlab.analysis import evaluation, per_layer
 from flowlab.analysis.estimates import Columns, Coords, described, pair
 from flowlab.analysis.latents import latent_columns
-from flowlab.analysis.layered_samples import (
-    Layered,
-    layered,
+from flowlab.analysis.samples_by_layer import (
+    SamplesByLayer,
+    draw_by_layer,
     on_a_lattice,
     place_in_order,
     restored_samples,
@@ -81,7 +81,7 @@ def diagnose(
         if target.sublattice:
             run = restored_samples(density, target, n, samples)
         else:
-            run = layered(density, target, n, samples)
+            run = draw_by_layer(density, target, n, samples)
         coords |= {"layer": np.arange(len(run.spins)), "layer_name": ("layer", run.names)}
         coords |= {"layer_kind": ("layer", run.kinds), "time": ("layer", run.times)}
         if "information" in wanted:
@@ -101,7 +101,7 @@ def _generator(density: Density, seed: int, name: str) -> torch.Generator:
     return named_generator(seed, name, device=tensor_like(density, np.ones(1)).device)
 
 
-def _part(part: Part, run: Layered, untrained: Density | None, seed: int) -> tuple[Columns, Coords]:
+def _part(part: Part, run: SamplesByLayer, untrained: Density | None, seed: int) -> tuple[Columns, Coords]:
     rng = np.random.default_rng(named_seed(seed, part))
     if part == "information":
         return latent_columns(run, rng)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from flowlab.analysis.estimates import Columns, Coords, pair, stacked
-from flowlab.analysis.layered_samples import Layered
+from flowlab.analysis.samples_by_layer import SamplesByLayer
 from flowlab.estimators.information import information
 from flowlab.estimators.weights.weights import Estimate
 
@@ -15,7 +15,7 @@ PAIRS = 16
 """Products of latents are features for the first so many."""
 
 
-def latent_columns(run: Layered, rng: np.random.Generator) -> tuple[Columns, Coords]:
+def latent_columns(run: SamplesByLayer, rng: np.random.Generator) -> tuple[Columns, Coords]:
     """Information of the first latents on sign M and E, and how much of the long waves they fix.
 
     Samples with M = 0 have no sign and are left out where it is asked for.

@@ -11,7 +11,7 @@ import xarray as xr
 from flowlab import estimators
 from flowlab.analysis import evaluation
 from flowlab.analysis.representations import like
-from flowlab.analysis.tempering import Tempered
+from flowlab.analysis.tempering import TemperingSamples
 from flowlab.core import Density, System
 from flowlab.core.names import TRIANGLE_KINDS, Convention, labelled
 from flowlab.core.numbers import whole
@@ -174,7 +174,7 @@ def _spread(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return found
 
 
-def tempering_overlaps(run: Tempered, n: int, rng: np.random.Generator) -> xr.Dataset:
+def tempering_overlaps(run: TemperingSamples, n: int, rng: np.random.Generator) -> xr.Dataset:
     """Thermodynamics and ln Z at every temperature of the ladder, overlaps and triangles where spins were kept."""
     energies, N = run.energies, run.system.n_sites
     thermal = estimators.thermodynamics(energies, run.ladder, N)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from flowlab.analysis.estimates import Columns, Coords, after_the_latent, pair, scaled, stacked
-from flowlab.analysis.layered_samples import Layered, passed, tensor_like
+from flowlab.analysis.samples_by_layer import SamplesByLayer, passed, tensor_like
 from flowlab.core import Density, Flow
 from flowlab.estimators.information import self_similarity
 from flowlab.estimators.information.power_law import power_law
@@ -26,7 +26,7 @@ ALIGNED_SITES = 64
 """Logits are compared at so many sites, at most: far fewer than samples."""
 
 
-def work_columns(run: Layered) -> tuple[Columns, Coords]:
+def work_columns(run: SamplesByLayer) -> tuple[Columns, Coords]:
     """Free energies, work and Jarzynski's check after every layer."""
     T, N = float(run.target.couplings["T"].detach()), run.target.n_sites
     found = work(run.log_w, T=T)
@@ -47,7 +47,7 @@ def work_columns(run: Layered) -> tuple[Columns, Coords]:
     }, {"work": ("work", centres)}
 
 
-def wall_columns(run: Layered) -> tuple[Columns, Coords]:
+def wall_columns(run: SamplesByLayer) -> tuple[Columns, Coords]:
     """Length and dimension of the walls after every layer."""
     N, n = run.target.n_sites, run.spins.shape[1]
     length = walls.wall_length(run.spins) / N
@@ -58,7 +58,7 @@ def wall_columns(run: Layered) -> tuple[Columns, Coords]:
     }, {}
 
 
-def overlap_columns(run: Layered) -> tuple[Columns, Coords]:
+def overlap_columns(run: SamplesByLayer) -> tuple[Columns, Coords]:
     """How much the latents look like the samples (block 1), and like their majorities."""
     sides = [b for b in (1, 3, 5) if b <= min(run.samples.shape[1:])]
     seen = [blocks.majority(run.samples, b) for b in sides]
@@ -68,7 +68,7 @@ def overlap_columns(run: Layered) -> tuple[Columns, Coords]:
     }, {"block": ("block", sides)}
 
 
-def response_columns(run: Layered, rng: np.random.Generator) -> tuple[Columns, Coords]:
+def response_columns(run: SamplesByLayer, rng: np.random.Generator) -> tuple[Columns, Coords]:
     """What the flip of one latent changes after every layer; each sample has one latent flipped."""
     n, h, w = run.latents.shape
     k = min(n, max(200, SPINS_AT_ONCE // (4 * h * w)))
@@ -85,7 +85,7 @@ def response_columns(run: Layered, rng: np.random.Generator) -> tuple[Columns, C
     }, {"separation": ("separation", found[0].separation)}
 
 
-def defect_columns(run: Layered, rng: np.random.Generator) -> tuple[Columns, Coords]:
+def defect_columns(run: SamplesByLayer, rng: np.random.Generator) -> tuple[Columns, Coords]:
     """Configurations with known defects, sent back through the layers."""
     shape = (run.target.shape[0], run.target.shape[1])
     made = defects(shape)
@@ -107,7 +107,9 @@ def defect_columns(run: Layered, rng: np.random.Generator) -> tuple[Columns, Coo
     return columns, {"defect": names, "other_defect": names, "topology": ("defect", topology)}
 
 
-def duality_columns(run: Layered, untrained: Density | None, generator: torch.Generator) -> tuple[Columns, Coords]:
+def duality_columns(
+    run: SamplesByLayer, untrained: Density | None, generator: torch.Generator
+) -> tuple[Columns, Coords]:
     """The latents against domain walls of the same samples, next to maps that know less, and to the exact one.
 
     "untrained" is the same flow before training; "shuffled weights" has each parameter's entries in random order;
@@ -130,7 +132,7 @@ def duality_columns(run: Layered, untrained: Density | None, generator: torch.Ge
     }, {"map": list(maps), "relabeling": ("map", [one.relabeling for one in found])}
 
 
-def mask_columns(run: Layered) -> tuple[Columns, Coords]:
+def mask_columns(run: SamplesByLayer) -> tuple[Columns, Coords]:
     """Masks and logits of XOR layers on the same samples; NaN between layers whose partitions cannot be shifted.
 
     The samples are shifted so that every layer of one kind of partition reads the sites that the first of them reads.
@@ -158,7 +160,7 @@ def mask_columns(run: Layered) -> tuple[Columns, Coords]:
     }, {"mask": numbers, "other_mask": ("other_mask", numbers[1])}
 
 
-def _logits(layer: Flow, run: Layered, number: int, s: np.ndarray) -> tuple[bytes, np.ndarray]:
+def _logits(layer: Flow, run: SamplesByLayer, number: int, s: np.ndarray) -> tuple[bytes, np.ndarray]:
     """A layer's partition shifted to a standard place, and its logits there, (n, M), in the gauge."""
     decides = layer.decides()
     assert decides is not None

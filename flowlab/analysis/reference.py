@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from flowlab.analysis.tempering import Tempered, pack
+from flowlab.analysis.tempering import TemperingSamples, pack
 from flowlab.core import System, named_generator
 from flowlab.core.made import Made
 from flowlab.core.types import Report, silent
@@ -88,7 +88,7 @@ class Reference(Made):
         ParallelTempering(system, self._first_ladder(ladder))  # refuses what it cannot sample
         self._given = ladder
         self._running = threading.Lock()
-        self._tempered: Tempered | None = None
+        self._tempered: TemperingSamples | None = None
         self.shelf: Shelf | None = None
 
     @property
@@ -114,7 +114,7 @@ class Reference(Made):
         """Whether the chains have run."""
         return self._tempered is not None
 
-    def run(self, report: Report = silent) -> Tempered:
+    def run(self, report: Report = silent) -> TemperingSamples:
         """What the chains leave behind; they run when first asked, and ``report`` hears how far they are.
 
         What is on the ``shelf`` is read instead, and what is not is put there.
@@ -122,7 +122,7 @@ class Reference(Made):
         with self._running:
             if self._tempered is None:
                 kept = None if self.shelf is None else self.shelf.read()
-                self._tempered = self._run(report) if kept is None else Tempered.of(kept, self.system)
+                self._tempered = self._run(report) if kept is None else TemperingSamples.of(kept, self.system)
                 report("")
             if self.shelf is not None:
                 self.shelf.write(self._tempered.kept())
@@ -150,7 +150,7 @@ class Reference(Made):
     def _chain(self, temperatures: tuple[float, ...]) -> ParallelTempering:
         return ParallelTempering(self.system, temperatures, replicas=self.replicas, clusters=self.clusters)
 
-    def _run(self, report: Report) -> Tempered:
+    def _run(self, report: Report) -> TemperingSamples:
         report("parallel tempering for comparison: its ladder")
         temperatures = self._ladder()
         chain = self._chain(temperatures)
@@ -160,19 +160,19 @@ class Reference(Made):
         for first in (*range(0, self.discarded, CHUNK), *range(self.discarded, total, CHUNK)):
             report(f"parallel tempering for comparison: {first / total:.0%}")
             if first == self.discarded:
-                earlier = chain.of_replicas(state.round_trips)[0]
+                earlier = chain.by_replica(state.round_trips)[0]
             last = min(first + CHUNK, self.discarded if first < self.discarded else total)
             state, part, spins = chain.run(state, (last - first) * self.every, every=self.every, keep=kept)
             if first >= self.discarded:
                 energies.append(part[:, 0])
                 bits.append(pack(spins[:, 0]))
-        return Tempered(
+        return TemperingSamples(
             self.system,
             temperatures,
             np.concatenate(energies),
             self.temperatures,
             np.concatenate(bits),
-            chain.of_replicas(state.round_trips)[0] - earlier,
+            chain.by_replica(state.round_trips)[0] - earlier,
         )
 
     def samples(self, T: float, report: Report = silent) -> torch.Tensor:
@@ -180,7 +180,7 @@ class Reference(Made):
         return torch.from_numpy(self.run(report).spins(T)).flatten(0, 1)
 
     def dataset(self, T: float, report: Report = silent) -> xr.Dataset:
-        """Configurations, ln Z and verdict at temperature T; see :meth:`.Tempered.dataset`."""
+        """Configurations, ln Z and verdict at temperature T; see :meth:`.TemperingSamples.dataset`."""
         return self.run(report).dataset(T).assign_attrs(seed=self.seed)
 
 
@@ -193,7 +193,7 @@ class KeptReference(Reference):
         read: gives them.
     """
 
-    def __init__(self, system: System, source: str, read: Callable[[System], Tempered]) -> None:
+    def __init__(self, system: System, source: str, read: Callable[[System], TemperingSamples]) -> None:
         self.system, self.source, self._read = system, source, read
         self._running = threading.Lock()
         self._tempered = None
@@ -213,5 +213,5 @@ class KeptReference(Reference):
         """At which there are configurations, ascending."""
         return self.run().temperatures
 
-    def _run(self, report: Report) -> Tempered:
+    def _run(self, report: Report) -> TemperingSamples:
         return self._read(self.system)

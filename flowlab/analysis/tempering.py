@@ -18,7 +18,7 @@ MOST_SITES_ENUMERATED = 16
 
 
 @dataclass(frozen=True)
-class Tempered:
+class TemperingSamples:
     """A thermalised run of parallel tempering on one spin system.
 
     Attributes:
@@ -31,7 +31,7 @@ class Tempered:
 
     >>> from flowlab.systems import Ising
     >>> bits = pack(np.ones((5, 3, 1, 4), dtype=np.int8))
-    >>> run = Tempered(Ising((2, 2), T=2.0), (2.0, np.inf), np.zeros((5, 3, 2)), (2.0,), bits, np.zeros(3))
+    >>> run = TemperingSamples(Ising((2, 2), T=2.0), (2.0, np.inf), np.zeros((5, 3, 2)), (2.0,), bits, np.zeros(3))
     >>> run.spins(2.0).shape
     (3, 5, 2, 2)
     """
@@ -108,8 +108,8 @@ class Tempered:
 
         >>> from flowlab.systems import Ising
         >>> bits = pack(np.ones((5, 3, 1, 4), dtype=np.int8))
-        >>> run = Tempered(Ising((2, 2), T=2.0), (2.0, np.inf), np.zeros((5, 3, 2)), (2.0,), bits, np.zeros(3))
-        >>> Tempered.of(run.kept(), run.system).ladder
+        >>> run = TemperingSamples(Ising((2, 2), T=2.0), (2.0, np.inf), np.zeros((5, 3, 2)), (2.0,), bits, np.zeros(3))
+        >>> TemperingSamples.of(run.kept(), run.system).ladder
         (2.0, inf)
         """
         variables = {
@@ -122,7 +122,7 @@ class Tempered:
         return labelled(xr.Dataset(variables, coords=coords, attrs=attrs))
 
     @classmethod
-    def of(cls, kept: xr.Dataset, system: System) -> Tempered:
+    def of(cls, kept: xr.Dataset, system: System) -> TemperingSamples:
         """What :meth:`kept` was made of, of this system."""
         return cls(
             system,

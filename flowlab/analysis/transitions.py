@@ -36,13 +36,15 @@ def peak(curve: xr.Dataset, name: str) -> tuple[Estimate, Estimate]:
     >>> [round(float(one.value), 6) for one in peak(found, "c")]
     [0.42, 2.0]
     """
-    found = of_curves([curve], [name], lambda one: _vertex(one["x"], one[name]))
+    found = estimate_from([curve], [name], lambda one: _vertex(one["x"], one[name]))
     return Estimate(float(found.value[0]), float(found.error[0])), Estimate(
         float(found.value[1]), float(found.error[1])
     )
 
 
-def of_curves(curves: Sequence[xr.Dataset], names: Sequence[str], function: Callable[..., Sequence[float]]) -> Estimate:
+def estimate_from(
+    curves: Sequence[xr.Dataset], names: Sequence[str], function: Callable[..., Sequence[float]]
+) -> Estimate:
     """Numbers made of independent curves, with errors: function(curves, one after the other) for all replicas of each.
 
     Args:
@@ -84,7 +86,7 @@ def finite_size_scaling(curves: Mapping[int, xr.Dataset]) -> xr.Dataset:
     rows = []
     for small, large in itertools.pairwise(sides):
         b = math.log(large / small)
-        rows.append(of_curves([curves[small], curves[large]], needed, lambda one, two, b=b: _scaled(one, two, b)))
+        rows.append(estimate_from([curves[small], curves[large]], needed, lambda one, two, b=b: _scaled(one, two, b)))
     columns = ("crossing", "binder_crossing", "inverse_nu", "gamma_over_nu", "beta_over_nu")
     variables: dict[str, Any] = {}
     for i, column in enumerate(columns):

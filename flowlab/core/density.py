@@ -69,7 +69,7 @@ class Density(Made, nn.Module, ABC):
         """Let every ``log_prob`` take what ``as_batch`` takes, whoever wrote it."""
         super().__init_subclass__(**options)
         if "log_prob" in cls.__dict__:
-            cls.log_prob = _of_batches(cls.log_prob)  # type: ignore[assignment, method-assign]
+            cls.log_prob = _taking_any(cls.log_prob)  # type: ignore[assignment, method-assign]
 
     @abstractmethod
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
@@ -315,12 +315,12 @@ class Wrapper(Density):
         return self.density.parameter_groups()
 
 
-def _of_batches(log_prob: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Any], Tensor]:
+def _taking_any(log_prob: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Any], Tensor]:
     @functools.wraps(log_prob)
-    def of_any(self: Density, x: Any) -> Tensor:
+    def checked_log_prob(self: Density, x: Any) -> Tensor:
         return log_prob(self, self.as_batch(x))
 
-    return of_any
+    return checked_log_prob
 
 
 def one_of(**given: object) -> str:

@@ -209,7 +209,7 @@ class Conditional(Computed):
         before: list[tuple[Density, tuple[int, ...]]] = [(other, self.orders[0])]
         matrix = np.eye(len(self.orders), 1)
         if isinstance(other, Conditional):
-            before = [(other.of_order(row), orders) for row, orders in enumerate(other.orders)]
+            before = [(other.at_order(row), orders) for row, orders in enumerate(other.orders)]
             matrix = projected(self.orders, other.orders, lambda t: other.nearest(self._couplings_at(t)))
         copied: list[str] = []
         handed: list[dict[str, Tensor]] = []
@@ -240,7 +240,7 @@ class Conditional(Computed):
                 row |= {name: part.view_as(named[name]) for name, part in zip(names, parts, strict=True)}
         return rows
 
-    def of_order(self, row: int) -> Density:
+    def at_order(self, row: int) -> Density:
         """A density whose weights are the coefficients of one order, as handed on by a warm start."""
         return self._copied({name: nn.Parameter(value.clone()) for name, value in self._rows()[row].items()})
 

@@ -244,7 +244,7 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
     def _sets(self) -> int:
         return 2 if self.clusters else 1
 
-    def of_replicas(self, array: NDArray[Any]) -> NDArray[Any]:
+    def by_replica(self, array: NDArray[Any]) -> NDArray[Any]:
         """(D, R, ...) of what is recorded, from an array of a state, which has second sets besides."""
         return array[:, :: self._sets]
 
@@ -277,7 +277,7 @@ class ParallelTempering(MarkovChain[TemperingState, TemperingInfo]):
         new = self.run(state, 1)[0]
         tried = np.arange(len(self.temperatures) - 1) % 2 == int(state.steps.flat[0]) % 2
         swapped = new.accepted > state.accepted
-        own = self.of_replicas
+        own = self.by_replica
         return new, TemperingInfo(
             own(new.energies), tried, own(swapped), own(new.walkers), own(new.round_trips)
         )  # fmt: skip

@@ -156,7 +156,7 @@ class KindOfRun(Made, ABC):
         keep = "run.attach('runs/name') keeps it" if self.path is None else f"run.save() keeps it in {self.path}"
         return f"{keep} and {again} reads it"
 
-    # readings
+    # evaluations
 
     @abstractmethod
     def evaluate(self, n: int = 10_000, *, seed: int | None = None) -> xr.Dataset:

@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 
 from flowlab.analysis.reference import KeptReference
-from flowlab.analysis.tempering import Tempered, pack
+from flowlab.analysis.tempering import TemperingSamples, pack
 from flowlab.core import System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.core.names import about, labelled
@@ -97,7 +97,7 @@ class TemperingRun(MarkovRun):
         keep = self._kept if (self.step + 1) % self.keep_every == 0 else []
         self._chain_state, energies, spins = self.chain.run(self._chain_state, self.every, every=self.every, keep=keep)
         self._energies.append(energies[0, 0])
-        self._trips.append(self.chain.of_replicas(self._chain_state.round_trips)[0])
+        self._trips.append(self.chain.by_replica(self._chain_state.round_trips)[0])
         if keep:
             self._bits.append(pack(spins[0, 0]))
         coldest = energies[0, 0, :, 0]
@@ -146,7 +146,7 @@ class TemperingRun(MarkovRun):
         return {"configuration_lowest": (self.system.dims, found, {"energy": energy})}
 
     @property
-    def measured(self) -> Tempered:
+    def measured(self) -> TemperingSamples:
         """The run so far without what is discarded.
 
         Raises:
@@ -160,7 +160,7 @@ class TemperingRun(MarkovRun):
                 f"estimates need {BLOCKS} measured steps and 4 kept configurations a replica, got "
                 f"{len(energies) - first} and {len(kept)}: run it longer"
             )
-        return Tempered(
+        return TemperingSamples(
             self.system,
             self.chain.temperatures,
             np.array(energies[first:]),
@@ -178,7 +178,7 @@ class TemperingRun(MarkovRun):
         bits = self._bits[: step // self.keep_every]
         steps = [self.keep_every * (k + 1) for k in range(len(bits))][-n:]
         shape = (self.chain.replicas, len(self.temperatures), *self.system.shape)
-        spins = self.chain.of_replicas(state.spins)[0]
+        spins = self.chain.by_replica(state.spins)[0]
         pictures = [_unpacked(row, self.system.n_sites).reshape(shape) for row in bits[-n:]]
         if step not in steps:
             pictures, steps = [*pictures, spins[:, self._kept].reshape(shape)], [*steps, step]
@@ -187,7 +187,7 @@ class TemperingRun(MarkovRun):
         return found.assign_coords(step=steps[-n:], temperature=list(self.temperatures))
 
     def reference(self, T: float | None = None) -> xr.Dataset:
-        """The configurations kept at temperature T (the lowest where not given); see :meth:`.Tempered.dataset`."""
+        """Configurations kept at temperature T (the lowest where not given); see :meth:`.TemperingSamples.dataset`."""
         return self.measured.dataset(self.temperatures[0] if T is None else T).assign_attrs(seed=self.seed)
 
     def sample(self, n: int, T: float | None = None, *, seed: int | None = None) -> xr.Dataset:
@@ -237,7 +237,7 @@ class TemperingRun(MarkovRun):
             self._trips = [row for part in parts for row in part["round_trips"].values]
         else:  # of an earlier version, which kept their sum over the replicas
             total = np.maximum(self._steps.records.column("round_trips"), 0)
-            share = self.chain.of_replicas(self._chain_state.round_trips)[0] / max(1.0, float(total[-1:].sum()))
+            share = self.chain.by_replica(self._chain_state.round_trips)[0] / max(1.0, float(total[-1:].sum()))
             self._trips = list((total[:, None] * share).astype(np.int64))
 
     def _part(self, first: int) -> xr.Dataset:
@@ -270,18 +270,18 @@ def reference_of(path: str | Path, system: System) -> KeptReference:
     return KeptReference(system, f"the run in {path}", functools.partial(_kept_by, path))
 
 
-def _kept_by(path: str | Path, system: System) -> Tempered:
+def _kept_by(path: str | Path, system: System) -> TemperingSamples:
     run: Any = Experiment.load(path)
     if content_name(run.system, {}) != content_name(system, {}):
         raise StoreError(f"reference={path} is a run of another system: {run.system.title}, not {system.title}")
     if hasattr(run, "measured"):
-        measured: Tempered = run.measured
+        measured: TemperingSamples = run.measured
         return replace(measured, system=system)
     comparison = getattr(run, "comparison", None)
     if comparison is None:
         raise StoreError(f"reference={path} has no configurations of parallel tempering: name a run of tempering")
     run.reference()
-    kept: Tempered = comparison.run()
+    kept: TemperingSamples = comparison.run()
     return replace(kept, system=system)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from flowlab.analysis.transitions import finite_size_scaling, of_curves, peak
+from flowlab.analysis.transitions import finite_size_scaling, estimate_from, peak
 from flowlab.core.names import labelled
 from flowlab.runs import load
 from flowlab.runs.keys import Several
@@ -135,7 +135,7 @@ def _transitions(curves: Mapping[int, xr.Dataset]) -> xr.Dataset:
             variables[f"{name}_{suffix}"] = ("L", [row[i].value for row in peaks])
             variables[f"{name}_{suffix}_error"] = ("L", [row[i].error for row in peaks])
     jumps = [
-        of_curves([curve], [heat], lambda one, curve=curve: [_jump(one, heat, curve)]) for curve in curves.values()
+        estimate_from([curve], [heat], lambda one, curve=curve: [_jump(one, heat, curve)]) for curve in curves.values()
     ]
     variables["latent_heat"] = ("L", [float(jump.value[0]) for jump in jumps])
     variables["latent_heat_error"] = ("L", [float(jump.error[0]) for jump in jumps])

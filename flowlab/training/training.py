@@ -21,11 +21,11 @@ from flowlab.runs.process import torch_threads
 from flowlab.runs.registry import LITTLE, neighbour, same_couplings
 from flowlab.runs.run import Experiment
 from flowlab.training import ranges
+from flowlab.training.evaluations import Evaluations, Held
 from flowlab.training.glasses import Annealing, Auto, comparison_of, shelved
 from flowlab.training.integration_check import IntegrationCheck
 from flowlab.training.objectives.reverse_kl import Objective
 from flowlab.training.published import Published
-from flowlab.training.readings import Held, Readings
 from flowlab.training.stage import Diverged, Stage
 from flowlab.training.staged import Stages, StartFrom, warm_start
 
@@ -106,7 +106,7 @@ class Training(Experiment):
         self.optimisation, self.integration, self.over = self._last.optimisation, integration, self.density.over
         self.batch, self.annealing, self.own_steps = self._last.batch, self._last.annealing, self._last.steps
         self.comparison = comparison_of(target, self.seed) if comparison == "auto" else comparison
-        self._readings = Readings(self)
+        self._evaluations = Evaluations(self)
         self._published = Published(lambda: (self.step, self._stages.copied(self.step)), self._steps.taking)
         del self._identity["run"]  # which had other names in earlier versions
         self._identity |= self._stages.identity
@@ -190,7 +190,7 @@ class Training(Experiment):
         Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same configurations again, while
         it trains on from a ``held`` :meth:`reading`. ``at`` is another coupling of a range, ``beta=0.37`` say.
         """
-        asked = self._readings.asked("sample", seed, fresh=True, held=held)
+        asked = self._evaluations.asked("sample", seed, fresh=True, held=held)
         return ranges.sample(self, asked.density, at, n, asked.generator, asked.attrs)
 
     @in_own_dtype
@@ -200,7 +200,7 @@ class Training(Experiment):
         Give ``n`` for fresh latents (the same ones for the same ``seed``, while the weights change), ``z`` for given
         latents, ``x`` to run backwards from given configurations; 16 fresh ones where nothing is given.
         """
-        return self._readings.layers(n, x, z, seed)
+        return self._evaluations.layers(n, x, z, seed)
 
     @in_own_dtype
     def evaluate(
@@ -214,12 +214,12 @@ class Training(Experiment):
         The numbers of a step are the same in every call; another ``seed`` than the run's gives independent ones.
         A density for a range of couplings is evaluated ``at`` any of them, ``beta=0.37`` say, by its ``proposal``.
         """
-        asked = self._readings.asked("evaluate", seed)
+        asked = self._evaluations.asked("evaluate", seed)
         if at:
             return ranges.evaluate(
-                self, asked.density, at, n, asked.generator, asked.attrs, self._readings.batch(reference)
+                self, asked.density, at, n, asked.generator, asked.attrs, self._evaluations.batch(reference)
             )
-        return self._readings.evaluate(asked, n, reference)
+        return self._evaluations.evaluate(asked, n, reference)
 
     @in_own_dtype
     def curve(
@@ -235,7 +235,7 @@ class Training(Experiment):
         if isinstance(observables, int):
             warnings.warn("curve(n) is curve(n=n): names of observables come first", DeprecationWarning, stacklevel=3)
             return self.curve(None, observables, seed=seed, held=held, **grid)
-        asked = self._readings.asked("curve", seed, held=held)
+        asked = self._evaluations.asked("curve", seed, held=held)
         return ranges.curve(self, asked.density, grid, n, asked.generator, asked.attrs, observables)
 
     @in_own_dtype
@@ -247,13 +247,15 @@ class Training(Experiment):
         what every layer does to the overlaps (:func:`flowlab.analysis.overlaps.layer_overlaps`), and the entropies by
         ``place``. ``seed`` is as in :meth:`evaluate`.
         """
-        return self._readings.diagnosis(self._readings.asked("diagnose", seed), n, parts)
+        return self._evaluations.diagnosis(self._evaluations.asked("diagnose", seed), n, parts)
 
     @in_own_dtype
     def reference(self, T: float | None = None) -> xr.Dataset | None:
         """The comparison's configurations at temperature T, the run's own where not given; None without a comparison.
 
-        Runs parallel tempering where that has not been done, which may take a while. See :meth:`.Tempered.dataset`.
+        Runs parallel tempering where that has not been done, which may take a while.
+
+        See :meth:`.TemperingSamples.dataset`.
         """
         if self.comparison is None:
             return None

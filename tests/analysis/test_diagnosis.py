@@ -10,7 +10,7 @@ from torch import Tensor
 
 import flowlab as fl
 from flowlab.analysis.diagnosis import OF_A_FLOW, PARTS, diagnose
-from flowlab.analysis.layered_samples import layered
+from flowlab.analysis.samples_by_layer import draw_by_layer
 from flowlab.core import Flow, named_generator
 from flowlab.estimators.observables.domain_walls import domain_walls, spins_from_walls
 from flowlab.systems.lattice import checkerboard
@@ -80,12 +80,12 @@ def test_what_is_reported_does_not_depend_on_the_gauge(of_majority):
         np.testing.assert_array_equal(other[name], of_majority[name])
     raw = majority(-1.0)
     assert not bool((raw.flow.inverse(torch.ones(1, *SHAPE))[0] == 1).all())
-    run = layered(raw, fl.Ising(SHAPE, T), 10, named_generator(0, "gauge"))
+    run = draw_by_layer(raw, fl.Ising(SHAPE, T), 10, named_generator(0, "gauge"))
     assert (run.backwards(np.ones((1, *SHAPE))) == 1).all()
     np.testing.assert_array_equal(run.forwards(run.latents), run.spins)
 
 
-# the flow's other instruments
+# what else is measured of the flow
 
 
 def test_a_mask_of_nearest_neighbours_responds_to_them_alone(of_majority):

@@ -139,7 +139,7 @@ def test_the_lowest_energy_comes_with_its_configuration():
             found = torch.from_numpy(state.found[0]).double().reshape(-1, *system.shape)
             assert float(system.energy(found).min()) == pytest.approx(least, abs=1e-9)
             np.testing.assert_allclose(system.energy(found).numpy() / chain.unit, state.lowest[0], atol=1e-4)
-            assert (chain.of_replicas(state.lowest)[0] * chain.unit <= energies.min((0, 1, 3)) + 1e-4).all()
+            assert (chain.by_replica(state.lowest)[0] * chain.unit <= energies.min((0, 1, 3)) + 1e-4).all()
 
 
 def test_states_without_a_lowest_energy_are_of_an_earlier_version():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowlab.analysis.transitions import Curves, of_curves, rises
+from flowlab.analysis.transitions import Curves, estimate_from, rises
 from flowlab.core.names import labelled
 from flowlab.estimators.estimate import FloatArray
 
@@ -142,7 +142,7 @@ def crossings(
     needed = [one for one in (name, "overlap_squared") if one in found] + [w for w in ("state",) if w in found]
     mean = average(found[needed], over, replicas=True).sortby(size)
     curves = [_curve(mean.isel({size: i}), along, name) for i in range(mean.sizes[size])]
-    rows = [of_curves([a, b], [name], lambda a, b: _crossed(a, b, name)) for a, b in itertools.pairwise(curves)]
+    rows = [estimate_from([a, b], [name], lambda a, b: _crossed(a, b, name)) for a, b in itertools.pairwise(curves)]
     sizes = mean[size].values
     variables: dict[str, Any] = {}
     for i, column in enumerate(("crossing", f"{name}_crossing")):

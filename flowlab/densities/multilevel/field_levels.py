@@ -131,7 +131,7 @@ class MultilevelFields(Levels):
             base = self._base_log_q(state)
         return Rows(state, base, torch.cat(found), score)
 
-    def of_rows(self, state: Tensor) -> Rows:
+    def evaluate_rows(self, state: Tensor) -> Rows:
         base = state.new_zeros(state.shape[1]) if self.base is None else self._base_log_q(state)
         numbers = torch.cat(self.evaluated(state), 1)
         return Rows(state, base, self.family.log_prob(numbers, state[self.first_row : -1]))

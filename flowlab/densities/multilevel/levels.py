@@ -140,7 +140,7 @@ class Levels(Density):
         """n fresh configurations, or ``given`` rows (N + 1, n) completed where they are NaN."""
         raise NotImplementedError
 
-    def of_rows(self, state: Tensor) -> Rows:
+    def evaluate_rows(self, state: Tensor) -> Rows:
         """ln q of given configurations."""
         raise NotImplementedError
 
@@ -171,7 +171,7 @@ class Levels(Density):
         return torch.cat([x for x, _ in parts]), torch.cat([log_q for _, log_q in parts])
 
     def log_prob(self, x: Tensor) -> Tensor:
-        found = self.of_rows(self.rows(x))
+        found = self.evaluate_rows(self.rows(x))
         return found.base + found.log_q.sum(0)
 
     def stages(
@@ -194,7 +194,7 @@ class Levels(Density):
         one_of(n=n, x=x, z=z)
         with torch.no_grad():
             if x is not None:
-                found = self.of_rows(self.rows(x))
+                found = self.evaluate_rows(self.rows(x))
             elif z is not None:
                 found = self.draw_rows(len(z), generator=generator, given=self.rows(z))
             else:

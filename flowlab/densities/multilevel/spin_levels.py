@@ -213,10 +213,10 @@ class Multilevel(Levels):
         """(coarsest sites, n) ∂ ln q(finer spins | coarsest)/∂(coarsest), at given rows."""
         coarse = state[: self.first_row].detach().requires_grad_()
         whole = torch.cat([coarse, state[self.first_row :]])
-        (found,) = torch.autograd.grad(self.of_finer(whole).sum(), coarse)
+        (found,) = torch.autograd.grad(self.finer_log_q(whole).sum(), coarse)
         return found
 
-    def of_finer(self, state: Tensor) -> Tensor:
+    def finer_log_q(self, state: Tensor) -> Tensor:
         """(N - coarsest sites, n) ln q of the finer spins given those before them."""
         return logsigmoid(torch.cat(self.evaluated(state)) * state[self.first_row : -1])
 
@@ -245,10 +245,10 @@ class Multilevel(Levels):
             state[span] = drawn if given is None else torch.where(state[span].isnan(), drawn.to(state), state[span])
         return Rows(state, base, logsigmoid(torch.cat(logits) * state[first:-1]), score, coarse)
 
-    def of_rows(self, state: Tensor) -> Rows:
+    def evaluate_rows(self, state: Tensor) -> Rows:
         check_spins(state[:-1])
         base = state.new_zeros(state.shape[1]) if self.base is None else self._base_log_q(state)
-        return Rows(state, base, self.of_finer(state))
+        return Rows(state, base, self.finer_log_q(state))
 
     def bind(self, target: System) -> None:
         """Check the target, a decimated Ising model, and take up its coupling K = J/T and its field.

@@ -131,7 +131,7 @@ class MultilevelStates(Levels):
             state[span] = drawn if given is None else torch.where(state[span].isnan(), drawn, state[span])
         return Rows(state, base, self._log_q(torch.cat(logits, 1), state), score)
 
-    def of_rows(self, state: Tensor) -> Rows:
+    def evaluate_rows(self, state: Tensor) -> Rows:
         check_states(state[:-1], self.q)
         state = torch.cat([state[:-1], state.new_full((1, state.shape[1]), -1.0)])
         base = state.new_zeros(state.shape[1]) if self.base is None else self._base_log_q(state)

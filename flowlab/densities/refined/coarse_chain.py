@@ -49,7 +49,7 @@ class ChainFields(nn.Module):
 def chains_of(density: Density) -> int | None:
     """The number of chains that draw the coarsest fields of a density, None where none do."""
     chains = (part for part in density.modules() if isinstance(part, ChainFields))
-    sampler = next(chains, None)  # others inside are for readings
+    sampler = next(chains, None)  # others inside are for evaluations
     return None if sampler is None else len(sampler.fields)
 
 

@@ -122,7 +122,7 @@ def along(
     for row, kept in zip(count, [blocks >= 0, *others], strict=True):
         row[kept] = counted(ratios[:, kept])
 
-    def of_means(counting: FloatArray) -> dict[str, FloatArray]:
+    def jackknifed(counting: FloatArray) -> dict[str, FloatArray]:
         """(1 + B, G) of each function: with all draws, and without each block."""
         total = counting @ w.T
         means = {name: counting @ (w * value).T / total for name, value in values.items()}
@@ -130,6 +130,6 @@ def along(
         return {name: function(means) for name, function in functions.items()}
 
     functions = {"log_z": lambda mean: mean["log_z"], **functions}
-    plain = {name: jackknife_error(value[1:]) for name, value in of_means(alike).items()}
+    plain = {name: jackknife_error(value[1:]) for name, value in jackknifed(alike).items()}
     unseen = np.sqrt(np.array([error_factor(row) for row in w]) ** 2 - 1)
-    return {name: Replicas(value[0], value[1:], unseen * plain[name]) for name, value in of_means(count).items()}
+    return {name: Replicas(value[0], value[1:], unseen * plain[name]) for name, value in jackknifed(count).items()}

@@ -68,7 +68,7 @@ Whiten = Literal["eigenbasis", "covariance", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tempered:
+class TemperingKeys:
     """Parallel tempering, beside which a density is evaluated, or whose samples it is trained on."""
 
     samples: Count = 20_000
@@ -156,7 +156,7 @@ def glass_forward(
     glass: Glass = Glass(),
     flow: AffineFlow = AffineFlow(),
     whiten: Whiten = "eigenbasis",
-    tempering: Tempered = Tempered(samples=100_000),
+    tempering: TemperingKeys = TemperingKeys(samples=100_000),
     held_out: Inside = 0.1,
     redraw: bool = True,
     online: bool = False,
@@ -211,7 +211,7 @@ def glass_reverse(
     glass: Glass = Glass(),
     flow: AffineFlow = AffineFlow(),
     whiten: Literal["eigenbasis", "none"] = "eigenbasis",
-    tempering: Tempered = Tempered(),
+    tempering: TemperingKeys = TemperingKeys(),
     anneal: Anneal = 0.0,
     training: TrainedGlass = TrainedGlass(steps=4000, batch=256, lr=1e-3, clip=10.0),
     seed: int = 0,
@@ -243,7 +243,7 @@ def glass_autoregressive(
     network: Literal["coupled", "made"] = "coupled",
     width: Count = 4,
     depth: Count = 1,
-    tempering: Tempered = Tempered(),
+    tempering: TemperingKeys = TemperingKeys(),
     anneal: Anneal = 0.7,
     training: TrainedGlass = TrainedGlass(steps=5000, batch=500, lr=4e-3, clip=10.0),
     seed: int = 0,
@@ -319,25 +319,25 @@ def glass_pt(
     return run
 
 
-TEMPERED_SK = SK | {"clusters": False}
+TEMPERING_SK = SK | {"clusters": False}
 OF_SK = {"N": 64, "T": 0.5, "temperatures": TEMPERATURES}
 sk_forward = study(
-    "sk-forward", aliases=BETA_OR_T, fixed=TEMPERED_SK, defaults=OF_SK, idle=_idle,
+    "sk-forward", aliases=BETA_OR_T, fixed=TEMPERING_SK, defaults=OF_SK, idle=_idle,
     presets=FORWARD, stated=STATED_FORWARD, changed=CHANGED,
     about="An affine flow of the continuous Sherrington-Kirkpatrick model, on samples from parallel tempering.",
 )(glass_forward)  # fmt: skip
 sk_reverse = study(
-    "sk-reverse", aliases=BETA_OR_T, fixed=TEMPERED_SK, defaults=OF_SK, idle=_idle,
+    "sk-reverse", aliases=BETA_OR_T, fixed=TEMPERING_SK, defaults=OF_SK, idle=_idle,
     presets=REVERSE, stated=STATED_REVERSE, changed=CHANGED,
     about="An affine flow of the continuous Sherrington-Kirkpatrick model, on its own free energy.",
 )(glass_reverse)  # fmt: skip
 sk_autoregressive = study(
-    "sk-autoregressive", aliases=BETA_OR_T, fixed=TEMPERED_SK, idle=_idle,
+    "sk-autoregressive", aliases=BETA_OR_T, fixed=TEMPERING_SK, idle=_idle,
     defaults=OF_SK | {"steps": 20_000, "lr": 2e-3},
     about="An autoregressive density of the Sherrington-Kirkpatrick model: a rigorous bound without a flow.",
 )(glass_autoregressive)  # fmt: skip
 sk_pt = study(
-    "sk-pt", fixed=TEMPERED_SK, defaults=OF_SK, idle=_idle,
+    "sk-pt", fixed=TEMPERING_SK, defaults=OF_SK, idle=_idle,
     about="Parallel tempering of the Sherrington-Kirkpatrick model: energies, ln Z and overlaps.",
 )(glass_pt)  # fmt: skip
 

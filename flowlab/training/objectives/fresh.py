@@ -127,7 +127,7 @@ class FreshForwardKL(ForwardKL):
     def _renew(self, place: int) -> None:
         """The chains go on, and where they are then takes the place of the oldest configurations."""
         self._go(self.sweeps)
-        spins = self.chain.of_replicas(self._state().spins)[0][:, self._place]
+        spins = self.chain.by_replica(self._state().spins)[0][:, self._place]
         drawn = self.drawn.clone()
         drawn[place] = torch.from_numpy(spins.reshape(drawn.shape[1:]))
         self.drawn = drawn

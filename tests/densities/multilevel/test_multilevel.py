@@ -146,9 +146,9 @@ def test_heat_bath_is_invariant_under_translations_by_the_coarsest_spacing():
 def test_groups_are_invariant_under_translations_of_their_colouring(colours):
     q = shaken(Multilevel((16, 8), colours=colours)).double()
     x, _ = q.sample(20, generator=generator())
-    last = q.of_rows(q.rows(x)).log_q[-64:].sum(0)  # the centres of the last doubling
+    last = q.evaluate_rows(q.rows(x)).log_q[-64:].sum(0)  # the centres of the last doubling
     shift = 1 if colours == 1 else 2
-    torch.testing.assert_close(q.of_rows(q.rows(moved(x, shift))).log_q[-64:].sum(0), last, atol=1e-10, rtol=0)
+    torch.testing.assert_close(q.evaluate_rows(q.rows(moved(x, shift))).log_q[-64:].sum(0), last, atol=1e-10, rtol=0)
 
 
 def test_last_colour_is_exact():
@@ -353,7 +353,7 @@ def test_a_gradient_straight_through_the_base_is_that_of_the_mean_over_finer_spi
     coarse = base.weight.detach().sign().requires_grad_()
     finer = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=4)), dtype=torch.float64)
     state = torch.cat([coarse.reshape(4, 1).expand(4, 16), finer.T, torch.zeros(1, 16, dtype=torch.float64)])
-    log_q = density.of_finer(state).sum(0)
+    log_q = density.finer_log_q(state).sum(0)
     mean = (log_q.exp() * (log_q - target.log_weight(density.configurations(state)))).sum()
     (expected,) = torch.autograd.grad(mean, coarse)
     assert expected.abs().max() > 0.3

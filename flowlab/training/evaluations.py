@@ -36,7 +36,7 @@ class Asked(NamedTuple):
     attrs: dict[str, Any]
 
 
-class Readings:
+class Evaluations:
     """What is read off a training, at the density that it publishes: a part of it.
 
     Args:

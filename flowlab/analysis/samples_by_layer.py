@@ -19,7 +19,7 @@ SpinArray = NDArray[np.int8]
 
 
 @dataclass(frozen=True, eq=False)
-class Layered:
+class SamplesByLayer:
     """n samples of a density of lattice spins after each of its L layers, latents first.
 
     Attributes:
@@ -67,7 +67,7 @@ class Layered:
 
 
 def on_a_lattice(target: System) -> bool:
-    """Whether a target is spins alike everywhere on a lattice in the plane, which the instruments are made for."""
+    """Whether a target is spins alike everywhere on a lattice in the plane, which a diagnosis needs."""
     plane = len(target.dims) == 2 and target.physical is target
     return plane and target.variables == Spins() and not target.disordered
 
@@ -89,7 +89,7 @@ def passed(density: Density, *, x: np.ndarray | None = None, z: np.ndarray | Non
     return np.concatenate(parts, axis=1)
 
 
-def layered(density: Density, target: System, n: int, generator: torch.Generator) -> Layered:
+def draw_by_layer(density: Density, target: System, n: int, generator: torch.Generator) -> SamplesByLayer:
     """n fresh samples after every layer.
 
     The gauge: masks m and -m are the same density with another base, so the layers' states are multiplied by the images
@@ -108,7 +108,7 @@ def layered(density: Density, target: System, n: int, generator: torch.Generator
             log_weight.append(np.stack([to_array(target.log_weight(tensor_like(density, s))) for s in here]))
         log_q.append(np.stack([to_array(state.log_q) for state in states]))
         spins.append(here)
-    return Layered(
+    return SamplesByLayer(
         density,
         target,
         np.concatenate(spins, axis=1),
@@ -122,7 +122,7 @@ def layered(density: Density, target: System, n: int, generator: torch.Generator
     )
 
 
-def restored_samples(density: Density, target: System, n: int, generator: torch.Generator) -> Layered:
+def restored_samples(density: Density, target: System, n: int, generator: torch.Generator) -> SamplesByLayer:
     """n fresh samples of a density of a decimated lattice, the sites that are summed over drawn; no layers before."""
     spins, log_weight, log_q = [], [], []
     with torch.no_grad():
@@ -136,7 +136,9 @@ def restored_samples(density: Density, target: System, n: int, generator: torch.
     weights, of_samples = np.concatenate(log_weight)[None], np.concatenate(log_q)[None]
     up = np.ones_like(samples[:, 0])
     order = target.physical_order(torch.from_numpy(place_in_order(density))).numpy()
-    return Layered(density, target.physical, samples, up, weights, of_samples, ["sample"], ["flow"], [1.0], order)
+    return SamplesByLayer(
+        density, target.physical, samples, up, weights, of_samples, ["sample"], ["flow"], [1.0], order
+    )
 
 
 def _states(density: Density, stages: Iterable[LayerState]) -> list[LayerState]:
