@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from flowlab.analysis.transitions import finite_size_scaling, estimate_from, peak
+from flowlab.analysis.transitions import estimate_from, finite_size_scaling, peak
 from flowlab.core.names import labelled
 from flowlab.runs import load
 from flowlab.runs.keys import Several
