@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flowlab.analysis.transitions import finite_size_scaling, of_curves, peak
+from flowlab.analysis.transitions import estimate_from, finite_size_scaling, peak
 
 CRITICAL, NU, GAMMA, BETA = 0.44, 1.0, 1.75, 0.125
 
@@ -50,10 +50,10 @@ def test_a_peak_at_an_end_is_none():
     assert np.isnan(place.value) and np.isnan(height.value)
 
 
-def test_a_function_of_curves_has_an_error_from_each():
+def test_a_function_estimate_from_has_an_error_from_each():
     one, two = curve(8, 0.01, 1), curve(8, 0.01, 2)
-    alone = of_curves([one], ["binder"], lambda a: [a["binder"][0]])
-    both = of_curves([one, two], ["binder"], lambda a, b: [a["binder"][0] - b["binder"][0]])
+    alone = estimate_from([one], ["binder"], lambda a: [a["binder"][0]])
+    both = estimate_from([one, two], ["binder"], lambda a, b: [a["binder"][0] - b["binder"][0]])
     assert alone.error[0] < both.error[0] < 2 * alone.error[0]
 
 
