@@ -316,7 +316,7 @@ def share_evidence(
         return Evidence(f"{text}the rest is missing from every estimate{cure}", fails=True, warning=LostSignWarning)
     unsure = not math.isfinite(weighted.error)
     if unsure or abs(weighted.value - fair) > SIGMAS * max(stretch * weighted.error, 1 / n):
-        after = f"{100 * weighted.value:.4g} ± {100 * stretch * weighted.error:.2g} %"
+        after = "not known" if unsure else f"{100 * weighted.value:.4g} ± {100 * stretch * weighted.error:.2g} %"
         return Evidence(f"{text}reweighted it is {after}, and the weights do not make up for it{cure}", fails=True)
     return Evidence(f"{text}the density breaks the symmetry, and the weights make up for it, at a lower ESS{cure}")
 

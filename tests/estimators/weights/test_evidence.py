@@ -55,6 +55,8 @@ def test_a_share_that_the_weights_restore_is_no_failure():
     restored = share_evidence("M > 0", up, 0.5, weights)
     assert restored is not None and not restored.fails and "make up for it" in restored.sentence
     assert share_evidence("M > 0", up, 0.5, np.zeros(4000)).fails
+    one = np.where(np.arange(4000) == 0, 0.0, -50.0)
+    assert "reweighted it is not known, and" in share_evidence("M > 0", up, 0.5, one).sentence
     assert share_evidence("M > 0", (rng.random(4000) < 0.5).astype(float), 0.5, np.zeros(4000)) is None
 
 
