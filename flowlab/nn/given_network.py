@@ -25,6 +25,7 @@ class GivenNetwork(nn.Module):
 
     Raises:
         TypeError: for what makes no module.
+        ValueError: for a module that does not take or give as many numbers.
 
     >>> network = GivenNetwork(nn.Linear, torch.tensor([0, 2]), even=1, odd=3, parity=True)
     >>> even, odd = network(torch.ones(4, 5))
@@ -37,8 +38,25 @@ class GivenNetwork(nn.Module):
         made = network if isinstance(network, nn.Module) else _made(network, len(read), even + odd)
         self.network, self.even, self.odd, self.parity = made, even, odd, parity
         self.register_buffer("read", read, persistent=False)
+        self._try()
 
     read: Tensor
+
+    def _try(self) -> None:
+        """Once through the network, so that what does not fit is refused where it is given."""
+        like = next((weight for weight in self.network.parameters() if weight.is_floating_point()), torch.zeros(()))
+        learns = self.network.training
+        self.network.eval()  # so that no average over batches sees these inputs
+        try:
+            with torch.no_grad():
+                self._numbers(torch.zeros(2, len(self.read), dtype=like.dtype, device=like.device))
+        except (RuntimeError, TypeError, IndexError) as error:
+            raise ValueError(
+                f"network must take (n, {len(self.read)}) values, those of the sites that it sees, and give "
+                f"{self.even + self.odd} numbers for each: {type(error).__name__}: {error}"
+            ) from error
+        finally:
+            self.network.train(learns)
 
     def forward(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """(N, n) sites with the batch last -> (even, 1, n) and (odd, 1, n)."""

@@ -39,8 +39,15 @@ def test_a_module_is_taken_as_it_is():
     layer = fl.AffineCoupling(MASK, network=network)
     assert layer.network.network is network
     assert layer(torch.zeros(3, 4, 4))[0].shape == (3, 4, 4)
-    with pytest.raises(ValueError, match=r"network must give 16 numbers for each of 3 .* got shape \(3, 8\)"):
-        fl.AffineCoupling(MASK, network=nn.Linear(8, 8))(torch.zeros(3, 4, 4))
+    with pytest.raises(ValueError, match=r"network must give 16 numbers for each of 2 .* got shape \(2, 8\)"):
+        fl.AffineCoupling(MASK, network=nn.Linear(8, 8))
+    with pytest.raises(
+        ValueError, match=r"network must take \(n, 8\) values, .*16 numbers for each: RuntimeError"
+    ):
+        fl.AffineCoupling(MASK, network=nn.Linear(16, 16))
+    mean = nn.BatchNorm1d(8)
+    layer = fl.AffineCoupling(MASK, network=nn.Sequential(mean, nn.Linear(8, 16)))
+    assert mean.num_batches_tracked == 0 and layer.network.network.training, "being tried leaves no trace"
     with pytest.raises(TypeError, match=r"a function \(inputs, outputs\) that makes one, got .*, which makes 3"):
         fl.AffineCoupling(MASK, network=lambda inputs, outputs: 3)
 
