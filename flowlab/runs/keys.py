@@ -302,7 +302,11 @@ class Argument(NamedTuple):
 
     hint: Any
     default: Any
-    written: Any
+    written: str
+
+
+def _words(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
 def arguments_of(function: Callable[..., Any]) -> dict[str, Argument]:
@@ -327,10 +331,10 @@ def arguments_of(function: Callable[..., Any]) -> dict[str, Argument]:
         if kind := _group(hints.get(name)):
             theirs = typing.get_type_hints(kind, include_extras=True)
             for one in dataclasses.fields(kind):
-                own = Argument(theirs[one.name], getattr(parameter.default, one.name, empty), one.type)
+                own = Argument(theirs[one.name], getattr(parameter.default, one.name, empty), _words(one.type))
                 found.append((one.name, own))
         else:
-            found.append((name, Argument(hints.get(name, empty), parameter.default, parameter.annotation)))
+            found.append((name, Argument(hints.get(name, empty), parameter.default, _words(parameter.annotation))))
     if len(named := dict(found)) < len(found):
         twice = [name for name, _ in found if [name for name, _ in found].count(name) > 1]
         raise TypeError(f"{function.__qualname__} takes {twice[0]} twice")

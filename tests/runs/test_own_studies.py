@@ -39,9 +39,15 @@ def with_out(*, out: str = "", seed: int = 0, warm: bool = False): ...
 def a_hint_from_nowhere(*, L: Nowhere = 4, seed: int = 0, warm: bool = False): ...  # type: ignore[name-defined]  # noqa: F821
 
 
+without_words = types.FunctionType(without_default.__code__, globals(), "without_words")
+without_words.__kwdefaults__ = {"seed": 0, "warm": False}
+without_words.__annotations__ = {"L": int, "seed": int, "warm": bool}  # as in a module without postponed hints
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
+        (without_words, r"key L needs a default, e.g. L: int = \.\.\."),
         (without_warm, r"must take warm: bool = False: add it to its arguments"),
         (without_both, r"must take seed: int = 0 and warm: bool = False"),
         (without_hint, r"key L needs a hint, e.g. L: float = 1.0"),
