@@ -2,7 +2,7 @@
 
 from flowlab.exports.ensembles import ensemble, read_ensemble, write_ensemble
 from flowlab.exports.expectations import expect
-from flowlab.exports.of_runs import export, to_arviz, to_pyerrors, to_zarr
+from flowlab.exports.formats import export, to_arviz, to_pyerrors, to_zarr
 
 __all__ = [
     "ensemble",
