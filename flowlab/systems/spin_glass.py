@@ -17,13 +17,15 @@ from flowlab.systems.couplings import Couplings, entries, random_regular, read_c
 from flowlab.systems.lattice import DIMS, Boundary, Lattice, joined
 
 GATHER_BELOW = 1 / 16  # largest degree / N up to which gathering neighbours is cheaper than a matrix product
+MANY = 1024  # sites from which a graph with few couplings goes without a matrix even where a site has many neighbours
 
 
 class SpinGlass(System):
     """Ising spins with couplings of their own: E(s) = -Σ_{i<j} J_ij s_i s_j - Σ_i h_i s_i, ln weight = -E/T, k_B = 1.
 
     Where every site has few neighbours, energies and local fields gather them and cost O(N z) a configuration, with z
-    the largest number of neighbours; else they are matrix products. J is kept in float64, results have x's type.
+    the largest number of neighbours; large graphs with hubs cost O(couplings); else they are matrix products. J is kept
+    in float64, results have x's type.
 
     Args:
         J: (N, N) couplings, symmetric with zero diagonal: an array, a dense or sparse tensor, a SciPy sparse matrix; or
@@ -48,6 +50,7 @@ class SpinGlass(System):
     _matrix: Tensor | None
     _sites: Tensor | None
     _bonds: Tensor | None
+    _ends: Tensor | None
 
     @checked
     def __init__(self, J: Any, T: float | Tensor, h: Any = None, *, shape: tuple[int, ...] | None = None) -> None:
@@ -60,13 +63,16 @@ class SpinGlass(System):
         self.name = f"Spin glass {_sides(self.shape)}"
         self.register_buffer("h", _fields(h, self.shape), persistent=False)
         self._flips = not bool(self.h.any())
-        sparse = np.bincount(rows, minlength=n).max() <= GATHER_BELOW * n
-        sites, bonds = _table(n, rows, columns, values) if sparse else (None, None)
-        matrix = None
-        if not sparse:
+        even = np.bincount(rows, minlength=n).max() <= GATHER_BELOW * n
+        hubs = not even and n >= MANY and len(rows) <= GATHER_BELOW * n**2
+        sites, bonds = _table(n, rows, columns, values) if even else (None, None)
+        matrix = ends = None
+        if hubs:
+            ends, bonds = torch.from_numpy(np.stack([rows, columns]).astype(np.int64)), torch.from_numpy(values)
+        elif not even:
             matrix = torch.zeros(n, n, dtype=torch.float64)
             matrix[rows, columns] = torch.from_numpy(values)
-        for name, value in {"_matrix": matrix, "_sites": sites, "_bonds": bonds}.items():
+        for name, value in {"_matrix": matrix, "_sites": sites, "_bonds": bonds, "_ends": ends}.items():
             self.register_buffer(name, value, persistent=False)
 
     @classmethod
@@ -242,8 +248,11 @@ class SpinGlass(System):
         """(N, N) couplings as a dense matrix; made anew at each call where neighbours are gathered."""
         if self._matrix is not None:
             return self._matrix
-        assert self._sites is not None and self._bonds is not None
+        assert self._bonds is not None
         empty = torch.zeros(self.n_sites, self.n_sites, dtype=self._bonds.dtype, device=self._bonds.device)
+        if self._ends is not None:
+            return empty.index_put_((self._ends[0], self._ends[1]), self._bonds)
+        assert self._sites is not None
         return empty.scatter_add_(1, self._sites.T, self._bonds.T)
 
     def neighbours(self) -> tuple[Tensor, Tensor]:
@@ -257,18 +266,31 @@ class SpinGlass(System):
         [[[1, 0], [0, 2], [1, 2]], [[0.5, 0.0], [0.5, 0.5], [0.5, 0.0]]]
         """
         if self._sites is None or self._bonds is None:
-            J = self.J.cpu().double().numpy()
-            rows, columns = np.nonzero(J)
-            sites, bonds = _table(len(J), rows, columns, J[rows, columns])
+            rows, columns, values = self._entries()
+            sites, bonds = _table(self.n_sites, rows, columns, values)
             return sites.T.contiguous().to(self.h.device), bonds.T.contiguous().to(self.h.device)
         return self._sites.T.contiguous(), self._bonds.T.contiguous().double()
+
+    def _entries(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows, columns and couplings in raster order, where there is no table of neighbours."""
+        if self._ends is not None and self._bonds is not None:
+            rows, columns = self._ends.cpu().numpy()
+            return rows, columns, self._bonds.cpu().double().numpy()
+        J = self.J.cpu().double().numpy()
+        rows, columns = np.nonzero(J)
+        return rows, columns, J[rows, columns]
 
     def coupled(self, x: Tensor) -> Tensor:
         """(n, N) -> (n, N): Σ_j J_ij x_j, for any real x."""
         x = self.numbers(x)
         if self._matrix is not None:
             return x @ self._matrix.to(x.dtype)
-        assert self._sites is not None and self._bonds is not None
+        assert self._bonds is not None
+        if self._ends is not None:
+            rows, columns = self._ends
+            along = x.T.index_select(0, columns) * self._bonds.to(x.dtype)[:, None]
+            return torch.zeros_like(x.T).index_add(0, rows, along).T
+        assert self._sites is not None
         total = torch.zeros_like(x)
         for site, bond in zip(self._sites, self._bonds.to(x.dtype), strict=True):
             total = torch.addcmul(total, bond, x.index_select(1, site))

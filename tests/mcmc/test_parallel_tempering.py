@@ -111,12 +111,13 @@ def test_a_cluster_move_keeps_the_sum_of_energies_and_fields_fit():
         state, _, _ = chain.run(started(chain), 20)
         one, other = (state.spins[0, c, 0].copy() for c in (0, 1))
         fields = [state.fields[0, c, 0].copy() for c in (0, 1)]
-        matrix, indices, couplings, external = (part[0] for part in chain._graph)
+        matrix, indices, couplings, degrees, external = (part[0] for part in chain._graph)
+        graph = (matrix, indices, couplings, degrees)
         words = state.rng[0, 0, 0].copy().view(np.uint64)
         before = [one.copy(), other.copy()]
         moved = 0
         for _ in range(20):
-            _isoenergetic(one, fields[0], other, fields[1], matrix, indices, couplings, not external.any(), words)
+            _isoenergetic(one, fields[0], other, fields[1], *graph, not external.any(), words)
             spins = torch.from_numpy(np.stack([one, other, *before])).double().reshape(-1, *system.shape)
             energies = system.energy(spins)
             assert float(energies[0] + energies[1]) == pytest.approx(float(energies[2] + energies[3]))
@@ -192,9 +193,21 @@ def test_ising_against_kaufman():
     assert log_z.value[-1] == pytest.approx(16 * math.log(2), abs=1e-12)
 
 
+def star():
+    J = torch.zeros(9, 9)
+    J[0, 1:] = J[1:, 0] = torch.linspace(-1, 1, 8)
+    return SpinGlass(J, T=1.0, h=0.2)
+
+
 @pytest.mark.parametrize(
     "system",
-    [glass(24), in_a_field(), fl.Ising((4, 6), T=1.0, J=-1.0, h=0.3), SpinGlass.edwards_anderson((3, 3, 3), 1.0)],
+    [
+        glass(24),
+        star(),
+        in_a_field(),
+        fl.Ising((4, 6), T=1.0, J=-1.0, h=0.3),
+        SpinGlass.edwards_anderson((3, 3, 3), 1.0),
+    ],
 )
 def test_energies_are_those_of_the_spins(system):
     chain = ParallelTempering(system, [0.5, 1.0, 2.0], replicas=2)

@@ -41,9 +41,7 @@ def test_a_module_is_taken_as_it_is():
     assert layer(torch.zeros(3, 4, 4))[0].shape == (3, 4, 4)
     with pytest.raises(ValueError, match=r"network must give 16 numbers for each of 2 .* got shape \(2, 8\)"):
         fl.AffineCoupling(MASK, network=nn.Linear(8, 8))
-    with pytest.raises(
-        ValueError, match=r"network must take \(n, 8\) values, .*16 numbers for each: RuntimeError"
-    ):
+    with pytest.raises(ValueError, match=r"network must take \(n, 8\) values, .*16 numbers for each: RuntimeError"):
         fl.AffineCoupling(MASK, network=nn.Linear(16, 16))
     mean = nn.BatchNorm1d(8)
     layer = fl.AffineCoupling(MASK, network=nn.Sequential(mean, nn.Linear(8, 16)))

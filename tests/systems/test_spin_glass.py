@@ -112,6 +112,23 @@ def test_a_large_lattice_never_makes_a_matrix() -> None:
     assert time.process_time() - start < 0.5  # as a matrix product it takes 1.7 GFlop and 64 MiB
 
 
+def test_a_large_graph_with_hubs_never_makes_a_matrix() -> None:
+    n, rng = 2000, np.random.default_rng(0)
+    rows, columns = np.append(np.zeros(n - 1, int), np.arange(n - 1)), np.append(np.arange(1, n), np.arange(1, n))
+    J = scipy.sparse.coo_array((rng.standard_normal(len(rows)), (rows, columns)), shape=(n, n)).tocsr()
+    J = J + J.T
+    glass = SpinGlass(J, T=1.0, h=0.3)
+    assert sum(buffer.numel() for buffer in glass.buffers()) < 40 * n
+    x = torch.from_numpy(rng.integers(0, 2, (5, n)) * 2.0 - 1).requires_grad_()
+    energy = glass.energy(x)
+    expected = -0.5 * ((J @ x.detach().numpy().T).T * x.detach().numpy()).sum(1) - 0.3 * x.detach().numpy().sum(1)
+    np.testing.assert_allclose(energy.detach(), expected, rtol=1e-12)
+    torch.testing.assert_close(torch.autograd.grad(energy.sum(), x)[0], -glass.local_fields(x.detach()))
+    assert abs(glass.J.numpy() - J.toarray()).max() == 0
+    sites, bonds = glass.neighbours()
+    assert sites.shape[0] == n and bonds[5].count_nonzero() == 3
+
+
 def test_flip_symmetry_and_fields() -> None:
     x = spins(5, 7)
     plain, inside = SpinGlass(couplings(7), T=2.0), SpinGlass(couplings(7), T=2.0, h=0.3)

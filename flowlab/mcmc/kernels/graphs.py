@@ -86,10 +86,10 @@ def _array(values: Any, dtype: Any) -> NDArray[Any]:
 
 
 def stacked(graphs: list[SpinGraph], unit: float = 1.0) -> tuple[NDArray[Any], ...]:
-    """Couplings of D systems for the kernels, in a ``unit``: matrices, indices, couplings, fields.
+    """Couplings of D systems for the kernels, in a ``unit``: matrices, indices, couplings, degrees, fields.
 
     Where at least a quarter of the pairs have a coupling, matrices are (D, N, N) float32, elsewhere (D, 0, 0); the
-    tables are (D, N, z), the fields (D, N) float32.
+    tables are (D, N, z), of which the rows of a site are filled up to its degree, (D, N); the fields (D, N) float32.
     """
     N, z = len(graphs[0].fields), max(graph.indices.shape[1] for graph in graphs)
     D = len(graphs)
@@ -99,8 +99,10 @@ def stacked(graphs: list[SpinGraph], unit: float = 1.0) -> tuple[NDArray[Any], .
             graph.indices,
             graph.couplings / unit,
         )
+    degrees = z - (couplings[:, :, ::-1] != 0).argmax(-1)
+    degrees[~couplings.any(-1)] = 0
     matrices = np.zeros((D, 0, 0), dtype=np.float32)
-    if 4 * z > N:
+    if 4 * degrees.sum(1).max() > N**2:
         matrices = np.zeros((D, N, N), dtype=np.float32)
         np.add.at(matrices, (np.arange(D)[:, None, None], np.arange(N)[:, None], indices), couplings)
-    return matrices, indices, couplings, np.stack([graph.fields / unit for graph in graphs]).astype(np.float32)
+    return matrices, indices, couplings, degrees, np.stack([graph.fields / unit for graph in graphs]).astype(np.float32)

@@ -58,7 +58,9 @@ def _flips(u: float, x: float) -> bool:
 
 
 @_compiled()
-def _sweep(spins: Any, fields: Any, matrix: Any, indices: Any, couplings: Any, beta: float, words: Any) -> None:
+def _sweep(
+    spins: Any, fields: Any, matrix: Any, indices: Any, couplings: Any, degrees: Any, beta: float, words: Any
+) -> None:
     """The heat bath at every site of one slot in order, keeping fields_i = Σ_j J_ij s_j + h_i."""
     n = spins.size
     dense = matrix.shape[0] == n
@@ -74,13 +76,13 @@ def _sweep(spins: Any, fields: Any, matrix: Any, indices: Any, couplings: Any, b
                 for j in range(n):
                     fields[j] += change * row[j]
             else:
-                for j in range(indices.shape[1]):
+                for j in range(degrees[i]):
                     fields[indices[i, j]] += change * couplings[i, j]
     words[0], words[1], words[2], words[3] = a, b, c, d
 
 
 @_compiled()
-def _refresh(spins: Any, fields: Any, matrix: Any, indices: Any, couplings: Any, external: Any) -> None:
+def _refresh(spins: Any, fields: Any, matrix: Any, indices: Any, couplings: Any, degrees: Any, external: Any) -> None:
     """Local fields from nothing, without the rounding that many flips gather."""
     for i in range(spins.size):
         total = 0.0
@@ -88,7 +90,7 @@ def _refresh(spins: Any, fields: Any, matrix: Any, indices: Any, couplings: Any,
             for j in range(spins.size):
                 total += matrix[i, j] * spins[j]
         else:
-            for j in range(indices.shape[1]):
+            for j in range(degrees[i]):
                 total += couplings[i, j] * spins[indices[i, j]]
         fields[i] = total + external[i]
 
@@ -134,7 +136,7 @@ def _swap(
 
 
 @_compiled()
-def _flipped(i: int, spins: Any, fields: Any, matrix: Any, indices: Any, couplings: Any) -> None:
+def _flipped(i: int, spins: Any, fields: Any, matrix: Any, indices: Any, couplings: Any, degrees: Any) -> None:
     """Turn a spin of one slot over, and the local fields with it."""
     change = np.float32(-2 * spins[i])
     spins[i] = -spins[i]
@@ -142,7 +144,7 @@ def _flipped(i: int, spins: Any, fields: Any, matrix: Any, indices: Any, couplin
         for j in range(spins.size):
             fields[j] += change * matrix[i, j]
     else:
-        for j in range(indices.shape[1]):
+        for j in range(degrees[i]):
             fields[indices[i, j]] += change * couplings[i, j]
 
 
@@ -154,7 +156,7 @@ def _all_flipped(spins: Any, fields: Any) -> None:
 
 
 @_compiled()
-def _cluster(first: int, opposite: Any, members: Any, matrix: Any, indices: Any, couplings: Any) -> int:
+def _cluster(first: int, opposite: Any, members: Any, matrix: Any, indices: Any, couplings: Any, degrees: Any) -> int:
     """The sites that hang together with ``first`` by couplings among ``opposite`` ones; they are no longer marked."""
     n, count, looked = opposite.size, 1, 0
     dense = matrix.shape[0] == n
@@ -162,7 +164,7 @@ def _cluster(first: int, opposite: Any, members: Any, matrix: Any, indices: Any,
     while looked < count:
         i = members[looked]
         looked += 1
-        for place in range(n if dense else indices.shape[1]):
+        for place in range(n if dense else degrees[i]):
             j = place if dense else indices[i, place]
             coupling = matrix[i, place] if dense else couplings[i, place]
             if coupling != 0.0 and opposite[j]:
@@ -181,6 +183,7 @@ def _isoenergetic(
     matrix: Any,
     indices: Any,
     couplings: Any,
+    degrees: Any,
     free: bool,
     words: Any,
 ) -> None:
@@ -205,9 +208,9 @@ def _isoenergetic(
                 if left == 0:
                     first = i
                 left -= 1
-        for k in range(_cluster(first, opposite, members, matrix, indices, couplings)):
-            _flipped(members[k], spins, fields, matrix, indices, couplings)
-            _flipped(members[k], partner, its_fields, matrix, indices, couplings)
+        for k in range(_cluster(first, opposite, members, matrix, indices, couplings, degrees)):
+            _flipped(members[k], spins, fields, matrix, indices, couplings, degrees)
+            _flipped(members[k], partner, its_fields, matrix, indices, couplings, degrees)
     if free and _uniform(words) < 0.5:
         _all_flipped(spins, fields)
 
@@ -246,13 +249,13 @@ def advance(
         steps, sweeps, every: steps, sweeps in a step, steps between two records.
         keep: slots whose spins are recorded.
         betas: (K,) inverse temperatures, as energies in the unit of the couplings.
-        graph: matrix (systems, N, N) or (systems, 0, 0) for sparse couplings, indices, couplings, fields.
+        graph: matrix (systems, N, N) or (systems, 0, 0) for sparse couplings, indices, couplings, degrees, fields.
         state: the fields of a TemperingState with one axis of sets (C, ...), random words as uint64.
         sets: of a replica, 1 or 2.
         energies_out: (records, systems · R, K).
         spins_out: (records, systems · R, len(keep), N).
     """
-    matrices, indices, couplings, external = graph
+    matrices, indices, couplings, degrees, external = graph
     all_spins, all_energies, all_fields, all_walkers, all_ends = state[:5]
     all_trips, all_accepted, all_words, all_steps, lowest, found = state[5:]
     hottest = betas.size - 1
@@ -266,15 +269,17 @@ def advance(
                 for k in range(betas.size):
                     spins, fields = all_spins[c, k], all_fields[c, k]
                     if step % REFRESH == 0:
-                        _refresh(spins, fields, matrices[g], indices[g], couplings[g], external[g])
+                        _refresh(spins, fields, matrices[g], indices[g], couplings[g], degrees[g], external[g])
                     for _ in range(sweeps):
-                        _sweep(spins, fields, matrices[g], indices[g], couplings[g], betas[k], all_words[c, k])
+                        _sweep(
+                            spins, fields, matrices[g], indices[g], couplings[g], degrees[g], betas[k], all_words[c, k]
+                        )
             if sets == 2:
                 for k in range(betas.size):
                     if betas[k] > 0.0:
                         _isoenergetic(
                             all_spins[own, k], all_fields[own, k], all_spins[own + 1, k], all_fields[own + 1, k],
-                            matrices[g], indices[g], couplings[g], free, all_words[own, k],
+                            matrices[g], indices[g], couplings[g], degrees[g], free, all_words[own, k],
                         )  # fmt: skip
             for c in range(own, own + sets):
                 energies, ends = all_energies[c], all_ends[c]
