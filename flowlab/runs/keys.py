@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import functools
 import inspect
 import math
 import re
@@ -309,7 +310,8 @@ def _words(annotation: Any) -> str:
     return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
-def arguments_of(function: Callable[..., Any]) -> dict[str, Argument]:
+@functools.cache  # keys are looked up many times in one build, and hints are slow to resolve
+def arguments_of(function: Callable[..., Any]) -> Mapping[str, Argument]:
     """The arguments of a study by name; a dataclass, which several studies may share, stands for its fields.
 
     Raises:
@@ -338,16 +340,22 @@ def arguments_of(function: Callable[..., Any]) -> dict[str, Argument]:
     if len(named := dict(found)) < len(found):
         twice = [name for name, _ in found if [name for name, _ in found].count(name) > 1]
         raise TypeError(f"{function.__qualname__} takes {twice[0]} twice")
-    return named
+    return types.MappingProxyType(named)
 
 
 def grouped(function: Callable[..., Any], keys: Mapping[str, Any]) -> dict[str, Any]:
     """Keys by the names of :func:`arguments_of` as the function takes them, the fields of a dataclass in one of it."""
-    keys, hints = dict(keys), typing.get_type_hints(function, include_extras=True)
-    for name in inspect.signature(function).parameters:
-        if kind := _group(hints.get(name)):
-            keys[name] = kind(**{one.name: keys.pop(one.name) for one in dataclasses.fields(kind)})
+    keys = dict(keys)
+    for name, kind in _groups(function).items():
+        keys[name] = kind(**{one.name: keys.pop(one.name) for one in dataclasses.fields(kind)})
     return keys
+
+
+@functools.cache
+def _groups(function: Callable[..., Any]) -> dict[str, Any]:
+    """The arguments that are dataclasses of keys, with their classes."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    return {name: kind for name in inspect.signature(function).parameters if (kind := _group(hints.get(name)))}
 
 
 def _group(hint: Any) -> Any:
