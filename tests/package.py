@@ -77,7 +77,7 @@ def tried(python: str, wheel: Path) -> None:
     said([str(folder / "bin" / "flowlab"), "--version"], cwd=folder)
     (folder / "consumer.py").write_text(CONSUMER, encoding="utf-8")
     (folder / "wrong.py").write_text(WRONG, encoding="utf-8")
-    for checker in (["mypy", "--strict"], ["pyright"]):
+    for checker in (["mypy", "--strict"], ["pyright", "--pythonpath", mine]):
         said([mine, "-m", *checker, "consumer.py"], cwd=folder)
         if subprocess.run([mine, "-m", *checker, "wrong.py"], cwd=folder, capture_output=True).returncode == 0:
             raise SystemExit(f"{checker[0]} saw nothing wrong in {WRONG!r}")
