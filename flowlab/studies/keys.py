@@ -22,6 +22,7 @@ Beta = Annotated[Finite, Meaning("hopping in the form β Σ φ(x) φ(x + μ), be
 Kappa = Annotated[Finite, Meaning("hopping in the form 2 κ Σ φ(x) φ(x + μ), kappa = beta / 2; give this or beta")]
 Lam = Annotated[NotNegative, Meaning("coupling of φ⁴")]
 Spins = Annotated[Several, Meaning("number of spins", "spins")]
+States = Annotated[Several, Meaning("number of states")]
 Instance = Annotated[Natural, Meaning("seed of the random couplings: the instance of the glass")]
 
 # training

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from flowlab.core import Density, System, named_generator
 from flowlab.densities import MultilevelStates
 from flowlab.mcmc import PottsClusters
 from flowlab.runs import ChainRun, study
-from flowlab.runs.keys import Count, Meaning, Positive, Several
+from flowlab.runs.keys import Count, Positive, Several
 from flowlab.studies.growth import Range, beta_rises, coarsest_side, staged_training
 from flowlab.studies.keys import (
     BETA_OR_T,
@@ -20,6 +20,7 @@ from flowlab.studies.keys import (
     Anneal,
     Chained,
     Side,
+    States,
     Temperature,
     Trained,
     doubled_side,
@@ -28,7 +29,6 @@ from flowlab.studies.keys import (
 from flowlab.systems import Potts
 from flowlab.training import ReverseKL, Training
 
-States = Annotated[Several, Meaning("number of states")]
 T_C = 1 / math.log(1 + math.sqrt(3))
 """Critical for three states (Wu 1982)."""
 

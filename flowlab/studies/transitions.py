@@ -19,19 +19,23 @@ from flowlab.runs import load
 from flowlab.runs.keys import Several
 from flowlab.runs.registry import sweep_study
 from flowlab.runs.sweeps import keep, sweep
-from flowlab.studies.keys import Batch, Degree, Device, Evaluated, Lam, Over, Steps, intervals
+from flowlab.studies.keys import Batch, Degree, Device, Evaluated, Lam, Over, States, Steps, intervals
 
-STUDIES = {"ising": "ising-coloured", "phi4": "phi4-multilevel"}
+STUDIES = {"ising": "ising-coloured", "phi4": "phi4-multilevel", "potts": "potts-coloured"}
 USUAL = {"ising": "beta:0.36:0.52", "phi4": "beta:0.5:0.75"}
+AROUND = (0.88, 1.12)
+"""Of the Potts model, in units of its critical coupling ln(1 + √q) (Wu 1982)."""
 AT_EVERY_RUN = 500
 """Samples of the evaluation that a sweep makes of each run beside its curves."""
 
 
 def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    over = intervals(keys["over"] or USUAL[keys["system"]])
+    over = intervals(keys["over"] or _usual(keys["system"], keys["q"]))
     found = {} if len(over) == 2 else {"lines": "where one coupling changes"}
-    if keys["system"] == "ising":
-        found["lam"] = "on the Ising model"
+    if keys["system"] != "potts":
+        found["q"] = "but for the Potts model"
+    if keys["system"] != "phi4":
+        found["lam"] = "but for phi^4"
     elif "lam" in over:
         found["lam"] = "where it is one of the couplings over which the model is trained"
     return found
@@ -40,10 +44,11 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
 @sweep_study("phase-diagram", idle=_idle)
 def phase_diagram(
     *,
-    system: Literal["ising", "phi4"] = "ising",
+    system: Literal["ising", "phi4", "potts"] = "ising",
     over: Over | None = None,
     sizes: str = "8,16",
     lam: Lam = 0.5,
+    q: States = 3,
     points: Several = 41,
     lines: Several = 5,
     steps: Steps = 1500,
@@ -59,9 +64,11 @@ def phase_diagram(
     """One model of each lattice over a range of couplings: curves, their peaks, crossings and exponents, with errors.
 
     Keys:
-        system: the Ising model (``ising-coloured``), or lattice phi^4 (``phi4-multilevel``).
+        system: the Ising model (``ising-coloured``), lattice phi^4 (``phi4-multilevel``) or the Potts model
+            (``potts-coloured``).
         over: one coupling and its interval, or two: curves run along the first, one for each of some values of the
-            second. None is beta from 0.36 to 0.52 of the Ising model, from 0.5 to 0.75 of phi^4.
+            second. None is beta from 0.36 to 0.52 of the Ising model, from 0.5 to 0.75 of phi^4, and 12 % on
+            either side of the critical one of the Potts model.
         sizes [sites]: sides L, powers of two, separated by commas.
         points: of each curve.
         lines: values of the second coupling.
@@ -79,15 +86,17 @@ def phase_diagram(
     Raises:
         ValueError: for sizes that are no sides, or more than two couplings.
     """
-    ranges = intervals(over or USUAL[system])
+    over = over or _usual(system, q)
+    ranges = intervals(over)
     if len(ranges) > 2:
         raise ValueError(f"over must name one coupling or two, got {', '.join(ranges)}")
     sides = _sides(sizes)
     middles = {name: (low + high) / 2 for name, (low, high) in ranges.items()}
-    own = ({"lam": lam} if system == "phi4" else {}) | middles
+    apart: dict[str, dict[str, Any]] = {"phi4": {"lam": lam}, "potts": {"q": q}}
+    own = apart.get(system, {}) | middles
     with _folder(out) as folder:
         keys: dict[str, Any] = own | {"steps": steps, "batch": batch, "degree": degree, "device": device, "seed": seed}
-        axes: dict[str, list[Any]] = {"L": sides, "over": [over or USUAL[system]]}
+        axes: dict[str, list[Any]] = {"L": sides, "over": [over]}
         how: dict[str, Any] = {"out": folder, "workers": workers, "progress": progress}
         runs = sweep(STUDIES[system], axes, evaluate=AT_EVERY_RUN, **how, **keys).squeeze("over")
         loaded = [load(Path(folder) / str(runs.run.sel(L=L).item())) for L in sides]
@@ -109,6 +118,14 @@ def phase_diagram(
     )
     keep(found, out)
     return found
+
+
+def _usual(system: str, q: int) -> str:
+    """Where the transition is, from one side to the other."""
+    if system in USUAL:
+        return USUAL[system]
+    low, high = (factor * math.log(1 + math.sqrt(q)) for factor in AROUND)
+    return f"beta:{low:.2f}:{high:.2f}"
 
 
 def _curve(run: Any, grid: dict[str, Any], n: int) -> xr.Dataset:

@@ -63,12 +63,23 @@ def test_two_couplings_give_a_map():
     assert [trace.type for trace in transition_curves(found).data].count("heatmap") == 3
 
 
+def test_of_potts_states_the_transition_is_looked_for_around_its_own():
+    found = fl.sweep("phase-diagram", system="potts", q=4, sizes="4", points=3, evaluate=100, **FAST)
+    assert float(found.beta[0]) < np.log(3) < float(found.beta[-1]) and found.beta[1] == pytest.approx(
+        np.log(3), abs=0.01
+    )
+    exact = [fl.exact.log_z(fl.Potts((4, 4), 1 / float(beta), 4)) for beta in found.beta]
+    np.testing.assert_allclose(found.log_z_exact[0], exact)
+    assert found.latent_heat.dims == ("L",) and found.specific_heat_peak_at.dims == ("L",)
+
+
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
         ({"sizes": "8,4"}, "sizes must be sides that ascend"),
         ({"over": "beta:0.5:0.4"}, "over must be a coupling and its interval"),
-        ({"lam": 0.4}, "has no effect on the Ising model"),
+        ({"lam": 0.4}, "has no effect but for phi"),
+        ({"q": 4}, "has no effect but for the Potts model"),
         ({"lines": 3}, "has no effect where one coupling changes"),
         ({"system": "phi4", "over": "beta:0.5:0.6,lam:0.1:0.2", "lam": 0.1}, "has no effect where it is one of"),
         ({"system": "phi4", "over": "beta:0.5:0.6,lam:0.1:0.2,h:0:1"}, "one coupling or two"),
