@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import reduce
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,19 @@ from flowlab.core.arguments import given
 from flowlab.core.made import Made
 from flowlab.core.symmetry import flips_measured
 from flowlab.core.variables import Domain, Variables, variables_of
+
+
+def _apart(module: Part) -> Part:
+    """A copy with the same tensors: moving it leaves the module, and what is inside, where it is."""
+    other = copy.copy(module)
+    for name in ("_parameters", "_buffers", "_modules"):
+        other.__dict__[name] = module.__dict__[name].copy()
+    for name, child in module._modules.items():
+        other._modules[name] = None if child is None else _apart(child)
+    return other
+
+
+Part = TypeVar("Part", bound=nn.Module)
 
 
 class Plane(NamedTuple):
@@ -193,9 +206,7 @@ class System(Made, nn.Module, ABC):
         unknown = sorted(set(couplings) - set(self.couplings))
         if unknown:
             raise ValueError(f"{type(self).__name__} has the couplings {sorted(self.couplings)}, got {unknown}")
-        other = copy.copy(self)
-        for name in ("_parameters", "_buffers", "_modules"):  # a shallow copy shares them: moving it would move self
-            other.__dict__[name] = self.__dict__[name].copy()
+        other = _apart(self)
         other.couplings = self.couplings | {name: as_coupling(name, value) for name, value in couplings.items()}
         other.check_couplings()
         return other

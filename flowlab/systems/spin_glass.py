@@ -13,11 +13,9 @@ from torch import Tensor
 from flowlab.core import Plane, Spins, System
 from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
+from flowlab.systems.bonds import Bonds
 from flowlab.systems.couplings import Couplings, entries, random_regular, read_couplings
 from flowlab.systems.lattice import DIMS, Boundary, Lattice, joined
-
-GATHER_BELOW = 1 / 16  # largest degree / N up to which gathering neighbours is cheaper than a matrix product
-MANY = 1024  # sites from which a graph with few couplings goes without a matrix even where a site has many neighbours
 
 
 class SpinGlass(System):
@@ -47,10 +45,6 @@ class SpinGlass(System):
 
     disordered = True
     h: Tensor
-    _matrix: Tensor | None
-    _sites: Tensor | None
-    _bonds: Tensor | None
-    _ends: Tensor | None
 
     @checked
     def __init__(self, J: Any, T: float | Tensor, h: Any = None, *, shape: tuple[int, ...] | None = None) -> None:
@@ -63,17 +57,7 @@ class SpinGlass(System):
         self.name = f"Spin glass {_sides(self.shape)}"
         self.register_buffer("h", _fields(h, self.shape), persistent=False)
         self._flips = not bool(self.h.any())
-        even = np.bincount(rows, minlength=n).max() <= GATHER_BELOW * n
-        hubs = not even and n >= MANY and len(rows) <= GATHER_BELOW * n**2
-        sites, bonds = _table(n, rows, columns, values) if even else (None, None)
-        matrix = ends = None
-        if hubs:
-            ends, bonds = torch.from_numpy(np.stack([rows, columns]).astype(np.int64)), torch.from_numpy(values)
-        elif not even:
-            matrix = torch.zeros(n, n, dtype=torch.float64)
-            matrix[rows, columns] = torch.from_numpy(values)
-        for name, value in {"_matrix": matrix, "_sites": sites, "_bonds": bonds, "_ends": ends}.items():
-            self.register_buffer(name, value, persistent=False)
+        self._bonds = Bonds(n, rows, columns, values)
 
     @classmethod
     @checked
@@ -246,14 +230,7 @@ class SpinGlass(System):
     @property
     def J(self) -> Tensor:
         """(N, N) couplings as a dense matrix; made anew at each call where neighbours are gathered."""
-        if self._matrix is not None:
-            return self._matrix
-        assert self._bonds is not None
-        empty = torch.zeros(self.n_sites, self.n_sites, dtype=self._bonds.dtype, device=self._bonds.device)
-        if self._ends is not None:
-            return empty.index_put_((self._ends[0], self._ends[1]), self._bonds)
-        assert self._sites is not None
-        return empty.scatter_add_(1, self._sites.T, self._bonds.T)
+        return self._bonds.dense()
 
     def neighbours(self) -> tuple[Tensor, Tensor]:
         """Who is coupled to whom: (N, z) site numbers, int64, and (N, z) couplings, float64.
@@ -265,36 +242,11 @@ class SpinGlass(System):
         >>> [part.tolist() for part in SpinGlass(J, T=1.0).neighbours()]
         [[[1, 0], [0, 2], [1, 2]], [[0.5, 0.0], [0.5, 0.5], [0.5, 0.0]]]
         """
-        if self._sites is None or self._bonds is None:
-            rows, columns, values = self._entries()
-            sites, bonds = _table(self.n_sites, rows, columns, values)
-            return sites.T.contiguous().to(self.h.device), bonds.T.contiguous().to(self.h.device)
-        return self._sites.T.contiguous(), self._bonds.T.contiguous().double()
-
-    def _entries(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows, columns and couplings in raster order, where there is no table of neighbours."""
-        if self._ends is not None and self._bonds is not None:
-            rows, columns = self._ends.cpu().numpy()
-            return rows, columns, self._bonds.cpu().double().numpy()
-        J = self.J.cpu().double().numpy()
-        rows, columns = np.nonzero(J)
-        return rows, columns, J[rows, columns]
+        return self._bonds.neighbours()
 
     def coupled(self, x: Tensor) -> Tensor:
         """(n, N) -> (n, N): Σ_j J_ij x_j, for any real x."""
-        x = self.numbers(x)
-        if self._matrix is not None:
-            return x @ self._matrix.to(x.dtype)
-        assert self._bonds is not None
-        if self._ends is not None:
-            rows, columns = self._ends
-            along = x.T.index_select(0, columns) * self._bonds.to(x.dtype)[:, None]
-            return torch.zeros_like(x.T).index_add(0, rows, along).T
-        assert self._sites is not None
-        total = torch.zeros_like(x)
-        for site, bond in zip(self._sites, self._bonds.to(x.dtype), strict=True):
-            total = torch.addcmul(total, bond, x.index_select(1, site))
-        return total
+        return self._bonds.times(self.numbers(x))
 
     def local_fields(self, x: Tensor) -> Tensor:
         """(n, N) or (n, *shape) spins -> Σ_j J_ij s_j + h_i in the same shape: flipping s_i costs 2 s_i times it."""
@@ -413,13 +365,3 @@ def _fields(h: Any, shape: tuple[int, ...]) -> Tensor:
     if not bool(fields.isfinite().all()):
         raise ValueError(f"h must be finite, got {float(fields[~fields.isfinite()].flatten()[0])}")
     return fields.flatten().expand(n).clone()
-
-
-def _table(n: int, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> tuple[Tensor, Tensor]:
-    """(z, N) site numbers of the neighbours and (z, N) couplings, from entries in raster order."""
-    degree = np.bincount(rows, minlength=n)
-    rank = np.arange(len(rows)) - (np.cumsum(degree) - degree)[rows]
-    sites = np.tile(np.arange(n), (int(degree.max()), 1))
-    bonds = np.zeros(sites.shape)
-    sites[rank, rows], bonds[rank, rows] = columns, values
-    return torch.from_numpy(sites), torch.from_numpy(bonds)
