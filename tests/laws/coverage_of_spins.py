@@ -50,6 +50,14 @@ for name, shape, a, keys in (
         return [(est.site_magnetizations(s[:, 0] if shape[0] == 1 else s), 0.5)]
 
 
+@case("overlap_distribution: weights of 250 worth 215", repeats=300)
+def _(rng: Rng) -> Found:
+    s = spins(rng, 1, 250, 16, 0.0)[:, 0]  # tanh h = 0.1: most of the error is noise of pairs
+    found = est.overlap_distribution(s, log_w=np.arctanh(0.1) * s.sum(1), rng=rng)
+    probability, q2 = overlap_truth(16, 0.1)
+    return [(found.mean_q2, q2), (found.mean_q4, probability @ np.linspace(-1, 1, 17) ** 4)]
+
+
 @case("overlap_distribution: weights worth 1000", repeats=60, wide=SKEWED, unknown=TAILS, known=0.9)
 def _(rng: Rng) -> Found:
     s = spins(rng, 1, 2000, 16, 0.0)[:, 0]  # tilted by exp(h Σs), tanh h = 0.2

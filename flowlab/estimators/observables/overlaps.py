@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flowlab.estimators.estimate import Estimate, FloatArray, checked_log_w, never, relative_weights, student
-from flowlab.estimators.observables.weighted_pairs import WORTH, weighted_pairs, widening
+from flowlab.estimators.observables.weighted_pairs import WORTH, weighted_pairs, widening, worth
 from flowlab.estimators.series.blocks import (
     Configurations,
     IntArray,
@@ -144,8 +144,8 @@ def overlap_distribution(
         ValueError: for fewer than 2 configurations or sets, values other than ±1, or shapes that do not fit.
 
     Warns:
-        LowESSWarning: where the weights are worth fewer than 100 configurations: each is then in most of the pairs
-            that count, and the errors are NaN.
+        LowESSWarning: where the weights are worth fewer than 100 configurations (:func:`.weighted_pairs.worth`): each
+            is then in most of the pairs that count, and the errors are NaN.
 
     >>> s = np.array([[1, 1], [-1, -1]] * 50)
     >>> found = overlap_distribution(s, rng=np.random.default_rng(0))
@@ -309,7 +309,7 @@ def _bootstrapped(
     error = spread(np.asarray(f(replicas)), ddof=0) * scale
     if noise is not None:
         of_pairs = spread(np.asarray(f(noise)), ddof=0) * scale
-        error = np.sqrt(np.maximum(error**2 - of_pairs**2, 2 * of_pairs**2))
+        error = np.sqrt(np.maximum(error**2 - 2 * of_pairs**2, 2 * of_pairs**2))
     return Estimate(value, error) if value.ndim else Estimate(float(value), float(error))
 
 
@@ -342,10 +342,9 @@ def _weights(c: Configurations, log_w: ArrayLike | None) -> FloatArray | None:
             f"log_w must be (n,) for s of shape (n, N), got {np.shape(log_w)} and {c.sets} sets of {c.length}"
         )
     w, _ = relative_weights(checked_log_w(log_w))
-    worth = _worth(w)
-    if worth < WORTH:
+    if (known := worth(w)) < WORTH:
         warnings.warn(
-            f"the {w.size} weights are worth {worth:.3g} equal ones (ESS {100 * worth / w.size:.2g} %): "
+            f"the {w.size} weights are worth {known:.3g} equal ones (ESS {100 * known / w.size:.2g} %): "
             f"reweighted overlaps need at least {WORTH} to have errors; draw more samples",
             LowESSWarning,
             stacklevel=3,

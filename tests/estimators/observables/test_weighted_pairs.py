@@ -7,7 +7,7 @@ import pytest
 
 from flowlab.estimators.observables import weighted_pairs as module
 from flowlab.estimators.observables.overlaps import overlap_distribution
-from flowlab.estimators.observables.weighted_pairs import weighted_pairs, widening
+from flowlab.estimators.observables.weighted_pairs import expected_squares, weighted_pairs, widening
 
 
 def tilted(n: int, N: int = 16, m: float = 0.2, seed: int = 0):
@@ -56,6 +56,28 @@ def test_errors_are_half_of_those_of_pairs_within_groups():
     found = overlap_distribution(s, log_w=np.log(w), rng=rng)
     assert found.n_pairs == 500 * 499 // 2
     assert 0.0009 < found.mean_q2.error < 0.0017  # over 250 seeds it scatters by 0.00114
+
+
+def test_the_noise_of_pairs_is_taken_away_from_both_of_a_pair():
+    """At h = 0 no configuration moves <q> by itself: all of its variance, 2/(N n²), is noise of pairs."""
+    errors = []
+    for seed in range(20):
+        s, _, rng = tilted(200, m=0.0, seed=seed)
+        found = overlap_distribution(s, log_w=np.zeros(200), rng=rng)
+        errors.append(found.mean_q.error / found.factor / (2 / 16 / 200**2) ** 0.5)
+    assert 0.9 < np.sqrt(np.mean(np.square(errors))) < 1.12  # taken away once it is 1.22
+
+
+def test_squares_expected_of_log_normal_weights_scatter_less_than_those_drawn():
+    drawn, expected, rng = [], [], np.random.default_rng(3)
+    for _ in range(200):
+        x = rng.normal(size=500)
+        w, g = np.exp(x), 1 - x
+        drawn.append((w * g) @ (w * g) / w.sum() ** 2)
+        expected.append(expected_squares(w, w * g) / w.sum() ** 2)
+    truth = np.e * (1 + 1) / 500  # <w² g²> / (n <w>²): x is normal about 2 under w²
+    assert np.mean(expected) == pytest.approx(truth, rel=0.1)
+    assert np.std(expected) < 0.6 * np.std(drawn)
 
 
 def test_widening_knows_what_a_sum_of_squares_does_not():
