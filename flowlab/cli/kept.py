@@ -103,6 +103,7 @@ def _show(options: argparse.Namespace) -> int:
         kept = found_run(path)
         store = Store.open(path, write=False)
         data, evaluation = store.read_dataset("data.nc"), store.read_dataset(EVALUATION)
+        data = data if data is None else store.read_records().dataset(data.attrs, map(str, data.data_vars))
         drawn = [] if data is None else [(f"The {data.sizes['step']} steps of the run.", _overview(figures, data))]
         title = f"{kept.study or 'run'}, step {kept.step} of {kept.steps}: {path.name}"
         figures.write_report(out, title=title, table=evaluation if evaluation is not None else (), figures=drawn)

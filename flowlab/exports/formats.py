@@ -22,7 +22,7 @@ README = """{run}
 A run of flowlab {version}, kept as open files:
 
 experiment.json   what was asked: study, keys, seed, versions
-journal.jsonl     one record a step, JSON
+journal.jsonl     one record a step, JSON; of a long run the older ones in records/, NetCDF
 data.nc           the same as NetCDF: xarray.open_dataset("data.nc"), ncdump, Panoply
 *.nc              evaluations and checks, each with its units and a verdict in its attributes
 checkpoints/      weights as safetensors

@@ -75,9 +75,23 @@ def threads_of(count: int) -> int:
     return count
 
 
-def progress_interval() -> float:
-    """Seconds between updates of a progress bar: often for a person who watches, seldom for a log file."""
-    return 0.2 if sys.stderr.isatty() or "ipykernel" in sys.modules else 20.0
+def progress_bar(total: int, unit: str, *, shown: bool) -> Any:
+    """A bar of tqdm: of widgets in a notebook that has them, else renewed in a terminal, a line now and then elsewhere.
+
+    What a notebook without widgets prints is kept with it: a line a minute.
+    """
+    how: dict[str, Any] = {"total": total, "disable": not shown, "unit": unit}
+    notebook = hasattr(getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)(), "kernel")
+    if shown and notebook:
+        from tqdm.notebook import IProgress
+        from tqdm.notebook import tqdm as widget
+
+        if IProgress is not None:  # of ipywidgets
+            return widget(**how, mininterval=0.5)
+    from tqdm import tqdm
+
+    interval = 60.0 if notebook else 0.2 if sys.stderr.isatty() else 20.0
+    return tqdm(**how, mininterval=interval, maxinterval=max(10.0, interval))
 
 
 def offer(listener: queue.Queue[dict[str, float]], record: dict[str, float]) -> None:
@@ -135,18 +149,20 @@ class Audience:
     @contextlib.contextmanager
     def bar(self, steps: int, shown: bool, headline: Callable[[], str]) -> Iterator[Callable[[], object]]:
         """A progress bar over ``steps``, if ``shown``; yields what to call after each of them."""
-        from tqdm import tqdm
 
         def update() -> None:
             if shown and bar.update():
                 bar.set_postfix_str(headline(), refresh=False)
 
-        with tqdm(total=steps, disable=not shown, mininterval=progress_interval(), unit="step") as bar:
-            self._said.append(bar.set_postfix_str)
+        def say(what: str) -> None:
+            bar.set_postfix_str(what, refresh=not bar.disable and bar.mininterval < 60)
+
+        with progress_bar(steps, "step", shown=shown) as bar:
+            self._said.append(say)
             try:
                 yield update
             finally:
-                self._said.remove(bar.set_postfix_str)
+                self._said.remove(say)
 
 
 class Control:

@@ -7,7 +7,7 @@ import math
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
@@ -50,12 +50,10 @@ class Steps:
         self._before: tuple[int, Any] = (0, None)
         self._earlier: tuple[int, Any] = (0, None)
 
-    def take_up(self, done: int, records: Sequence[dict[str, Any]]) -> None:
+    def take_up(self, done: int, records: Records) -> None:
         """Go on after so many steps, with these records."""
-        self.done, self.records = done, Records()
-        for record in records:
-            self.records.append(record)
-            self._spent = record["wall_time"]
+        self.done, self.records = done, records
+        self._spent = records.last().get("wall_time", 0.0)
 
     def begin(self) -> None:
         """Keep what the next step begins from."""

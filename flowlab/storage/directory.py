@@ -7,13 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import xarray as xr
 from torch import Tensor
 
 from flowlab.storage.checkpoint import Checkpoint, step_of
 from flowlab.storage.identity import refuse_other
+from flowlab.storage.older import rows_of
 from flowlab.storage.records import Records
 from flowlab.storage.store import Store, StoreError
+
+SNAPSHOTS = 100_000
+"""Steps up to which ``data.nc`` is written while a run goes, and not only in its end: it has every record again."""
 
 
 class Keepable(Protocol):
@@ -62,9 +67,8 @@ class Directory:
     def create(self, path: str | Path, records: Records) -> None:
         """Make a new directory with these records."""
         with Store.create(path, self._run.meta()) as store:
-            columns = {name: records.column(name).tolist() for name in records.names}
-            for row in zip(*columns.values(), strict=True):
-                store.append(dict(zip(columns, row, strict=True)))
+            for row in rows_of(records):
+                store.append(row)
             self._described = store.meta
         self.path = store.path
 
@@ -156,7 +160,9 @@ class Directory:
         """Called between two steps: write a checkpoint and ``data.nc`` where it is time for them."""
         if self._store is not None:
             self._checkpoints(self._save_checkpoint)
-            self._snapshots(self._save_snapshot)
+            if self._run.step <= SNAPSHOTS:
+                self._snapshots(self._save_snapshot)
+            self._store.compact()
 
     def newest_checkpoint(self) -> Path | None:
         """The newest one that the run has written."""
@@ -194,7 +200,7 @@ class Found(NamedTuple):
     path: Path
     described: dict[str, Any]
     checkpoint: Checkpoint | None
-    records: list[dict[str, Any]]
+    records: Records
 
     @property
     def step(self) -> int:
@@ -214,19 +220,19 @@ def found_in(path: str | Path, meta: Mapping[str, Any]) -> Found:
     refuse_other(store.path, described, own)
     if described.get("steps") != meta["steps"]:
         raise StoreError(f"{path} has a horizon of {described.get('steps')} steps, this run of {meta['steps']}")
-    checkpoint, journal = store.load_checkpoint(), store.read_journal()
+    checkpoint, records = store.load_checkpoint(), store.read_records()
     step = 0 if checkpoint is None else checkpoint.step
-    records = [record for record in journal if record["step"] <= step]
-    if checkpoint is None and (journal or meta["parent"] is not None):
-        what = f"{len(journal)} records" if journal else "a parent"
+    if checkpoint is None and (len(records) or meta["parent"] is not None):
+        what = f"{len(records)} records" if len(records) else "a parent"
         raise StoreError(f"the weights of the run in {path} are missing: it has {what} and no checkpoint")
-    if [record["step"] for record in records] != list(range(1, step + 1)):
+    records.cut(step)
+    if not np.array_equal(records.column("step"), np.arange(1, step + 1)):
         raise StoreError(
             f"records of the run in {path} are missing: journal.jsonl has {len(records)} of the {step} steps that "
             "its checkpoint has done"
         )
-    untimed = [record["step"] for record in records if not isinstance(record.get("wall_time"), int | float)]
-    if untimed:
+    times = records.column("wall_time") if "wall_time" in records.names else np.full(step, np.nan)
+    if len(untimed := records.column("step")[np.isnan(times)]):
         raise StoreError(f"journal.jsonl of the run in {path} is damaged: no wall_time at step {untimed[0]}")
     return Found(store.path, described, checkpoint, records)
 

@@ -69,36 +69,36 @@ def from_netcdf(data: bytes, what: str | Path = "the Dataset") -> xr.Dataset:
 FOLDER = "samples"
 
 
-def write_part(run: Path, last: int, part: xr.Dataset) -> None:
-    """Write the measurements up to step ``last``, whole or not at all; integers are compressed."""
-    (run / FOLDER).mkdir(exist_ok=True)
+def write_part(folder: Path, last: int, part: xr.Dataset) -> None:
+    """Write what is new up to step ``last`` into a file of its own, whole or not at all; integers are compressed."""
+    folder.mkdir(exist_ok=True)
     for variable in part.variables.values():
         if variable.dtype.kind in "iu" and variable.ndim:
             variable.encoding |= {"zlib": True, "complevel": 1}
-    write_atomic(run / FOLDER / f"to-{last:09d}.nc", to_netcdf(part))
+    write_atomic(folder / f"to-{last:09d}.nc", to_netcdf(part))
 
 
-def read_parts(run: Path, last: int) -> list[xr.Dataset]:
+def read_parts(folder: Path, last: int | None = None) -> list[xr.Dataset]:
     """The parts up to step ``last``, in order; what a killed run wrote beyond it is left out."""
-    return [from_netcdf(path.read_bytes(), path) for path in _paths(run) if _last(path) <= last]
+    return [from_netcdf(path.read_bytes(), path) for path in _paths(folder) if last is None or _last(path) <= last]
 
 
-def last_part(run: Path) -> int:
-    """The step up to which measurements are written, 0 before the first."""
-    return max(map(_last, _paths(run)), default=0)
+def last_part(folder: Path) -> int:
+    """The step up to which there are parts, 0 before the first."""
+    return max(map(_last, _paths(folder)), default=0)
 
 
-def cut_parts(run: Path, last: int) -> None:
+def cut_parts(folder: Path, last: int) -> None:
     """Remove parts beyond step ``last``, and what a killed writer left half done."""
-    for path in _paths(run):
+    for path in _paths(folder):
         if _last(path) > last:
             path.unlink()
-    for leftover in (run / FOLDER).glob("*.tmp"):
+    for leftover in folder.glob("*.tmp"):
         leftover.unlink()
 
 
-def _paths(run: Path) -> list[Path]:
-    return sorted((run / FOLDER).glob("to-*.nc"))
+def _paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob("to-*.nc"))
 
 
 def _last(path: Path) -> int:

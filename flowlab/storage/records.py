@@ -84,6 +84,38 @@ class Records:
                 column[n] = value
             self._length = n + 1
 
+    def extend(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Add many rows at once.
+
+        Args:
+            columns: (rows,) by name, ``step`` among them, which grows; NaN where a row has no value.
+
+        Raises:
+            ValueError: where ``step`` does not grow.
+
+        >>> records = Records()
+        >>> records.extend({"step": np.array([1, 2]), "loss": np.array([0.5, 0.25])})
+        >>> records.last()
+        {'step': 2, 'loss': 0.25}
+        """
+        steps = columns["step"]
+        with self._lock:
+            n, end = self._length, self._length + len(steps)
+            before = self._steps[n - 1] if n else -1
+            if len(steps) and not (steps[0] > before and (np.diff(steps) > 0).all()):
+                raise ValueError(f"step must grow from row to row, got {steps} after {before}")
+            while end > len(self._steps):
+                self._grow()
+            self._steps[n:end] = steps
+            for name, values in columns.items():
+                if name == "step":
+                    continue
+                if name not in self._columns:
+                    self._columns[name] = np.full(len(self._steps), np.nan)
+                    self._first_row[name] = n + int(np.argmax(~np.isnan(values)))
+                self._columns[name][n:end] = values
+            self._length = end
+
     def column(self, name: str) -> NDArray[Any]:
         """A copy of one column: (rows,) float64, int64 for ``step``.
 
@@ -197,10 +229,22 @@ class Journal:
                     ) from error
         return records
 
+    @property
+    def size(self) -> int:
+        """Of the file, in bytes."""
+        return os.fstat(self._fd).st_size
+
     def cut(self, step: int) -> None:
         """Remove the records of later steps than ``step``, all at once."""
         lines = self._lines()
-        kept = [line for line, record in zip(lines, self.read(), strict=False) if record["step"] <= step]
+        self._keep([line for line, record in zip(lines, self.read(), strict=False) if record["step"] <= step], lines)
+
+    def keep_last(self, count: int) -> None:
+        """Remove all records but the last ones, all at once."""
+        lines = self._lines()
+        self._keep(lines[-count:], lines)
+
+    def _keep(self, kept: list[bytes], lines: list[bytes]) -> None:
         if len(kept) < len(lines):
             write_atomic(self.path, b"".join(line + b"\n" for line in kept))
             self.close()

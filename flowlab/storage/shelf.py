@@ -17,7 +17,7 @@ from flowlab.storage.store import Store, StoreError
 
 DEPTH = 3
 """Folders that are looked into below the one that is given."""
-OWN = {"experiment.json", "journal.jsonl", "checkpoints", "samples", "inputs", "lock", "report.html"}
+OWN = {"experiment.json", "journal.jsonl", "checkpoints", "records", "samples", "inputs", "lock", "report.html"}
 """What a run keeps, beside NetCDF files and what a killed writer left."""
 JUDGED = ("check.nc", "evaluation.nc")
 """Where a verdict may be kept."""
@@ -77,7 +77,7 @@ def look(path: Path) -> Kept:
     }
     try:
         store = Store.open(path, write=False)
-        meta, records = store.meta, store.read_journal()
+        meta, records = store.meta, store.recent()
         keys = meta.get("keys") or {}
         return Kept(
             path,

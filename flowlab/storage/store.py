@@ -28,12 +28,17 @@ from flowlab.storage.checkpoint import (
 from flowlab.storage.files import StoreError, StoreLocked, WriterLock, saving, write_atomic
 from flowlab.storage.identity import absolute
 from flowlab.storage.inputs import write_contents
+from flowlab.storage.netcdf import FOLDER as SAMPLES
 from flowlab.storage.netcdf import cut_parts, from_netcdf, last_part, read_parts, to_netcdf, write_part
-from flowlab.storage.records import Journal
+from flowlab.storage.older import STAY, cut_records, move_records, numbers, read_records, rows_of
+from flowlab.storage.records import Journal, Records
 
 __all__ = ["FORMAT", "Store", "StoreError", "StoreLocked"]
 
 FORMAT = 1
+RECORDS = "records"
+LONG = 2**23
+"""Bytes of a journal from which on its older records are moved to ``records/``."""
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +46,8 @@ class Store:
     """The directory of one run: one writer at a time, any number of readers, readable after a crash at any moment.
 
     ``experiment.json`` what was asked, with which versions, and which ones went on with it; ``journal.jsonl`` one flat
-    record a line, NaN and infinity as null; ``data.nc`` and other NetCDF snapshots; ``checkpoints/step-00001234/``;
+    record a line, NaN and infinity as null, and of a long run the older ones in ``records/``, NetCDF; ``data.nc`` and
+    other NetCDF snapshots; ``checkpoints/step-00001234/``;
     ``inputs/`` arrays that keys stand for; ``lock`` the writer.
     Made by :meth:`create` or :meth:`open`; usable in a ``with`` statement, safe to call from several threads.
 
@@ -176,31 +182,57 @@ class Store:
         """All records in order, null as NaN; a torn last line is left out.
 
         Returns:
-            One dict a record, with an int ``step``; empty before the first.
+            One dict a record, with an int ``step``; empty before the first. Of a long run, see :meth:`read_records`.
 
         Raises:
             StoreError: where a line before the last is damaged, with its number.
         """
+        recent = self._journal.read()  # before what is older: a writer moves records from here to there
+        older = last_part(self.path / RECORDS)
+        if not older:
+            return recent
+        return rows_of(read_records(self.path / RECORDS)) + [record for record in recent if record["step"] > older]
+
+    def recent(self) -> list[dict[str, Any]]:
+        """The last records, a thousand of them at least where there are as many."""
         return self._journal.read()
+
+    def read_records(self) -> Records:
+        """All records as columns, also where there are millions; NaN for what is no number.
+
+        Raises:
+            StoreError: as :meth:`read_journal` does; where the steps do not grow.
+        """
+        recent = self._journal.read()
+        records = read_records(self.path / RECORDS)
+        older = records.last().get("step", 0)
+        for record in recent:
+            if record["step"] > older:
+                try:
+                    records.append(numbers(record))
+                except ValueError as error:
+                    raise StoreError(f"journal.jsonl of the run in {self.path} is damaged: {error}") from None
+        return records
 
     def cut(self, step: int) -> None:
         """Remove the records and the measurements of later steps than ``step``."""
         with self._writing("journal.jsonl"):
             self._journal.cut(step)
-            cut_parts(self.path, step)
+            cut_records(self.path / RECORDS, step)
+            cut_parts(self.path / SAMPLES, step)
 
     def write_part(self, step: int, part: xr.Dataset) -> None:
         """Write measurements of a simulation, those up to ``step`` that are in no earlier part."""
         with self._writing(f"the measurements up to step {step}"):
-            write_part(self.path, step, part)
+            write_part(self.path / SAMPLES, step, part)
 
     def measured(self) -> int:
         """The step up to which measurements are written, 0 before the first."""
-        return last_part(self.path)
+        return last_part(self.path / SAMPLES)
 
     def read_parts(self, step: int) -> list[xr.Dataset]:
         """The measurements up to ``step``, in the parts in which they were written."""
-        return read_parts(self.path, step)
+        return read_parts(self.path / SAMPLES, step)
 
     def snapshot(self, dataset: xr.Dataset) -> None:
         """Write ``data.nc``, the records so far; a reader finds the one before or this one."""
@@ -229,6 +261,13 @@ class Store:
         with self._writing(f"checkpoint step {step}"):
             self._journal.sync()  # a power cut must not leave a checkpoint that is ahead of its journal
             write_checkpoint(self.path / "checkpoints", step, tensors, state)
+
+    def compact(self) -> None:
+        """Move the older records of a journal that has become long into a file of their own."""
+        if self._journal.size > LONG:
+            with self._writing("the older records"):
+                move_records(self._journal.read(), self.path / RECORDS)
+                self._journal.keep_last(STAY)
 
     def drop_checkpoints(self, step: int) -> None:
         """Remove the checkpoints of later steps than ``step``."""

@@ -95,11 +95,12 @@ def hurried(*what: str, every: int = 1) -> Iterator[None]:
     """Within it runs save what is named, "checkpoints" or "snapshots", after so many steps."""
 
     def now(self: Directory) -> None:
-        if self._run.step % every == 0:
+        if self._store is not None and self._run.step % every == 0:
             if "checkpoints" in what:
                 self._save_checkpoint()
             if "snapshots" in what:
                 self._save_snapshot()
+            self._store.compact()
 
     with pytest.MonkeyPatch.context() as patch:
         if what:

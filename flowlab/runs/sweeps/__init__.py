@@ -24,7 +24,7 @@ from flowlab.core.numbers import seed_of, whole
 from flowlab.estimators import UntrustedWarning
 from flowlab.hooks import above
 from flowlab.runs.precision import name_of
-from flowlab.runs.process import progress_interval
+from flowlab.runs.process import progress_bar
 from flowlab.runs.registry import find
 from flowlab.runs.schema import Study
 from flowlab.runs.sweeps.scheduler import connected
@@ -212,10 +212,7 @@ class _Sweep:
         self.states = {point: "finished" if point in self.evaluations else "ready" for point in jobs}
 
     def run(self, parents: dict[Point, Point | None], workers: int | Executor, progress: bool) -> xr.Dataset:
-        from tqdm import tqdm
-
-        interval = progress_interval()
-        with tqdm(total=len(self.jobs), disable=not progress, mininterval=interval, unit="run") as bar:
+        with progress_bar(len(self.jobs), "run", shown=progress) as bar:
 
             def done(point: Point, outcome: Outcome) -> None:
                 self._take(point, outcome)
@@ -226,7 +223,7 @@ class _Sweep:
 
             def watch() -> None:
                 if progress:
-                    bar.set_postfix_str(self.steps(), refresh=interval < 1)
+                    bar.set_postfix_str(self.steps(), refresh=bar.mininterval < 1)
 
             bar.update(len(self.evaluations))
             try:

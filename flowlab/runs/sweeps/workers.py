@@ -209,7 +209,7 @@ def refuse_other(job: Job, before: Sequence[Job]) -> None:
 def _taken_up(job: Job) -> Experiment:
     if (Path(job.path) / "experiment.json").exists():
         store = Store.open(job.path, write=False)
-        if store.newest_checkpoint() is not None or store.read_journal():
+        if store.newest_checkpoint() is not None or store.recent():
             return load(job.path)
         shutil.rmtree(job.path)  # killed before its first checkpoint, in which alone a warm start's weights are kept
     if job.start is None:
