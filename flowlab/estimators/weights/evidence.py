@@ -31,6 +31,15 @@ UNSURE = 0.6
 """The error of an ESS, as a part of it, beyond which the largest weights alone decide."""
 
 
+NEARLY_UNSURE, LUCKY = 0.3, 1.3
+"""The same, and how much more than their spread tells weights of an ESS below 1/2 are worth, beyond which other draws
+of the same density may be flagged."""
+SELECTED = (
+    "few weights decide, and other draws may be flagged for one that is larger: ln Z of those that are not, as these, "
+    "is rather too low"
+)
+
+
 class UntrustedWarning(UserWarning):
     """Something speaks against an evaluation; its ``reasons`` say what."""
 
@@ -69,12 +78,14 @@ class Evidence:
         fails: whether it speaks against the evaluation.
         independent: whether it would have seen a part of the target that the draws miss.
         warning: the category of the warning where it alone fails.
+        caution: what whoever reads the verdict should know where it does not fail; part of the verdict.
     """
 
     sentence: str
     fails: bool = False
     independent: bool = False
     warning: type[UntrustedWarning] = UntrustedWarning
+    caution: str = ""
 
 
 class Verdict(NamedTuple):
@@ -124,10 +135,11 @@ def verdict(evidence: Sequence[Evidence]) -> Verdict:
         category = categories.pop() if len(categories) == 1 else UntrustedWarning
         against = tuple(found.sentence for found in failing)
         return Verdict(f"not to be trusted: {failing[0].sentence}{others}", reasons, category, against)
+    cautions = "".join(f"; but {found.caution}" for found in evidence if found.caution)
     if supporting:
-        return Verdict("consistent: " + "; ".join(f.sentence for f in supporting), reasons, None)
+        return Verdict("consistent: " + "; ".join(f.sentence for f in supporting) + cautions, reasons, None)
     why = "nothing independent of the draws is known, and a part of the target that they miss would not be seen"
-    return Verdict(f"not checked: {why}; run.check() compares with Markov chains", reasons, None)
+    return Verdict(f"not checked: {why}; run.check() compares with Markov chains{cautions}", reasons, None)
 
 
 def exact_evidence(log_z: Estimate, bound: Estimate, exact: float, n: int, accuracy: float = 0.0) -> list[Evidence]:
@@ -214,7 +226,9 @@ def weight_evidence(log_w: FloatArray, *, pooled: bool = False) -> list[Evidence
         return [Evidence(f"{problem}: {why} longer or draw more samples", fails=True, warning=LowESSWarning)]
     worth, k = log_w.size * found.value, pareto_k(log_w)
     tail = f", Pareto k̂ = {k:.2f}" if math.isfinite(k) else ""
-    return [Evidence(f"the {log_w.size} weights are worth {worth:.4g} equal ones{tail}")]
+    near = found.error > NEARLY_UNSURE * found.value or (found.value < 0.5 and not pooled and worth > LUCKY * expected)
+    caution = f"the ESS is {found.value:.2g} ± {found.error:.1g}: {SELECTED}" if near else ""
+    return [Evidence(f"the {log_w.size} weights are worth {worth:.4g} equal ones{tail}", caution=caution)]
 
 
 def target_sample_evidence(log_w: FloatArray, log_weight_p: ArrayLike, log_q_p: ArrayLike) -> list[Evidence]:

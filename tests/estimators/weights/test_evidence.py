@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from flowlab import estimators
 from flowlab.estimators import Estimate, Evidence, LowESSWarning, UntrustedWarning, verdict, weights_problem
 from flowlab.estimators.weights.evidence import (
     exact_evidence,
@@ -25,6 +26,21 @@ def test_one_word_and_why():
     both = verdict([FOR, AGAINST])
     assert both.text == "not to be trusted: that differs" and both.against == ("that differs",)
     assert both.reasons == ("that differs", "this agrees")
+
+
+def test_what_is_not_flagged_lies_low_where_flags_take_the_largest_weights_and_the_verdict_says_so():
+    """Pareto weights, 1/k = 2.2: errors of all sets hold the truth, but flags take those that drew a large weight."""
+    rng, pulls, flagged, cautious = np.random.default_rng(0), [], [], []
+    for _ in range(400):
+        log_w = rng.exponential(size=2000) / 2.2
+        found, (evidence,) = estimators.log_z(log_w), weight_evidence(log_w)
+        pulls.append((found.value - np.log(2.2 / 1.2)) / found.error)
+        flagged.append(evidence.fails)
+        cautious.append("rather too low" in verdict([FOR, evidence]).text)
+    z, kept = np.array(pulls), ~np.array(flagged)
+    assert 0.2 < kept.mean() < 0.9 and np.nanmean(np.abs(z) < 1) > 0.63
+    assert np.mean(z[kept]) < np.nanmean(z) - 0.1 and np.mean(np.array(cautious)[kept]) > 0.5
+    assert not any(weight_evidence(0.5 * rng.normal(size=2000))[0].caution for _ in range(50))
 
 
 def test_one_reason_gives_its_own_warning_and_several_the_common_one():
