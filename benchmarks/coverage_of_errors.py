@@ -6,8 +6,8 @@ Every study that trains is trained for some seconds, then evaluated again and ag
 table: how many evaluations were consistent, not to be trusted and not checked; and of the consistent ones how often
 ln Z, energy, |m|, susceptibility and specific heat lie within 1 and 1.96 errors of the exact values (.683, .950). Where
 a part is flagged, flags take the draws that hold the largest weights, and the rest lie low: "all ln Z" is that of all
-evaluations that know their error, flagged or not. For fields the exact values are ln Z and <phi dS/dphi> = 1. Chains are short runs with seeds of their own. Rows are written
-as they come, and a later call leaves out those that are there.
+evaluations that know their error, flagged or not. For fields the exact values are ln Z and <phi dS/dphi> = 1. Chains
+are short runs with seeds of their own. Rows are written as they come, and a later call leaves out those that are there.
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ EXACT = {
 }
 COLUMNS: list[machine.Column] = [
     ("study", 18, "s"), ("consistent", 10, "d"), ("not to be trusted", 17, "d"), ("not checked", 11, "d"),
-    ("ess", 6, ".2f"), *((f"{name} {level}", 9 + len(name), ".3f") for name in ("ln Z", "all ln Z", "U", "C", "|m|", "chi", "eom")
-                         for level in ("68", "95")),
+    ("ess", 6, ".2f"),
+    *((f"{name} {level}", 9 + len(name), ".3f") for name in ("ln Z", "all ln Z", "U", "C", "|m|", "chi", "eom")
+      for level in ("68", "95")),
     ("seconds", 8, ".0f"),
 ]  # fmt: skip
 SHORT = {"log_z": "ln Z", "energy_per_site": "U", "specific_heat": "C", "abs_magnetization": "|m|",

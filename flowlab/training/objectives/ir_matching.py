@@ -100,7 +100,7 @@ class IRMatching(Objective):
 
         H is the Fisher information on them, Cov(∂S_c/∂g), without what the flow and the noise can make up for: the
         error is that of a fit to as many draws as were trained on. Over seeds learned couplings scatter by that, within
-        a factor of 2 where the runs were long enough to forget how they began.
+        a factor of 2: they go where their first steps take them, and along what the flow makes up for hardly move on.
         """
         coarse = density.coarse_system
         if not density.refines or coarse is None or not density.learned_couplings:

@@ -53,7 +53,8 @@ class Learned(NamedTuple):
             if error > FLAT * abs(value):
                 found.append(
                     f"the learned {self.where} {name} = {value:.3g} ± {error:.2g} is hardly determined: the flow makes "
-                    "up for another value; compare runs of several seeds"
+                    "up for another value, to which a longer training may drift; runs that begin alike scatter by less "
+                    f"than this error, so compare runs that begin at another {name}"
                 )
         for (i, one), (j, other) in itertools.combinations(enumerate(self.values), 2):
             scale = math.sqrt(self.covariance[i, i] * self.covariance[j, j])
@@ -67,12 +68,12 @@ class Learned(NamedTuple):
         return found
 
     def add_to(self, evaluation: xr.Dataset) -> xr.Dataset:
-        """The evaluation with ``learned_<name>`` and its error, and the notes among the ``warnings``."""
+        """The evaluation with ``learned_<name>`` and its error, and the notes among ``warnings`` and ``reasons``."""
         for name, value in self.values.items():
             for column, number in ((f"learned_{name}", value), (f"learned_{name}_error", self.errors[name])):
                 evaluation[column] = ((), number, about(column, lattice=self.where))
-        notes = [evaluation.attrs.get("warnings", ""), *self.notes]
-        return evaluation.assign_attrs(warnings="\n".join(filter(None, notes)))
+        said = {name: [evaluation.attrs.get(name, ""), *self.notes] for name in ("warnings", "reasons")}
+        return evaluation.assign_attrs({name: "\n".join(filter(None, notes)) for name, notes in said.items()})
 
 
 def information(own: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:

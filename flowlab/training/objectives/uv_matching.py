@@ -141,6 +141,8 @@ class UVMatching(Objective):
 
         C = Cov(∂S/∂g) is the noise of one draw in the gradient, H the part of it that the flow cannot make up for, and
         kept the number of fine fields that were drawn in training (fresh draws of the scans): mostly the largest part.
+        It is by how much the coupling may still drift while the flow follows, often far more than by what short runs
+        that begin alike scatter: H is nearly 0 where the flow can make up for the coupling.
         """
         names = list(self.couplings)
         values = {name: float(self.couplings[name].detach()) for name in names}

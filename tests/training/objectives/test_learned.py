@@ -68,5 +68,8 @@ def test_what_is_not_determined_is_said():
     assert "kappa and lam are not determined apart: they drift along a flat direction, kappa by 0.99 times lam" in note
     nothing = Learned.unknown("coarse", {"kappa": 0.3})
     assert nothing.notes == [] and math.isnan(nothing.errors["kappa"])
+    flat = learned({"kappa": 0.26}, [[0.055**2]]).add_to(xr.Dataset(attrs={"reasons": "consistent"}))
+    for said in ("warnings", "reasons"):
+        assert "kappa = 0.26 ± 0.055 is hardly determined: the flow makes up for another value" in flat.attrs[said]
     told = fine.add_to(xr.Dataset(attrs={"warnings": "as before"}))
     assert told.attrs["warnings"] == "as before" and float(told.learned_lam_error) == pytest.approx(1e-3)
