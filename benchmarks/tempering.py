@@ -2,8 +2,8 @@
 
     python benchmarks/tempering.py [--quick] [--check] [--threads 1] [--out FILE]
 
-Speeds are averages over 20 temperatures from 0.2 to 2.5, the best of several runs. The check compares E, C and ln Z at
-20 temperatures with the reference values of the tests, in standard errors of both.
+Speeds are averages over 20 temperatures from 0.2 to 2.5, the best of several runs, per second of one processor. The
+check compares E, C and ln Z at 20 temperatures with the reference values of the tests, in standard errors of both.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from typing import Any
 
 import _machine as machine
 import numpy as np
+import scipy.sparse
 
 from flowlab.core import named_generator
 from flowlab.estimators.series.tempering import log_z_bennett, log_z_integration, thermalisation, thermodynamics
 from flowlab.mcmc import ParallelTempering, TemperingState, ladder
 from flowlab.systems import Ising, SpinGlass
 
-GOAL = 20.0
-"""Millions of spin updates per second to reach on one core."""
+GOALS = {"Edwards-Anderson 8 x 8 x 8": 60.0}
+"""Millions of spin updates per processor second to reach, 20 where nothing is said."""
 REFERENCE = Path(__file__).parents[1] / "tests" / "data" / "public_sk_pt.json"
 UPDATES = 8e6
 TEMPERATURES = np.geomspace(0.2, 2.5, 20)
@@ -32,11 +33,20 @@ def glass(n: int, seed: int = 0) -> SpinGlass:
     return SpinGlass.sherrington_kirkpatrick(n, 1.0, seed)
 
 
+def hub(n: int) -> SpinGlass:
+    """A chain of n sites, the first of which is coupled to all others."""
+    rows, columns = np.append(np.zeros(n - 1, int), np.arange(1, n - 1)), np.append(np.arange(1, n), np.arange(2, n))
+    values = np.random.default_rng(0).standard_normal(len(rows))
+    J = scipy.sparse.coo_array((values, (rows, columns)), shape=(n, n)).tocsr()
+    return SpinGlass(J + J.T, 1.0)
+
+
 def systems() -> dict[str, Any]:
     dense = {f"Sherrington-Kirkpatrick {n}": glass(n) for n in (16, 64, 256)}
     sparse = {
         "Edwards-Anderson 8 x 8 x 8": SpinGlass.edwards_anderson((8, 8, 8), 1.0),
         "Ising 16 x 16": Ising((16, 16), 1.0),
+        "chain of 2,000 with a hub": hub(2000),
     }
     return dense | sparse
 
@@ -58,10 +68,11 @@ def speed(name: str, system: Any, threads: int, repeats: int) -> dict[str, Any]:
     steps = max(1, round(UPDATES / per_step))
     state, seconds = thermalised(chain, steps), []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         state = chain.run(state, steps)[0]
-        seconds.append(time.perf_counter() - start)
-    return {"system": name, "threads": threads, "Mupdates/s": per_step * steps / min(seconds) / 1e6, "goal": GOAL}
+        seconds.append(time.process_time() - start)
+    rate = per_step * steps / min(seconds) / 1e6
+    return {"system": name, "threads": threads, "Mupdates/cpu s": rate, "goal": GOALS.get(name, 20.0)}
 
 
 def check(seed: int, steps: int) -> dict[str, Any]:
@@ -105,13 +116,13 @@ def main() -> None:
     print(f"parallel tempering, {machine.describe()['cpu']}")
     ready = compile_seconds()
     print(f"first use: {ready:.1f} s")
-    print(f"{'system':28} {'threads':>7} {'M updates/s':>11} {'goal':>5}")
+    print(f"{'system':28} {'threads':>7} {'M updates/cpu s':>15} {'goal':>5}")
     speeds = []
     for threads in args.threads:
         for name, system in systems().items():
             row = speed(name, system, threads, 2 if args.quick else 5)
             speeds.append(row)
-            print(f"{name:28} {threads:7d} {row['Mupdates/s']:11.1f} {row['goal']:5.0f}", flush=True)
+            print(f"{name:28} {threads:7d} {row['Mupdates/cpu s']:15.1f} {row['goal']:5.0f}", flush=True)
     checks = [check(seed, args.steps) for seed in (0, 1)] if args.check else []
     for row in checks:
         print(f"N = 64, instance {row['seed']}, {row['steps']} steps, {row['seconds']:.1f} s: {row['verdict']}")
