@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
+import itertools
 import re
 import textwrap
 
@@ -36,10 +37,13 @@ def help(name: object = None) -> None:
 
 
 def listed() -> str:
-    """All studies, each with its summary."""
-    return "\n".join(
-        f"{study.name}{'  (a sweep)' if study.sweep else ''}\n  {study.summary}" for study in studies().values()
-    )
+    """All studies, each with its summary, system by system."""
+    lines: list[str] = []
+    for _, group in itertools.groupby(studies().values(), lambda study: study.name.split("-")[0]):
+        for study in group:
+            lines += _entry(study.name, f"{study.summary}{' (a sweep)' * study.sweep}")
+        lines.append("")
+    return "\n".join([*lines, "flowlab help NAME, or fl.help(NAME), says what the keys of a study mean."])
 
 
 def described(study: Study) -> str:

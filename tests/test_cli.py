@@ -48,12 +48,21 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_list_shows_every_study_with_its_keys(capsys):
-    assert main(["list"]) == 0
+    assert main(["list", "--keys"]) == 0
     said = capsys.readouterr().out
     for study in fl.runs.studies().values():
         assert study.name in said and study.summary in said
         assert all(f"{key}=" in said for key in study.defaults)
     assert "beta for T" in said and "z2=none" in said
+
+
+def test_list_has_a_sentence_for_every_study_in_few_lines(capsys):
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    words = " ".join(said.split())
+    for study in fl.runs.studies().values():
+        assert f"\n  {study.name} " in f"\n{said}" and study.summary in words
+    assert max(map(len, said.splitlines())) <= 110 and len(said.splitlines()) < 4 * len(fl.runs.studies())
 
 
 def test_run_and_evaluate_agree_with_the_exact_value(trained, capsys):

@@ -98,7 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"flowlab {installed()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    listing = commands.add_parser("list", help="the studies and their keys")
+    listing = commands.add_parser("list", help="the studies, a sentence each")
+    listing.add_argument("--keys", action="store_true", help="with their keys, defaults and presets")
     listing.set_defaults(command=_list)
 
     helping = commands.add_parser("help", help="what a study is, and what its keys mean: flowlab help ising-xor")
@@ -258,6 +259,9 @@ def _run_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def _list(options: argparse.Namespace) -> int:
+    if not options.keys:
+        print(manual.listed())
+        return 0
     for study in studies().values():
         print(f"{study.name}{'  (a sweep)' if study.sweep else ''}\n  {study.summary}")
         print("  keys: " + " ".join(f"{key}={_text(value)}" for key, value in study.defaults.items()))
