@@ -62,14 +62,16 @@ def stored(notebook: nbformat.NotebookNode, stills: dict[str, str]) -> nbformat.
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", []):
-            if output.get("name") == "stderr":  # a warning without the line of code that it points at
-                output["text"] = re.sub(r"(?m)^\S+\.py:\d+: |^  .*\n?", "", output["text"])
+            if output.get("name") == "stderr":  # a warning without its line of code, nothing of this machine's fonts
+                output["text"] = re.sub(r"(?m)^\S+\.py:\d+: |^  .*\n?|^findfont: .*\n?", "", output["text"])
             data: dict[str, Any] = output.get("data", {})
             view = data.get(LIVE)
             if view is not None and any(name in data for name in STILLS):
                 data["image/png"] = stills.get(view["model_id"], data.get("image/png"))
                 data["text/plain"] = "a live lab: run this cell"
                 del data[LIVE]
+        if "outputs" in cell:
+            cell["outputs"] = [output for output in cell.outputs if output.get("text") != ""]
     return notebook
 
 

@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tests.notebooks import LIVE, PLOTLY, ROOT, faults, stored
 
-NOTEBOOKS = sorted(ROOT.glob("tutorials/*.ipynb"))
+NOTEBOOKS = sorted([*ROOT.glob("tutorials/*.ipynb"), *ROOT.glob("notebooks/*.ipynb")])
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
@@ -48,3 +48,10 @@ def test_a_warning_is_stored_without_the_line_that_it_points_at() -> None:
     (cell,) = stored(new_notebook(cells=[cell]), {}).cells
     assert cell.outputs[0].text == "UntrustedWarning: ESS 0.1\n"
     assert faults(new_notebook(cells=[cell]), 1) == []
+
+
+def test_what_the_fonts_of_a_machine_are_is_not_stored() -> None:
+    said = [new_output("stream", name="stderr", text="findfont: Font family ['cmr10'] not found.\n") for _ in range(2)]
+    kept = new_output("stream", name="stdout", text="3 runs\n")
+    (cell,) = stored(new_notebook(cells=[new_code_cell("x", outputs=[*said, kept])]), {}).cells
+    assert cell.outputs == [kept]
