@@ -65,6 +65,18 @@ def test_keys_step_through_layers_and_samples(drawn: Page) -> None:
     assert drawn.evaluate("[model.get('layer'), model.get('sample')]") == [2, 1]
 
 
+def test_keys_are_heard_before_the_shortcuts_of_the_page(drawn: Page) -> None:
+    """Notebook 7 takes arrow keys at the document, before they reach a picture."""
+    drawn.evaluate("() => document.addEventListener('keydown', (e) => { e.stopPropagation(); }, true)")
+    drawn.locator(".flowlab-lattice").focus()
+    drawn.keyboard.press("ArrowRight")
+    expect(drawn.locator(".flowlab-title")).to_contain_text("layer 1 of 2")
+    drawn.get_by_label("menu of this picture").press("Enter")
+    drawn.keyboard.press("ArrowDown")
+    assert drawn.evaluate("document.activeElement.textContent") == "Picture (PNG)"
+    drawn.evaluate("window.end()")
+
+
 def test_space_plays(drawn: Page) -> None:
     drawn.locator(".flowlab-lattice").focus()
     drawn.keyboard.press("Space")

@@ -23,7 +23,7 @@ _LABEL = {"description_width": "110px"}
 class Marked(anywidget.AnyWidget):
     """A number as text, by slider or typed, with a mark where it is critical."""
 
-    _esm = script("marked.js")
+    _esm = script("theme.js", "marked.js")
     name = traitlets.Unicode().tag(sync=True)
     value = traitlets.Unicode().tag(sync=True)
     least = traitlets.Float().tag(sync=True)

@@ -303,7 +303,7 @@ function render({ model, el }) {
       ArrowUp: ['sample', Math.min(frames.samples - 1, sample() + 1)], ArrowDown: ['sample', Math.max(0, sample() - 1)],
       ' ': ['playing', !model.get('playing')],
     };
-    if (!moves[event.key]) return;
+    if (event.target !== box || !moves[event.key]) return;
     event.preventDefault();
     event.stopPropagation();
     set(...moves[event.key]);
@@ -328,7 +328,7 @@ function render({ model, el }) {
       }
     return rows;
   }
-  menu(box, [
+  const closeMenu = menu(box, [
     ['Data (CSV)', () => save(fileName(title.textContent, 'csv'), csv(numbers()), 'text/csv')],
     ['Picture (PNG)', () => save(fileName(title.textContent, 'png'), pngOf([main], [title.textContent], box))],
   ], () => (model.get('code') ?? '').replace('{layer}', layer()).replace('{sample}', sample()));
@@ -337,12 +337,11 @@ function render({ model, el }) {
   main.addEventListener('mousedown', (event) => { const at = site(event); drag = at && { from: at, to: null }; box.focus({ preventScroll: true }); });
   main.addEventListener('mouseup', release);
   main.addEventListener('dblclick', () => { zoom = null; redraw(); });
-  box.addEventListener('keydown', key);
   const calls = { 'change:version': load, 'change:layer': redraw, 'change:sample': redraw, 'change:playing': play };
   for (const [event, call] of Object.entries(calls)) model.on(event, call);
   load();
   play();
-  const ends = [onThemeChange(redraw), onWidthChange(el, redraw), greet(model, el)];
+  const ends = [closeMenu, onKeys(box, key), onThemeChange(redraw), onWidthChange(el, redraw), greet(model, el)];
   return () => {
     clearInterval(timer);
     for (const [event, call] of Object.entries(calls)) model.off(event, call);

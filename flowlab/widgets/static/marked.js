@@ -32,8 +32,7 @@ function render({ model, el }) {
     send(text.value);
   };
   range.addEventListener('input', slide);
-  range.addEventListener('keydown', (event) => {
-    // JupyterLab takes the arrow keys of whatever is no text away from the browser
+  const unhear = onKeys(range, (event) => {
     const steps = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 30, PageDown: -30 }[event.key];
     if (!steps) return;
     event.preventDefault();
@@ -49,6 +48,7 @@ function render({ model, el }) {
   model.on('change:disabled', show);
   show();
   return () => {
+    unhear();
     model.off('change:value', show);
     model.off('change:disabled', show);
   };

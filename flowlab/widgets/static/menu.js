@@ -14,7 +14,7 @@ const MENU = `
 .flowlab-plot .modebar { right: 34px !important; }
 `;
 
-// `entries` are [name, what it does]; `code` gives the lines of Python, empty for none.
+// `entries` are [name, what it does]; `code` gives the lines of Python, empty for none. Returns what ends it.
 function menu(box, entries, code) {
   const home = document.createElement('div'), style = document.createElement('style');
   home.className = 'flowlab-menu';
@@ -70,13 +70,13 @@ function menu(box, entries, code) {
   home.addEventListener('focusout', ({ relatedTarget }) => {
     if (relatedTarget && !home.contains(relatedTarget)) open(false);
   });
-  home.addEventListener('keydown', (event) => {
+  return onKeys(home, (event) => {
     const all = [...items.querySelectorAll('button')], at = all.indexOf(document.activeElement);
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step && !items.hidden) all[(at + step + all.length) % all.length].focus();
     else if (event.key === 'Escape' && !items.hidden) close();
     else if (!['Enter', ' '].includes(event.key)) return;
-    event.stopPropagation(); // JupyterLab takes keys for itself
+    event.stopPropagation();
     if (step || event.key === 'Escape') event.preventDefault();
   });
 }

@@ -147,7 +147,7 @@ async function render({ model, el }) {
     const Plotly = await library(model);
     save(fileName(name(), format), await Plotly.toImage({ data: picture.data, layout }, { format, width, height, scale: 2 }));
   };
-  menu(el, [
+  const closeMenu = menu(el, [
     ['Data (CSV)', () => save(fileName(name(), 'csv'), csv(numbers()), 'text/csv')],
     ['Picture (PNG)', () => file('png')],
     ['Drawing (SVG)', () => file('svg')],
@@ -169,7 +169,7 @@ async function render({ model, el }) {
   model.on('change:version', draw);
   model.on('change:selections', draw);
   model.on('change:place', move);
-  const ends = [onThemeChange(draw), onWidthChange(el, draw), greet(model, el)];
+  const ends = [closeMenu, onThemeChange(draw), onWidthChange(el, draw), greet(model, el)];
   await draw();
   return () => {
     closed = true;

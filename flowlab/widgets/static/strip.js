@@ -31,6 +31,7 @@ function render({ model, el }) {
   const foot = element(box, 'div', 'foot'), tip = element(box, 'div', 'tip');
   const bar = element(foot, 'div', 'bar'), ticks = element(foot, 'div', 'ticks');
   let pictures = [], color = null, cursor = null, stroke = null, timer = null, number = Date.now();
+  const ends = [];
   const painted = new Map(); // site of the first picture -> [what it was painted, the stroke's number]
 
   function load() {
@@ -77,7 +78,7 @@ function render({ model, el }) {
     canvas.addEventListener('pointerdown', (event) => press(event, canvas));
     canvas.addEventListener('pointerup', lift);
     canvas.addEventListener('pointercancel', lift);
-    canvas.addEventListener('keydown', key);
+    ends.push(onKeys(canvas, key));
     canvas.addEventListener('blur', () => { cursor = null; draw(); });
   }
 
@@ -195,14 +196,14 @@ function render({ model, el }) {
     ])));
     return rows;
   }
-  menu(box, [
+  ends.push(menu(box, [
     ['Data (CSV)', () => save(fileName(title.textContent, 'csv'), csv(numbers()), 'text/csv')],
     ['Picture (PNG)', () => save(fileName(title.textContent, 'png'),
       pngOf([...row.querySelectorAll('canvas')], pictures.map(({ caption }) => caption), box))],
-  ], () => model.get('code') ?? '');
+  ], () => model.get('code') ?? ''));
   model.on('change:version', load);
   load();
-  const ends = [onThemeChange(draw), onWidthChange(el, draw), greet(model, el)];
+  ends.push(onThemeChange(draw), onWidthChange(el, draw), greet(model, el));
   return () => {
     clearTimeout(timer);
     model.off('change:version', load);

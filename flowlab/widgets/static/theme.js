@@ -53,6 +53,14 @@ function onWidthChange(el, callback) {
   return () => observer.disconnect();
 }
 
+// Call back with the keys that are pressed in an element before JupyterLab and Notebook 7 take them for themselves, which
+// they do for arrow keys wherever no text is written; returns what ends that.
+function onKeys(el, callback) {
+  const hear = (event) => { if (el.contains(event.target)) callback(event); };
+  globalThis.addEventListener('keydown', hear, true);
+  return () => globalThis.removeEventListener('keydown', hear, true);
+}
+
 const BEAT = 30_000, ENDED = 'The kernel has ended; run the cell again: a run that has a directory goes on from it.';
 
 // Ask the kernel for what it has, in case a message went by while this view was being built, and tell it from time to
