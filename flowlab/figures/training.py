@@ -68,6 +68,36 @@ def training_overview(data: xr.Dataset, *others: xr.Dataset, points: int = MAX_P
     return styled(figure, title=_title(data), height=460)
 
 
+def family(found: xr.Dataset) -> go.Figure:
+    """ESS of a run and of those that went on from it against their couplings, in the colours of their curves.
+
+    Args:
+        found: ``ess`` with ``ess_error``, and ``parent``, the number of the run whose weights each began with, -1 for
+            none, over runs, oldest first, with the coordinates ``coupling`` and ``name``; attrs ``symbol`` of the
+            coupling and ``critical``, its value at the transition, NaN where that is not known.
+    """
+    x, y, error = (found[name].values.astype(float) for name in ("coupling", "ess", "ess_error"))
+    colors = [*(EARLIER[k % len(EARLIER)] for k in range(len(x) - 1)), COLORS["bound"]]
+    figure = go.Figure()
+    for child, parent in enumerate(found["parent"].values.tolist()):
+        if parent >= 0:
+            figure.add_scatter(
+                x=x[[parent, child]], y=y[[parent, child]], mode="lines", line=dict(color=RULE, width=1.2),
+                hoverinfo="skip",
+            )  # fmt: skip
+    figure.add_scatter(
+        x=x, y=y, error_y=dict(array=error, thickness=1.2, width=4), mode="markers+text", text=found["name"].values,
+        marker=dict(color=colors, size=9), textposition="top center", textfont=dict(size=11, color=QUIET),
+        hovertemplate=f"%{{text}}<br>{found.attrs['symbol']} = %{{x:.4g}}<br>ESS %{{y:.3f}}<extra></extra>",
+    )  # fmt: skip
+    if isfinite(found.attrs["critical"]):
+        figure.add_vline(x=found.attrs["critical"], line=dict(color=QUIET, width=1, dash="dot"),
+                         annotation=dict(text="critical", font=dict(size=11, color=QUIET)))  # fmt: skip
+    figure.update_yaxes(title_text="ESS / batch", range=[0.0, 1.15])
+    title = "ESS of each run against its coupling"
+    return styled(figure, title=title, height=250, showlegend=False, xaxis_title=found.attrs["symbol"])
+
+
 def decimate(step: Array, value: Array, error: Array, points: int = MAX_POINTS) -> tuple[Array, Array, Array]:
     """Means over blocks of equal length, so that at most ``points`` remain; errors are those of the means.
 
@@ -95,7 +125,7 @@ def y_range(values: list[Array], exact: list[float]) -> list[float] | None:
     if not parts:
         return None
     low, high = min(p.min() for p in parts), max(p.max() for p in parts)
-    pad = 0.1 * (high - low) or 0.05 * abs(high) or 1.0
+    pad = max(0.1 * (high - low), 1e-6 * abs(high)) if high > low else 0.05 * abs(high) or 1.0
     return [float(low - pad), float(high + pad)]
 
 

@@ -244,6 +244,31 @@ def test_retraining_along_a_path_goes_from_run_to_run(make_run, until) -> None:
     panel.close()
 
 
+def test_runs_have_names_and_stand_at_their_couplings(make_run, until) -> None:
+    run = make_run(T=2.0, steps=30, pace=0.0)
+    run.start()
+    until(lambda: run.state == "finished")
+    panel = RetrainPanel(run)
+    panel.temperature.value, panel.stops.value, panel.steps.value = 2.6, 2, 5
+    panel.button.click()
+    until(lambda: len(panel.retrained) == 2 and not panel.publisher.alive)
+    panel.origin.value = 1
+    panel.name.value = "hot & <bright>"
+    assert panel.origin.value == 1 and panel.origin.options[-1][0].endswith("hot & <bright>")
+    panel.refresh()
+    assert "hot &amp; &lt;bright&gt;" in panel.family.value
+    assert "hot & <bright>" in [trace.name for trace in panel.live.figure.data]
+    *lines, points = panel.ess.figure.data
+    T = panel.temperature.value
+    assert list(points.text) == ["this run", "run 1", "hot & <bright>"]
+    np.testing.assert_allclose(points.x, [2.0, (2.0 + T) / 2, T])
+    np.testing.assert_allclose(points.y[2], panel.retrained[1].data["ess"][-20:].mean())
+    np.testing.assert_allclose([line.x for line in lines], [[2.0, (2.0 + T) / 2], [(2.0 + T) / 2, T]])
+    panel.origin.value = 0
+    assert panel.name.value == "" and panel.name.placeholder == "run 1"
+    panel.close()
+
+
 def test_stop_ends_a_path(make_run, until) -> None:
     run = make_run(T=2.0, steps=30)
     panel = RetrainPanel(run)

@@ -29,10 +29,6 @@ LEVELS = (9, 17, 33, 65)
 """Couplings between the ends of the interval, in the order in which they are drawn: each holds the ones before."""
 CURVES = ((500, 9), (2000, 17))
 """Draws and points of the curves: rough ones first."""
-SENTENCE = (
-    "One model, every coupling: the slider changes the coupling, and the random numbers from which the configurations "
-    "are made stay the same."
-)
 
 
 class DialPanel(Panel):
@@ -54,6 +50,7 @@ class DialPanel(Panel):
     """
 
     title = "Dial"
+    sentence = "One model, every coupling: the slider changes it, and the random numbers that go in stay the same."
 
     @classmethod
     def fits(cls, experiment: Run) -> bool:
@@ -95,9 +92,7 @@ class DialPanel(Panel):
         choose = [self.along] if len(names) > 1 else []
         first = ipywidgets.HBox([self.play, *choose, self.ends[0], self.layer, self.ends[1]], layout=ONE_ROW)
         second = ipywidgets.HBox([self.pace, self.sample, self.new_samples, self.follow], layout=ROW)
-        self.widget = ipywidgets.VBox(
-            [ipywidgets.HTML(SENTENCE), first, second, self.lattice.widget, self.live.widget, self.message]
-        )
+        self.widget = ipywidgets.VBox([first, second, self.lattice.widget, self.live.widget, self.message])
         self.new_samples.on_click(self._renew)
         self.along.observe(self._renew_all, "value")
         self.follow.observe(lambda _: self.publisher.wake(), "value")
@@ -147,8 +142,7 @@ class DialPanel(Panel):
         texts = [self._said(value) for value in self.couplings]
         choose = row(slider("layer", last, at["layer"], "coupling", texts=texts, interval=self.pace.value))
         state = frames_of(self.data) | at | {"marks": False}
-        parts = [text(SENTENCE), choose, lattice(state), plot(self._curves(), marks="layer"), text(self.message.value)]
-        return parts
+        return [choose, lattice(state), plot(self._curves(), marks="layer"), text(self.message.value)]
 
     # work, a piece at a time
 
@@ -233,12 +227,7 @@ class DialPanel(Panel):
         return peak_of(self.curve, self.name) if known is None else known
 
     def _known_transition(self) -> float | None:
-        system = self.experiment.system
-        if self.name == "h" and "T" in system.couplings:
-            T_c = system.at(h=0.0).critical_temperature
-            return 0.0 if T_c is not None and system.value_of("T") < T_c else None
-        T_c = system.critical_temperature
-        return None if T_c is None or self.name not in ("T", "beta") else T_c if self.name == "T" else 1 / T_c
+        return transition_of(self.experiment.system, self.name)
 
     def _phases(self) -> tuple[str, str]:
         """The names of the phases below and above the transition."""
@@ -268,7 +257,7 @@ class DialPanel(Panel):
         figure = coupling_curves(
             xr.Dataset() if self.curve is None else self.curve, transition=self._transition(), phases=self._phases()
         )
-        return figure.update_layout(meta={"places": self.couplings})
+        return figure if self.curve is None else figure.update_layout(meta={"places": self.couplings})
 
     # what a person does
 
@@ -288,6 +277,20 @@ class DialPanel(Panel):
             self._wanted, self.data, self.curve = True, None, None
         self.say("working…")
         self.publisher.wake()
+
+
+def transition_of(system: Any, coupling: str) -> float | None:
+    """Where the infinite lattice has its transition in a coupling, None where that is not known.
+
+    >>> from flowlab.systems import Ising
+    >>> round(transition_of(Ising((4, 4), T=2.0), "beta"), 4)
+    0.4407
+    """
+    if coupling == "h" and "T" in system.couplings:
+        T_c = system.at(h=0.0).critical_temperature
+        return 0.0 if T_c is not None and system.value_of("T") < T_c else None
+    T_c = getattr(system, "critical_temperature", None)
+    return None if T_c is None or coupling not in ("T", "beta") else T_c if coupling == "T" else 1 / T_c
 
 
 def peak_of(curve: xr.Dataset | None, name: str) -> float | None:

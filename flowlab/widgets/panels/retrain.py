@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from html import escape
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,12 @@ import xarray as xr
 from flowlab.figures import Figure, training_overview
 from flowlab.figures.shared.bound import as_float, bound_per_site
 from flowlab.figures.shared.style import number
+from flowlab.figures.training import family
 from flowlab.runs.process import available_devices
 from flowlab.widgets.background import Background
 from flowlab.widgets.controls import RunControls, numbers_html
 from flowlab.widgets.panel import Panel, has_ended
+from flowlab.widgets.panels.dial import transition_of
 from flowlab.widgets.panels.train import DRAW_EVERY, LIVE_POINTS
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
@@ -45,7 +48,8 @@ class RetrainPanel(Panel):
     Attributes:
         retrained: the runs that were started here, oldest first; each is an Experiment to go on with.
         origin: the run whose weights are taken; stops: how many couplings there are up to the one that is chosen.
-        family: the runs under those that they began from.
+        family: the runs under those that they began from; ``ess`` draws their ESS against the coupling.
+        name: what the run in ``origin`` is called; names: those that were given, by number, -1 this run.
         coupling: the key of the study that the slider changes; empty where there is none.
         temperature, device, steps, button: the controls.
     """
@@ -108,10 +112,16 @@ class RetrainPanel(Panel):
             1, min=1, max=50, description="stops on the way", style=style, layout={"width": "170px"},
             tooltip="retrain along a path: so many couplings in equal steps, each from the weights of the one before",
         )  # fmt: skip
+        self.name = ipywidgets.Text(
+            description="name", placeholder="this run", style=style, layout={"width": "170px"}, continuous_update=False,
+            tooltip="what the run on the left is called",
+        )  # fmt: skip
+        self.names: dict[int, str] = {}
         self.family = ipywidgets.HTML()
         self.button.on_click(self._ask)
         self.controls = RunControls(None, wake=self.publisher.wake, say=self.say, names=("Pause", "Resume", "Stop"))
         self.live = Plot(training_overview(data, points=LIVE_POINTS))
+        self.ess = Plot(family(self._relatives()))
         self.table = ipywidgets.HTML()
         self._known: Background[tuple[int, float], xr.Dataset] = Background(self._worth, self.publisher.wake)
         self._added: Background[int, xr.Dataset] = Background(
@@ -122,17 +132,20 @@ class RetrainPanel(Panel):
         rows = [
             ipywidgets.HBox(controls, layout={"align_items": "center", "flex_flow": "row wrap"})
             for controls in (
-                [self.origin, self.temperature],
+                [self.origin, self.name, self.temperature],
                 [self.stops, self.device, self.steps, self.button],
             )
         ]
         worth = [self.table] if self.over else []
         self.widget = ipywidgets.VBox(
-            [*rows, *worth, self.controls.widget, self.message, self.family, self.live.widget]
+            [*rows, *worth, self.controls.widget, self.message, self.family, self.live.widget, self.ess.widget]
         )
+        self.origin.observe(lambda _: self._show_name(), "value")
+        self.name.observe(self._call, "value")
         self.temperature.observe(lambda _: self.publisher.wake(), "value")
-        if not known:
-            self.say("this run has no temperature or coupling to change")
+        self.controls.numbers.value = explained(numbers_html(data))
+        known_words = "Retrain starts a new run; this one stays as it is"
+        self.say(known_words if known else "this run has no temperature or coupling to change")
 
     @property
     def current(self) -> Run | None:
@@ -152,9 +165,12 @@ class RetrainPanel(Panel):
             self.family.value = self._tree()
         settled = current is None or current.state != "running"
         if (shown := self._key()) != self._shown and (settled or time.monotonic() - self._drawn_at > DRAW_EVERY):
-            figure = training_overview(*self._runs(), points=LIVE_POINTS)
+            figure, relatives = training_overview(*self._runs(), points=LIVE_POINTS), family(self._relatives())
             with self.lock:
                 self.live.redraw(figure)
+                self.ess.redraw(relatives)
+                if current is None:
+                    self.controls.numbers.value = explained(numbers_html(self.experiment.data))
             self._shown, self._drawn_at = shown, time.monotonic()
         if current is not None and current.error is not None:
             self.say(current.error)
@@ -200,12 +216,13 @@ class RetrainPanel(Panel):
         if not self.retrained:
             return [*known, plot(self.snapshot())]
         own, symbol = self.experiment.data, self.temperature.description.split()[-1]
-        names = [f"{k + 1}: {symbol} = {value:.4f}" for k, value in enumerate(self._at)]
+        called = [f" · {self.names[k]}" if self.names.get(k) else "" for k in range(len(self._at))]
+        names = [f"{k + 1}: {symbol} = {value:.4f}{called[k]}" for k, value in enumerate(self._at)]
         figures = [self.snapshot(), *(training_overview(run.data, own, points=LIVE_POINTS) for run in self.retrained)]
         ends = [explained(numbers_html(data)) for data in (own, *(run.data for run in self.retrained))]
         by = {"retraining": len(figures)}
         chosen = row(choice("retraining", ["all", *names]))
-        return [*known, chosen, text(*ends, by=by), plot(*figures, by=by)]
+        return [*known, chosen, text(*ends, by=by), plot(*figures, by=by), plot(family(self._relatives()))]
 
     def _ask(self, _: Any = None) -> None:
         self.button.disabled = True
@@ -248,8 +265,7 @@ class RetrainPanel(Panel):
         self._at.append(value)
         self.retrained.append(run)
         self.controls.experiment = run
-        k = len(self.retrained) - 1
-        self.origin.options = [*self.origin.options, (f"{self.coupling} = {value:.4g}, run {k + 1}", k)]
+        self._offer()
         place = self._length - len(self._waiting) + 1
         on_the_way = f" · {place} of {self._length} on the path" if self._length > 1 else ""
         self.say(f"training at {self._where(value)} from the weights of step {before.step}{on_the_way}")
@@ -265,20 +281,66 @@ class RetrainPanel(Panel):
         parents = dict(enumerate(self._parents))
 
         def lines(k: int, depth: int) -> list[str]:
-            name = f"{self.coupling} = {self._at[k] if k >= 0 else self._own:.4g}"
             ess = runs[k].data["ess"].values[-20:]
-            text = f"{name} · run {k + 1} · {runs[k].state}" if k >= 0 else f"{name} · this run"
+            text = escape(f"{self._coupling(k)} · {self._name(k)}") + (f" · {runs[k].state}" if k >= 0 else "")
             text += f" · ESS {number(float(np.nanmean(ess)), digits=3)}" if np.isfinite(ess).any() else ""
             found = [f"<div style='padding-left:{20 * depth}px'>{'└ ' if depth else ''}{text}</div>"]
             return found + [line for child, of in parents.items() if of == k for line in lines(child, depth + 1)]
 
         return "".join(lines(-1, 0))
 
-    def _runs(self) -> list[xr.Dataset]:
-        return [run.data for run in (*self.retrained[::-1], self.experiment)]
+    def _relatives(self) -> xr.Dataset:
+        """Each run's ESS at its coupling and whose weights it began with, as ``family`` draws it."""
+        kin = list(zip(self.retrained, self._at, self._parents, strict=False))  # the newest may just be coming
+        last = [run.data["ess"].values[-20:] for run in (self.experiment, *(run for run, *_ in kin))]
+        known = [values[np.isfinite(values)] for values in last]
+        ess = [float(values.mean()) if len(values) else np.nan for values in known]
+        error = [float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan for values in known]
+        coupling = [self._own, *(value for _, value, _ in kin)]
+        parents = [-1, *(parent + 1 for *_, parent in kin)]
+        critical = transition_of(self.experiment.system, self.coupling)
+        return xr.Dataset(
+            {"ess": ("run", ess), "ess_error": ("run", error), "parent": ("run", parents)},
+            {"coupling": ("run", coupling), "name": ("run", [self._name(k - 1) for k in range(len(coupling))])},
+            {"symbol": self.temperature.description, "critical": np.nan if critical is None else critical},
+        )
 
-    def _key(self) -> tuple[int, ...]:
-        return tuple(run.step for run in (self.experiment, *self.retrained))
+    # names
+
+    def _name(self, k: int) -> str:
+        """What a run is called, -1 the one that all began from."""
+        return self.names.get(k) or ("this run" if k < 0 else f"run {k + 1}")
+
+    def _coupling(self, k: int) -> str:
+        return f"{self.coupling} = {self._own if k < 0 else self._at[k]:.4g}"
+
+    def _offer(self) -> None:
+        """Offer every run to go on from, under its name."""
+        chosen = self.origin.value
+        self.origin.options = [(f"{self._coupling(k)}, {self._name(k)}", k) for k in range(-1, len(self._at))]
+        self.origin.value = chosen
+
+    def _show_name(self) -> None:
+        chosen = self.origin.value
+        if chosen is not None:  # as it is while the options change
+            self.name.value, self.name.placeholder = self.names.get(chosen, ""), self._name(chosen)
+
+    def _call(self, change: dict[str, Any]) -> None:
+        """Give the run that is chosen the name that was typed."""
+        chosen, name = self.origin.value, change["new"].strip()
+        if name != self.names.get(chosen, ""):
+            with self.lock:
+                self.names[chosen] = name
+                self._offer()
+            self.publisher.wake()
+
+    def _runs(self) -> list[xr.Dataset]:
+        runs = dict(enumerate(self.retrained)) | {-1: self.experiment}
+        named = [(run.data, self.names.get(k)) for k, run in sorted(runs.items(), reverse=True)]
+        return [data.assign_attrs(legend=name) if name else data for data, name in named]
+
+    def _key(self) -> tuple[object, ...]:
+        return (*(run.step for run in (self.experiment, *self.retrained)), *self.names.items())
 
 
 def _table(rows: list[tuple[str, xr.Dataset | None]]) -> str:
