@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
+import anywidget
 import ipywidgets
 
 from flowlab.figures import Figure
@@ -15,6 +16,7 @@ from flowlab.figures.report import write_whole
 from flowlab.widgets.panel import Panel
 from flowlab.widgets.registry import fitting, registered
 from flowlab.widgets.saved import Piece, page, text
+from flowlab.widgets.view import script
 from flowlab.widgets.words import explained, said, wrong
 
 if TYPE_CHECKING:
@@ -39,8 +41,9 @@ class Lab(Panel):
         for panel in fitting(experiment):
             tab = _made(panel, experiment, self)
             self.tabs[tab.title] = tab
+        stage = Stage(layout={"flex": "0 0 auto"})
         self.widget = ipywidgets.Tab(
-            [_introduced(panel) for panel in self.tabs.values()],
+            [_introduced(panel, stage) for panel in self.tabs.values()],
             titles=tuple(self.tabs),
             layout={"width": "calc(100% - 4px)", "min_width": "760px"},
         )
@@ -115,12 +118,17 @@ class _Failed(Panel):
         return Figure()
 
 
-def _introduced(panel: Panel) -> ipywidgets.Widget:
-    """A panel under its sentence."""
-    if not panel.sentence:
-        return panel.widget
-    first = ipywidgets.HTML(explained(escape(panel.sentence)))
-    return ipywidgets.VBox([first, panel.widget], layout={"width": "100%"})
+class Stage(anywidget.AnyWidget):
+    """A button that gives a lab the whole screen, magnified for a projector."""
+
+    _esm = script("stage.js")
+
+
+def _introduced(panel: Panel, stage: Stage) -> ipywidgets.Widget:
+    """A panel under its sentence, with the button for the whole screen beside that."""
+    sentence = ipywidgets.HTML(explained(escape(panel.sentence)), layout={"flex": "1 1 auto"})
+    head = ipywidgets.HBox([sentence, stage], layout={"width": "100%", "align_items": "center"})
+    return ipywidgets.VBox([head, panel.widget], layout={"width": "100%"})
 
 
 def _page_of(panel: Panel) -> list[Piece]:

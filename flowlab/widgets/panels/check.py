@@ -26,10 +26,6 @@ from flowlab.widgets.words import RED, dot, quiet
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
 
-SENTENCE = (
-    "Chains of the same system, half begun hot and half cold, give an answer of their own: a model that may be "
-    "believed agrees with it."
-)
 APART = 4.0
 """Errors from which on two values differ; as in :mod:`flowlab.analysis.checks.comparison`."""
 HEAD = {
@@ -56,6 +52,7 @@ class CheckPanel(Panel):
     """
 
     title = "Check"
+    sentence = "Chains, begun hot and cold, have an answer of their own: a model that may be believed agrees with it."
 
     @classmethod
     def fits(cls, experiment: Run) -> bool:
@@ -80,9 +77,7 @@ class CheckPanel(Panel):
         self.table = ipywidgets.HTML()
         self.live = Plot(check_history(xr.Dataset()))
         row = ipywidgets.HBox([self.seconds, self.start, self.stop, self.progress], layout=ROW)
-        self.widget = ipywidgets.VBox(
-            [ipywidgets.HTML(SENTENCE), row, self.verdict, self.live.widget, self.table, self.message]
-        )
+        self.widget = ipywidgets.VBox([row, self.verdict, self.live.widget, self.table, self.message])
         self.start.on_click(self._begin)
         self.stop.on_click(self._end)
 
@@ -112,7 +107,7 @@ class CheckPanel(Panel):
 
     def page(self) -> list[Piece]:
         words = self._words(False, 0.0)
-        return [text(SENTENCE), text(words), plot(self._figure()), text(self._table())]
+        return [text(words), plot(self._figure()), text(self._table())]
 
     def close(self) -> None:
         self._stopped.set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -18,6 +17,7 @@ from flowlab.widgets.panel import Panel, has_ended
 from flowlab.widgets.panels.sampled import NARROW, PLAY, ROW, blank_layers
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, lattice, row, slider, text
+from flowlab.widgets.words import quiet
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -71,11 +71,11 @@ class ConfigurationsPanel(Panel):
         self.sample = ipywidgets.BoundedIntText(
             0, min=0, max=0, description="enlarged", style=NARROW, layout={"width": "104px"}
         )
-        self.what = ipywidgets.Dropdown(options=[KEPT, MOVES], layout={"width": "146px"}, tooltip="what is played")
+        self.what = ipywidgets.Dropdown(options=[KEPT, MOVES], layout={"width": "182px"}, tooltip="what is played")
         self.new_samples = ipywidgets.Button(description="New samples", layout={"width": "110px"})
         self.follow = ipywidgets.Checkbox(True, description="follow the run", indent=False, layout={"width": "116px"})
-        first, *more = map(escape, self._sentences())
-        self.about = ipywidgets.HTML(f"<details><summary>{first}</summary>{' '.join(more)}</details>")
+        self.sentence, *more = self._sentences()
+        self.about = ipywidgets.HTML(quiet(" ".join(more)))
         self.lattice = Lattice(blank_layers(experiment.system), layer=self.layer, sample=self.sample, play=self.play)
         self._links = [
             ipywidgets.jslink((self.play, "value"), (self.layer, "value")),
@@ -86,7 +86,7 @@ class ConfigurationsPanel(Panel):
         own = moves if self.is_chain else [self.new_samples]
         controls = [self.play, self.layer, self.pace, self.sample, *own, self.follow]
         self.widget = ipywidgets.VBox(
-            [self.about, ipywidgets.HBox(controls, layout=ROW), self.lattice.widget, self.message]
+            [ipywidgets.HBox(controls, layout=ROW), self.lattice.widget, self.message, self.about]
         )
         self.new_samples.on_click(self._renew)
         self.what.observe(self._ask, "value")
@@ -142,12 +142,12 @@ class ConfigurationsPanel(Panel):
         """The movie with its controls."""
         self.snapshot()
         if self.data is None:
-            return [text(self.about.value), text(self.message.value)]
+            return [text(self.message.value), text(self.about.value)]
         last = self.data.sizes["layer"] - 1
         at = {"layer": min(self.layer.value, last), "sample": self.sample.value}
         choose = row(slider("layer", last, at["layer"], "picture"))
         state = frames_of(self.data) | at | {"marks": self.lattice.widget.marks}
-        return [text(self.about.value), choose, lattice(state), text(self.message.value)]
+        return [choose, lattice(state), text(self.message.value), text(self.about.value)]
 
     def _movie(self) -> xr.Dataset:
         """What a run of chains has kept, or its next single steps: a sample a chain, or a temperature of a replica."""
@@ -159,6 +159,8 @@ class ConfigurationsPanel(Panel):
         named: Callable[[Any], str] = (lambda k: f"{k} single steps on") if single else (lambda step: f"step {step}")
         names = [named(step) for step in found["step"].values]
         dims = [dim for dim in ("replica", "temperature", "chain") if dim in found.dims]
+        if "temperature" in dims and found.sizes.get("replica") == 1:
+            dims.remove("replica")
         captions = _captions(found, dims)
         values = found["configuration"].values.reshape(len(names), len(captions), *self.experiment.system.shape)
         kept = xr.Dataset({"configuration": (("layer", "sample", *self.experiment.system.dims), values)})

@@ -19,6 +19,7 @@ const STYLE = `
 .flowlab-strip .tip { position: absolute; pointer-events: none; display: none; padding: 2px 6px; border-radius: 3px;
   background: var(--jp-layout-color1, #fff); border: 1px solid #8f9ba5; white-space: nowrap; z-index: 2; }
 .flowlab-strip .bar { height: 10px; margin: 8px 0 2px; }
+.flowlab-strip .foot { margin-left: 16px; }
 .flowlab-strip .ticks { position: relative; height: 16px; color: var(--jp-ui-font-color2, #5f6f7c); font-size: 11px; }
 .flowlab-strip .ticks span { position: absolute; transform: translateX(-50%); }
 `;
@@ -132,8 +133,9 @@ function render({ model, el }) {
     const text = unit === NOTHING ? 'not yet drawn' : valueText(unit * model.get('scale'), model.get('signed'));
     tip.textContent = `x ${x}, y ${y}: ${text}`;
     const bounds = canvas.getBoundingClientRect(), home = box.getBoundingClientRect();
-    const left = event.clientX - home.left + (event.clientX - bounds.left > bounds.width / 2 ? -tip.offsetWidth - 10 : 12);
-    Object.assign(tip.style, { left: `${left}px`, top: `${event.clientY - home.top + 12}px` });
+    const scale = magnified(box), beside = event.clientX - bounds.left > bounds.width / 2 ? -tip.offsetWidth - 10 : 12;
+    const left = (event.clientX - home.left) / scale + beside;
+    Object.assign(tip.style, { left: `${left}px`, top: `${(event.clientY - home.top) / scale + 12}px` });
   }
 
   function press(event, canvas) {
