@@ -8,7 +8,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowlab.core.names import named
-from flowlab.figures.shared.style import COLORS, INK, band_color, message, styled
+from flowlab.figures.shared.style import COLORS, INK, QUIET, band_color, message, styled
 from flowlab.figures.training import decimate
 
 CURVES = {  # variable -> (axis, color)
@@ -58,6 +58,11 @@ def chain_overview(data: xr.Dataset, *, points: int = 500) -> go.Figure:
     figure.add_shape(
         type="rect", x0=0.0, x1=left_out, y0=0, y1=1, xref="x", yref="paper", line_width=0, fillcolor=INK, opacity=0.06
     )
+    if left_out:
+        figure.add_annotation(
+            text="left out of means", x=0.0, y=1.0, yref="paper", xanchor="left", yanchor="bottom", showarrow=False,
+            font=dict(size=11, color=QUIET),
+        )  # fmt: skip
     figure.update_xaxes(title_text="step", row=len(shown), col=1)
     return styled(figure, title=str(data.attrs.get("system", "Markov chains")), height=480, showlegend=False)
 

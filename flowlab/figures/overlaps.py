@@ -94,7 +94,7 @@ def _add_density(figure: go.Figure, name: str, one: xr.Dataset | None) -> None:
     if one is not None:
         q, value, error = (np.asarray(one[v], dtype=float) for v in ("q", "density", "density_error"))
         seen = np.isfinite(value)
-        q, value, error = q[seen], value[seen], np.nan_to_num(error[seen])
+        q, value, error = q[seen], value[seen], np.where(value > 0, np.nan_to_num(error), 0.0)[seen]
     color = {"this layer": "model"}.get(name, name)
     line = dict(color=COLORS[color], width=2)
     if name == "latent":

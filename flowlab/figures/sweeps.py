@@ -264,7 +264,7 @@ def _exact(found: xr.Dataset, quantity: str) -> xr.DataArray | None:
 
 def _axis(found: xr.Dataset, key: str) -> str:
     attrs = found[key].attrs
-    units = attrs.get("units", "1")
+    units = attrs.get("units", "1").replace("k_B", "k<sub>B</sub>")
     return f"{attrs.get('long_name', key)} {key}" + (f" ({units})" if units not in ("1", "") else "")
 
 

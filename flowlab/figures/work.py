@@ -15,7 +15,7 @@ from flowlab.figures.shared.bound import as_float
 from flowlab.figures.shared.style import COLORS, INK, QUIET, number, styled
 
 Array = NDArray[np.float64]
-WITH_NUMBERS = 6  # layers whose names and numbers have room beside each other
+WITH_NUMBERS = 5  # layers whose names and numbers have room beside each other
 
 
 class LayerChange(NamedTuple):

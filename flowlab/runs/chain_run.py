@@ -263,19 +263,19 @@ class ChainRun(MarkovRun):
         notes, length, tau = [], measured.sizes["sweep"], found[slowest].tau_int
         if tau * SHORTEST > length:
             notes.append(
-                f"chains of {length} steps are {length / tau:.0f} autocorrelation times of {slowest} long, at least "
-                f"{SHORTEST} are needed: run it longer"
+                f"chains of {length} steps are {length / tau:.0f} autocorrelation times of the {named(slowest)[0]} "
+                f"long, at least {SHORTEST} are needed: run it longer"
             )
         for name in ("action_per_site", "energy_per_site", "magnetization"):
             if name in measured and self.chains > 1:
                 values = measured[name].values
                 agreement = chain_agreement(np.abs(values) if name == "magnetization" else values)
                 if agreement.value > 1 + 5 * agreement.error:
-                    what = "|magnetization|" if name == "magnetization" else name
+                    what = "|magnetization|" if name == "magnetization" else named(name)[0]
                     notes.append(f"chains differ in {what}: χ² = {agreement.value:.2g} per degree of freedom")
         if notes:
             return [Evidence(note, fails=True) for note in notes]
-        long = f"{length / tau:.3g} autocorrelation times of {slowest} long"
+        long = f"{length / tau:.3g} autocorrelation times of the {named(slowest)[0]} long"
         return [Evidence(f"{self.chains} chains agree, each {long}", independent=self.chains > 1)]
 
     # on disk

@@ -12,7 +12,7 @@ import numpy as np
 
 from flowlab.figures.shared.bound import bound_per_site
 from flowlab.figures.shared.style import number
-from flowlab.widgets.words import AMBER, GREEN, RED, dot, explained, quiet
+from flowlab.widgets.words import AMBER, GREEN, RED, dot, explained, in_a_line, quiet
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -75,11 +75,9 @@ class RunControls:
         for name, button in self.buttons.items():
             button.on_click(lambda _, name=name: self.press(name))
         self.progress = ipywidgets.FloatProgress(min=0.0, max=1.0, layout={"width": "100%", "height": "18px"})
-        self.status = ipywidgets.HTML("no run yet", layout={"margin": "0 0 0 12px"})
+        self.status = ipywidgets.HTML("no run yet", layout={"margin": "0 0 0 12px", "flex": "1 1 0", "min_width": "0"})
         self.numbers = ipywidgets.HTML(layout={"min_height": "28px"})
-        row = ipywidgets.HBox(
-            [*self.buttons.values(), self.status], layout={"align_items": "center", "flex_flow": "row wrap"}
-        )
+        row = ipywidgets.HBox([*self.buttons.values(), self.status], layout={"align_items": "center", "width": "100%"})
         self.widget = ipywidgets.VBox([row, self.progress, self.numbers], layout={"width": "100%"})
 
     def press(self, name: str) -> None:
@@ -115,7 +113,7 @@ def status_html(experiment: Run, waiting: str = "") -> str:
         parts.append(f"{duration(experiment.seconds_left)} left")
     parts += [str(part) for part in (getattr(experiment, "device", ""), getattr(experiment, "activity", "")) if part]
     mark = dot(_DOT.get(state, "#8f9ba5"))
-    return f"<span style='white-space:nowrap'>{mark} <b>{state}</b> · {waiting}{escape(' · '.join(parts))}</span>"
+    return in_a_line(f"{mark} <b>{state}</b> · {waiting}{escape(' · '.join(parts))}", " · ".join(parts))
 
 
 def numbers_html(data: xr.Dataset) -> str:

@@ -10,7 +10,7 @@ import ipywidgets
 
 from flowlab.runs.summary import judged
 from flowlab.widgets.background import Background
-from flowlab.widgets.words import AMBER, GREEN, RED, dot, explained
+from flowlab.widgets.words import AMBER, GREEN, ONE_LINE, RED, dot, explained
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -59,10 +59,10 @@ class VerdictLine:
 def html(verdict: str, reasons: str, step: int) -> str:
     """The verdict with a dot, all the evidence behind a click.
 
-    >>> html("consistent: it agrees", "it agrees", 7)[:41]
-    "<details><summary><span style='color:#4f8"
+    >>> html("consistent: it agrees", "it agrees", 7).partition("<span style='color:#4f8")[0]
+    "<details><summary style='white-space:nowrap;overflow:hidden;text-overflow:ellipsis'>"
     """
     word, _, why = verdict.partition(": ")
     items = "".join(f"<li>{explained(escape(line))}</li>" for line in reasons.splitlines())
     line = f"{dot(_DOT.get(word, AMBER))} Verdict at step {step}: <b>{escape(word)}</b>: {explained(escape(why))}"
-    return f"<details><summary>{line}</summary><ul>{items}</ul></details>"
+    return f"<details><summary style='{ONE_LINE}'>{line}</summary><ul>{items}</ul></details>"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from html import escape
 
 LONGEST = 160
+ONE_LINE = "white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
+TABLE = "line-height:20px;border-spacing:16px 0;margin-left:-16px;text-align:left;white-space:nowrap"
 GREEN, AMBER, RED = "#4f8a3c", "#d08a2e", "#c8442b"
 
 TERMS = {
@@ -55,6 +58,41 @@ def wrong(text: str) -> str:
         return first
     style = "white-space:pre-wrap;max-height:300px;overflow:auto"
     return f"<details><summary>{first}</summary><pre style='{style}'>{escape(text)}</pre></details>"
+
+
+def folded(finding: str, reasons: str, style: Callable[[str], str] = quiet) -> str:
+    """A finding in a line, and what it rests on behind a click, as HTML; ``style`` makes HTML of words.
+
+    >>> folded("thermalised", "thirds agree", escape)
+    '<details><summary>thermalised</summary>thirds agree</details>'
+    >>> folded("thermalised", "", escape)
+    'thermalised'
+    """
+    return f"<details><summary>{style(finding)}</summary>{style(reasons)}</details>" if reasons else style(finding)
+
+
+def in_a_line(html: str, hint: str) -> str:
+    """HTML that ends in dots where it would need a second line; who points at it is told the ``hint``.
+
+    >>> in_a_line("a", "b")
+    "<div title='b' style='white-space:nowrap;overflow:hidden;text-overflow:ellipsis'>a</div>"
+    """
+    return f"<div title='{escape(hint)}' style='{ONE_LINE}'>{html}</div>"
+
+
+def small_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows of words under ``heads``, the first of each its name, as HTML; empty without rows.
+
+    >>> small_table(["b"], [["a", "1"]]).count("<td>")
+    1
+    """
+    if not rows:
+        return ""
+    head = "".join(f"<th>{escape(each)}</th>" for each in heads)
+    lines = (
+        f"<th>{escape(name)}</th>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) for name, *cells in rows
+    )
+    return f"<table style='{TABLE}'><tr><th></th>{head}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 
 def doubtful(text: str) -> str:

@@ -178,7 +178,7 @@ def test_chains_that_are_too_short_or_stuck_are_named():
     apart = run_of(HMC(SYSTEM, steps=8, step_size=0.3), chains=12, steps=60)
     apart._chain_state.configurations[0] *= 60.0  # where the leapfrog is not stable: every trajectory is rejected
     apart.run(progress=False)
-    assert "chains differ in action_per_site" in apart.evaluate().attrs["warnings"]
+    assert "chains differ in action per site" in apart.evaluate().attrs["warnings"]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_tempering_shows_a_replica_at_every_temperature() -> None:
     panel = ConfigurationsPanel(run)
     panel.update()
     coldest = panel.lattice.widget.tiles[0]
-    assert coldest == "replica 0 · T = 0.2"
+    assert coldest == "T = 0.2"
     last = run.reference(run.temperatures[0])["configuration"][0, -1]
     np.testing.assert_array_equal(panel.data["configuration"][-1, 0], last)
     assert "no lattice" in panel.about.value

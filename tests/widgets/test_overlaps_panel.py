@@ -71,14 +71,14 @@ def test_the_slider_changes_the_curve(panel: OverlapsPanel, unmarked) -> None:
         panel.layer.value = layer
         np.testing.assert_allclose(curve(panel, "this layer"), model["density"][layer])
         assert f"layer {layer} of 2" in panel.live.figure.layout.title.text
-    assert "<b>latent</b> · Binder cumulant" in unmarked(panel.line.value)
-    assert "total variation to parallel tempering" in unmarked(panel.line.value)
-    assert "trained at T = 0.5" in panel.line.value
+    heads, model_row, reference_row = unmarked(panel.line.value).split("</tr>")[:3]
+    assert "Binder cumulant" in heads and "total variation" in heads
+    assert "latent" in model_row and "noise alone" in model_row and "parallel tempering" in reference_row
 
 
 def test_the_temperature_begins_at_the_models_own_and_changes_the_reference(panel: OverlapsPanel, until) -> None:
     assert panel.temperature.value == 0.5
-    assert "thermalised: thirds agree" in panel.about.value
+    assert ": thermalised</span></summary>" in panel.about.value and "thirds agree" in panel.about.value
     cold = curve(panel, "parallel tempering")
     panel.temperature.value = 2.0
     until(lambda: "at T = 2: thermalised" in panel.about.value)
@@ -92,7 +92,7 @@ def test_the_temperature_begins_at_the_models_own_and_changes_the_reference(pane
 
 
 def test_a_model_that_sees_one_valley_is_named(panel: OverlapsPanel, until) -> None:
-    assert panel.verdict.value.startswith("<b>"), "nothing is lost here"
+    assert "<b>no collapse seen</b>" in panel.verdict.value, "nothing is lost here"
     layers = panel.experiment.layers
 
     def one_valley(n: int, *, seed: int) -> xr.Dataset:
@@ -193,5 +193,5 @@ def test_a_simulation_shows_itself_alone(make_glass, until, unmarked) -> None:
         until(lambda: lab.front.reference is not None)
         assert "layer" not in lab.front.live.figure.layout.title.text
         assert lab.front.layer not in lab.front.controls
-    assert "<b>parallel tempering</b> · Binder cumulant" in unmarked(lab.overlaps.line.value)
+    assert "parallel tempering" in unmarked(lab.overlaps.line.value)
     lab.close()

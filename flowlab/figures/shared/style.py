@@ -130,16 +130,26 @@ def gaps(sites: int, pixels: float) -> dict[str, int]:
     return {"xgap": width, "ygap": width}
 
 
+ROUNDING = 1e-12
+"""The relative error beneath which a number is as exact as a computer has it."""
+
+
 def number(value: float, error: float | None = None, digits: int = 5) -> str:
     """A number as people write it: ``value ± error`` to two digits of the error, a dash where there is none.
 
+    An error that is that of rounding is left out.
+
     >>> number(-2.110351, 0.00042), number(0.98712), number(float("nan"))
     ('−2.11035 ± 0.00042', '0.98712', '—')
+    >>> number(-2.01986990905, 2e-17)
+    '−2.0198699'
     """
     value = float(value)
     if value != value:
         return "—"
     if error is None or not 0 < (error := float(error)) < float("inf"):
         return f"{value:.{digits}g}".replace("-", "−")
+    if error < ROUNDING * abs(value):
+        return f"{value:.8g}".replace("-", "−")
     places = max(0, 1 - int(f"{error:.1e}".split("e")[1]))
     return f"{value:.{places}f} ± {error:.{places}f}".replace("-", "−")

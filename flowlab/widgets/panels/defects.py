@@ -20,6 +20,7 @@ from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, beside, choice, plot, row, strip, text
 from flowlab.widgets.strip import Strip
+from flowlab.widgets.words import small_table
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -71,7 +72,7 @@ class DefectsPanel(Panel):
         self.clear = ipywidgets.Button(description="All up", layout={"width": "76px"}, tooltip="begin with no defect")
         self.follow = ipywidgets.Checkbox(False, description="follow training", indent=False, layout={"width": "140px"})
         self.line = ipywidgets.HTML(layout={"min_height": "28px"})
-        self.about = ipywidgets.HTML(layout={"min_height": "56px"})
+        self.about = ipywidgets.HTML(layout={"min_height": "96px"})
         blank = self._blank()
         self.live = Strip(defect_overview(blank), side=300, paints="values", clicked=self._clicked)
         self.curves, self.strip = Plot(defect_curves(blank)), Strip(defect_strip(blank), side=144)
@@ -211,11 +212,10 @@ def _numbers(path: xr.Dataset, name: str) -> str:
 def _distances(found: xr.Dataset) -> str:
     """How far apart defects of equal and of different topology are, before and after, as HTML."""
 
-    def both(kind: str) -> str:
+    def row(name: str, kind: str) -> list[str]:
         names = [f"{kind}_distance_{topology}" for topology in TOPOLOGIES]
-        return " and ".join(number(float(found[name]), float(found[f"{name}_error"])) for name in names)
+        return [name, *(number(float(found[name]), float(found[f"{name}_error"])) for name in names)]
 
-    return (
-        f"fraction of sites in which two defects at random places differ, of equal and of different topology · latents "
-        f"{both('latent')} · configurations {both('physical')}"
-    )
+    words = "Two defects at random places differ at a fraction of sites:"
+    rows = [row("latents", "latent"), row("configurations", "physical")]
+    return words + small_table([f"{topology} topology" for topology in TOPOLOGIES], rows)

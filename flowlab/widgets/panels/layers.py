@@ -148,12 +148,16 @@ class LayersPanel(SampledPanel):
         self.sample.max = self.lattice.samples - 1
         self.layer.description = "level" if draws_in_levels(data) else "layer"
         data = data.isel(sample=slice(self.lattice.samples))
-        if not first:
+        alone = data.sizes["layer"] == 1
+        self.changes.widget.layout.display = "none" if alone else None  # there is no change to show
+        if alone or not first:
             return ""
         if draws_in_levels(data):
             self.sample.value = int(np.argmin(np.abs(data["magnetization"].values[-1])))
             return f"; sample {self.sample.value} has the smallest magnetization"
         self.sample.value = most_changed(data)
+        if float(np.ptp(np.asarray(data["configuration"], dtype=float), axis=0).max()) == 0.0:
+            return "; the layers change none of them"
         return f"; sample {self.sample.value} is the one that the layers change most"
 
 
@@ -173,10 +177,9 @@ def layer_line(layers: xr.Dataset, layer: int) -> str:
     if draws_in_levels(layers) and layer < layers.sizes["layer"] - 1:
         there, n_sites = sites_drawn(layers)[: layer + 1].sum(), layers.attrs["n_sites"]
         return f"<b>{escape(layer_names(layers)[layer])}</b> · {there} of {n_sites} sites are drawn"
-    word = "level" if draws_in_levels(layers) else "layer"
-    text = f"{bound.name} after this {word}: {number(bound.value[layer], bound.error[layer])}"
+    text = f"{bound.name} after it: {number(bound.value[layer], bound.error[layer])}"
     if isfinite(bound.exact):
         text += f" · exact {number(bound.exact, digits=6)}"
     if "field" in layers and layers["field"].size < layers["configuration"].size:
-        text += " · odd sites drawn given the even ones"
+        text += " · odd sites given the even ones"
     return f"<b>{escape(layer_names(layers)[layer])}</b> · {escape(text)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from math import isfinite
+from math import isfinite, nan
 from typing import TYPE_CHECKING
 
 import ipywidgets
@@ -17,7 +17,7 @@ from flowlab.widgets.panels.reference import Measured, ReferencePanel
 from flowlab.widgets.panels.sampled import ROW, blank_layers
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, text
-from flowlab.widgets.words import doubtful, quiet
+from flowlab.widgets.words import doubtful, folded, quiet, small_table
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -84,15 +84,13 @@ class OverlapsPanel(ReferencePanel):
 
     def describe(self) -> str:
         known = None if self.reference is None else self.reference.found
-        if self.model is None:
-            return "" if known is None else _numbers("parallel tempering", known)
-        here = self.model.found.isel(layer=self.at)
-        text = _numbers(str(here["layer_name"].item()), here)
-        if known is not None:
-            distance, noise = total_variation(here, known)
-            if isfinite(distance):
-                text += f" · total variation to parallel tempering {distance:.3f} (noise alone {noise:.3f})"
-        return f"{text} · trained at T = {number(self.own_temperature, digits=4)}"
+        rows = [] if known is None else [_numbers("parallel tempering", known)]
+        if self.model is not None:
+            here = self.model.found.isel(layer=self.at)
+            distance, noise = (nan, nan) if known is None else total_variation(here, known)
+            apart = f"{distance:.3f} (noise alone {noise:.3f})" if isfinite(distance) else ""
+            rows = [[*_numbers(str(here["layer_name"].item()), here), apart], *rows]
+        return small_table(["Binder cumulant", "peak of P(|q|)", "total variation"], rows)
 
     def _judge(self) -> None:
         """Put the verdict on the last layer into words, once for each pair of model and reference."""
@@ -117,9 +115,10 @@ def verdict(model: Measured, reference: Measured | None, T: float) -> str:
         found = mode_collapse(model.data, reference.data)
     except ValueError as error:
         return quiet(f"no verdict: {error}")
-    return doubtful(found.text) if found.collapsed else f"<b>{escape(found.text)}</b>"
+    finding, _, reasons = found.text.partition(": ")
+    return folded(finding, reasons, doubtful if found.collapsed else lambda words: f"<b>{escape(words)}</b>")
 
 
-def _numbers(name: str, found: xr.Dataset) -> str:
-    binder, peak = (number(float(found[v]), float(found[f"{v}_error"])) for v in ("overlap_binder", "overlap_peak"))
-    return f"<b>{escape(name)}</b> · Binder cumulant {binder} · peak of P(|q|) at {peak}"
+def _numbers(name: str, found: xr.Dataset) -> list[str]:
+    """A row: the name, the Binder cumulant and the peak of P(|q|)."""
+    return [name, *(number(float(found[v]), float(found[f"{v}_error"])) for v in ("overlap_binder", "overlap_peak"))]

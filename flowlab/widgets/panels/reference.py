@@ -18,7 +18,7 @@ from flowlab.widgets.background import Background
 from flowlab.widgets.panels.sampled import NARROW, SampledPanel
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, plot, text
-from flowlab.widgets.words import doubtful, quiet, wrong
+from flowlab.widgets.words import doubtful, folded, quiet, wrong
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
@@ -168,7 +168,8 @@ class ReferencePanel(SampledPanel):
             text = quiet("no parallel tempering to compare with")
         else:
             attrs = self.reference.data.attrs
-            text = (quiet if attrs.get("thermalised", 1) else doubtful)(f"{at}: {attrs.get('thermalisation', '')}")
+            finding, _, reasons = str(attrs.get("thermalisation", "")).partition(": ")
+            text = folded(f"{at}: {finding}", reasons, quiet if attrs.get("thermalised", 1) else doubtful)
         if self.about.value != text:
             with self.lock:
                 self.about.value = text

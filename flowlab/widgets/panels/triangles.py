@@ -21,11 +21,11 @@ from flowlab.widgets.panels.sampled import NARROW, ROW, blank_layers
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, choice, plot, row, slider, text
+from flowlab.widgets.words import small_table
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
 
-TABLE = "line-height:20px;border-spacing:16px 0;margin-left:-16px;text-align:left;white-space:nowrap"
 Measurement = dict[Convention, xr.Dataset]
 
 
@@ -129,14 +129,13 @@ class TrianglesPanel(ReferencePanel):
         return self._marked(self.titled(triangle_cloud(model, layer, known, kind, self.tolerance.value)))
 
     def describe(self) -> str:
-        rows = ""
+        rows = []
         for name in (MODEL, TEMPERING):
             if (cloud := self._cloud(name)) is not None:
                 found = measure_triangle_fractions(cloud, self.tolerance.value)
                 pairs = zip(found["triangle_fraction"].values, found["triangle_fraction_error"].values, strict=True)
-                rows += f"<tr><th>{escape(name)}</th>{''.join(f'<td>{number(*pair)}</td>' for pair in pairs)}</tr>"
-        head = "".join(f"<th>{kind}</th>" for kind in TRIANGLE_KINDS)
-        return f"<table style='{TABLE}'><tr><th></th>{head}</tr>{rows}</table>" if rows else ""
+                rows.append([name, *(number(*pair) for pair in pairs)])
+        return small_table(TRIANGLE_KINDS, rows)
 
     def draw(self, _: Any = None) -> None:
         if not self.is_ready:

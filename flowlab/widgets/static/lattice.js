@@ -27,6 +27,7 @@ const STYLE = `
 .flowlab-lattice.tiled .flowlab-title { grid-column: 1 / -1; min-height: 24px; }
 .flowlab-lattice.tiled .thumbs { grid-column: 2; grid-row: 2 / 4; margin: 0; align-content: flex-start; gap: 8px; }
 .flowlab-lattice .tile { font-size: 11px; line-height: 14px; color: var(--jp-ui-font-color2, #5f6f7c); cursor: pointer; }
+.flowlab-lattice .tile div { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 `;
 const LEFT = 34, BELOW = 34, MARK = '#16202a';
 
@@ -156,12 +157,12 @@ function render({ model, el }) {
 
   function words(k, n) {
     const tiles = model.get('tiles') ?? [], name = model.get('names')[k];
-    const parts = tiles.length ? [name, tiles[n]] : [`${model.get('word')} ${k} of ${frames.layers - 1}`, name, `sample ${n}`];
+    const parts = tiles.length ? [name, tiles[n]] : frames.layers === 1 ? [`sample ${n}`] : [`${model.get('word')} ${k} of ${frames.layers - 1}`, name, `sample ${n}`];
     const there = frames.there(k, n), all = model.get('sites');
     if (there === 0) return model.get('names')[k];
     if (there < all) parts.push(`${there} of ${all} sites are drawn; pale: the nearest one that is`);
     else if (k > 0 && model.get('marks')) parts.push(`${frames.changed(k, n).length} of ${all} sites changed`);
-    else if (k > 0 && !model.get('discrete')) parts.push(`changed by ${Number(frames.moved(k, n).toPrecision(2))} rms`);
+    else if (k > 0 && !model.get('discrete') && !tiles.length && model.get('word') === 'layer') parts.push(`changed by ${Number(frames.moved(k, n).toPrecision(2))} rms`);
     return parts.join(' · ');
   }
 
@@ -232,7 +233,8 @@ function render({ model, el }) {
       const [canvas, caption] = tile.children, width = (side * frames.columns) / tall, height = (side * frames.rows) / tall;
       sharp(canvas, width, height).drawImage(pictureOf(k, each), 0, 0, width, height);
       canvas.className = each === n ? 'on' : '';
-      caption.textContent = names[each];
+      tile.style.width = `${Math.max(width, 24) + 4}px`;
+      caption.textContent = caption.title = names[each];
       tile.onclick = () => set('sample', each);
     });
   }
@@ -264,7 +266,8 @@ function render({ model, el }) {
 
   // The site under the mouse, null beside the lattice.
   function site(event) {
-    const bounds = main.getBoundingClientRect(), px = event.clientX - bounds.left, py = event.clientY - bounds.top;
+    const bounds = main.getBoundingClientRect(), scale = magnified(main);
+    const px = (event.clientX - bounds.left) / scale, py = (event.clientY - bounds.top) / scale;
     const { view, cell, height } = place ?? {};
     const x = Math.floor((px - LEFT) / cell), y = Math.floor((height - py) / cell);
     if (!(x >= 0 && y >= 0 && x < view.w && y < view.h)) return null;
