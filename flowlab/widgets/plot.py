@@ -23,6 +23,10 @@ ONCE = 5.0
 """Seconds in which a page is sent the script no second time."""
 
 
+PATIENT = "application/vnd.flowlab.view+json"
+"""Says that a widget is to be waited for, as ``labextension/static/renderer.js`` does in JupyterLab and Notebook 7."""
+
+
 class Library(anywidget.AnyWidget):
     """plotly.js, sent once to a page and used by all its figures.
 
@@ -114,7 +118,7 @@ def with_still(bundle: dict[str, Any], figures: Callable[[], Sequence[Figure]], 
         figures: gives what is in the picture; where that fails there is none.
         words: what is said where there are no pictures.
     """
-    bundle = bundle | {"text/plain": words}
+    bundle = bundle | {"text/plain": words, PATIENT: {}}
     try:
         return bundle | encoded(*figures())
     except Exception:

@@ -94,6 +94,8 @@ def jupyterlab(folder: Path, notebooks: Path) -> Iterator[Lab]:
     lab = Lab(f"http://127.0.0.1:{port}", secrets.token_hex(16), root, folder / "server.log")
     places = ["JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"]
     places += ["JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR"]
+    extension = folder / "jupyter_data_dir" / "labextensions" / "flowlab"  # as an installed flowlab brings it
+    shutil.copytree(ROOT / "flowlab" / "widgets" / "labextension", extension)
     settings = folder / "jupyterlab_settings_dir" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     quiet = {"checkForUpdates": False, "fetchNews": "false"}

@@ -23,7 +23,7 @@ function render({ el }) {
   const lab = () => el.closest('.jupyter-widget-tab'), stage = () => el.closest('.flowlab-stage');
 
   function tell() {
-    button.textContent = stage() ? '✕ Leave' : '⛶ Present';
+    button.textContent = stage() ? 'Leave' : 'Present';
     button.title = stage() ? 'back to the notebook (Escape)' : 'fill the screen, for a projector';
   }
 
