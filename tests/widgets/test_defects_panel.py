@@ -98,6 +98,14 @@ def test_painting_over_a_chosen_defect_begins_from_it(panel: DefectsPanel, until
     until(lambda: "<b>painted</b> · 5 down" in panel.line.value)
 
 
+def test_what_was_painted_is_kept_in_a_saved_lab(panel: DefectsPanel) -> None:
+    assert panel.page()[0]["parts"][0]["options"][0] != "painted"  # nothing is
+    panel.paint(2, 1)
+    controls, lines, *_ = panel.page()
+    assert controls["parts"][0]["options"][0] == "painted"
+    assert lines["frames"][0].startswith("<b>painted</b> · 1 down · wall length 4,")
+
+
 def test_the_distances_of_the_diagnosis_are_in_words(panel: DefectsPanel) -> None:
     found = panel.diagnosis.data
     assert f"{float(found['latent_distance_equal']):.2f}" in panel.about.value

@@ -110,11 +110,15 @@ class DefectsPanel(Panel):
         return not ended or (self.follow.value and new_step)
 
     def page(self) -> list[Piece]:
-        """Every defect of the diagnosis, and its way back."""
+        """The defect that was painted, where one is on show, and every one of the diagnosis, with its way back."""
         if self.diagnosis.data is None:
             self.diagnosis.data = self.diagnosis.read()
         names = [str(name) for name in self.diagnosis.data["defect"].values]
         paths = [self.diagnosis.data.sel(defect=name) for name in names]
+        if self.defect.value == PAINTED and (self.spins != 1).any():
+            self.snapshot()
+            assert self.path is not None
+            names, paths = [PAINTED, *names], [self.path, *paths]
         by = {"defect": len(names)}
         shown = [defect_overview(path, name) for path, name in zip(paths, names, strict=True)]
         lines = [_numbers(path, name) for path, name in zip(paths, names, strict=True)]
