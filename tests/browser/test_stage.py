@@ -20,7 +20,8 @@ async (script) => {
     el.replaceWith(tab);
     tab.append(button, el);
     const url = URL.createObjectURL(new Blob([script], {type: 'text/javascript'}));
-    await (await import(url)).default.render({el: button});
+    window.heads = new model.constructor({});
+    await (await import(url)).default.render({model: heads, el: button});
     await view.render({model, el});
 }
 """
@@ -51,4 +52,8 @@ def test_a_lab_fills_the_screen_magnified_and_goes_back(page: Page) -> None:
     page.get_by_role("button", name="Present").wait_for()
     page.wait_for_function("document.fullscreenElement === null")
     assert main.bounding_box()["width"] == small["width"]
+    says = page.get_by_text("working: the kernel is busy")  # which has not answered the clicks
+    expect(says).to_be_visible()
+    page.evaluate("heads.listeners['msg:custom'].forEach((call) => call(heads.sent.at(-1)))")
+    expect(says).to_be_hidden()
     assert tab.evaluate("e => [e.style.transform, e.style.width]") == ["", "calc(100% - 4px)"]
