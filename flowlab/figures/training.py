@@ -74,7 +74,7 @@ def family(found: xr.Dataset) -> go.Figure:
     Args:
         found: ``ess`` with ``ess_error``, and ``parent``, the number of the run whose weights each began with, -1 for
             none, over runs, oldest first, with the coordinates ``coupling`` and ``name``; attrs ``symbol`` of the
-            coupling and ``critical``, its value at the transition, NaN where that is not known.
+            coupling, ``least`` and ``most`` that it can be, and ``critical``, its value at the transition or NaN.
     """
     x, y, error = (found[name].values.astype(float) for name in ("coupling", "ess", "ess_error"))
     colors = [*(EARLIER[k % len(EARLIER)] for k in range(len(x) - 1)), COLORS["bound"]]
@@ -90,12 +90,15 @@ def family(found: xr.Dataset) -> go.Figure:
         marker=dict(color=colors, size=9), textposition="top center", textfont=dict(size=11, color=QUIET),
         hovertemplate=f"%{{text}}<br>{found.attrs['symbol']} = %{{x:.4g}}<br>ESS %{{y:.3f}}<extra></extra>",
     )  # fmt: skip
-    if isfinite(found.attrs["critical"]):
+    least, most = found.attrs["least"], found.attrs["most"]
+    if least <= found.attrs["critical"] <= most:
         figure.add_vline(x=found.attrs["critical"], line=dict(color=QUIET, width=1, dash="dot"),
                          annotation=dict(text="critical", font=dict(size=11, color=QUIET)))  # fmt: skip
     figure.update_yaxes(title_text="ESS / batch", range=[0.0, 1.15])
     title = "ESS of each run against its coupling"
-    return styled(figure, title=title, height=250, showlegend=False, xaxis_title=found.attrs["symbol"])
+    edge = 0.04 * (most - least)
+    figure.update_xaxes(title_text=found.attrs["symbol"], range=[least - edge, most + edge])
+    return styled(figure, title=title, height=250, showlegend=False)
 
 
 def decimate(step: Array, value: Array, error: Array, points: int = MAX_POINTS) -> tuple[Array, Array, Array]:

@@ -39,7 +39,7 @@ def test_the_layers_speak_of_a_field_before_and_after_the_first_samples(lab):
         ]
         assert "field φ" in titles and "⟨φ(0) φ(r)⟩" in titles
     assert lab.layers.data.sizes["x"] == 4 and lab.layers.data.sizes["x_field"] == 2
-    assert "odd sites given the even ones" in lab.layers.line.value
+    assert "odd sites given even ones" in lab.layers.line.value
 
 
 def test_a_sign_that_the_layers_lose_is_named(lab):

@@ -106,7 +106,8 @@ def test_recorded_retrainings_are_compared(until, tmp_path: Path) -> None:
         lab.retrain.button.click()
         until(lambda: not lab.retrain.update() and lab.retrain.current.state == "finished")
     lab.save(tmp_path / "lab.html")
-    *_, controls, text, plot = lab.retrain.page()
+    *_, controls, text, plot, ess = lab.retrain.page()
+    assert len(ess["frames"]) == 1
     assert controls["parts"][0]["options"] == ["all", "1: T = 2.6000", "2: T = 2.7000"]
     assert text["by"] == plot["by"] == [("retraining", 3)]
     curves = [sum(trace["name"].startswith("T = ") for trace in json.loads(figure)["data"] if "name" in trace)

@@ -177,9 +177,9 @@ def layer_line(layers: xr.Dataset, layer: int) -> str:
     if draws_in_levels(layers) and layer < layers.sizes["layer"] - 1:
         there, n_sites = sites_drawn(layers)[: layer + 1].sum(), layers.attrs["n_sites"]
         return f"<b>{escape(layer_names(layers)[layer])}</b> · {there} of {n_sites} sites are drawn"
-    text = f"{bound.name} after it: {number(bound.value[layer], bound.error[layer])}"
+    text = f"{bound.name}: {number(bound.value[layer], bound.error[layer])}"
     if isfinite(bound.exact):
         text += f" · exact {number(bound.exact, digits=6)}"
     if "field" in layers and layers["field"].size < layers["configuration"].size:
-        text += " · odd sites given the even ones"
+        text += " · odd sites given even ones"
     return f"<b>{escape(layer_names(layers)[layer])}</b> · {escape(text)}"

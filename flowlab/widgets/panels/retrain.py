@@ -302,7 +302,12 @@ class RetrainPanel(Panel):
         return xr.Dataset(
             {"ess": ("run", ess), "ess_error": ("run", error), "parent": ("run", parents)},
             {"coupling": ("run", coupling), "name": ("run", [self._name(k - 1) for k in range(len(coupling))])},
-            {"symbol": self.temperature.description, "critical": np.nan if critical is None else critical},
+            {
+                "symbol": self.temperature.description,
+                "critical": np.nan if critical is None else critical,
+                "least": self.temperature.min,
+                "most": self.temperature.max,
+            },
         )
 
     # names
