@@ -9,6 +9,8 @@ import torch
 import flowlab as fl
 from flowlab.runs import experiment, load
 
+pytestmark = pytest.mark.usefixtures("short_warm_up")
+
 TINY = {"coarse": 2, "L": 4, "d": 1, "kernel": 3, "ode_steps": 3, "batch": 8, "steps": 12}
 RUNS = {
     "ising-xor": {"L": 4, "T": 2.5, "steps": 12, "batch": 50},
