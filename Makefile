@@ -34,9 +34,10 @@ lab: .venv/.stamp-run
 app: .venv/.stamp-run
 	@.venv/bin/flowlab app
 
-# Two workers, a file in one of them, each on one thread: more of either would share two cores.
+# Two workers, a file in one of them, each on one thread: more of either would share two cores. Bytecode is kept, since
+# dozens of processes import flowlab.
 test: lint browser
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
+	@env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
 lint: .venv/.stamp-dev
 	@$(PY) -m ruff check .
