@@ -1,0 +1,57 @@
+"""A package that must not be passed on, or is not the one that was tested, is found; so is what it needs."""
+
+from __future__ import annotations
+
+from email.message import Message
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.audit import faults, licence, needed, pinned
+
+
+def package(name: str, version: str = "1.0", requires: tuple[str, ...] = (), **said: str) -> Any:
+    metadata = Message()
+    metadata["Name"] = name
+    for key, value in said.items():
+        metadata[key.replace("_", "-")] = value
+    return SimpleNamespace(metadata=metadata, version=version, requires=list(requires))
+
+
+@pytest.mark.parametrize(
+    ("said", "allowed"),
+    [
+        ({"License_Expression": "MIT AND LGPL-2.1-or-later"}, True),
+        ({"Classifier": "License :: OSI Approved :: BSD License"}, True),
+        ({"License": "Apache 2.0\n\nall the text"}, True),
+        ({"License_Expression": "GPL-3.0-only"}, False),
+        ({"Classifier": "License :: OSI Approved :: GNU Affero General Public License v3"}, False),
+        ({"License": "MIT, all rights reserved"}, False),
+        ({}, False),
+    ],
+)
+def test_a_licence_that_does_not_allow_it_is_a_fault(said: dict[str, str], allowed: bool) -> None:
+    one = package("one", **said)
+    found = list(faults(["one"], {"one": one}, {"one": "1.0"}))
+    assert found == ([] if allowed else [f"one has the licence {licence(one)!r}"])
+
+
+def test_what_was_not_tested_is_a_fault() -> None:
+    pins = pinned("# the set\none==1.0\nTwo_Words==2.0  # why\n")
+    assert pins == {"one": "1.0", "two-words": "2.0"}
+    among = {name: package(name, "1.0+cpu", License="MIT") for name in ("one", "two-words", "three")}
+    assert list(faults([*among, "four"], among, pins)) == [
+        "two-words 1.0 is installed, 2.0 was tested",
+        "three 1.0 is installed, and constraints.txt lacks it",
+        "four is needed and not installed",
+    ]
+
+
+def test_what_is_needed_follows_extras_and_leaves_out_other_machines() -> None:
+    among = {
+        "lab": package("lab", requires=("draws[pdf]>=1", "old; python_version < '3'", "tests; extra == 'dev'")),
+        "draws": package("draws", requires=("paper; extra == 'pdf'", "lab")),
+    }
+    assert needed("lab", [], among) == ["draws", "paper"]
+    assert needed("lab", ["dev"], among) == ["draws", "paper", "tests"]
