@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo lab app test lint browser cluster-test bench bench-page notebooks docs package audit release binder fuzz faults clean
+.PHONY: help setup demo lab app test lint browser cluster-test bench bench-page notebooks docs package audit mutants release binder fuzz faults clean
 
 help:
 	@echo "make demo    train the main study, print its table, write demo/report.html"
@@ -21,6 +21,7 @@ help:
 	@echo "make docs    the site, in build/site: open build/site/index.html"
 	@echo "make package wheel and sdist, tried in clean environments: PYTHONS='python3.11 python3.12'"
 	@echo "make audit   the licences of all that is installed, and whether it is what was tested"
+	@echo "make mutants 50 small faults, one at a time: whether tests see them; a quarter of an hour"
 	@echo "make release VERSION=0.2.0  what must be so before a release, and how to make it"
 	@echo "make binder  try the Binder environment without its image"
 	@echo "make setup   .venv with everything for development"
@@ -68,6 +69,9 @@ package: .venv/.stamp-dev
 
 audit: .venv/.stamp-docs
 	@$(PY) -m tests.audit
+
+mutants: .venv/.stamp-dev
+	@OMP_NUM_THREADS=1 $(PY) -m tests.mutants
 
 release: .venv/.stamp-dev
 	@$(PY) -m tests.release $(VERSION)
