@@ -21,6 +21,8 @@ STUDIES = {
     "ising-van": {"over": "T:2:3.4", "channels": 2, "layers": 2, "kernel": 3},
     "ising-han": {"over": "beta:0.3:0.5", "L": 8, "width": 2},
     "phi4-multilevel": {"over": "beta:0.4:0.6", "beta": 0.5, "L": 8, "hidden": 8},
+    "phi4-flow": {"over": "beta:0.4:0.6", "beta": 0.5, "hidden": 8},
+    "phi4-hybrid": {"over": "beta:0.4:0.6,lam:0.3:0.6", "beta": 0.5},
 }
 
 

@@ -30,6 +30,7 @@ from flowlab.flows.real.affine import checkerboard_masks
 from flowlab.flows.real.coupling import coupling_windows, lattice_coordinates, staggered_masks
 from flowlab.runs import study
 from flowlab.runs.keys import Count, Natural, NotNegative, Positive, Several, Window
+from flowlab.studies.growth import Range
 from flowlab.studies.keys import (
     WARM,
     AnnealKappa,
@@ -46,6 +47,7 @@ from flowlab.studies.keys import (
     Threads,
     Trained,
     even_side,
+    over_idle,
 )
 from flowlab.studies.papers.trivializing_maps import CHANGED, HYBRID, ONLY_AFFINE, STATED_AFFINE, STATED_HYBRID, TUNED
 from flowlab.systems import FreeField, Phi4
@@ -82,7 +84,7 @@ PAPER = {
 
 
 def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    found = {}
+    found = over_idle(keys)
     if keys["net"] != "conv":
         found["window"] = "on fully connected networks (net=fc) and stacked convolutions (net=stack)"
     if "rqs" not in keys["blocks"]:
@@ -151,6 +153,7 @@ def phi4(
     weight_decay: NotNegative = 0.0,
     anneal: AnnealKappa = 0.0,
     falling: Falling = Falling(),
+    ranges: Range = Range(),
     training: Trained = Trained(steps=1000, batch=256, lr=6e-3, clip=5.0),
     seed: int = 0,
     warm: bool = False,
@@ -194,11 +197,12 @@ def phi4(
         target.shape, blocks.split(","), staggered=decimated, spectral=spectral, rescale=rescale, odd=odd, net=net,
         hidden=hidden, depth=depth, window=window, bins=bins, bound=bound, form=form, seed=seed,
     )  # fmt: skip
-    density = made_even(Pushforward(flow, Normal(target.shape)), z2)
+    density = ranges.density(made_even(Pushforward(flow, Normal(target.shape)), z2))
+    ramp = None if warm else kappa_ramp(float(system.couplings["kappa"]), anneal)
     return Training(
-        target, density, PathGradient() if gradient == "path" else ReverseKL(), accumulate=accumulate,
-        restarts=restarts, weight_decay=weight_decay, **falling.given(warm=warm),
-        annealing=None if warm else kappa_ramp(float(system.couplings["kappa"]), anneal), seed=seed, **training.given,
+        target, density, ranges.objective(PathGradient() if gradient == "path" else ReverseKL()),
+        accumulate=accumulate, restarts=restarts, weight_decay=weight_decay, annealing=ranges.annealing(ramp),
+        seed=seed, **falling.given(warm=warm), **training.given,
     )  # fmt: skip
 
 
