@@ -19,9 +19,6 @@ from flowlab.training.staged import StartFrom, warm_start
 BETA = 0.44
 """Close to criticality: the inverse temperature of the published comparisons."""
 
-AT_ONCE = 2
-"""Couplings a step: small lattices wait for each start of an operation, and two cost half of what four do."""
-
 
 def coarsest_side(L: int) -> int:
     """The odd part of L where it is at least 3, else 2.
@@ -63,7 +60,7 @@ class Range:
 
     def objective(self, objective: Objective) -> Objective:
         """The objective, or its mean over the couplings."""
-        return objective if self.over is None else OverCouplings(objective, intervals(self.over), AT_ONCE)
+        return objective if self.over is None else OverCouplings(objective, intervals(self.over))
 
     def annealing(self, ramp: Annealing | None) -> Annealing | None:
         """The ramp, or none where all couplings are trained at once."""

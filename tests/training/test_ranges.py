@@ -313,6 +313,7 @@ def test_draws_at_a_neighbour_give_the_gradient_of_the_variance_under_the_target
     ((p * R.square()).sum() - (p * R).sum().square()).div(2).backward()
     for weights, gradient in zip(density.parameters(), found, strict=True):
         np.testing.assert_allclose(gradient, weights.grad, rtol=0.03, atol=0.01)
+    assert OverCouplings(ReverseKL(), over).near > 0.1 and OverCouplings(PathGradient(), over).near == 0.0
     with pytest.raises(ValueError, match=r"near must lie in \[0, 1\)"):
         OverCouplings(ReverseKL(), over, near=1.0)
 

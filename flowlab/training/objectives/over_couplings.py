@@ -45,7 +45,8 @@ class OverCouplings(Objective):
         n: couplings a step, fewer if the batch has not two draws for each.
         adaptive: share of the couplings that the ESS decides on, in [0, 1).
         cells: of each interval, in which the ESS is known.
-        near: how far away the neighbour may be, in units of the interval; 0 for none.
+        near: how far away the neighbour may be, in units of the interval; 0 for no such draws. None is 0.2, and 0 for a
+            :class:`.PathGradient`, which has little noise of its own and has not been seen to gain from them.
 
     Raises:
         ValueError: for an objective that is made of samples of the target, no coupling, or numbers that make no sense.
@@ -68,7 +69,7 @@ class OverCouplings(Objective):
         *,
         adaptive: float = 0.5,
         cells: int = 10,
-        near: float = 0.2,
+        near: float | None = None,
     ) -> None:
         super().__init__()
         if not objective.own_draws:
@@ -77,6 +78,7 @@ class OverCouplings(Objective):
             raise ValueError(f"over must name a coupling, and n be at least 1, got {dict(over)} and {n}")
         if not 0 <= adaptive < 1 or cells < 1:
             raise ValueError(f"adaptive must lie in [0, 1) and cells be at least 1, got {adaptive} and {cells}")
+        near = (0.2 if objective.from_neighbours else 0.0) if near is None else near
         if not 0 <= near < 1:
             raise ValueError(f"near must lie in [0, 1), a part of the interval, got {near}")
         self.objective, self.over, self.n = objective, dict(over), int(n)

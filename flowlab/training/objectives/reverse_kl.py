@@ -61,10 +61,12 @@ class Objective(Made, nn.Module, ABC):
     Attributes:
         watched: the column of the records by which early stopping judges, and whether it should rise or fall.
         own_draws: whether the loss is made of the density's own draws, and not of samples of the target.
+        from_neighbours: whether over a range of couplings draws at a neighbour help, see :class:`.OverCouplings`.
     """
 
     watched: tuple[str, Literal["rises", "falls"]] = ("log_z_bound", "rises")
     own_draws: bool = True
+    from_neighbours: bool = True
 
     def prepare(self, density: Density, target: System, *, fresh: bool, report: Report = silent) -> None:
         """Whatever takes time before the first step, e.g. training samples.
@@ -184,6 +186,8 @@ class PathGradient(Objective):
     Raises:
         TypeError: by ``loss``, for a density whose configurations are no differentiable function of its parameters.
     """
+
+    from_neighbours = False
 
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
         draw = density.draw(n, generator=generator)
