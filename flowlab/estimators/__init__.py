@@ -24,6 +24,7 @@ from flowlab.estimators.observables.fields import (
     momentum_two_point,
     time_slices,
     two_point,
+    two_point_along,
 )
 from flowlab.estimators.observables.glasses import glass_observables
 from flowlab.estimators.observables.overlaps import (
@@ -199,6 +200,7 @@ __all__ = [
     "triangle_fractions",
     "triangles",
     "two_point",
+    "two_point_along",
     "verdict",
     "wall_bonds",
     "wall_clusters",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,12 +41,50 @@ def expect(of: Any, observable: Observable, n: int = 10_000, *, seed: int | None
     """
     if hasattr(of, "data_vars"):
         return _of_ensemble(of, observable)
+    if hasattr(of, "weighted"):
+        return _weighed(of.weighted(), observable)
     for name in ("recent", "reference"):
         if hasattr(of, name) and hasattr(of, "chain"):
             return _of_chain(of, observable)
     seed = of.seed if seed is None else seed
     drawn: xr.Dataset = of.sample(whole("n", n), seed=seed)
     return _weighed(drawn, observable)
+
+
+def with_observables(
+    run: Any,
+    found: xr.Dataset,
+    observables: Mapping[str, Observable],
+    n: int,
+    *,
+    seed: int | None = None,
+    at: Mapping[str, float] | None = None,
+) -> xr.Dataset:
+    """An evaluation with observables of one's own beside its numbers: ``<name>`` and ``<name>_error``.
+
+    Args:
+        run: what was evaluated.
+        found: its evaluation.
+        observables: name -> function, as :func:`expect` takes it.
+        n, seed: draws of a model.
+        at: couplings of a run over a range of them.
+
+    Raises:
+        ValueError: for a name that the evaluation has itself, or a function that does not fit.
+    """
+    if taken := sorted(set(observables) & set(map(str, found.variables))):
+        raise ValueError(f"observables must have names of their own, and an evaluation has {', '.join(taken)}")
+    source = run.sample(whole("n", n), seed=run.seed if seed is None else seed, **at) if at else run
+    variables: dict[str, Any] = {}
+    for name, observable in observables.items():
+        value, error = expect(source, observable, n, seed=seed)
+        dims = [f"{name}_{k}" for k in range(np.ndim(value))]
+        about = {"long_name": name, "source": "an observable of the caller's"}
+        variables |= {
+            name: (dims, value, about),
+            f"{name}_error": (dims, error, about | {"long_name": f"{name}, error"}),
+        }
+    return found.assign(variables)
 
 
 def _of_ensemble(found: xr.Dataset, observable: Observable) -> Estimate:

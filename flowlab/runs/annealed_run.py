@@ -17,6 +17,7 @@ from flowlab.core.names import about, named
 from flowlab.core.numbers import seed_of, whole
 from flowlab.estimators.weights import weights
 from flowlab.mcmc import AnnealedImportance
+from flowlab.runs.kind import Observables
 from flowlab.runs.markov_run import MarkovRun
 from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.process import torch_threads
@@ -134,7 +135,17 @@ class AnnealedRun(MarkovRun):
         x = np.concatenate(self._kept).astype(np.float64)
         return self.step, Drawn(x[:n], log_w[:n], None, True)
 
-    def evaluate(self, n: int = 10_000, *, seed: int | None = None) -> xr.Dataset:
+    def weighted(self) -> xr.Dataset:
+        """Every configuration kept with its ``log_weight``, that of its chain, beside a ``log_q`` of 0."""
+        drawn = self._draws(self.step * self.chains, self.seed)[1]
+        names = {"log_weight": drawn.log_w, "log_q": np.zeros(len(drawn.configurations))}
+        variables: dict[str, Any] = {name: ("sample", values, about(name)) for name, values in names.items()}
+        variables["configuration"] = (("sample", *self.system.dims), drawn.configurations, about("configuration"))
+        return xr.Dataset(variables, attrs=self.describe())
+
+    def evaluate(
+        self, n: int = 10_000, *, seed: int | None = None, observables: Observables | None = None
+    ) -> xr.Dataset:
         """ln Z, free energy, ESS and reweighted observables with errors; see :func:`flowlab.estimators.evaluation`.
 
         All chains so far are used: ``n`` says nothing here; ``seed``, the run's own where not given, is that of the
@@ -144,7 +155,7 @@ class AnnealedRun(MarkovRun):
             raise ValueError("an evaluation needs chains: run a step first")
         seed = self.seed if seed is None else seed_of(seed)
         log_w, energy, magnetization = np.concatenate(self._drawn, axis=1)
-        return estimators.evaluation(
+        found = estimators.evaluation(
             log_w,
             np.zeros_like(log_w),
             {"energy_per_site": energy, "magnetization": magnetization},
@@ -157,6 +168,7 @@ class AnnealedRun(MarkovRun):
             rng=np.random.default_rng(named_seed(seed, "evaluate", self.step)),
             attrs=self._attrs(self.step, seed) | {"n": log_w.size},
         )
+        return self._beside(found, observables, n, seed)
 
     # on disk
 

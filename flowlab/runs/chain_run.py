@@ -19,6 +19,7 @@ from flowlab.estimators.observables.glasses import FERROMAGNETIC, FORMULAS, glas
 from flowlab.estimators.series.chains import ChainEstimate, chain_agreement, chain_observables
 from flowlab.estimators.weights.evaluation import NOT_DEFINED
 from flowlab.estimators.weights.evidence import Evidence, verdict
+from flowlab.runs.kind import Observables
 from flowlab.runs.markov_run import MarkovRun
 from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.process import torch_threads
@@ -219,7 +220,9 @@ class ChainRun(MarkovRun):
             raise TypeError(f"configurations are kept every {self.keep_every} steps, none so far")
         return self.step, Drawn(np.concatenate(kept)[:n].astype(np.float64), None, None, False)
 
-    def evaluate(self, n: int = 10_000, *, seed: int | None = None) -> xr.Dataset:
+    def evaluate(
+        self, n: int = 10_000, *, seed: int | None = None, observables: Observables | None = None
+    ) -> xr.Dataset:
         """Every observable with its error and ``tau_int_<name>`` in steps of the chain, by the Gamma method.
 
         Also ``tau_int``, that of the slowest one, named in its attribute ``observable``. All measurements are used:
@@ -250,7 +253,7 @@ class ChainRun(MarkovRun):
         variables |= _pair("tau_int", found[slowest].tau_int, found[slowest].tau_int_error, observable=slowest)
         length = measured.sizes["sweep"]
         own = {"n": length * self.chains, "step": self.step} | verdict(self._evidence(measured, found, slowest)).attrs
-        return xr.Dataset(variables, attrs=self.describe() | own)
+        return self._beside(xr.Dataset(variables, attrs=self.describe() | own), observables, n, seed)
 
     def _overlaps(self) -> dict[str, Estimate]:
         """Of configurations of different chains, from those that were kept."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, SupportsIndex
 
@@ -17,6 +17,9 @@ from flowlab.core.made import Made
 from flowlab.hooks import above
 from flowlab.runs.extension import Extension
 from flowlab.storage.store import Store
+
+Observables = Mapping[str, Callable[[Any], Any]]
+"""Name -> function of configurations (n, *shape), see :func:`flowlab.exports.expect`."""
 
 
 class KindOfRun(Made, ABC):
@@ -159,12 +162,24 @@ class KindOfRun(Made, ABC):
     # evaluations
 
     @abstractmethod
-    def evaluate(self, n: int = 10_000, *, seed: int | None = None) -> xr.Dataset:
+    def evaluate(
+        self, n: int = 10_000, *, seed: int | None = None, observables: Observables | None = None
+    ) -> xr.Dataset:
         """Free energy and observables of the system with their errors, from n samples.
 
         Where that takes random numbers, they are those of ``seed``, the run's own where not given; the attributes of
-        the Dataset name it.
+        the Dataset name it. ``observables`` of one's own, name -> function of configurations, come with their errors
+        from :meth:`expect`.
         """
+
+    def _beside(
+        self, found: xr.Dataset, observables: Observables | None, n: int, seed: int | None, **at: float
+    ) -> xr.Dataset:
+        """An evaluation with observables of one's own."""
+        if not observables:
+            return found
+        whole: xr.Dataset = above["exports"]().with_observables(self, found, observables, n, seed=seed, at=at)
+        return whole
 
     # elsewhere: see flowlab.exports
 

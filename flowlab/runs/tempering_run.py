@@ -20,6 +20,7 @@ from flowlab.core.names import about, labelled
 from flowlab.core.numbers import seed_of, whole
 from flowlab.estimators.series.tempering import BLOCKS
 from flowlab.mcmc import ParallelTempering
+from flowlab.runs.kind import Observables
 from flowlab.runs.markov_run import MarkovRun
 from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.process import torch_threads
@@ -205,7 +206,9 @@ class TemperingRun(MarkovRun):
         attrs = self._attrs(self.step, seed)
         return xr.Dataset({"configuration": (("sample", *self.system.dims), chosen, names)}, attrs=attrs)
 
-    def evaluate(self, n: int = 10_000, *, seed: int | None = None) -> xr.Dataset:
+    def evaluate(
+        self, n: int = 10_000, *, seed: int | None = None, observables: Observables | None = None
+    ) -> xr.Dataset:
         """Thermodynamics, ln Z, overlaps and triangles at every temperature with errors; how well it thermalised.
 
         ``energy_lowest`` and ``configuration_lowest`` (*dims) are the lowest energy found, and where.
@@ -222,7 +225,8 @@ class TemperingRun(MarkovRun):
         found = tempering_overlaps(self.measured, n, rng).assign(self._lowest)
         if "configuration_lowest" in found:
             found["energy_lowest"].values[()] = found.configuration_lowest.attrs["energy"]
-        return labelled(found).assign_attrs(self._attrs(self.step, seed) | {"n": n})
+        found = labelled(found).assign_attrs(self._attrs(self.step, seed) | {"n": n})
+        return self._beside(found, observables, n, seed)
 
     # on disk
 

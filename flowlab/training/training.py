@@ -16,6 +16,7 @@ from flowlab.analysis.diagnosis import Part
 from flowlab.analysis.reference import Reference
 from flowlab.core import Density, System
 from flowlab.runs.extension import Extension
+from flowlab.runs.kind import Observables
 from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.process import torch_threads
 from flowlab.runs.registry import LITTLE, neighbour, same_couplings
@@ -204,8 +205,9 @@ class Training(Experiment):
 
     @in_own_dtype
     def evaluate(
-        self, /, n: int = 10_000, *, reference: Any = None, seed: int | None = None, **at: float
-    ) -> xr.Dataset:
+        self, /, n: int = 10_000, *, reference: Any = None, seed: int | None = None,
+        observables: Observables | None = None, **at: float,
+    ) -> xr.Dataset:  # fmt: skip
         """Free energy, observables and their errors from n samples; see :func:`flowlab.estimators.evaluation`.
 
         ``reference``, independent configurations of the system, adds the forward check: it sees the modes that the
@@ -213,13 +215,16 @@ class Training(Experiment):
         then compared with too (:func:`flowlab.analysis.overlaps.model_overlaps`), or those that :meth:`check` left.
         The numbers of a step are the same in every call; another ``seed`` than the run's gives independent ones.
         A density for a range of couplings is evaluated ``at`` any of them, ``beta=0.37`` say, by its ``proposal``.
+        ``observables`` of one's own, name -> function of configurations, come with their errors from :meth:`expect`.
         """
         asked = self._evaluations.asked("evaluate", seed)
         if at:
-            return ranges.evaluate(
+            found = ranges.evaluate(
                 self, asked.density, at, n, asked.generator, asked.attrs, self._evaluations.batch(reference)
             )
-        return self._evaluations.evaluate(asked, n, reference)
+        else:
+            found = self._evaluations.evaluate(asked, n, reference)
+        return self._beside(found, observables, n, seed, **at)
 
     @in_own_dtype
     def curve(

@@ -181,3 +181,37 @@ def test_command_line(run, tmp_path, capsys):
     assert main(words) == 0
     assert "30 configurations (method metropolis, tau_int" in capsys.readouterr().out
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), run.ensemble(30, seed=2).configuration)
+
+
+def diagonal(x):
+    return (x * np.roll(x, (1, 1), (1, 2))).mean((1, 2))
+
+
+def test_observables_of_ones_own_stand_in_an_evaluation(run):
+    found = run.evaluate(4000, observables={"diagonal": diagonal, "rows": lambda x: x.mean(2) ** 2})
+    exact = exact_mean(run.system, diagonal)
+    assert abs(float(found["diagonal"]) - exact) < 4.5 * float(found["diagonal_error"]) < 0.3
+    assert found["rows"].shape == found["rows_error"].shape == (4,)
+    plain = run.evaluate(4000)
+    xr.testing.assert_identical(found[list(plain)], plain)
+    with pytest.raises(ValueError, match="energy_per_site"):
+        run.evaluate(100, observables={"energy_per_site": diagonal})
+
+
+@pytest.mark.parametrize("study", ["ising-chain", "ising-cluster-ais"])
+def test_observables_of_ones_own_of_chains(study):
+    more = {"sweeps": 4} if study == "ising-cluster-ais" else {}
+    chain = fl.experiment(study, L=4, T=2.0, steps=60, chains=50, **more)
+    chain.run(progress=False)
+    found = chain.evaluate(observables={"diagonal": diagonal})
+    exact = exact_mean(chain.system, diagonal)
+    assert abs(float(found["diagonal"]) - exact) < 4.5 * float(found["diagonal_error"]) < 0.1
+
+
+def test_an_evaluation_is_a_table(run):
+    found = run.evaluate(500, observables={"diagonal": diagonal})
+    table = fl.exports.to_dataframe(found)
+    assert table.loc["diagonal", ["value", "error"]].tolist() == [float(found.diagonal), float(found.diagonal_error)]
+    assert table.loc["log_z", "unit"] == "nats" and "verdict" not in table.index and "log_z_error" not in table.index
+    swept = xr.concat([found.expand_dims(T=[T]) for T in (1.0, 2.0)], "T", combine_attrs="override")
+    assert fl.exports.to_dataframe(swept).loc[("diagonal", 2.0), "value"] == float(found.diagonal)

@@ -280,3 +280,19 @@ def test_killed_twice_and_resumed_it_is_the_sweep_that_was_not_killed(tmp_path, 
 def test_a_range_goes_up(capsys):
     assert main(["sweep", "sk-pt", "seed_J=3..1", "--out", "nowhere"]) == 2
     assert "seed_J must go up from the first value to the last" in capsys.readouterr().err
+
+
+def columns_agree(x):
+    return (x * np.roll(x, 1, 2)).mean((1, 2))
+
+
+def test_observables_of_ones_own_are_measured_by_every_run(tmp_path):
+    how = dict(out=tmp_path, **SMALL | {"steps": 2})
+    first = sweep("ising-xor", {"T": [2.5, 3.0]}, **how)
+    found = sweep("ising-xor", {"T": [2.5, 3.0]}, observables={"columns": columns_agree}, **how)
+    assert found["columns"].dims == ("T",) and np.isfinite(found["columns"]).all()
+    xr.testing.assert_identical(found[["log_z", "steps"]], first[["log_z", "steps"]])
+    direct = fl.load(tmp_path / "T=2.5").evaluate(100, observables={"columns": columns_agree})
+    assert float(direct["columns"]) == float(found["columns"][0])
+    with pytest.raises(ValueError, match="observables must be functions of a module"):
+        sweep("ising-xor", {"T": [2.5]}, workers=2, observables={"m": lambda x: x.mean((1, 2))}, **SMALL)

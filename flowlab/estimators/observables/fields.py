@@ -5,7 +5,8 @@ Every function takes independent samples, weighted or not, or the configurations
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -54,6 +55,39 @@ def two_point(
     each = np.fft.ifftn(power, axes=sides).real.reshape(len(power), -1)
     found = _less_order(each, fields, np.ones(each.shape[1]), log_w, errors, seed, connected)
     return Estimate(found.value.reshape(shape), found.error.reshape(shape))
+
+
+def two_point_along(direction: Sequence[int]) -> Callable[[ArrayLike], FloatArray]:
+    """The function x -> G(k v) = (1/N) Σ_y x_y x_{y + k v} of each configuration, k = 0, 1, ... along a direction v.
+
+    An observable as ``run.expect`` and ``run.evaluate(observables=...)`` take it: of models, chains and ensembles.
+
+    Args:
+        direction: v, whole steps along each axis of the lattice, e.g. ``(1, 1)`` for the diagonal of a plane.
+
+    Returns:
+        A function of configurations (n, *shape) with values (n, K + 1): k up to half the way around the torus.
+
+    Raises:
+        ValueError: for a direction of zeros; of the function, for lattices of another number of axes.
+
+    >>> two_point_along((1, 1))(np.array([[[1.0, -1.0], [-1.0, 1.0]]])).tolist()
+    [[1.0, 1.0]]
+    """
+    steps = tuple(int(step) for step in direction)
+    if not any(steps) or steps != tuple(direction):
+        raise ValueError(f"direction must be whole steps along each axis, not all 0, got {tuple(direction)}")
+
+    def along(x: ArrayLike) -> FloatArray:
+        fields = np.asarray(x, dtype=np.float64)
+        if fields.ndim - 1 != len(steps):
+            raise ValueError(f"direction {steps} has {len(steps)} axes, and configurations have {fields.ndim - 1}")
+        around = math.lcm(*(side // math.gcd(side, step) for side, step in zip(fields.shape[1:], steps, strict=True)))
+        axes = tuple(range(1, fields.ndim))
+        moved = [np.roll(fields, [-k * step for step in steps], axes) for k in range(around // 2 + 1)]
+        return np.stack([(fields * one).mean(axes) for one in moved], axis=1)
+
+    return along
 
 
 def momentum_two_point(

@@ -23,6 +23,7 @@ from flowlab.core.names import labelled
 from flowlab.core.numbers import seed_of, whole
 from flowlab.estimators import UntrustedWarning
 from flowlab.hooks import above
+from flowlab.runs.kind import Observables
 from flowlab.runs.precision import name_of
 from flowlab.runs.process import progress_bar
 from flowlab.runs.registry import find
@@ -56,6 +57,7 @@ def sweep(
     warm: Mapping[str, Any] | None = None,
     evaluate: int | None = None,
     gather: Sequence[str] = (),
+    observables: Observables | None = None,
     progress: bool = True,
     scheduler: str | None = None,
     **keys: Any,
@@ -80,6 +82,8 @@ def sweep(
         evaluate: samples of each evaluation, at least 2; 10,000 where None, or what a sweep has for itself.
         gather: names of variables that ``diagnose()`` or ``layers()`` of each run give and that are wanted besides; of
             what ``layers()`` gives for each sample, mean and error. ``"diagnose"`` and ``"layers"`` are all they give.
+        observables: of one's own, name -> function of configurations, measured by each evaluation; with several
+            workers functions of a module, which they import. A sweep that goes on knows them by their names.
         progress: show one line.
         scheduler: of dask, whose workers carry out the runs: its address, or "local" or "slurm" for ``workers`` of its
             own, see :func:`flowlab.runs.sweeps.scheduler.connected`. They must see ``out``.
@@ -109,6 +113,7 @@ def sweep(
     if scheduler is not None and (out is None or not isinstance(workers, int)):
         raise ValueError("a scheduler needs out, a directory that its workers see, and workers as a number")
     how: dict[str, Any] = {"out": out, "warm": warm, "evaluate": evaluate, "gather": gather, "progress": progress}
+    how["observables"] = _importable(observables, alone=scheduler is None and workers == 1)
     if isinstance(workers, Executor) or scheduler is None:
         return _swept(find(study), over, keys, workers, chain, **how)
     with connected(scheduler, workers) as executor:
@@ -126,6 +131,7 @@ def _swept(
     warm: Mapping[str, Any] | None,
     evaluate: int | None,
     gather: Sequence[str],
+    observables: Observables | None,
     progress: bool,
 ) -> xr.Dataset:
     """See :func:`sweep`."""
@@ -133,7 +139,7 @@ def _swept(
     _check_workers(named, workers)
     out = absolute(out) if out is not None and str(out) else out
     if named.sweep:
-        if over or chain or warm or gather:
+        if over or chain or warm or gather or observables:
             raise ValueError(f"{named.name} is a sweep itself: give its keys, {', '.join(named.defaults)}, and no over")
         own = keys if evaluate is None else keys | {"evaluate": evaluate}
         return _sweep_study(named, own, out=out, workers=workers, progress=progress)
@@ -144,6 +150,7 @@ def _swept(
         jobs, parents = _plan(named, axes, keys, along, dict(warm or {}), (evaluate, tuple(gather)), folder)
         for point, job in jobs.items():
             refuse_other(job, [jobs[before] for before in lineage(parents, point)])
+        jobs = {point: job._replace(observables=observables) for point, job in jobs.items()}
         _try_out(named, list(jobs.values()))
         same = json.dumps(named.given({k: v for k, v in keys.items() if k != "seed"}))
         attrs = {"study": named.name, "keys": same, "n": evaluate, "chain": along or ""}
@@ -158,6 +165,16 @@ def _samples(evaluate: int | None, gather: Sequence[str]) -> int:
     if isinstance(gather, str):
         raise ValueError(f"gather must be a list of names, e.g. [{gather!r}], got {gather!r}")
     return n
+
+
+def _importable(observables: Observables | None, *, alone: bool) -> Observables | None:
+    """Them again; ValueError for one that other processes cannot import by its name."""
+    for name, function in (observables or {}).items():
+        if not alone and "<" in str(getattr(function, "__qualname__", "<")):
+            raise ValueError(
+                f"observables must be functions of a module where several workers run, got {name}={function}"
+            )
+    return observables
 
 
 def _along(chain: str | bool, axes: Mapping[str, Any], warm: Mapping[str, Any] | None) -> str | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import xarray as xr
 
 from flowlab.estimators.weights.evidence import shown
+from flowlab.runs.kind import Observables
 from flowlab.runs.process import interrupts_call, torch_threads
 from flowlab.runs.registry import experiment, find, imported, load, studies
 from flowlab.runs.run import Experiment
@@ -52,6 +53,7 @@ class Job(NamedTuple):
         module: where the study is registered, if not by flowlab.
         dtype: in which a run computes that starts cold.
         gather: names of what diagnose() and layers() give and is wanted besides the evaluation.
+        observables: of the caller's own, name -> function.
     """
 
     study: str
@@ -64,6 +66,7 @@ class Job(NamedTuple):
     module: str
     dtype: str = "float32"
     gather: Sequence[str] = ()
+    observables: Observables | None = None
 
 
 class Outcome(NamedTuple):
@@ -89,7 +92,7 @@ def run_job(job: Job) -> Outcome:
                 return Outcome("stopped")
             seconds = float(run.data.wall_time[-1]) if run.step else 0.0
             about = {"state": run.state, "seconds": seconds, "asked": job.evaluate}
-            found = run.evaluate(job.evaluate).assign_attrs(about)
+            found = run.evaluate(job.evaluate, observables=job.observables).assign_attrs(about)
             if wanted := [name for name in job.gather if name not in found]:
                 run.keep(gathered(run, wanted, job.evaluate).assign_attrs(about | {"gather": wanted}), GATHERED)
             run.keep(found, EVALUATION)
@@ -112,6 +115,8 @@ def found_by(job: Job) -> xr.Dataset | None:
     found = evaluation(job.path)
     if found is None or int(found.attrs.get("asked", found.attrs["n"])) != job.evaluate:
         return None  # chains measure as many as they are long, whatever was asked
+    if not set(job.observables or ()) <= set(map(str, found)):
+        return None
     wanted = [name for name in job.gather if name not in found]
     if not wanted:
         return found
