@@ -14,9 +14,11 @@ Runs of studies by name
     experiment, load, sweep     start one, open one from disk, run many over the values of some keys
     read_ensemble               configurations of your own, from a file
     average                     means of a sweep over instances of random couplings
+    compare                     a trained model and a Markov chain at equal cost, in one table
     lab                         choose a study, set its keys, start it and watch, in JupyterLab
     show_versions               what is installed, for the report of a bug
     help                        what studies there are, what one is and what its keys mean
+    style                       settings for matplotlib: the look of flowlab's figures
     study                       make a function of keys a study
     Experiment, Training, ChainRun   what a run is
 
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
     from flowlab.flows import Composed as Composed
     from flowlab.flows import XorCoupling as XorCoupling
     from flowlab.hooks import lab as lab
+    from flowlab.hooks import style as style
     from flowlab.manual import help as help
     from flowlab.mcmc import HMC as HMC
     from flowlab.runs import ChainRun as ChainRun
@@ -79,6 +82,7 @@ if TYPE_CHECKING:
     from flowlab.runs import load as load
     from flowlab.runs import study as study
     from flowlab.runs import sweep as sweep
+    from flowlab.studies.comparison import compare as compare
     from flowlab.systems import CRITICAL_TEMPERATURE as CRITICAL_TEMPERATURE
     from flowlab.systems import ContinuousSpinGlass as ContinuousSpinGlass
     from flowlab.systems import FreeField as FreeField
@@ -109,10 +113,11 @@ _SHOWN = _by_name({
     "densities": "MADE IndependentSpins Normal Pushforward TensorNetwork",
     "exports": "read_ensemble",
     "flows": "AffineCoupling Composed XorCoupling",
-    "hooks": "lab",
+    "hooks": "lab style",
     "manual": "help",
     "mcmc": "HMC",
     "runs": "ChainRun Experiment experiment load study sweep",
+    "studies.comparison": "compare",
     "systems": "CRITICAL_TEMPERATURE ContinuousSpinGlass FreeField Ising Phi4 Potts SpinGlass TriangularIsing",
     "training": "Objective PathGradient ReverseKL Training",
 })  # fmt: skip
@@ -144,6 +149,7 @@ _RENAMED = {"Simulation": ("runs", "TemperingRun")}
 providers.append("flowlab.studies")
 above["lab"] = lambda run: __getattr__("widgets").lab_of(run)
 above["export_web"] = lambda run, path: __getattr__("widgets").export_web(run, path)
+above["style"] = lambda width: __getattr__("figures").style(width)
 above["gallery"] = lambda folder: __getattr__("widgets").open_gallery(folder)
 above["exports"] = lambda: importlib.import_module("flowlab.exports")
 above["page of a sweep"] = lambda *what: __getattr__("figures").write_sweep(*what)

@@ -11,7 +11,7 @@ providers: list[str] = []
 
 above: dict[str, Callable[..., Any]] = {}
 """What stands above a run or beside a picture and is asked for by them: "lab", "gallery", "load",
-"measures", "exports" and "page of a sweep"."""
+"style", "measures", "exports" and "page of a sweep"."""
 
 
 def lab(folder: str | Path = "runs") -> Any:
@@ -31,3 +31,17 @@ def lab(folder: str | Path = "runs") -> Any:
     True
     """
     return above["gallery"](folder)
+
+
+def style(width: str = "single") -> dict[str, Any]:
+    """Settings for matplotlib with the look of flowlab's figures; see :func:`flowlab.figures.style`.
+
+    Args:
+        width: "single" for one column of a journal, "double" for a page.
+
+    >>> import flowlab as fl
+    >>> fl.style()["legend.frameon"]
+    False
+    """
+    settings: dict[str, Any] = above["style"](width)
+    return settings

@@ -24,7 +24,7 @@ from flowlab.figures.overlaps import overlap_distribution
 from flowlab.figures.refinement import learned_couplings, refinement_strip
 from flowlab.figures.report import write_report
 from flowlab.figures.shared.explaining import GIVEN_BY, measuring
-from flowlab.figures.stills import save, stills_in_notebooks
+from flowlab.figures.stills import save, stills_in_notebooks, style
 from flowlab.figures.sweeps import averages, coupling_curves, phase_diagram, sweep, transition_curves, write_sweep
 from flowlab.figures.tempering import tempering_overview
 from flowlab.figures.training import ess_curve, training_curve, training_overview
@@ -76,6 +76,7 @@ __all__ = [
     "save",
     "sign_histogram",
     "strip",
+    "style",
     "sweep",
     "tempering_overview",
     "training_curve",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
 
 from flowlab import exact
 from flowlab.core.names import about
-from flowlab.runs.keys import Positive
+from flowlab.runs.keys import Meaning, Positive, Takes
 from flowlab.runs.registry import sweep_study
 from flowlab.runs.sweeps import keep, sweep
 from flowlab.studies.keys import Batch, Device, Evaluated, Highest, Lowest, Points, Rate, Side, Steps, WarmSteps
@@ -19,13 +22,40 @@ from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 MOST_SITES_ENUMERATED = 16
 
 
-@sweep_study("ising-sweep")
+def listed(key: str, value: object) -> str:
+    """Numbers, or text with commas between them, as text.
+
+    Raises:
+        ValueError: for something else, or numbers that are not positive.
+
+    >>> listed("temperatures", [2.0, 2.3]), listed("temperatures", "2,2.3")
+    ('2.0,2.3', '2.0,2.3')
+    """
+    try:
+        parts = value.split(",") if isinstance(value, str) else list(value)  # type: ignore[call-overload]
+        numbers = [float(part) for part in parts]
+    except (TypeError, ValueError):
+        numbers = []
+    if not numbers or not all(0 < number < math.inf for number in numbers) or len(set(numbers)) < len(numbers):
+        raise ValueError(f"{key} must be positive numbers, all different, e.g. 2.0,2.3, got {value!r}")
+    return ",".join(map(str, numbers))
+
+
+Listed = Annotated[str, Takes(listed), Meaning("instead, these temperatures, with commas between", "J / k_B")]
+
+
+def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    return {} if keys["temperatures"] is None else dict.fromkeys(("T_min", "T_max", "points"), "beside temperatures")
+
+
+@sweep_study("ising-sweep", idle=_idle)
 def ising_sweep(
     *,
     L: Side = 8,
     T_min: Lowest = 1.8,
     T_max: Highest = 3.0,
     points: Points = 13,
+    temperatures: Listed | None = None,
     steps: Steps = 1000,
     warm_steps: WarmSteps = 200,
     batch: Batch = 500,
@@ -54,10 +84,10 @@ def ising_sweep(
         energy_per_site_exact, specific_heat_exact`` (Kaufman); up to 16 sites also ``abs_magnetization_exact,
         susceptibility_exact, susceptibility_connected_exact, binder_exact`` (enumeration).
     """
-    temperatures = grid(T_min, T_max, points)
+    several = grid(T_min, T_max, points) if temperatures is None else sorted(map(float, temperatures.split(",")))
     found = sweep(
         "ising-coloured",
-        {"T": sorted(temperatures, key=lambda T: abs(T - CRITICAL_TEMPERATURE))},
+        {"T": sorted(several, key=lambda T: abs(T - CRITICAL_TEMPERATURE))},
         chain="T",
         warm={"steps": warm_steps, "lr": warm_lr},
         out=out,
@@ -71,7 +101,7 @@ def ising_sweep(
         device=device,
         seed=seed,
     ).sortby("T")
-    found = found.assign(exact_values(L, temperatures)).assign_attrs(study="ising-sweep")
+    found = found.assign(exact_values(L, several)).assign_attrs(study="ising-sweep")
     keep(found, out)
     return found
 

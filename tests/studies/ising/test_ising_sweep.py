@@ -53,3 +53,15 @@ def test_a_range_that_is_none_is_refused(keys):
         match=r"T_min must be positive|points must be at least 1|temperatures must run from T_min",
     ):
         sweep("ising-sweep", **SMALL | keys)
+
+
+def test_temperatures_may_be_listed():
+    few = {key: value for key, value in SMALL.items() if key not in ("T_min", "T_max", "points")}
+    few |= {"steps": 3, "warm_steps": 2, "evaluate": 100}
+    for temperatures in ([3.0, 2.25], "3,2.25"):
+        assert sweep("ising-sweep", temperatures=temperatures, **few)["T"].values.tolist() == [2.25, 3.0]
+    with pytest.raises(ValueError, match="points has no effect beside temperatures"):
+        sweep("ising-sweep", temperatures="2,3", points=4, **few)
+    for wrong in ([], "2,x", [2.0, 2.0], [-1.0], 2.5):
+        with pytest.raises(ValueError, match="temperatures must be"):
+            sweep("ising-sweep", temperatures=wrong, **few)
