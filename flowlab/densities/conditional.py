@@ -244,6 +244,20 @@ class Conditional(Computed):
         """A density whose weights are the coefficients of one order, as handed on by a warm start."""
         return self._copied({name: nn.Parameter(value.clone()) for name, value in self._rows()[row].items()})
 
+    def exported(self) -> dict[str, Any]:
+        """What a page needs to draw at every coupling: what is learned, for each order of the polynomials.
+
+        Raises:
+            ValueError: for several couplings, and for a density that a page cannot draw.
+        """
+        if len(self.over) != 1:
+            raise ValueError(
+                f"a page has one slider, for one coupling, and this density is over {', '.join(self.over)}"
+            )
+        rows = [self.at_order(row).exported() for row in range(len(self.orders))]
+        ((name, ends),) = self.over.items()
+        return rows[0] | {"over": [name, *ends], "learned": [row["learned"][0] for row in rows]}
+
     def nearest(self, couplings: Mapping[str, float]) -> tuple[float, ...]:
         """Couplings as points of [-1, 1], at the end where they lie outside; present ones where none is given."""
         return tuple(min(1.0, max(-1.0, t)) for t in self._scaled(self.couplings | dict(couplings)))

@@ -83,15 +83,16 @@ def beside(left: Piece, right: Piece) -> Piece:
     return {"kind": "beside", "parts": [left, right]}
 
 
-def page(title: str, about: str, tabs: Sequence[tuple[str, Sequence[Piece], str]]) -> str:
+def page(title: str, about: str, tabs: Sequence[tuple[str, Sequence[Piece], str]], *, after: str = "") -> str:
     """One self-contained HTML page that loads nothing.
 
     Args:
         title: its heading.
         about: a line beside it.
         tabs: (title, parts, lines of Python that make a figure of it) in order.
+        after: HTML beneath all of them.
     """
-    lab: dict[str, Any] = {"title": title, "about": about, "palette": PALETTE}
+    lab: dict[str, Any] = {"title": title, "about": about, "after": after, "palette": PALETTE}
     lab["tabs"] = [{"title": name, "parts": list(parts), "code": code} for name, parts, code in tabs]
     views = "\n".join(f"const {name} = (() => {{\n{_in_a_function(name)}\n}})();" for name in VIEWS)
     start = "const drawn = unpacked('plotly').then((source) => (0, eval)(source)).then(() => Plotly);\n"

@@ -17,12 +17,24 @@ KEPT = (
 )
 
 
-@pytest.mark.parametrize("L", [4, 8])
-def test_what_a_page_draws_has_the_ln_q_of_python(L: int, page: Page, tmp_path: Path) -> None:
-    run = fl.experiment("ising-coloured", L=L, steps=3, batch=50, hidden=8, device="cpu")
+@pytest.mark.parametrize(("L", "over"), [(4, None), (8, None), (4, "beta:0.3:0.6"), (8, "T:2:4")])
+def test_what_a_page_draws_has_the_ln_q_of_python(L: int, over: str | None, page: Page, tmp_path: Path) -> None:
+    """Over a range too, where the page makes the weights at the coupling of its slider."""
+    run = fl.experiment("ising-coloured", L=L, over=over, steps=3, batch=50, hidden=8, device="cpu")
     run.run(progress=False)
+    density, target, system = run.density.double(), run.target, run.system
+    if over:
+        weights = density.state_dict().values()
+        generator = torch.Generator().manual_seed(1)
+        for tensor in weights:
+            tensor += 0.05 * torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)
     page.goto(run.export_web(tmp_path / "draw.html").as_uri())
-    density, target = run.density.double(), run.target
+    if over:
+        name, value = over.partition(":")[0], {"b": 0.57, "T": 3.3}[over[0]]
+        T = value if name == "T" else 1 / value
+        density, target, system = density.at(**{name: value}), target.at(T=T), system.at(T=T)
+        page.evaluate("value => sampler.at(value)", value)
+    assert page.evaluate("sampler.logZ") == pytest.approx(fl.exact.log_z(system), rel=1e-9)
     even = (torch.arange(L)[:, None] + torch.arange(L)) % 2 == 0
 
     def in_python(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -30,7 +42,7 @@ def test_what_a_page_draws_has_the_ln_q_of_python(L: int, page: Page, tmp_path: 
         coarse = x[:, even].reshape(-1, L, L // 2)
         odds = 2 * float(target.physical.bond) * sum(x.roll(by, d) for d in (1, 2) for by in (1, -1))
         log_p = torch.nn.functional.logsigmoid(odds * x)[:, ~even].sum(1)
-        return density.log_prob(coarse).detach() + log_p, run.system.log_weight(x)
+        return density.log_prob(coarse).detach() + log_p, system.log_weight(x)
 
     drawn = page.evaluate(DRAWN, 20)
     x = torch.tensor([row for row, _, _ in drawn], dtype=torch.float64).reshape(-1, L, L)
@@ -56,10 +68,17 @@ def test_draws_of_a_page_are_from_q(page: Page, tmp_path: Path) -> None:
     assert abs(log_z - run.log_z_exact) < 5 * float(w.std() / w.mean()) / 2000**0.5
     page.get_by_role("button", name="draw one").click()
     assert page.locator("#together").inner_text().startswith("2 draws")
+    page.keyboard.press("Enter")
+    assert page.locator("#together").inner_text().startswith("3 draws")
 
 
 def test_what_no_page_can_draw_is_refused(tmp_path: Path) -> None:
-    for study, keys in (("ising-rigcs", {"L": 4}), ("ising-xor", {"L": 4}), ("ising-coloured", {"L": 4, "h": 0.1})):
+    for study, keys in (
+        ("ising-rigcs", {"L": 4}),
+        ("ising-xor", {"L": 4}),
+        ("ising-coloured", {"L": 4, "h": 0.1}),
+        ("ising-coloured", {"L": 4, "over": "beta:0.3:0.5,h:0:0.1"}),
+    ):
         with pytest.raises(ValueError, match="page"):
             fl.experiment(study, **keys).export_web(tmp_path / "draw.html")
     assert not list(tmp_path.iterdir())

@@ -109,9 +109,10 @@ class SpinTable(Table):
         return both + logsigmoid(self.sign), both + logsigmoid(-self.sign)
 
     def exported(self) -> dict[str, Any]:
-        """What a page needs to draw from it."""
-        up, down = (log_q.tolist() for log_q in self.log_table())
-        return {"patterns": self.patterns.T.tolist(), "up": up, "down": down}
+        """What a page needs to draw from it; ``learned`` is linear in the weights."""
+        logits = (self.K + self.shift) * self.bonds if self.exact else self.table
+        sign = None if self.sign is None else self.sign.tolist()
+        return {"patterns": self.patterns.T.tolist(), "learned": {"logits": logits.tolist(), "sign": sign}}
 
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
         up, down = self.log_table()

@@ -191,6 +191,8 @@ class Multilevel(Levels):
     def exported(self) -> dict[str, Any]:
         """All that a page needs to draw from it and to know ln q: order, windows and networks as plain numbers.
 
+        Those that are linear in the weights lie in ``learned``, a list with one entry.
+
         Raises:
             ValueError: for a kind, a network or a coarsest lattice that a page cannot draw.
         """
@@ -203,10 +205,11 @@ class Multilevel(Levels):
             )
         steps = zip(self.groups, self.steps(), strict=True)
         groups = [{"key": group.key, "windows": rows.tolist()} for group, (_, rows, _) in steps]
+        base, networks = table(), {key: of() for key, of in parts.items() if of is not None}
+        learned = {"table": base.pop("learned"), "networks": {key: one.pop("learned") for key, one in networks.items()}}
         return {
-            "order": self.order.tolist(), "first": self.first_row, "table": table(), "groups": groups,
-            "networks": {key: of() for key, of in parts.items() if of is not None},
-            "levels": self.level_ends(),
+            "order": self.order.tolist(), "first": self.first_row, "table": base, "groups": groups,
+            "networks": networks, "levels": self.level_ends(), "learned": [learned],
         }  # fmt: skip
 
     def _slope(self, state: Tensor) -> Tensor:

@@ -66,11 +66,11 @@ class OddLogits(nn.Module):
         return on_windows(_with_constants, state, windows, [self.bias, *weights])[0]
 
     def exported(self) -> dict[str, Any]:
-        """What a page needs to evaluate it."""
+        """What a page needs to evaluate it; ``learned`` is linear in the weights."""
         bias = [0.0] * (len(self.weights[0]) + 1) if self.symmetric else self.bias.flatten().tolist()
         layers = [weight.tolist() for weight in self.weights]
-        return {"kind": "network", "skip": self.skip[0].tolist(), "output": self.output[0].tolist(), "bias": bias,
-                "layers": layers}  # fmt: skip
+        learned = {"skip": self.skip[0].tolist(), "output": self.output[0].tolist(), "bias": bias, "layers": layers}
+        return {"kind": "network", "learned": learned}
 
 
 def _odd(v: Tensor, skip: Tensor, output: Tensor, first: Tensor, *others: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class NoLogits(nn.Module):
 
     def exported(self) -> dict[str, Any]:
         """What a page needs to evaluate it."""
-        return {"kind": "constant", "value": 0.0 if self.bias is None else float(self.bias)}
+        return {"kind": "constant", "learned": {"value": 0.0 if self.bias is None else float(self.bias)}}
 
 
 class ConvolutionalLogits(nn.Module):
@@ -266,8 +266,8 @@ class ExactLogits(nn.Module):
         return terms.sum(0).view(len(windows), -1)
 
     def exported(self) -> dict[str, Any]:
-        """What a page needs to evaluate it."""
-        return {"kind": "exact", "sums": self.sums.tolist(), "powers": list(self.powers)}
+        """What a page needs to evaluate it, which knows K and that there is no field."""
+        return {"kind": "exact", "sums": self.sums.tolist(), "learned": {}}
 
 
 def _horner(powers: Sequence[float], x: Tensor) -> Tensor | float:

@@ -19,16 +19,20 @@ DIGITS = 9
 """Of a weight, as many as make it the same 32 bits again."""
 
 
-def export_web(run: Any, path: str | os.PathLike[str], *, words: Sequence[str] = ()) -> Path:
+def export_web(
+    run: Any, path: str | os.PathLike[str], *, words: Sequence[str] = (), after: str = "", about: str | None = None
+) -> Path:
     """Write a page that draws fresh samples of a trained sampler by itself, with ln q, ln w and ln Z from weights.
 
     It loads nothing and needs no kernel, so that a class of any size can draw. Its numbers are those of the weights in
-    double precision.
+    double precision. Of a run over a range of beta or T it has a slider, which draws from the same random numbers.
 
     Args:
         run: of a coloured multilevel density of Ising spins, e.g. ``ising-coloured``, without a field.
         path: where to write.
         words: paragraphs of HTML above the picture.
+        after: HTML beneath it.
+        about: the line beside the heading; study and step of the run where not given.
 
     Returns:
         The path.
@@ -44,15 +48,17 @@ def export_web(run: Any, path: str | os.PathLike[str], *, words: Sequence[str] =
         raise ValueError("a page draws spins without a field, got h ≠ 0")
     if len(target.physical.shape) != 2:
         raise ValueError(f"a page draws a plane, got the shape {tuple(target.physical.shape)}")
-    L = target.physical.shape[0]
-    about = f"{getattr(run, 'study', '') or 'run'} · step {run.step} of {run.steps} · drawn in this page"
+    name, *_ = numbers.setdefault("over", ["", 0, 0])
+    if name not in ("", "beta", "T"):
+        raise ValueError(f"a page has a slider for beta or T, and this run is over {name}")
+    L, J = target.physical.shape[0], float(target.physical.couplings["J"])
+    told = f"{getattr(run, 'study', '') or 'run'} · step {run.step} of {run.steps} · drawn in this page"
     model = numbers | {
-        "L": L, "K": float(target.physical.bond), "place": _place(L), "neighbours": _neighbours(L),
-        "exact": run.log_z_exact,        "title": run.system.title, "about": about, "words": list(words),
+        "L": L, "J": J, "beta": float(target.physical.bond) / J, "place": _place(L), "neighbours": _neighbours(L),
+        "title": run.system.title, "about": told if about is None else about, "words": list(words), "after": after,
     }  # fmt: skip
     page = Template(script("sampler.html")).substitute(
-        style=script("page.html").partition("<style>")[2].partition("</style>")[0],
-        title=escape(run.system.title),
+        style=script("page.html").partition("<style>")[2].partition("</style>")[0], title=escape(run.system.title),
         model=json.dumps(_short(model)).replace("</", "<\\/"), script=script("sampler.js"),
     )  # fmt: skip
     return write_whole(Path(path), page)

@@ -26,6 +26,8 @@ const STYLE = `
 .flowlab-lattice.tiled { display: grid; grid-template-columns: max-content minmax(0, 1fr); column-gap: 20px; }
 .flowlab-lattice.tiled .flowlab-title { grid-column: 1 / -1; min-height: 24px; }
 .flowlab-lattice.tiled .thumbs { grid-column: 2; grid-row: 2 / 4; margin: 0; align-content: flex-start; gap: 8px; }
+.flowlab-lattice.tiled.narrow { grid-template-columns: minmax(0, 1fr); }
+.flowlab-lattice.tiled.narrow .thumbs { grid-column: 1; grid-row: auto; margin: 8px 0 0 34px; }
 .flowlab-lattice .tile { font-size: 11px; line-height: 14px; color: var(--jp-ui-font-color2, #5f6f7c); cursor: pointer; }
 .flowlab-lattice .tile div { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 `;
@@ -220,7 +222,9 @@ function render({ model, el }) {
 
   // The samples side by side under their names, after layer k.
   function drawTiles(k, n, names) {
-    const room = el.clientWidth - Math.min(el.clientWidth, model.get('width')) - 28, tall = Math.max(frames.rows, frames.columns);
+    const narrow = el.clientWidth < 560, beside = narrow ? LEFT : Math.min(el.clientWidth, model.get('width')) + 28;
+    const room = el.clientWidth - beside, tall = Math.max(frames.rows, frames.columns);
+    box.classList.toggle('narrow', narrow);
     const fits = Math.sqrt((Math.max(room, 40) * (place.height + 60)) / names.length) - 22;
     const side = Math.floor(Math.max(24, Math.min(128, fits)));
     while (thumbs.children.length < names.length) {

@@ -116,7 +116,7 @@ class Tab {
   }
 
   text(part, parent) {
-    const line = make(parent, 'div', { className: 'text' });
+    const line = make(parent, 'div', { className: 'text', ariaLive: part.by.length ? 'polite' : 'off' });
     this.follow(part, () => { line.innerHTML = this.frame(part); });
   }
 
@@ -169,7 +169,7 @@ function showLab(lab, views, main) {
   make(header, 'p', { textContent: lab.about });
   make(header, 'button', { textContent: '◐', ariaLabel: 'light or dark' }).onclick = () =>
     dark(document.body.dataset.jpThemeLight === 'true');
-  const list = make(main, 'nav', { role: 'tablist' });
+  const list = make(main, 'nav', { role: 'tablist', hidden: lab.tabs.length === 1 });
   const tabs = lab.tabs.map(({ title, parts, code }) => {
     const tab = new Tab(parts, views, lab.palette, code);
     const button = make(list, 'button', { role: 'tab', textContent: title });
@@ -184,5 +184,6 @@ function showLab(lab, views, main) {
     }
     if (!front.el.childElementCount) front.build();
   }
+  make(main, 'section', { className: 'words', innerHTML: lab.after });
   show(...tabs[0]);
 }
