@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo lab app test lint browser cluster-test bench bench-page notebooks docs package audit mutants release binder fuzz faults clean
+.PHONY: help setup demo lab app test lint browser cluster-test bench bench-page notebooks docs explore package audit mutants release binder fuzz faults clean
 
 help:
 	@echo "make demo    train the main study, print its table, write demo/report.html"
@@ -19,6 +19,7 @@ help:
 	@echo "make faults  kills, full disks, moved directories and the like, often: what was lost, what went on"
 	@echo "make notebooks  run tutorials and notebooks anew, and store what they show"
 	@echo "make docs    the site, in build/site: open build/site/index.html"
+	@echo "make explore the pages for a class alone, in build/explore"
 	@echo "make package wheel and sdist, tried in clean environments: PYTHONS='python3.11 python3.12'"
 	@echo "make audit   the licences of all that is installed, and whether it is what was tested"
 	@echo "make mutants 50 small faults, one at a time: whether tests see them; a quarter of an hour"
@@ -63,6 +64,10 @@ notebooks: .venv/.stamp-dev
 docs: .venv/.stamp-docs
 	@OMP_NUM_THREADS=1 $(PY) -m sphinx --fail-on-warning --keep-going -q -c docs . build/site
 	@echo "build/site/index.html"
+
+# Of small recorded runs; docs/explore/record.py trains and records them anew.
+explore: .venv/.stamp-dev
+	@OMP_NUM_THREADS=1 $(PY) docs/explore/pages.py build/explore
 
 package: .venv/.stamp-dev
 	@$(PY) -m tests.package $(PYTHONS)

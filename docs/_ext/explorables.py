@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
@@ -53,14 +55,12 @@ class Picture(SphinxDirective):
         return [figure]
 
 
-def copy_pages(app: Sphinx, error: Exception | None) -> None:
-    """Put the pages of ``docs/explore`` beside the site's own."""
-    if error is not None or app.builder.format != "html":
-        return
-    made = Path(app.outdir) / "docs" / "explore"
-    made.mkdir(parents=True, exist_ok=True)
-    for page in sorted((Path(app.srcdir) / "docs" / "explore").glob("*.html")):
-        shutil.copyfile(page, made / page.name)
+def make_pages(app: Sphinx, error: Exception | None) -> None:
+    """Put the pages for a class beside the site's own."""
+    if error is None and app.builder.format == "html":
+        source = Path(app.srcdir) / "docs" / "explore" / "pages.py"
+        made = Path(app.outdir) / "docs" / "explore"
+        subprocess.run([sys.executable, str(source), str(made)], check=True, capture_output=True)
 
 
 def save_lab(app: Sphinx, error: Exception | None) -> None:
@@ -76,6 +76,6 @@ def save_lab(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("picture", Picture)
-    app.connect("build-finished", copy_pages)
+    app.connect("build-finished", make_pages)
     app.connect("build-finished", save_lab)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
