@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo lab app test lint browser cluster-test bench bench-page notebooks docs explore package audit mutants release binder fuzz faults clean
+.PHONY: help setup demo lab app test lint browser cluster-test bench bench-page notebooks docs explore package audit hashes verified mutants release binder fuzz faults clean
 
 help:
 	@echo "make demo    train the main study, print its table, write demo/report.html"
@@ -22,6 +22,7 @@ help:
 	@echo "make explore the pages for a class alone, in build/explore"
 	@echo "make package wheel and sdist, tried in clean environments: PYTHONS='python3.11 python3.12'"
 	@echo "make audit   the licences of all that is installed, and whether it is what was tested"
+	@echo "make verified  .venv anew, of files whose hashes are those of hashes.txt; make hashes renews these"
 	@echo "make mutants 50 small faults, one at a time: whether tests see them; a quarter of an hour"
 	@echo "make release VERSION=0.2.0  what must be so before a release, and how to make it"
 	@echo "make binder  try the Binder environment without its image"
@@ -74,6 +75,16 @@ package: .venv/.stamp-dev
 
 audit: .venv/.stamp-docs
 	@$(PY) -m tests.audit
+
+hashes: .venv/.stamp-docs
+	@$(PY) -m tests.hashes
+
+# Linux on x86-64 and Python 3.11; torch without CUDA.
+verified: | .venv/bin/pip
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --force-reinstall \
+		--extra-index-url https://download.pytorch.org/whl/cpu -r hashes.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch .venv/.stamp-run .venv/.stamp-dev .venv/.stamp-docs
 
 mutants: .venv/.stamp-dev
 	@OMP_NUM_THREADS=1 $(PY) -m tests.mutants

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from email.message import Message
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.audit import faults, licence, needed, pinned
+from tests.audit import ROOT, faults, licence, needed, pinned
+from tests.hashes import lines
 
 
 def package(name: str, version: str = "1.0", requires: tuple[str, ...] = (), **said: str) -> Any:
@@ -55,3 +57,18 @@ def test_what_is_needed_follows_extras_and_leaves_out_other_machines() -> None:
     }
     assert needed("lab", [], among) == ["draws", "paper"]
     assert needed("lab", ["dev"], among) == ["draws", "paper", "tests"]
+
+
+def test_hashes_are_of_the_versions_that_were_tested() -> None:
+    """After a change of constraints.txt: make hashes."""
+    found = re.findall(r"^(\S+==\S+) --hash=sha256:[0-9a-f]{64}$", (ROOT / "hashes.txt").read_text("utf-8"), re.M)
+    assert pinned("\n".join(found)) == pinned((ROOT / "constraints.txt").read_text("utf-8"))
+
+
+def test_what_pip_would_install_has_its_hash_and_no_build_of_this_machine() -> None:
+    file = {
+        "download_info": {"archive_info": {"hashes": {"sha256": "ab"}}},
+        "metadata": {"name": "torch", "version": "2.0+cpu"},
+    }
+    itself = {"download_info": {"dir_info": {}}, "metadata": {"name": "flowlab", "version": "1"}}
+    assert list(lines([file, itself])) == ["torch==2.0 --hash=sha256:ab"]
