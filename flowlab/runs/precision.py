@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -65,6 +66,19 @@ def _leave(dtype: torch.dtype) -> None:
         if not _inside and torch.get_default_dtype() == dtype:  # else somebody has set another one meanwhile
             torch.set_default_dtype(_outside)
         _free.notify_all()
+
+
+def _forked() -> None:
+    """Forget the threads of the parent: in a forked child, none of them will ever leave."""
+    global _door, _free, _inside
+    _door, _free = threading.Lock(), threading.Condition()
+    if _inside and not getattr(_here, "inside", False):
+        torch.set_default_dtype(_outside)
+        _inside = 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import signal
 import sys
@@ -57,15 +58,54 @@ def interrupts_call(stop: Callable[[], None]) -> Iterator[list[int]]:
         signal.raise_signal(told[0])
 
 
+_changing = threading.Lock()
+_here = threading.local()
+_changed, _outside = 0, 0
+"""How many have another number of threads now, and what it was before the first of them."""
+
+
 @contextlib.contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Within it, torch computes with ``count`` threads; 0 leaves it as it is."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    """Within it, torch computes with ``count`` threads; 0 leaves it as it is.
+
+    Each thread of Python has a number of its own, but a new one begins with the number that any other set last: what it
+    finds there while another run goes is not what torch has.
+
+    >>> with torch_threads(2):
+    ...     torch.get_num_threads()
+    2
+    """
+    global _changed, _outside
+    inside = getattr(_here, "inside", False)
+    with _changing:
+        before = _outside if _changed and not inside else torch.get_num_threads()
+        wanted = count or before
+        if changes := wanted != before:
+            _outside = _outside if _changed else before
+            _changed += 1
+        _set_threads(wanted)
+    _here.inside = True
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        _here.inside = inside
+        with _changing:
+            _set_threads(before)
+            _changed -= changes
+
+
+def _set_threads(count: int) -> None:
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
+
+
+def _forked() -> None:
+    global _changing, _changed
+    _changing, _changed = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):  # the threads of the parent are not there
+    os.register_at_fork(after_in_child=_forked)
 
 
 def threads_of(count: int) -> int:

@@ -241,12 +241,11 @@ class Loop:
             self._streamer = threading.get_ident()
             self._directory.open()
             self.state = "running"
-            with torch_threads(self._run.threads):
-                with default_dtype(self._run.dtype), undisturbed(self._run.device.type):
-                    self._steps.begin()
-                    self._run._prepare()
-                self.audience.report("")
-                yield from self._taken(last, seconds)
+            with torch_threads(self._run.threads), default_dtype(self._run.dtype), undisturbed(self._run.device.type):
+                self._steps.begin()
+                self._run._prepare()
+            self.audience.report("")
+            yield from self._taken(last, seconds)
             ending = "finished" if self._run._ended() else "stopped"
         except (GeneratorExit, KeyboardInterrupt):
             ending = "stopped"
@@ -276,11 +275,12 @@ class Loop:
             and self._control.may_go_on(self._say)
             and time.monotonic() < end
         ):
-            with default_dtype(self._run.dtype), undisturbed(self._run.device.type), self._steps.taking:
-                record = self._steps.take()
-            self.audience.tell(record)
-            self._directory.save_now_and_then()
-            self._run._between_steps()
+            with torch_threads(self._run.threads):  # and not while others have the record
+                with default_dtype(self._run.dtype), undisturbed(self._run.device.type), self._steps.taking:
+                    record = self._steps.take()
+                self.audience.tell(record)
+                self._directory.save_now_and_then()
+                self._run._between_steps()
             yield record
 
     def _say(self, state: RunState) -> None:

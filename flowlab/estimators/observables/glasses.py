@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from flowlab.estimators.estimate import Estimate
 from flowlab.estimators.observables.overlaps import overlap_distribution
-from flowlab.estimators.weights.evidence import LowESSWarning
+from flowlab.estimators.weights.evidence import shown
 from flowlab.estimators.weights.pareto import weights_problem
 
 FORMULAS = {  # name -> what a variable of it says besides its long name
@@ -51,8 +50,7 @@ def glass_observables(
     nothing = Estimate(math.nan, math.nan)
     if len(values) < 2:
         return dict.fromkeys(FORMULAS, nothing)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LowESSWarning)  # whoever asks says so, of all that is reweighted
+    with shown():  # whoever asks says so, of all that is reweighted
         found = overlap_distribution(values, log_w=log_w, rng=rng)
     N, trusted = values.shape[-1], log_w is None or not weights_problem(log_w)
     numbers = {"susceptibility": (N * found.mean_q2.value, N * found.mean_q2.error), "binder": found.binder}

@@ -20,7 +20,7 @@ from flowlab.estimators.series.blocks import (
     words,
 )
 from flowlab.estimators.series.jackknife import spread
-from flowlab.estimators.weights.evidence import LowESSWarning
+from flowlab.estimators.weights.evidence import LowESSWarning, is_shown
 
 REPLICAS = 400
 PIECE = 256  # configurations compared with each other at once
@@ -342,7 +342,7 @@ def _weights(c: Configurations, log_w: ArrayLike | None) -> FloatArray | None:
             f"log_w must be (n,) for s of shape (n, N), got {np.shape(log_w)} and {c.sets} sets of {c.length}"
         )
     w, _ = relative_weights(checked_log_w(log_w))
-    if (known := worth(w)) < WORTH:
+    if (known := worth(w)) < WORTH and not is_shown():
         warnings.warn(
             f"the {w.size} weights are worth {known:.3g} equal ones (ESS {100 * known / w.size:.2g} %): "
             f"reweighted overlaps need at least {WORTH} to have errors; draw more samples",

@@ -5,6 +5,7 @@ Source: U. Wolff 2004, hep-lat/0306017 (automatic window, errors and bias correc
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
@@ -90,11 +91,16 @@ def _is_constant(values: FloatArray) -> bool:
     return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())
 
 
-def _gamma_method(values: FloatArray) -> Any:
+@functools.cache
+def pyerrors_package() -> Any:
+    """The package pyerrors, imported once: filters of warnings are the whole process's, and threads would mix them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of what pyerrors itself imports
         import pyerrors  # type: ignore[import-untyped, unused-ignore]
+    return pyerrors
 
-    observable = pyerrors.Obs([values], ["chain"])
+
+def _gamma_method(values: FloatArray) -> Any:
+    observable = pyerrors_package().Obs([values], ["chain"])
     observable.gamma_method()
     return observable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flowlab.estimators.estimate import checked_log_w, relative_weights
+from flowlab.estimators.series.gamma import pyerrors_package
 
 
 def observables_of(
@@ -27,7 +27,7 @@ def observables_of(
     >>> float(found["m"].value), found["m"].reweighted
     (4.5, True)
     """
-    pyerrors = _pyerrors()
+    pyerrors = pyerrors_package()
     found = {}
     for key, values in series.items():
         values = np.asarray(values, dtype=np.float64)
@@ -51,14 +51,7 @@ def write_observables(found: Mapping[str, Any], path: Path) -> None:
         raise ValueError(f"path must end in .json.gz, got {path.name}")
     temporary = path.with_name(path.name.removesuffix(".json.gz") + ".part.json.gz")
     try:
-        _pyerrors().input.json.dump_dict_to_json(dict(found), str(temporary), description="flowlab")
+        pyerrors_package().input.json.dump_dict_to_json(dict(found), str(temporary), description="flowlab")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _pyerrors() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of what pyerrors itself imports
-        import pyerrors  # type: ignore[import-untyped, unused-ignore]
-    return pyerrors

@@ -69,6 +69,11 @@ def shown() -> Iterator[None]:
         _shown.reset(token)
 
 
+def is_shown() -> bool:
+    """Whether somebody shows the verdict in words, see :func:`shown`."""
+    return _shown.get()
+
+
 @dataclass(frozen=True)
 class Evidence:
     """One thing that speaks for or against an evaluation.
@@ -111,7 +116,7 @@ class Verdict(NamedTuple):
 
 def warn(judged: Verdict, stacklevel: int = 2) -> None:
     """Warn once where something speaks against an evaluation, unless its verdict is :func:`shown`."""
-    if judged.warning is not None and not _shown.get():
+    if judged.warning is not None and not is_shown():
         warnings.warn(judged.text, judged.warning, stacklevel=stacklevel + 1)
 
 
