@@ -33,7 +33,8 @@ class OverCouplings(Objective):
     way to the transition it draws them more often: each step takes a few more draws x of q at a neighbour β', with
     weights w ~ p(x; β) / q(x; β'), and adds half of the variance of R = ln q - ln p, Σ w (R - Σ w R)² / 2, to the loss
     (the log-variance under p; Richter et al. 2020, arXiv:2010.10436). Its gradient, too, vanishes draw by draw where q
-    is exact, and where the neighbour is so different that one draw has all the weight.
+    is exact, and where the neighbour is so different that one draw has all the weight. The objective may give it less
+    weight, and let large deviations count linearly (Huber 1964, Ann. Math. Statist. 35, 73).
 
     The records tell of the run's own coupling, of as many draws as any other gets: bound, ESS, acceptance. ``ess_min``
     and ``ess_mean`` are those over the couplings of the step, ``ess_beta_00``, ... the running mean in each of the
@@ -45,8 +46,7 @@ class OverCouplings(Objective):
         n: couplings a step, fewer if the batch has not two draws for each.
         adaptive: share of the couplings that the ESS decides on, in [0, 1).
         cells: of each interval, in which the ESS is known.
-        near: how far away the neighbour may be, in units of the interval; 0 for no such draws. None is 0.2, and 0 for a
-            :class:`.PathGradient`, which has little noise of its own and has not been seen to gain from them.
+        near: how far away the neighbour may be, in units of the interval; 0 for no such draws.
 
     Raises:
         ValueError: for an objective that is made of samples of the target, no coupling, or numbers that make no sense.
@@ -69,7 +69,7 @@ class OverCouplings(Objective):
         *,
         adaptive: float = 0.5,
         cells: int = 10,
-        near: float | None = None,
+        near: float = 0.2,
     ) -> None:
         super().__init__()
         if not objective.own_draws:
@@ -78,7 +78,6 @@ class OverCouplings(Objective):
             raise ValueError(f"over must name a coupling, and n be at least 1, got {dict(over)} and {n}")
         if not 0 <= adaptive < 1 or cells < 1:
             raise ValueError(f"adaptive must lie in [0, 1) and cells be at least 1, got {adaptive} and {cells}")
-        near = (0.2 if objective.from_neighbours else 0.0) if near is None else near
         if not 0 <= near < 1:
             raise ValueError(f"near must lie in [0, 1), a part of the interval, got {near}")
         self.objective, self.over, self.n = objective, dict(over), int(n)
@@ -139,7 +138,8 @@ class OverCouplings(Objective):
         log_q = density.log_prob(x)
         R = log_q.detach() - log_weight
         w = (log_weight - drawn_with).softmax(0)
-        return (w * (R - (w * R).sum()) * log_q).sum()
+        share, bend = self.objective.from_neighbours
+        return share * (w * (R - (w * R).sum()).clamp(-bend, bend) * log_q).sum()
 
     def _neighbour(
         self, couplings: Mapping[str, float], target: System, generator: torch.Generator | None

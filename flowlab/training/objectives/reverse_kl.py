@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -61,12 +62,13 @@ class Objective(Made, nn.Module, ABC):
     Attributes:
         watched: the column of the records by which early stopping judges, and whether it should rise or fall.
         own_draws: whether the loss is made of the density's own draws, and not of samples of the target.
-        from_neighbours: whether over a range of couplings draws at a neighbour help, see :class:`.OverCouplings`.
+        from_neighbours: over a range of couplings, the weight of draws at a neighbour beside the loss, and the
+            deviation of ln q - ln p, in nats, beyond which these count linearly; see :class:`.OverCouplings`.
     """
 
     watched: tuple[str, Literal["rises", "falls"]] = ("log_z_bound", "rises")
     own_draws: bool = True
-    from_neighbours: bool = True
+    from_neighbours: tuple[float, float] = 1.0, math.inf
 
     def prepare(self, density: Density, target: System, *, fresh: bool, report: Report = silent) -> None:
         """Whatever takes time before the first step, e.g. training samples.
@@ -187,7 +189,7 @@ class PathGradient(Objective):
         TypeError: by ``loss``, for a density whose configurations are no differentiable function of its parameters.
     """
 
-    from_neighbours = False
+    from_neighbours = 0.3, 2.0  # its own gradient has little noise, and a few heavy draws would drown it
 
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
         draw = density.draw(n, generator=generator)
