@@ -49,6 +49,14 @@ class Plane(NamedTuple):
     down: Tensor
 
 
+MUST_BE_SET = {
+    "shape": "e.g. self.shape = (8, 8)",
+    "dims": 'a name for each side, e.g. self.dims = ("y", "x")',
+    "couplings": 'e.g. self.couplings = {"T": torch.tensor(2.0)}, or {} where it has none',
+}
+"""What a system has no default for."""
+
+
 class System(Made, nn.Module, ABC):
     """A target p(x) ∝ exp(log_weight(x)); it holds couplings and geometry and trains nothing.
 
@@ -83,6 +91,16 @@ class System(Made, nn.Module, ABC):
     square: bool = False
     log_z_offset: float | Tensor = 0.0
     sublattice: bool = False
+
+    def __getattr__(self, name: str) -> Any:
+        if name in MUST_BE_SET:
+            raise TypeError(f"{type(self).__name__} must set {name} when it is made, {MUST_BE_SET[name]}")
+        return super().__getattr__(name)
+
+    def check_made(self) -> None:
+        """Raise TypeError where a system of one's own lacks what it must have, before work is begun with it."""
+        for name in MUST_BE_SET:
+            getattr(self, name)
 
     @property
     def physical(self) -> System:

@@ -26,6 +26,8 @@ from flowlab.runs.process import torch_threads
 
 SHORTEST = 50
 """Autocorrelation times of the slowest observable that a chain should be long."""
+SEVERAL, FORGOTTEN, SHORTEST_OF_SEVERAL = 10, 5, 20
+"""So many chains, begun so many of them before what is measured, should be 20 of them long: tau is known from all."""
 MIN_STEPS = 4
 
 
@@ -264,10 +266,12 @@ class ChainRun(MarkovRun):
     def _evidence(self, measured: xr.Dataset, found: dict[str, ChainEstimate], slowest: str) -> list[Evidence]:
         """Are the chains long enough, and do they agree?"""
         notes, length, tau = [], measured.sizes["sweep"], found[slowest].tau_int
-        if tau * SHORTEST > length:
+        forgotten = self.chains >= SEVERAL and self.step * self.every - length >= FORGOTTEN * tau
+        shortest = SHORTEST_OF_SEVERAL if forgotten else SHORTEST
+        if tau * shortest > length:
             notes.append(
                 f"chains of {length} steps are {length / tau:.0f} autocorrelation times of the {named(slowest)[0]} "
-                f"long, at least {SHORTEST} are needed: run it longer"
+                f"long, at least {shortest} are needed: run it longer"
             )
         for name in ("action_per_site", "energy_per_site", "magnetization"):
             if name in measured and self.chains > 1:

@@ -65,6 +65,7 @@ class Experiment(KindOfRun):
         steps, seed, threads = whole("steps", steps), seed_of(seed), threads_of(threads)
         if steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps}")
+        system.check_made()
         check_symmetry(target)
         self.threads, self.dtype = threads, torch.get_default_dtype()
         self._identity = {"run": type(self).__qualname__} | system_identity(system)

@@ -124,6 +124,14 @@ def test_a_system_says_its_kind_by_variables_or_by_domain_alone():
         _ = Own().variables
     with pytest.raises(ValueError, match="number of states q is needed"):
         _ = Own(domain="potts").domain
+
+
+@pytest.mark.parametrize("name", ["shape", "dims", "couplings"])
+def test_what_a_system_of_ones_own_has_forgotten_is_named(name):
+    system = Own(variables=Spins())
+    delattr(system, name)
+    with pytest.raises(TypeError, match=f"Own must set {name} when it is made, "):
+        fl.Training(system, fl.IndependentSpins((2, 2)), fl.ReverseKL(), steps=1, batch=10, learning_rate=0.1)
     with pytest.raises(ValueError, match="domain must be 'spin', 'potts', 'real' or 'angle', got 'clock'"):
         variables_of("clock")
 

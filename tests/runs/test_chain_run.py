@@ -12,6 +12,7 @@ import xarray as xr
 
 from flowlab import exact
 from flowlab.densities import Normal
+from flowlab.mcmc import HeatBath
 from flowlab.mcmc.hmc import HMC
 from flowlab.mcmc.independence import IndependenceMetropolis
 from flowlab.mcmc.langevin import Langevin
@@ -169,6 +170,20 @@ def test_spins_in_numpy_arrays(tmp_path):
     again.restore(tmp_path / "run")
     xr.testing.assert_identical(again.evaluate(), found)
     assert run._kept[0].dtype == np.int8
+
+
+def test_many_equilibrated_chains_are_not_too_short():
+    """280 sweeps are 30 autocorrelation times, and 120 were left out before: 13 of them."""
+    system, keys = Ising((8, 8), T=3.0), dict(chains=200, every=10)
+    run = ChainRun(system, HeatBath(system), steps=40, discard=0.3, **keys)
+    run.run(progress=False)
+    found = run.evaluate()
+    assert found.attrs["verdict"].startswith("consistent"), found.attrs["verdict"]
+    energy = exact.kaufman((8, 8), 1 / 3).energy_per_site
+    assert abs(float(found.energy_per_site) - energy) < 4 * float(found.energy_per_site_error)
+    fresh = ChainRun(system, HeatBath(system), steps=28, discard=0.0, **keys)
+    fresh.run(progress=False)
+    assert "at least 50 are needed" in fresh.evaluate().attrs["warnings"]
 
 
 def test_chains_that_are_too_short_or_stuck_are_named():
