@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import flowlab as fl
-from flowlab.core.symmetry import asymmetry
+from flowlab.core.symmetry import asymmetry, check_symmetry
 
 
 class Own(fl.System):
@@ -69,3 +69,15 @@ def test_only_weights_that_are_numbers_are_compared():
 
     assert Walls().flip_symmetric and not Walls(0.1).flip_symmetric
     assert asymmetry(fl.Ising((2, 2), T=1.0), torch.neg) == 0.0
+
+
+class Said(Own):
+    flip_symmetric = True
+
+
+def test_a_slight_asymmetry_is_one():
+    target = Said(tilt=0.05)
+    assert 0 < asymmetry(target, torch.neg) < 1
+    with pytest.raises(ValueError, match="flip_symmetric of Said is True"):
+        check_symmetry(target)
+    check_symmetry(Said())

@@ -312,3 +312,9 @@ def test_integration_error_counts_every_level():
 def test_what_does_not_fit_is_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_the_latent_of_one_level_is_the_field_with_noise():
+    latent, _, noise, *_ = level(Normal((2, 2)), (4, 4)).stages(5, generator=generator())
+    torch.testing.assert_close(latent.x, noise.x)
+    torch.testing.assert_close(latent.log_q, noise.log_q)

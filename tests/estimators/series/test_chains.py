@@ -78,3 +78,11 @@ def test_chains_that_disagree_are_seen():
     stuck[:, 3] += 2.0
     assert chain_agreement(stuck).value > 1 + 5 * chain_agreement(stuck).error
     assert math.isnan(chain_agreement(x[:, :1]).value)
+
+
+def test_the_correlation_length_is_the_second_moment_one():
+    m, first = autoregressive(60, 20, 0.5), 1 + 0.1 * autoregressive(60, 20, 0.5, seed=1)
+    found = chain_observables({"magnetization": m, "structure_factor_1": first}, n_sites=16, side=8)
+    ratio = 16 * (m**2).mean() / first.mean()
+    expected = math.sqrt(ratio - 1) / (2 * math.sin(math.pi / 8))
+    assert found["correlation_length"].value == pytest.approx(expected, rel=1e-12)

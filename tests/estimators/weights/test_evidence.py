@@ -10,6 +10,7 @@ from flowlab.estimators import Estimate, Evidence, LowESSWarning, UntrustedWarni
 from flowlab.estimators.weights.evidence import (
     exact_evidence,
     identity_evidence,
+    repeat_evidence,
     share_evidence,
     target_sample_evidence,
     vanishing_evidence,
@@ -127,3 +128,8 @@ def test_sets_of_draws_that_happen_to_look_good_are_not_believed():
     assert not any(weight_evidence(0.8 * rng.normal(size=1000))[0].fails for _ in range(100))
     left = -np.abs(3 * rng.normal(size=1000))  # weights that are hardly needed
     assert not weight_evidence(np.where(rng.random(1000) < 0.3, left, 0.0))[0].fails
+
+
+def test_nine_draws_of_ten_that_differ_are_too_few():
+    assert repeat_evidence([np.r_[np.arange(18.0), 0, 1]])[0].fails
+    assert repeat_evidence([np.r_[np.arange(19.0), 0]]) == []
