@@ -68,7 +68,7 @@ class Objective(Made, nn.Module, ABC):
 
     watched: tuple[str, Literal["rises", "falls"]] = ("log_z_bound", "rises")
     own_draws: bool = True
-    from_neighbours: tuple[float, float] = 1.0, math.inf
+    from_neighbours: tuple[float, float] = 0.3, math.inf
 
     def prepare(self, density: Density, target: System, *, fresh: bool, report: Report = silent) -> None:
         """Whatever takes time before the first step, e.g. training samples.
@@ -189,7 +189,7 @@ class PathGradient(Objective):
         TypeError: by ``loss``, for a density whose configurations are no differentiable function of its parameters.
     """
 
-    from_neighbours = 0.3, 2.0  # its own gradient has little noise, and a few heavy draws would drown it
+    from_neighbours = 0.3, 2.0  # its own gradient has little noise: a few heavy draws would drown it
 
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
         draw = density.draw(n, generator=generator)
