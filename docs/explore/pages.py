@@ -46,7 +46,8 @@ def words(name: str) -> str:
 
 def untitled(figure: figures.Figure) -> figures.Figure:
     """Without the words that a line above says, so that it fits a phone."""
-    return figure.update_layout(title_text="", annotations=[], legend={"orientation": "h", "x": 0, "y": 1.02})
+    legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02}
+    return figure.update_layout(title_text="", annotations=[], legend=legend)
 
 
 def film() -> str:

@@ -52,13 +52,14 @@ def export_web(
     if name not in ("", "beta", "T"):
         raise ValueError(f"a page has a slider for beta or T, and this run is over {name}")
     L, J = target.physical.shape[0], float(target.physical.couplings["J"])
+    title = f"Ising {L} × {L}, one model of a range of {name}" if name else run.system.title
     told = f"{getattr(run, 'study', '') or 'run'} · step {run.step} of {run.steps} · drawn in this page"
     model = numbers | {
         "L": L, "J": J, "beta": float(target.physical.bond) / J, "place": _place(L), "neighbours": _neighbours(L),
-        "title": run.system.title, "about": told if about is None else about, "words": list(words), "after": after,
+        "title": title, "about": told if about is None else about, "words": list(words), "after": after,
     }  # fmt: skip
     page = Template(script("sampler.html")).substitute(
-        style=script("page.html").partition("<style>")[2].partition("</style>")[0], title=escape(run.system.title),
+        style=script("page.html").partition("<style>")[2].partition("</style>")[0], title=escape(title),
         model=json.dumps(_short(model)).replace("</", "<\\/"), script=script("sampler.js"),
     )  # fmt: skip
     return write_whole(Path(path), page)

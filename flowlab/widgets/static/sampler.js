@@ -275,7 +275,7 @@ class SamplerPage {
     const ess = Math.exp(2 * logSums[0] - logSums[1]) / n, error = Math.sqrt(Math.max(0, (1 / ess - 1) / n)) / N;
     this.together.innerHTML = `<b>${n} draw${n > 1 ? 's' : ''}</b><br>ln Z / N = ${((logSums[0] - Math.log(n)) / N).toFixed(5)}`
       + `${n > 1 ? ` ± ${error.toFixed(5)}` : ''} from weights<br>≥ ${(mean(this.weights) / N).toFixed(5)} as a bound<br>`
-      + `exact ${(this.sampler.logZ / N).toFixed(5)}<br>ESS ${ess.toFixed(3)}`;
+      + `exact ${(this.sampler.logZ / N).toFixed(5)}${n > 1 ? `<br>ESS ${ess.toFixed(3)}` : ''}`;
   }
 }
 
