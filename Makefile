@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo lab app test lint browser cluster-test bench bench-page notebooks docs explore package audit hashes verified mutants release binder fuzz faults clean
+.PHONY: help setup demo lab app test lint browser cluster-test bench bench-page notebooks docs explore package audit hashes verified oldest mutants release binder fuzz faults clean
 
 help:
 	@echo "make demo    train the main study, print its table, write demo/report.html"
@@ -23,6 +23,7 @@ help:
 	@echo "make package wheel and sdist, tried in clean environments: PYTHONS='python3.11 python3.12'"
 	@echo "make audit   the licences of all that is installed, and whether it is what was tested"
 	@echo "make verified  .venv anew, of files whose hashes are those of hashes.txt; make hashes renews these"
+	@echo "make oldest  the lower bounds of pyproject.toml, in an environment of their own: unit tests with them"
 	@echo "make mutants 50 small faults, one at a time: whether tests see them; a quarter of an hour"
 	@echo "make release VERSION=0.2.0  what must be so before a release, and how to make it"
 	@echo "make binder  try the Binder environment without its image"
@@ -85,6 +86,10 @@ verified: | .venv/bin/pip
 		--extra-index-url https://download.pytorch.org/whl/cpu -r hashes.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch .venv/.stamp-run .venv/.stamp-dev .venv/.stamp-docs
+
+# Another version than a bound is named as in  make oldest INSTEAD="torch==2.13.0".
+oldest: .venv/.stamp-dev
+	@OMP_NUM_THREADS=1 $(PY) -m tests.oldest $(INSTEAD)
 
 mutants: .venv/.stamp-dev
 	@OMP_NUM_THREADS=1 $(PY) -m tests.mutants
