@@ -39,7 +39,7 @@ Rooms, loaded when they are first used; help(fl.densities) says what is in one
     fl.training     training and its objectives  fl.widgets      panels in Jupyter
     fl.runs         runs, studies, sweeps        fl.studies      the experiments of the papers
     fl.core         what all of them share       fl.storage      runs on disk
-    fl.exports      results taken elsewhere
+    fl.exports      results taken elsewhere      fl.adapters     models of other libraries
     fl.nn           small networks               fl.testing      laws to hold what one writes against
 """
 
@@ -73,7 +73,6 @@ if TYPE_CHECKING:
     from flowlab.flows import Composed as Composed
     from flowlab.flows import XorCoupling as XorCoupling
     from flowlab.hooks import lab as lab
-    from flowlab.hooks import style as style
     from flowlab.manual import help as help
     from flowlab.mcmc import HMC as HMC
     from flowlab.runs import ChainRun as ChainRun
@@ -97,8 +96,8 @@ if TYPE_CHECKING:
     from flowlab.training import Training as Training
 
 _ROOMS = (
-    "analysis", "core", "densities", "estimators", "exact", "exports", "figures", "flows", "mcmc", "nn", "runs",
-    "storage", "studies", "systems", "testing", "training", "widgets",
+    "adapters", "analysis", "core", "densities", "estimators", "exact", "exports", "figures", "flows", "mcmc", "nn",
+    "runs", "storage", "studies", "systems", "testing", "training", "widgets",
 )  # fmt: skip
 
 
@@ -113,7 +112,7 @@ _SHOWN = _by_name({
     "densities": "MADE IndependentSpins Normal Pushforward TensorNetwork",
     "exports": "read_ensemble",
     "flows": "AffineCoupling Composed XorCoupling",
-    "hooks": "lab style",
+    "hooks": "lab",
     "manual": "help",
     "mcmc": "HMC",
     "runs": "ChainRun Experiment experiment load study sweep",
@@ -126,6 +125,7 @@ _SHOWN = _by_name({
 _KEPT = _by_name({
     "densities": "BlockNoise Conditional Multilevel Upscaled Z2Symmetrized",
     "flows": "ContinuousFlow Rescaling SpectralScaling",
+    "hooks": "style",
     "mcmc": "AnnealedImportance",
 })  # fmt: skip
 """What tutorials and notebooks use besides."""

@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("exact", "flows"),
     ("mcmc",),
     ("densities",),
-    ("analysis",),
+    ("adapters", "analysis"),
     ("runs",),
     ("training",),
     ("studies", "figures", "testing", "manual", "exports"),

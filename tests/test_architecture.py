@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flows": {"nn", "systems.lattice"},
     "mcmc": {"extras", "systems", "estimators"},
     "densities": {"flows", "nn", "mcmc", "systems"},
+    "adapters": {"densities"},
     "analysis": {"densities", "flows", "mcmc", "systems", "exact", "estimators"},
     "runs": {"extras", "hooks", "analysis", "storage", "mcmc", "systems", "exact", "estimators"},
     "training": {"runs", "analysis", "storage", "densities", "flows", "mcmc", "systems", "exact", "estimators"},
