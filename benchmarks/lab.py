@@ -101,7 +101,7 @@ def measure(flowlab: Path) -> dict[str, Any]:
             page.evaluate(WATCH)
             page.wait_for_timeout(1000)
             handle = panel.output.locator(".noUi-handle").locator("visible=true").first
-            row["slider_ms"] = answer(page, handle, ["ArrowRight", "ArrowLeft"] * 5)
+            row["slider_ms"] = answer(page, handle, ["ArrowLeft", "ArrowRight"] * 5)
             sample = panel.output.get_by_label("sample").and_(page.locator("input")).locator("visible=true").first
             row["sample_ms"] = answer(page, sample, ["ArrowUp"] * 10)
             page.evaluate("() => { window.changes.length = 0; }")
