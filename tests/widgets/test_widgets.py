@@ -199,6 +199,20 @@ def test_layers_that_cannot_be_drawn_say_why(make_run) -> None:
     panel.close()
 
 
+def test_a_sample_stands_beside_the_curve_from_the_first_step(make_run, until) -> None:
+    run = make_run(steps=30, pace=0.0)
+    panel = TrainPanel(run)
+    panel.refresh()
+    assert panel.sample.figure.layout.title.text == "a sample at step 0"
+    run.start()
+    until(lambda: run.state == "finished")
+    panel.refresh()
+    assert panel.sample.figure.layout.title.text == "a sample at step 30"
+    np.testing.assert_array_equal(panel.sample.figure.data[0].z, run.layers(4, seed=0)["configuration"][-1, 0])
+    assert panel.page()[-1]["kind"] == "beside"
+    panel.close()
+
+
 def test_retraining_draws_the_new_curve_over_the_old(make_run, until) -> None:
     run = make_run(T=2.0, steps=30)
     run.start()

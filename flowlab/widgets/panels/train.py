@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from flowlab.figures import Figure, tempering_overview, training_overview
+from flowlab.figures import Figure, configuration, tempering_overview, training_overview
 from flowlab.figures.chains import chain_overview
 from flowlab.widgets.controls import RunControls
 from flowlab.widgets.panel import Panel, has_ended
+from flowlab.widgets.panels.sampled import blank_layers, in_a_row
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
-from flowlab.widgets.saved import Piece, plot, text
+from flowlab.widgets.saved import Piece, beside, plot, strip, text
+from flowlab.widgets.strip import Strip
 from flowlab.widgets.verdict import VerdictLine
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from flowlab.widgets.run import Run
 
 LIVE_POINTS = 500
+SAMPLES, SIDE, SAMPLE_EVERY = 4, 250, 3.0
+"""Samples that are drawn for the picture, its pixels, and seconds between two while the run trains."""
 DRAW_EVERY = 0.5  # seconds between curves, so that drawing takes little from training
 
 
@@ -30,6 +34,8 @@ class TrainPanel(Panel):
 
     Of parallel tempering: energies and specific heats at all temperatures, and how many swaps are accepted. Of other
     chains: the energy or action, the magnetization and the acceptance as they go.
+
+    Beside the curves of a model stands a sample of it, from the first step on.
 
     Where the run stands still a line says whether its numbers may be believed, and why. What stops the training thread
     is shown beneath.
@@ -46,8 +52,14 @@ class TrainPanel(Panel):
         self.live = Plot(overview(data))
         self.verdict = VerdictLine(experiment, self.publisher.wake)
         self._shown, self._drawn_at = data.sizes["step"], 0.0
+        self.sample: Strip | None = None
+        self._sampled, self._sampled_at, self._took = -1, 0.0, 0.0
+        if hasattr(experiment, "layers"):
+            self.sample = Strip(_picture(blank_layers(experiment.system), "no sample yet"), side=SIDE)
         self.controls.show(data)
-        self.widget = ipywidgets.VBox([self.controls.widget, self.live.widget, self.verdict.widget, self.message])
+        curves = self.live.widget
+        row = curves if self.sample is None else in_a_row(self.sample.widget, curves, f"{SIDE + 16}px")
+        self.widget = ipywidgets.VBox([self.controls.widget, row, self.verdict.widget, self.message])
 
     def update(self) -> bool:
         more = not has_ended(self.experiment)  # asked before what is shown, which is then not older than the answer
@@ -63,7 +75,20 @@ class TrainPanel(Panel):
             self._shown, self._drawn_at = data.sizes["step"], time.monotonic()
         if self.experiment.error is not None:
             self.say(self.experiment.error)
+        if self.sample is not None:
+            self._draw_sample(self.sample, settled)
         return more
+
+    def _draw_sample(self, shown: Strip, settled: bool) -> None:
+        """Draw anew from the same random numbers where the run has moved on; most of the time belongs to training."""
+        step, rest = self.experiment.step, max(SAMPLE_EVERY, 5 * self._took)
+        if step == self._sampled or not (settled or time.monotonic() - self._sampled_at > rest):
+            return
+        self._sampled, self._sampled_at = step, time.monotonic()
+        figure = _picture(self.experiment.layers(SAMPLES, seed=0), f"a sample at step {step}")
+        with self.lock:
+            shown.redraw(figure)
+        self._took = time.monotonic() - self._sampled_at
 
     def code(self) -> str:
         if not hasattr(self.experiment, "layers"):
@@ -81,7 +106,16 @@ class TrainPanel(Panel):
             lines = [self.controls.status.value, self.controls.numbers.value]
             if self.verdict.known:
                 lines.append(self.verdict.widget.value)
-        return [*map(text, lines), plot(self.snapshot())]
+        curves = plot(self.snapshot())
+        if self.sample is not None and self._sampled >= 0:
+            curves = beside(strip(self.sample.figure, side=SIDE), curves)
+        return [*map(text, lines), curves]
+
+
+def _picture(layers: xr.Dataset, title: str) -> Figure:
+    """The first sample, as it comes out."""
+    figure = configuration(layers.isel(layer=[-1])).update_layout(title_text=title)
+    return figure.update_traces(showscale=False, selector={"type": "heatmap"})
 
 
 def _sentence(data: xr.Dataset) -> str:
