@@ -40,13 +40,13 @@ function element(parent, tag, className = '') {
   return made;
 }
 
-// How much larger an element is seen than it is laid out: not 1 on a stage.
+// How much larger an element is seen than it is laid out: not 1 on a stage. To ask costs a layout: once a drawing.
 function magnified(el) {
   return el.getBoundingClientRect().width / el.offsetWidth || 1;
 }
 
-function sharp(canvas, width, height) {
-  const ratio = (globalThis.devicePixelRatio || 1) * magnified(canvas.parentElement);
+function sharp(canvas, width, height, scale) {
+  const ratio = (globalThis.devicePixelRatio || 1) * scale;
   Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
   Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
   const pen = canvas.getContext('2d');

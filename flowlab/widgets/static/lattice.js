@@ -142,19 +142,19 @@ function render({ model, el }) {
   function draw() {
     const width = Math.min(el.clientWidth, model.get('width'));
     if (width <= LEFT) return;
-    const [k, n] = [layer(), sample()];
+    const [k, n] = [layer(), sample()], scale = magnified(box);
     title.textContent = words(k, n);
     const view = zoom ?? { x: 0, y: 0, w: frames.columns, h: frames.rows };
     const side = width - LEFT - 8, cell = side / Math.max(view.w, view.h);
     place = { left: LEFT, cell, view, height: cell * view.h };
-    const pen = sharp(main, width, place.height + BELOW);
+    const pen = sharp(main, width, place.height + BELOW, scale);
     const picture = pictureOf(k, n);
     pen.drawImage(picture, view.x, frames.rows - view.y - view.h, view.w, view.h, LEFT, 0, cell * view.w, place.height);
     if (cell >= 10 && model.get('discrete')) lines(pen, cell, view);
     if (model.get('marks')) dots(pen, frames.changed(k, n), cell);
     axes(pen, cell, view);
     if (drag?.to) rubber(pen);
-    drawThumbs(k, n);
+    drawThumbs(k, n, scale);
   }
 
   function words(k, n) {
@@ -221,7 +221,7 @@ function render({ model, el }) {
   }
 
   // The samples side by side under their names, after layer k.
-  function drawTiles(k, n, names) {
+  function drawTiles(k, n, names, scale) {
     const narrow = el.clientWidth < 560, beside = narrow ? LEFT : Math.min(el.clientWidth, model.get('width')) + 28;
     const room = el.clientWidth - beside, tall = Math.max(frames.rows, frames.columns);
     box.classList.toggle('narrow', narrow);
@@ -235,7 +235,7 @@ function render({ model, el }) {
     while (thumbs.children.length > names.length) thumbs.lastChild.remove();
     [...thumbs.children].forEach((tile, each) => {
       const [canvas, caption] = tile.children, width = (side * frames.columns) / tall, height = (side * frames.rows) / tall;
-      sharp(canvas, width, height).drawImage(pictureOf(k, each), 0, 0, width, height);
+      sharp(canvas, width, height, scale).drawImage(pictureOf(k, each), 0, 0, width, height);
       canvas.className = each === n ? 'on' : '';
       tile.style.width = `${Math.max(width, 24) + 4}px`;
       caption.textContent = caption.title = names[each];
@@ -243,14 +243,14 @@ function render({ model, el }) {
     });
   }
 
-  function drawThumbs(k, n) {
+  function drawThumbs(k, n, scale) {
     const tiles = (model.get('tiles') ?? []).slice(0, frames.samples);
     if (box.classList.contains('tiled') !== tiles.length > 0) {
       box.classList.toggle('tiled');
       thumbs.replaceChildren();
       thumbs.style.display = 'flex';
     }
-    if (tiles.length) return drawTiles(k, n, tiles);
+    if (tiles.length) return drawTiles(k, n, tiles, scale);
     const count = frames.layers, width = Math.min(el.clientWidth, model.get('width')) - LEFT - 8;
     thumbs.style.display = count > 2 && count <= 48 ? 'flex' : 'none';
     if (thumbs.style.display === 'none') return;
@@ -260,7 +260,7 @@ function render({ model, el }) {
     const side = Math.max(16, Math.min(72, Math.floor((width + 4) / across) - 8)), tall = Math.max(frames.rows, frames.columns);
     [...thumbs.children].forEach((canvas, each) => {
       const picture = pictureOf(each, n);
-      const pen = sharp(canvas, (side * frames.columns) / tall, (side * frames.rows) / tall);
+      const pen = sharp(canvas, (side * frames.columns) / tall, (side * frames.rows) / tall, scale);
       pen.drawImage(picture, 0, 0, (side * frames.columns) / tall, (side * frames.rows) / tall);
       canvas.className = each === k ? 'on' : '';
       canvas.title = `${each} · ${model.get('names')[each]}`;

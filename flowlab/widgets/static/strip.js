@@ -55,13 +55,13 @@ function render({ model, el }) {
     title.textContent = model.get('title');
     while (row.children.length > pictures.length) row.lastChild.remove();
     while (row.children.length < pictures.length) add(row.children.length);
-    const across = Math.max(1, Math.min(pictures.length, model.get('across')));
+    const scale = magnified(box), across = Math.max(1, Math.min(pictures.length, model.get('across')));
     const side = Math.min(model.get('side'), Math.floor((el.clientWidth - 14 * (across - 1) - 4) / across));
     pictures.forEach((picture, k) => {
       const [caption, canvas] = row.children[k].children;
       caption.textContent = picture.caption;
       caption.style.display = pictures.some((each) => each.caption) ? 'block' : 'none';
-      one(picture, canvas, side, k === 0);
+      one(picture, canvas, side, k === 0, scale);
     });
   }
 
@@ -87,10 +87,10 @@ function render({ model, el }) {
     return first && model.get('paints') === 'values' && painted.has(site) ? painted.get(site)[0] : picture.values[site];
   }
 
-  function one(picture, canvas, side, first) {
+  function one(picture, canvas, side, first, scale) {
     const { rows, columns } = picture, cell = side / Math.max(rows, columns);
     const units = picture.values.map((_, site) => unitOf(picture, site, first));
-    const pen = sharp(canvas, cell * columns, cell * rows);
+    const pen = sharp(canvas, cell * columns, cell * rows, scale);
     pen.drawImage(raster(units, columns, NOTHING, color), 0, 0, cell * columns, cell * rows);
     if (cell >= 10) {
       pen.strokeStyle = backdrop(box);
