@@ -146,8 +146,9 @@ def want_memory(path: Path, result: Path) -> None:
     """A sweep of which one run needs more memory than this process is given."""
     import resource
 
+    fl.sweep(**SWEEP)  # what is imported on first use needs more than runs do
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**26, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 5 * 2**25, resource.RLIM_INFINITY))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = fl.sweep(**MEMORY, out=path)

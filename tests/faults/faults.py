@@ -37,8 +37,8 @@ FAULTS: dict[str, Fault] = {
     "stopped for a while, as a laptop sleeps": Fault(processes.stopped_for_a_while, 20, 1),
     "three writers": Fault(processes.three_writers, 10, 1),
     "out of memory in a run of a sweep": Fault(processes.out_of_memory, 2, 0),
-    "a worker of a sweep killed": Fault(processes.a_worker_killed, 3, 0),
-    "its kernel restarted": Fault(processes.kernel_restarted, 4, 0),
+    "a worker of a sweep killed": Fault(processes.a_worker_killed, 2, 0),
+    "its kernel restarted": Fault(processes.kernel_restarted, 2, 0),
     **{
         f"the disk full from any write on, {kind}": Fault(
             _failing(kind, disk.WRITES, errno.ENOSPC, once=False), EVERY, 2

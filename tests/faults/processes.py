@@ -25,7 +25,7 @@ Job = Callable[[Path, Path], None]
 Judge = Callable[[Path, Said], str]
 
 
-def until(holds: Callable[[], Any], process: BaseProcess, seconds: float = 120.0) -> None:
+def until(holds: Callable[[], Any], process: BaseProcess, seconds: float = 600.0) -> None:
     """Wait until it holds, or the process has ended."""
     end = time.monotonic() + seconds
     while not holds() and process.is_alive():
@@ -159,7 +159,7 @@ def a_worker_killed(tries: int, folder: Path) -> Tried:
             locks = [json.loads(lock.read_bytes())["pid"] for lock in path.glob("T=*/lock")]
             for pid in locks[:1]:
                 os.kill(pid, signal.SIGKILL)
-            process.join(120)
+            process.join(600)
         raised = said.read_text() if said.exists() else ""
         if bool(locks) != raised.startswith("SweepError: a worker was killed, for want of memory perhaps"):
             wrong.append(f"try {number}: {len(locks)} killed, {raised!r}")
@@ -180,7 +180,7 @@ def kernel_restarted(tries: int, folder: Path) -> Tried:
             from tests.faults.runs import taken_up
             run = taken_up("training", Path({str(path)!r}))
             advance = run.advance
-            run.advance = lambda: (time.sleep(0.05), advance())[1]
+            run.advance = lambda: (time.sleep(0.05 if run.step < 6 else 3.0), advance())[1]
             run.start()
             run.lab()
         """

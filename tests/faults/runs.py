@@ -22,7 +22,7 @@ SWEEP: dict[str, Any] = dict(
     study="ising-xor", over={"T": [3.0, 2.5]}, chain="T", L=2, layers=1, base="independent", steps=8, batch=8,
     evaluate=50, device="cpu", progress=False,
 )  # fmt: skip
-MEMORY = SWEEP | {"over": {"batch": [8, 2_000_000]}, "chain": False, "steps": 2}
+MEMORY = SWEEP | {"over": {"batch": [8, 4_000_000]}, "chain": False, "steps": 2}
 del MEMORY["batch"]
 
 
