@@ -264,7 +264,11 @@ def phi4_system(shape: tuple[int, ...], beta: float | None, kappa: float | None,
         return Phi4(shape, kappa, lam)
     beta = BETA.get(shape[0]) if beta is None and len(shape) == 2 and lam == 0.5 else beta
     if beta is None:
-        raise ValueError(f"give beta or kappa: none is known for a shape {shape} at lam = {lam}")
+        known = ", ".join(map(str, sorted(BETA)))
+        raise ValueError(
+            f"give beta or kappa: none is known for L = {' x '.join(map(str, dict.fromkeys(shape)))} at lam = {lam:g}, "
+            f"only for L = {known} at lam = 0.5"
+        )
     return Phi4.from_beta(shape, beta, lam)
 
 

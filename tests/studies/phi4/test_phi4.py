@@ -185,7 +185,7 @@ def test_training_at_another_beta_starts_from_the_weights():
     ("keys", "message"),
     [
         ({"L": 7, "beta": 0.5}, "sides must be even|must be even|even"),
-        ({"L": 4}, "give beta or kappa: none is known for a shape"),
+        ({"L": 4}, "give beta or kappa: none is known for L = 4 at lam = 0.5, only for L = "),
         ({"lam": 0.4}, "give beta or kappa"),
         ({"blocks": "rqs,nvp"}, "blocks must be add, aff, rqs, separated by commas, got 'nvp'"),
         ({"blocks": ""}, "blocks must be add, aff, rqs"),
