@@ -86,3 +86,12 @@ def test_the_correlation_length_is_the_second_moment_one():
     ratio = 16 * (m**2).mean() / first.mean()
     expected = math.sqrt(ratio - 1) / (2 * math.sin(math.pi / 8))
     assert found["correlation_length"].value == pytest.approx(expected, rel=1e-12)
+
+
+def test_where_the_field_is_ordered_the_correlation_length_is_the_connected_one():
+    m, first = 1 + 0.2 * autoregressive(60, 20, 0.5), 0.1 + 0.01 * autoregressive(60, 20, 0.5, seed=1)
+    found = chain_observables({"magnetization": m, "structure_factor_1": first}, n_sites=16, side=8)
+    ratio = 16 * np.abs(m).var() / first.mean()
+    assert math.isnan(found["correlation_length"].value)
+    expected = math.sqrt(ratio - 1) / (2 * math.sin(math.pi / 8))
+    assert found["correlation_length_connected"].value == pytest.approx(expected, rel=1e-12)
