@@ -47,7 +47,8 @@ def words(name: str) -> str:
 def untitled(figure: figures.Figure) -> figures.Figure:
     """Without the words that a line above says, so that it fits a phone."""
     legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02}
-    return figure.update_layout(title_text="", annotations=[], legend=legend)
+    figure.layout.annotations = ()
+    return figure.update_layout(title_text="", legend=legend)
 
 
 def film() -> str:
