@@ -171,3 +171,18 @@ def test_check_configurations() -> None:
 def test_the_critical_temperature_is_that_without_field() -> None:
     assert Ising((4, 4), T=1.0, J=-2.0).critical_temperature == 2 * CRITICAL_TEMPERATURE
     assert Ising((4, 4), T=1.0, h=0.1).critical_temperature is None
+
+
+def test_its_plane_has_the_weight_of_every_bond_and_site():
+    system = Ising((3, 4), T=1.7, J=0.8, h=0.3)
+    plane, x = system.plane(), torch.ones(1, 3, 4, dtype=torch.float64)
+    x[0, 1, 2] = -1.0
+    index = ((x[0] + 1) / 2).long()
+    sites = plane.site.gather(-1, index[..., None]).sum()
+    bonds = sum(
+        table[i, j, index[i, j], index.roll(-1, axis)[i, j]]
+        for axis, table in ((1, plane.right), (0, plane.down))
+        for i in range(3)
+        for j in range(4)
+    )
+    torch.testing.assert_close(sites + bonds, system.log_weight(x)[0])
