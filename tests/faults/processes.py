@@ -122,7 +122,7 @@ def three_writers(tries: int, folder: Path) -> Tried:
         with contextlib.ExitStack() as stack:
             processes = [stack.enter_context(child(alternate, path, one.path)) for one in said]
             for process in processes:
-                process.join(120)
+                process.join(600)
             if any(process.exitcode for process in processes):
                 wrong.append(f"try {number}: one of them failed")
         if sum(one.read()[0] > 0 for one in said) < 2:
@@ -137,7 +137,7 @@ def out_of_memory(tries: int, folder: Path) -> Tried:
     for number in range(tries):
         path, result = folder / str(number), folder / f"{number}.json"
         with child(want_memory, path, result) as process:
-            process.join(120)
+            process.join(600)
         states, errors = json.loads(result.read_text()) if result.exists() else ([], "it died")
         if states != ["finished", "failed"] or "memory" not in errors:
             wrong.append(f"try {number}: {states}, {errors}")
