@@ -125,7 +125,9 @@ def expected_squares(w: FloatArray, influence: FloatArray) -> float:
     """Σ (w_a g_a)² of n log-normal weights, where g = ``influence``/w is a parabola in ln w and a rest.
 
     (Σw)²/n exp(s²) <g²>, the mean over ln w of a normal distribution that is moved up by 2 s², as far as n draws reach,
-    √(2 ln n) s. The spread s (:func:`.worth_by_spread`) and the parabola are known from all configurations.
+    √(2 ln n) s. The spread s (:func:`.worth_by_spread`) and the parabola are known from all configurations. Weights of
+    a few spins have lighter tails, and errors are too wide where many are drawn: of 2,000 draws of 16 spins at
+    tanh h = 0.3 and 0.4 one error of <q²> holds .88 and .98, of 500 at 0.1 to 0.3 .74 to .79 (100 and 250 repeats).
 
     >>> round(expected_squares(np.ones(100), np.ones(100)))
     100
