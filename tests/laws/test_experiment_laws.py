@@ -12,6 +12,8 @@ from tests.laws.named import assert_named
 from tests.laws.registry import EXPERIMENTS
 from tests.runs.small_runs import broken_off_everywhere
 
+pytestmark = pytest.mark.usefixtures("short_warm_up")
+
 
 @pytest.fixture(params=EXPERIMENTS)
 def make(request):
