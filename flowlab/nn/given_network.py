@@ -49,14 +49,15 @@ class GivenNetwork(nn.Module):
         self.network.eval()  # so that no average over batches sees these inputs
         try:
             with torch.no_grad():
-                self._numbers(torch.zeros(2, len(self.read), dtype=like.dtype, device=like.device))
-        except (RuntimeError, TypeError, IndexError) as error:
+                found = self.network(torch.zeros(2, len(self.read), dtype=like.dtype, device=like.device))
+        except Exception as error:  # a network of a person's own may raise anything
             raise ValueError(
                 f"network must take (n, {len(self.read)}) values, those of the sites that it sees, and give "
                 f"{self.even + self.odd} numbers for each: {type(error).__name__}: {error}"
             ) from error
         finally:
             self.network.train(learns)
+        self._flat(found, 2)
 
     def forward(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """(N, n) sites with the batch last -> (even, 1, n) and (odd, 1, n)."""
@@ -68,14 +69,16 @@ class GivenNetwork(nn.Module):
         return (found + flipped)[: self.even] / 2, (found - flipped)[self.even :] / 2
 
     def _numbers(self, seen: Tensor) -> Tensor:
-        found: Tensor = self.network(seen)
-        n, outputs = len(seen), self.even + self.odd
+        return self._flat(self.network(seen), len(seen)).movedim(0, -1)
+
+    def _flat(self, found: Tensor, n: int) -> Tensor:
+        outputs = self.even + self.odd
         if len(found) != n or found.numel() != n * outputs:
             raise ValueError(
                 f"network must give {outputs} numbers for each of {n} configurations of {len(self.read)} sites, got "
                 f"shape {tuple(found.shape)}"
             )
-        return found.reshape(n, outputs, 1).movedim(0, -1)
+        return found.reshape(n, outputs, 1)
 
 
 def _made(network: Callable[..., Any], inputs: int, outputs: int) -> nn.Module:
