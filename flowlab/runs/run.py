@@ -38,15 +38,14 @@ class Experiment(KindOfRun):
     """A run that streams records: one seed, one store, at most one thread.
 
     A subclass gives ``advance`` (one step, one record), ``state_dict`` and ``load_state_dict``; what a person does with
-    a run is here, and its parts do it: its steps, the loop that takes them, its directory, its checks. Interrupted and
-    resumed, a run gives the same records bit for bit on a CPU at one thread count (``wall_time`` excepted).
+    a run is here, its parts do it: steps, the loop that takes them, directory, checks. Interrupted and resumed, a run
+    gives the same records bit for bit on a CPU at one thread count (``wall_time`` excepted).
 
     Args:
         system: the physical system.
         target: what is sampled: the system, or a Representation of it.
         steps: the horizon, over which schedules run; at least 1.
-        seed: of every random number of the run.
-        threads: of torch while it runs, on which the last bits of every number depend; 0 for what torch has.
+        seed: of every random number; threads: of torch, on which the last bits of every number depend, 0 for its own.
 
     Attributes:
         study, keys: the name and keys that rebuild this run; None and {} for one built by hand.

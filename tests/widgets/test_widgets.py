@@ -254,7 +254,7 @@ def test_retraining_along_a_path_goes_from_run_to_run(make_run, until) -> None:
     panel.origin.value, panel.stops.value = 0, 1  # back to the first, and a branch from there
     panel.button.click()
     until(lambda: len(panel.retrained) == 4 and not panel.publisher.alive)
-    assert len(panel.retrained[0].asked) == 2 and panel._parents == [-1, 0, 1, 0]
+    assert len(panel.retrained[0].asked) == 2 and panel.kin.parents == [-1, 0, 1, 0]
     panel.close()
 
 
