@@ -62,11 +62,12 @@ class Tuned(Trained):
     steps: Annotated[Natural, Meaning("of training in all; with 0 a heat bath learns nothing and is measured", "steps")]
 
 
-def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
+def _idle(keys: Mapping[str, Any], halves: int = 1) -> dict[str, str]:
+    """What has no effect; the smallest side with something to learn is 2 · ``halves`` coarsest ones."""
     found = over_idle(keys)
     if keys["kind"] != "coloured":
         found |= dict.fromkeys(("colours", "window"), f"on the kind {keys['kind']}")
-    if keys["L"] == 2 * (keys["coarsest"] or coarsest_side(keys["L"])):
+    if keys["L"] == 2 * halves * (keys["coarsest"] or coarsest_side(keys["L"])):
         found |= dict.fromkeys(("grow", "share", "shares", "coupling"), ONE_LEVEL)
     elif not keys["grow"]:
         found |= dict.fromkeys(("share", "shares", "coupling"), NO_GROWTH)
@@ -76,7 +77,7 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _ising_idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    found = _idle(keys)
+    found = _idle(keys, _smallest(1, keys["d"]))
     if keys["network"] != "transformer":
         found |= dict.fromkeys(("blocks", "heads"), "without a transformer")
     if keys["kind"] == "heat_bath":
@@ -167,7 +168,7 @@ def ising_multilevel(
     doubled_side(L, first)
     field = h != 0 or "h" in couplings.names
     symmetric = symmetric and not field
-    _check_dimensions(d, coupling)
+    _check_dimensions(d, coupling, L, first)
     _check(training.steps, kind, field and f"h must be 0 but for the kind coloured of convolutions, got {h:g}", network)
 
     def whole(side: int) -> Ising:
@@ -186,14 +187,21 @@ def ising_multilevel(
 
     alone = None if couplings.over else _coarsest(base, (first,) * d, seed, symmetric)
     return staged_training(
-        L, first, lambda side: whole(side).decimate(), density, ReverseKL, grow=grow and not warm, share=share,
-        shares=shares, alone=None if alone is None else lambda: (whole(first), alone), ramp=beta_rises(warm, anneal),
-        start_from=_handed_on(coupling), couplings=couplings, seed=seed, **falling.given(warm=warm),
-        **training.given | {"steps": max(1, training.steps)},
+        L, _smallest(first, d), lambda side: whole(side).decimate(), density, ReverseKL, grow=grow and not warm,
+        share=share, shares=shares, alone=None if alone is None else lambda: (whole(first), alone),
+        ramp=beta_rises(warm, anneal), start_from=_handed_on(coupling), couplings=couplings, seed=seed,
+        **falling.given(warm=warm), **training.given | {"steps": max(1, training.steps)},
     )  # fmt: skip
 
 
-def _check_dimensions(d: int, coupling: str) -> None:
+def _smallest(coarsest: int, d: int) -> int:
+    """Half the smallest side with something to learn: the even sites of a ring are a ring of half as many."""
+    return 2 * coarsest if d == 1 else coarsest
+
+
+def _check_dimensions(d: int, coupling: str, L: int, coarsest: int) -> None:
+    if 2 * _smallest(coarsest, d) > L:
+        raise ValueError(f"L must be at least 4 · coarsest on a ring, d=1, got L={L} and coarsest={coarsest}")
     if d != 2 and coupling == "renormalised":
         raise ValueError(f"coupling must be physical but in the plane, got {coupling!r} for d={d}")
 

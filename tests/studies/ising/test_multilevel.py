@@ -261,3 +261,13 @@ def test_growth_keeps_the_coarsest_lattice():
         build("ising-coloured", L=8).density.warm_start(small.density)
     with pytest.raises(ValueError, match=r"L must be coarsest · 2\^k"):
         build("ising-coloured", L=8, steps=2).at(L=12, coarsest=2)
+
+
+def test_a_ring_grows_from_the_smallest_that_has_something_to_learn():
+    run = fl.experiment("ising-coloured", L=16, d=1, steps=6, batch=20)
+    assert run.describe()["stages"] == "8, 16"
+    run.run(progress=False)
+    with pytest.raises(ValueError, match=r"L must be at least 4 · coarsest on a ring, d=1, got L=4 and coarsest=2"):
+        fl.experiment("ising-coloured", L=4, d=1)
+    with pytest.raises(ValueError, match="grow has no effect where nothing lies between"):
+        fl.experiment("ising-coloured", L=8, d=1, grow=False)
