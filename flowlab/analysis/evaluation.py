@@ -17,7 +17,7 @@ from flowlab.analysis.integration import precise, shortfall
 from flowlab.analysis.representations import restored, to_array, weighed
 from flowlab.core import Density, LayerState, System, named_generator
 from flowlab.core.names import about, labelled
-from flowlab.core.numbers import whole
+from flowlab.core.numbers import whole_number
 from flowlab.core.system import measured
 from flowlab.estimators import Evidence
 
@@ -38,7 +38,7 @@ def sample(density: Density, target: System, n: int, generator: torch.Generator,
     flows are integrated until they close, as in an evaluation. Many samples are drawn part by part, of a size that the
     lattice gives: memory holds the result and one part.
     """
-    if (n := whole("the number of samples", n)) < 1:
+    if (n := whole_number("the number of samples", n)) < 1:
         raise ValueError(f"the number of samples must be at least 1, got {n}")
     size = min(n, CHUNK, max(1, AT_ONCE // target.physical.n_sites))
     configuration, log_q, log_weight = np.empty((n, *target.physical.shape)), np.empty(n), np.empty(n)
@@ -90,7 +90,7 @@ def layers(
     for given in (x, z):
         if given is not None:
             target.check_configurations(given.nan_to_num(nan=1.0))
-    n = None if n is None else whole("the number of samples", n)
+    n = None if n is None else whole_number("the number of samples", n)
     states = list(density.stages(n, x=x, z=z, generator=generator))
     fields = [to_array(state.x) for state in states]
     shown = [restored(target, state.x, generator.manual_seed(restored_with)).double() for state in states]
@@ -177,7 +177,7 @@ def evaluate(
     (:func:`.precise`), with what is left in ``round_trip_error`` and ``log_det_closure``. Draws that are not
     independent come from many chains, whose memory the errors allow for; there are then up to a few more than n.
     """
-    if (n := whole("the number of samples", n)) < 2:
+    if (n := whole_number("the number of samples", n)) < 2:
         raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
     parts: list[dict[str, np.ndarray]] = []
     glasses: list[np.ndarray] = []
@@ -274,7 +274,7 @@ def diagnose(
     base = density.latent_density
     if not base.autoregressive:
         raise TypeError(f"conditional entropies need an autoregressive base, got {type(base).__name__}")
-    n = whole("the number of samples", n)
+    n = whole_number("the number of samples", n)
     with torch.no_grad():
         z, _ = base.sample(n, generator=generator)
         conditionals = torch.cat([base.log_conditionals(part) for part in z.split(CHUNK)])

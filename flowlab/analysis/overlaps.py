@@ -14,7 +14,7 @@ from flowlab.analysis.representations import like
 from flowlab.analysis.tempering import TemperingSamples
 from flowlab.core import Density, System
 from flowlab.core.names import TRIANGLE_KINDS, Convention, labelled
-from flowlab.core.numbers import whole
+from flowlab.core.numbers import whole_number
 from flowlab.estimators import Estimate, Evidence
 from flowlab.estimators.observables.overlaps import Overlaps
 from flowlab.estimators.weights.evidence import reference_evidence
@@ -75,7 +75,7 @@ def model_overlaps(
     whose difference is the former, ``gibbs_free_energy_x`` and ``helmholtz_free_energy_x`` are in the variables of the
     density, with ln Z from the reference (Hartnett and Mohseni 2020, arXiv:2001.00585, eq. 16, 20 and 21).
     """
-    n = min(whole("the number of samples", n), N_SAMPLES)
+    n = min(whole_number("the number of samples", n), N_SAMPLES)
     drawn = evaluation.sample(density, target, n, generator, {})
     numbers, found = verdict(drawn["configuration"].values.reshape(n, -1), reference, _rng(generator))
     offset = float(target.log_z_offset)

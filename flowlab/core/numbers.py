@@ -6,13 +6,13 @@ import contextlib
 from typing import Any
 
 
-def whole(what: str, value: Any) -> int:
+def whole_number(what: str, value: Any) -> int:
     """``value``, perhaps a float like 1e4, as an int.
 
     Raises:
         ValueError: where it is no whole number.
 
-    >>> whole("the number of samples", 1e3)
+    >>> whole_number("the number of samples", 1e3)
     1000
     """
     with contextlib.suppress(TypeError, ValueError, OverflowError):
@@ -29,7 +29,7 @@ def seed_of(value: Any) -> int:
     """
     with contextlib.suppress(ValueError):
         value = int(value) if isinstance(value, str) else value
-    seed = whole("seed", value)
+    seed = whole_number("seed", value)
     if not -(2**63) <= seed < 2**63:
         raise ValueError(f"seed must fit into 64 bits, from -2^63 to 2^63 - 1, got {value}")
     return seed

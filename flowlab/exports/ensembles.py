@@ -14,7 +14,7 @@ import xarray as xr
 from flowlab.core import System
 from flowlab.core.generators import named_seed
 from flowlab.core.names import labelled
-from flowlab.core.numbers import whole
+from flowlab.core.numbers import whole_number
 from flowlab.estimators.weights.independence import independence_chain, tau_int_rejections
 from flowlab.storage.files import write_atomic
 from flowlab.storage.identity import absolute, plain
@@ -58,7 +58,7 @@ def ensemble(run: Any, n: int, method: Method = "metropolis", *, seed: int | Non
     """
     if method not in ("metropolis", "weighted", "resampled"):
         raise ValueError(f"method must be metropolis, weighted or resampled, got {method!r}")
-    n = whole("n", n)
+    n = whole_number("n", n)
     proposed = n + int(FIRST * n) if method == "metropolis" else n
     drawn: xr.Dataset = run.sample(proposed, seed=seed)
     about: dict[str, Any] = {"method": method} | conventions(run.system)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowlab.core.numbers import whole
+from flowlab.core.numbers import whole_number
 from flowlab.estimators import Estimate
 from flowlab.estimators.series.chains import chain_mean
 from flowlab.estimators.weights.weights import reweighted
@@ -47,7 +47,7 @@ def expect(of: Any, observable: Observable, n: int = 10_000, *, seed: int | None
         if hasattr(of, name) and hasattr(of, "chain"):
             return _of_chain(of, observable)
     seed = of.seed if seed is None else seed
-    drawn: xr.Dataset = of.sample(whole("n", n), seed=seed)
+    drawn: xr.Dataset = of.sample(whole_number("n", n), seed=seed)
     return _weighed(drawn, observable)
 
 
@@ -74,7 +74,7 @@ def with_observables(
     """
     if taken := sorted(set(observables) & set(map(str, found.variables))):
         raise ValueError(f"observables must have names of their own, and an evaluation has {', '.join(taken)}")
-    source = run.sample(whole("n", n), seed=run.seed if seed is None else seed, **at) if at else run
+    source = run.sample(whole_number("n", n), seed=run.seed if seed is None else seed, **at) if at else run
     variables: dict[str, Any] = {}
     for name, observable in observables.items():
         value, error = expect(source, observable, n, seed=seed)

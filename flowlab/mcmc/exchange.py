@@ -12,7 +12,7 @@ from torch import Tensor
 from flowlab.core import MarkovChain, System, named_generator
 from flowlab.mcmc.hmc import HMC
 from flowlab.mcmc.parallel_tempering import ladder
-from flowlab.mcmc.tensor_chain import columns, opened, seeded
+from flowlab.mcmc.tensor_chain import opened, per_chain, seeded
 
 TARGET = 0.8
 """Acceptance that the trajectories of real fields are tuned to, at every power."""
@@ -145,16 +145,16 @@ class Exchange(MarkovChain[ExchangeState, ExchangeInfo]):
 
     def _trajectory(self, x: Tensor, b: Tensor, size: Tensor, own: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         assert self._hmc is not None
-        momenta = torch.randn(x.shape, dtype=x.dtype, generator=own) / columns(b.sqrt(), x)
+        momenta = torch.randn(x.shape, dtype=x.dtype, generator=own) / per_chain(b.sqrt(), x)
         jitter = 0.8 + 0.4 * torch.rand(len(x), dtype=x.dtype, generator=own)
         mean = self._hmc.steps
         steps = int(torch.randint(-(-mean // 2), 3 * mean // 2 + 1, (), generator=own))
-        proposed, last = self._hmc.trajectory(x, momenta, columns(size * jitter, x), steps)
+        proposed, last = self._hmc.trajectory(x, momenta, per_chain(size * jitter, x), steps)
         before, after = self.system.log_weight(x), self.system.log_weight(proposed)
         gain = after - before + 0.5 * (momenta.square() - last.square()).flatten(1).sum(1)
         acceptance = (b * gain).nan_to_num(nan=-torch.inf).exp().clamp(max=1.0)
         taken = torch.rand(len(x), dtype=x.dtype, generator=own) < acceptance
-        return torch.where(columns(taken, x), proposed, x), torch.where(taken, after, before), acceptance
+        return torch.where(per_chain(taken, x), proposed, x), torch.where(taken, after, before), acceptance
 
     def _swaps(self, log_weight: Tensor, parity: int, own: torch.Generator) -> Tensor:
         """(n, K): at each power the place where its new configuration is now."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import MarkovChain, System
-from flowlab.mcmc.tensor_chain import beside, checked_continuous, columns, opened, seeded
+from flowlab.mcmc.tensor_chain import beside, checked_continuous, opened, per_chain, seeded
 
 JITTER = 0.2
 """Each trajectory of each chain has a step size within this fraction of the common one."""
@@ -125,15 +125,15 @@ class HMC(MarkovChain[HMCState, HMCInfo]):
         momenta = torch.randn(x.shape, dtype=x.dtype, generator=own, device=device)
         jitter = 1 + JITTER * (2 * torch.rand(n, dtype=x.dtype, generator=own, device=device) - 1)
         steps = int(torch.randint(-(-self.steps // 2), 3 * self.steps // 2 + 1, (), generator=own, device=device))
-        proposed, last = self.trajectory(x, momenta, columns(state.step_size * jitter, x).to(x.dtype), steps)
+        proposed, last = self.trajectory(x, momenta, per_chain(state.step_size * jitter, x).to(x.dtype), steps)
         before, after = self.system.log_weight(x), self.system.log_weight(proposed)
         delta_H = before - after + 0.5 * (last.square() - momenta.square()).flatten(1).sum(1)
         delta_H = delta_H.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=torch.inf)  # a trajectory that diverged
         acceptance = (-delta_H).exp().clamp(max=1.0)
         accepted = torch.rand(n, dtype=x.dtype, generator=own, device=device) < acceptance
-        fields = self.system.variables.principal(torch.where(columns(accepted, x), proposed, x))
+        fields = self.system.variables.principal(torch.where(per_chain(accepted, x), proposed, x))
         if self.flips:
-            fields *= columns(2.0 * torch.randint(2, (n,), generator=own, device=device) - 1, x).to(x.dtype)
+            fields *= per_chain(2.0 * torch.randint(2, (n,), generator=own, device=device) - 1, x).to(x.dtype)
         new = HMCState(fields, self._tuned(state, acceptance), state.trajectories + 1, own.get_state())
         return new, HMCInfo(accepted, acceptance, delta_H, -torch.where(accepted, after, before))
 

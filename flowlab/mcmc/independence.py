@@ -13,7 +13,7 @@ from torch import Tensor
 from flowlab.core import Density, MarkovChain, System
 from flowlab.core.system import measured
 from flowlab.core.types import Series
-from flowlab.mcmc.tensor_chain import columns, opened, seeded
+from flowlab.mcmc.tensor_chain import opened, per_chain, seeded
 
 
 class IndependenceState(NamedTuple):
@@ -127,7 +127,7 @@ class IndependenceMetropolis(MarkovChain[IndependenceState, IndependenceInfo]):
         acceptance, accepted, lengths = _decide(state, log_w[None], own)
         taken = torch.from_numpy(accepted[0]).to(x.device)
         new = IndependenceState(
-            torch.where(columns(taken, x), x, state.configurations),
+            torch.where(per_chain(taken, x), x, state.configurations),
             torch.where(taken, log_w, state.log_w),
             torch.from_numpy(lengths).to(x.device),
             own.get_state(),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import MarkovChain, System
-from flowlab.mcmc.tensor_chain import beside, checked_continuous, columns, opened, seeded
+from flowlab.mcmc.tensor_chain import beside, checked_continuous, opened, per_chain, seeded
 
 
 class LangevinState(NamedTuple):
@@ -127,7 +127,7 @@ class Langevin(MarkovChain[LangevinState, LangevinInfo]):
         log_ratio = self.system.log_weight(proposed) - self.system.log_weight(x) + (there - back) / (4 * self.step_size)
         acceptance = log_ratio.nan_to_num(nan=-torch.inf).exp().clamp(max=1.0)
         accepted = torch.rand(len(x), dtype=x.dtype, generator=own, device=x.device) < acceptance
-        fields = self.system.variables.principal(torch.where(columns(accepted, x), proposed, x))
+        fields = self.system.variables.principal(torch.where(per_chain(accepted, x), proposed, x))
         return LangevinState(fields, own.get_state()), LangevinInfo(accepted, acceptance)
 
     def _drift(self, x: Tensor) -> Tensor:

@@ -36,6 +36,6 @@ def checked_continuous(system: System, what: str) -> None:
         )
 
 
-def columns(values: Tensor, like: Tensor) -> Tensor:
+def per_chain(values: Tensor, like: Tensor) -> Tensor:
     """(n,) values with as many axes as (n, *shape) fields, to multiply them with."""
     return values.reshape(-1, *[1] * (like.ndim - 1))

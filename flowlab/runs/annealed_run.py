@@ -14,7 +14,7 @@ from flowlab.analysis.checks.check import Drawn
 from flowlab.core import named_generator
 from flowlab.core.generators import named_seed
 from flowlab.core.names import about, named
-from flowlab.core.numbers import seed_of, whole
+from flowlab.core.numbers import seed_of, whole_number
 from flowlab.estimators.weights import weights
 from flowlab.mcmc import AnnealedImportance
 from flowlab.runs.kind import Observables
@@ -106,7 +106,7 @@ class AnnealedRun(MarkovRun):
 
         Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same ones again.
         """
-        if (n := whole("the number of samples", n)) < 1:
+        if (n := whole_number("the number of samples", n)) < 1:
             raise ValueError(f"the number of samples must be at least 1, got {n}")
         if not self._kept:
             raise ValueError(f"configurations are kept every {self.keep_every} steps, none so far: run it longer")

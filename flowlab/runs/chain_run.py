@@ -13,7 +13,7 @@ from flowlab.analysis.checks.check import Drawn
 from flowlab.core import MarkovChain, System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.core.names import about, named
-from flowlab.core.numbers import seed_of, whole
+from flowlab.core.numbers import seed_of, whole_number
 from flowlab.estimators.estimate import Estimate
 from flowlab.estimators.observables.glasses import FERROMAGNETIC, FORMULAS, glass_observables
 from flowlab.estimators.series.chains import ChainEstimate, chain_agreement, chain_observables
@@ -174,7 +174,7 @@ class ChainRun(MarkovRun):
 
         Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same ones again.
         """
-        if (n := whole("the number of samples", n)) < 1:
+        if (n := whole_number("the number of samples", n)) < 1:
             raise ValueError(f"the number of samples must be at least 1, got {n}")
         kept = self._kept[self._first() // self.keep_every :]
         if not kept:

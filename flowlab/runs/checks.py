@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 
 from flowlab.analysis.checks.check import Watch, check, verdict_attrs
-from flowlab.core.numbers import seed_of, whole
+from flowlab.core.numbers import seed_of, whole_number
 from flowlab.runs.kind import KindOfRun
 from flowlab.runs.process import torch_threads
 from flowlab.storage.directory import Directory
@@ -33,7 +33,7 @@ class Checks:
         if not seconds > 0:
             raise ValueError(f"seconds must be positive, got {seconds}")
         seed = run.seed if seed is None else seed_of(seed)
-        if (n := whole("the number of samples", n)) < 2:
+        if (n := whole_number("the number of samples", n)) < 2:
             raise ValueError(f"a check needs at least 2 samples, got {n}")
         about = run.describe() | {"step": run.step, "seed": seed, "run_seed": run.seed, "thermalised": 0}
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from flowlab.core.numbers import whole
+from flowlab.core.numbers import whole_number
 from flowlab.storage.store import StoreError
 
 
@@ -32,7 +32,7 @@ class Extension(NamedTuple):
     @classmethod
     def of(cls, run: Any, steps: int, restart: bool) -> Extension:
         """That of a run which is finished; see :meth:`flowlab.Experiment.extend`."""
-        if (steps := whole("steps", steps)) < 1:
+        if (steps := whole_number("steps", steps)) < 1:
             raise ValueError(f"steps must be at least 1, got {steps}")
         if not run._ended():
             raise RuntimeError(f"only a finished run is extended, this one is at step {run.step} of {run.steps}")

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 
-from flowlab.core.numbers import whole
+from flowlab.core.numbers import whole_number
 from flowlab.runs.keys import MOST_THREADS
 
 SAVED_FIRST = ("SIGINT", "SIGTERM", "SIGUSR1")
@@ -110,7 +110,7 @@ if hasattr(os, "register_at_fork"):  # the threads of the parent are not there
 
 def threads_of(count: int) -> int:
     """``count`` of threads as one that torch takes; ValueError for any other."""
-    if not 0 <= (count := whole("threads", count)) <= MOST_THREADS:
+    if not 0 <= (count := whole_number("threads", count)) <= MOST_THREADS:
         raise ValueError(f"threads must be from 0 (what torch has) to {MOST_THREADS}, got {count}")
     return count
 

@@ -20,7 +20,7 @@ from flowlab.core import System
 from flowlab.core.generators import named_seed
 from flowlab.core.made import CannotMake, describe
 from flowlab.core.names import DESCRIBE
-from flowlab.core.numbers import seed_of, whole
+from flowlab.core.numbers import seed_of, whole_number
 from flowlab.core.symmetry import check_symmetry
 from flowlab.hooks import above
 from flowlab.runs import summary
@@ -61,7 +61,7 @@ class Experiment(KindOfRun):
     over: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
     def __init__(self, system: System, target: System, *, steps: int, seed: int, threads: int = 0) -> None:
-        steps, seed, threads = whole("steps", steps), seed_of(seed), threads_of(threads)
+        steps, seed, threads = whole_number("steps", steps), seed_of(seed), threads_of(threads)
         if steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps}")
         system.check_made()

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 
-from flowlab.core.numbers import whole
+from flowlab.core.numbers import whole_number
 from flowlab.runs.kind import KindOfRun
 from flowlab.runs.precision import default_dtype, undisturbed
 from flowlab.runs.process import Audience, Control, torch_threads
@@ -163,7 +163,7 @@ class Loop:
 
     def stream(self, steps: int | None, seconds: float) -> Iterator[dict[str, float]]:
         """See :meth:`flowlab.Experiment.stream`."""
-        steps = self._run.steps if steps is None else whole("steps", steps)
+        steps = self._run.steps if steps is None else whole_number("steps", steps)
         if steps < 0 or not seconds >= 0:
             raise ValueError(f"steps and seconds must be 0 or more, got {steps} and {seconds}")
         self._warn_if_finished()

@@ -17,7 +17,7 @@ from flowlab.analysis.tempering import TemperingSamples, pack
 from flowlab.core import System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.core.names import about, labelled
-from flowlab.core.numbers import seed_of, whole
+from flowlab.core.numbers import seed_of, whole_number
 from flowlab.estimators.series.tempering import BLOCKS
 from flowlab.mcmc import ParallelTempering
 from flowlab.runs.kind import Observables
@@ -196,7 +196,7 @@ class TemperingRun(MarkovRun):
 
         Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same ones again.
         """
-        if (n := whole("the number of samples", n)) < 1:
+        if (n := whole_number("the number of samples", n)) < 1:
             raise ValueError(f"the number of samples must be at least 1, got {n}")
         found = self.reference(T).configuration.stack(drawn=("replica", "sample")).transpose("drawn", ...)
         seed = self._fresh_seed(self.step) if seed is None else seed_of(seed)
@@ -220,7 +220,7 @@ class TemperingRun(MarkovRun):
 
         seed = self.seed if seed is None else seed_of(seed)
         rng = np.random.default_rng(named_seed(seed, "evaluate", self.step))
-        if (n := whole("the number of samples", n)) < 2:
+        if (n := whole_number("the number of samples", n)) < 2:
             raise ValueError(f"an evaluation needs at least 2 samples, got {n}")
         found = tempering_overlaps(self.measured, n, rng).assign(self._lowest)
         if "configuration_lowest" in found:

@@ -16,7 +16,7 @@ from flowlab.analysis.checks.enumerated import Kept
 from flowlab.analysis.diagnosis import Part, diagnose
 from flowlab.core import Density, named_generator
 from flowlab.core.generators import named_seed
-from flowlab.core.numbers import seed_of, whole
+from flowlab.core.numbers import seed_of, whole_number
 
 Held = tuple[int, Density]
 """A step and the density at it, as :meth:`.Training.reading` gives them: kept, readings go on from there."""
@@ -104,7 +104,7 @@ class Evaluations:
             return diagnose(density, run.target, n, own, attrs, parts=parts, untrained=untrained)
         if parts is not None:
             raise TypeError(f"parts {', '.join(parts)} need spins on a lattice in the plane, got {run.system.title}")
-        layers = run.layers(min(whole("the number of samples", n), 5000), seed=own)
+        layers = run.layers(min(whole_number("the number of samples", n), 5000), seed=own)
         found = overlaps.layer_overlaps(layers, run.reference(), np.random.default_rng(own))
         if evaluation.has_conditionals(density):
             found = found.merge(evaluation.diagnose(density, n, generator, attrs, dim="place"))

@@ -14,7 +14,7 @@ from flowlab.analysis.integration import integration_error
 from flowlab.core import Density, named_generator
 from flowlab.core.flow import integrators
 from flowlab.core.made import Made
-from flowlab.core.numbers import whole
+from flowlab.core.numbers import whole_number
 from flowlab.densities.refined.coarse_chain import chains_of
 from flowlab.training.optimisation import Optimisation
 
@@ -60,7 +60,7 @@ class IntegrationCheck(Made):
     """
 
     def __init__(self, every: int = 50, largest_error: float = 0.05) -> None:
-        self.every, self.largest_error = whole("check_every", every), float(largest_error)
+        self.every, self.largest_error = whole_number("check_every", every), float(largest_error)
         if self.every < 1 or not self.largest_error > 0:
             raise ValueError(f"check_every and largest_error must be positive, got {every} and {largest_error}")
         self._rolled_back = 0

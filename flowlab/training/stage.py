@@ -18,7 +18,7 @@ from torch import Tensor
 from flowlab.core import Density, System, named_generator
 from flowlab.core.generators import named_seed
 from flowlab.core.made import Made
-from flowlab.core.numbers import whole
+from flowlab.core.numbers import whole_number
 from flowlab.core.types import Report
 from flowlab.runs.extension import Extension
 from flowlab.runs.kind import cloned
@@ -94,8 +94,8 @@ class Stage(Made):
         device: torch.device | str = "cpu",
         **optimiser: Any,
     ) -> None:
-        steps, batch = whole("steps", steps), whole("batch", batch)
-        accumulate, patience = whole("accumulate", accumulate), whole("patience", patience)
+        steps, batch = whole_number("steps", steps), whole_number("batch", batch)
+        accumulate, patience = whole_number("accumulate", accumulate), whole_number("patience", patience)
         if steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps}")
         if batch < 2:

@@ -11,7 +11,7 @@ from torch import Tensor
 from flowlab.core import Density, Draw, LayerState, System
 from flowlab.core.arguments import checked
 from flowlab.core.density import one_of
-from flowlab.core.numbers import whole
+from flowlab.core.numbers import whole_number
 from flowlab.densities.tensor.messages import Contraction
 
 AT_ONCE = 1024
@@ -66,7 +66,7 @@ class TensorNetwork(Density):
     @checked
     def __init__(self, system: System, chi: int = 16) -> None:
         super().__init__()
-        self.chi = whole("chi", chi)
+        self.chi = whole_number("chi", chi)
         if self.chi < 1:
             raise ValueError(f"chi must be at least 1, got {chi}")
         self.shape, self.variables = tuple(system.shape), system.variables

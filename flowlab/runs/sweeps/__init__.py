@@ -20,7 +20,7 @@ import xarray as xr
 from flowlab.analysis.disorder.averages import average
 from flowlab.core.datasets import Place, stacked
 from flowlab.core.names import labelled
-from flowlab.core.numbers import seed_of, whole
+from flowlab.core.numbers import seed_of, whole_number
 from flowlab.estimators import UntrustedWarning
 from flowlab.hooks import above
 from flowlab.runs.kind import Observables
@@ -159,7 +159,7 @@ def _swept(
 
 def _samples(evaluate: int | None, gather: Sequence[str]) -> int:
     """Of each evaluation; ValueError for too few, or for one name where a list of names is wanted."""
-    n = 10_000 if evaluate is None else whole("evaluate", evaluate)
+    n = 10_000 if evaluate is None else whole_number("evaluate", evaluate)
     if n < 2:
         raise ValueError(f"evaluate must be at least 2 samples, got {n}")
     if isinstance(gather, str):
