@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from flowlab.estimators import ess, low_ess, pareto_k, pareto_smoothed, reweighted, weights_problem
+from flowlab.estimators.weights.pareto import error_factor
 
 
 @pytest.mark.parametrize("k", [-0.3, 0.2, 0.5, 0.9, 1.5])
@@ -96,3 +97,13 @@ def test_a_heavy_tail_of_nearly_equal_weights_decides_nothing():
     steep = [log_w for log_w in draws if pareto_k(log_w) > 0.67]
     assert len(steep) > 3 and sum(bool(weights_problem(log_w)) for log_w in steep) < len(steep) / 2
     assert "heavy" in weights_problem(0.8 * np.random.default_rng(0).exponential(size=2000))
+
+
+def test_a_threshold_amid_a_heap_of_equal_weights_makes_no_heavy_tail():
+    rng = np.random.default_rng(0)  # as of few configurations of spins, each with a weight of its own
+    heap, rest = 1.2 + 0.01 * rng.random(500), 1.25 + 0.1 * rng.exponential(size=300)
+    w = np.r_[1 + 0.05 * rng.random(39_200), heap, rest]
+    assert pareto_k(np.log(w)) < 0.5 and not weights_problem(np.log(w))
+    assert abs(error_factor(w / w.max()) - 1) < 0.1
+    few = np.r_[np.ones(25), 2.0, 3.0, 4.0, 50.0, 400.0]  # too few for half of the tail
+    assert np.isfinite(pareto_k(np.log(few)))
