@@ -13,7 +13,7 @@ from torch import Tensor
 from flowlab.core import Plane, Spins, System
 from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
-from flowlab.systems.bonds import Bonds
+from flowlab.systems.bonds import Bonds, hold
 from flowlab.systems.couplings import Couplings, entries, random_regular, read_couplings
 from flowlab.systems.lattice import DIMS, Boundary, Lattice, joined
 
@@ -45,6 +45,10 @@ class SpinGlass(System):
 
     disordered = True
     h: Tensor
+    _matrix: Tensor | None
+    _bonds: Tensor | None
+    _sites: Tensor | None
+    _ends: Tensor | None
 
     @checked
     def __init__(self, J: Any, T: float | Tensor, h: Any = None, *, shape: tuple[int, ...] | None = None) -> None:
@@ -57,7 +61,11 @@ class SpinGlass(System):
         self.name = f"Spin glass {_sides(self.shape)}"
         self.register_buffer("h", _fields(h, self.shape), persistent=False)
         self._flips = not bool(self.h.any())
-        self._bonds = Bonds(n, rows, columns, values)
+        held = hold(n, rows, columns, values)
+        dense = held.sites is None and held.ends is None
+        named = {"_matrix": held.values if dense else None, "_bonds": None if dense else held.values}
+        for name, value in (named | {"_sites": held.sites, "_ends": held.ends}).items():
+            self.register_buffer(name, value, persistent=False)
 
     @classmethod
     @checked
@@ -228,9 +236,15 @@ class SpinGlass(System):
         return self._flips if self.h.device.type != "cpu" else not bool(self.h.any())  # a GPU is not waited for
 
     @property
+    def _held(self) -> Bonds:
+        values = self._matrix if self._bonds is None else self._bonds
+        assert values is not None
+        return Bonds(values, self._sites, self._ends)
+
+    @property
     def J(self) -> Tensor:
         """(N, N) couplings as a dense matrix; made anew at each call where neighbours are gathered."""
-        return self._bonds.dense()
+        return self._held.dense(self.n_sites)
 
     def neighbours(self) -> tuple[Tensor, Tensor]:
         """Who is coupled to whom: (N, z) site numbers, int64, and (N, z) couplings, float64.
@@ -242,11 +256,11 @@ class SpinGlass(System):
         >>> [part.tolist() for part in SpinGlass(J, T=1.0).neighbours()]
         [[[1, 0], [0, 2], [1, 2]], [[0.5, 0.0], [0.5, 0.5], [0.5, 0.0]]]
         """
-        return self._bonds.neighbours()
+        return self._held.neighbours(self.n_sites)
 
     def coupled(self, x: Tensor) -> Tensor:
         """(n, N) -> (n, N): Σ_j J_ij x_j, for any real x."""
-        return self._bonds.times(self.numbers(x))
+        return self._held.times(self.numbers(x))
 
     def local_fields(self, x: Tensor) -> Tensor:
         """(n, N) or (n, *shape) spins -> Σ_j J_ij s_j + h_i in the same shape: flipping s_i costs 2 s_i times it."""
