@@ -14,6 +14,7 @@ OTHER = xr.Dataset({"price": ("day", [1.0, 2.0])})
 NOT_OF_A_DATASET = {
     "Figure",
     "save",
+    "style",
     "write_report",
     "write_sweep",
     "triangle",

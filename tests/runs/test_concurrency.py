@@ -128,7 +128,7 @@ def test_asyncio_and_a_pool_of_threads(alone: dict[int, xr.Dataset]) -> None:
 
     with unchanged(), ThreadPoolExecutor(3) as pool:
         together, pooled = [training() for _ in range(3)], [training() for _ in range(3)]
-        asyncio.run(all_at_once(together))
+        pool.submit(asyncio.run, all_at_once(together)).result()  # here a loop may be running
         [*pool.map(lambda run: run.run(progress=False), pooled)]
         [*pool.map(lambda run: run.evaluate(50), pooled)]
     for run in together + pooled:

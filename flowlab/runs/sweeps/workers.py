@@ -92,7 +92,8 @@ def run_job(job: Job) -> Outcome:
                 return Outcome("stopped")
             seconds = float(run.data.wall_time[-1]) if run.step else 0.0
             about = {"state": run.state, "seconds": seconds, "asked": job.evaluate}
-            found = run.evaluate(job.evaluate, observables=job.observables).assign_attrs(about)
+            own: dict[str, Any] = {} if job.observables is None else {"observables": job.observables}
+            found = run.evaluate(job.evaluate, **own).assign_attrs(about)
             if wanted := [name for name in job.gather if name not in found]:
                 run.keep(gathered(run, wanted, job.evaluate).assign_attrs(about | {"gather": wanted}), GATHERED)
             run.keep(found, EVALUATION)

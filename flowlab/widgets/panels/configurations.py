@@ -62,7 +62,7 @@ class ConfigurationsPanel(Panel):
         self._wanted, self._drawn_at, self._drawn_step = True, 0.0, -1
         self.is_chain = hasattr(experiment, "recent")
         self.layer = ipywidgets.IntSlider(
-            0, 0, 1, description="picture", disabled=True, style=NARROW, layout={"width": "146px"}
+            0, 0, 1, description="picture", disabled=True, style=NARROW, layout={"width": "130px"}
         )
         self.play = ipywidgets.Play(0, 0, 1, interval=300, disabled=True, show_repeat=False, layout=PLAY)
         self.pace = ipywidgets.IntSlider(
@@ -71,9 +71,9 @@ class ConfigurationsPanel(Panel):
         self.sample = ipywidgets.BoundedIntText(
             0, min=0, max=0, description="enlarged", style=NARROW, layout={"width": "104px"}
         )
-        self.what = ipywidgets.Dropdown(options=[KEPT, MOVES], layout={"width": "182px"}, tooltip="what is played")
+        self.what = ipywidgets.Dropdown(options=[KEPT, MOVES], layout={"width": "166px"}, tooltip="what is played")
         self.new_samples = ipywidgets.Button(description="New samples", layout={"width": "110px"})
-        self.follow = ipywidgets.Checkbox(True, description="follow the run", indent=False, layout={"width": "116px"})
+        self.follow = ipywidgets.Checkbox(True, description="follow the run", indent=False, layout={"width": "112px"})
         self.sentence, *more = self._sentences()
         self.about = ipywidgets.HTML(quiet(" ".join(more)))
         self.lattice = Lattice(blank_layers(experiment.system), layer=self.layer, sample=self.sample, play=self.play)
