@@ -92,7 +92,7 @@ def test_every_tab_of_a_saved_lab_is_alive(saved: Page) -> None:
     box = canvas.bounding_box()
     assert box is not None
     saved.mouse.move(box["x"] + 60, box["y"] + 60)
-    expect(saved.locator(".tip")).to_contain_text("x 0, y 6: ")
+    expect(saved.locator("section:not([hidden]) .tip")).to_contain_text("x 0, y 6: ")
     saved.get_by_role("button", name="play").click()
     expect(title).to_contain_text("layer 1 of 3")
     saved.get_by_role("button", name="play").click()

@@ -84,11 +84,11 @@ class TrainPanel(Panel):
         step, rest = self.experiment.step, max(SAMPLE_EVERY, 5 * self._took)
         if step == self._sampled or not (settled or time.monotonic() - self._sampled_at > rest):
             return
-        self._sampled, self._sampled_at = step, time.monotonic()
+        self._sampled_at = time.monotonic()
         figure = _picture(self.experiment.layers(SAMPLES, seed=0), f"a sample at step {step}")
         with self.lock:
             shown.redraw(figure)
-        self._took = time.monotonic() - self._sampled_at
+        self._sampled, self._took = step, time.monotonic() - self._sampled_at
 
     def code(self) -> str:
         if not hasattr(self.experiment, "layers"):
@@ -100,7 +100,9 @@ class TrainPanel(Panel):
         return overview(self.experiment.data)
 
     def page(self) -> list[Piece]:
-        """The state, the numbers, the verdict and the curves."""
+        """The state, the numbers, the verdict and the curves, from the first step on beside a sample."""
+        if self.sample is not None and self.experiment.step:
+            self._draw_sample(self.sample, settled=True)
         with self.lock:
             self.controls.show(self.experiment.data)
             lines = [self.controls.status.value, self.controls.numbers.value]
