@@ -19,7 +19,7 @@ from flowlab.core.variables import Domain, Variables, variables_of
 
 
 def _apart(module: Part) -> Part:
-    """A copy with the same tensors: moving it leaves the module, and what is inside, where it is."""
+    """A copy with the same tensors: moving it leaves the buffers of the module, and of those inside, where they are."""
     other = copy.copy(module)
     for name in ("_parameters", "_buffers", "_modules"):
         other.__dict__[name] = module.__dict__[name].copy()
