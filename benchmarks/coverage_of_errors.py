@@ -118,7 +118,8 @@ def covered(study: str, keys: dict[str, Any], repeats: int, n: int) -> dict[str,
         for level, sigmas in (("68", 1.0), ("95", 1.96)):
             row[f"{name} {level}"] = float(np.mean(np.abs(z) < sigmas))
     row["pulls"] = {name: (float(np.mean(z)), float(np.std(z))) for name, z in pulls.items()}
-    return row | {"repeats": repeats, "n": n, "keys": keys, "seconds": time.perf_counter() - started}
+    about = {"repeats": repeats, "n": n, "keys": keys, "commit": machine.describe()["commit"]}
+    return row | about | {"seconds": time.perf_counter() - started}
 
 
 def written(path: Path) -> list[dict[str, Any]]:
