@@ -27,7 +27,9 @@ from flowlab.runs.process import torch_threads
 SHORTEST = 50
 """Autocorrelation times of the slowest observable that a chain should be long."""
 SEVERAL, FORGOTTEN, SHORTEST_OF_SEVERAL = 10, 5, 20
-"""So many chains, begun so many of them before what is measured, should be 20 of them long: tau is known from all."""
+"""So many chains, begun so many of them before what is measured, should be 20 of them long: tau is known from all.
+
+Of 10, 30 and 300 chains with tau = 4 that long, one error held .66 to .70 of 300 means, 1.96 of them .95 to .96."""
 MIN_STEPS = 4
 
 

@@ -49,24 +49,17 @@ def sweep_is_kept(path: Path, said: Said) -> str:
     return sweep_goes_on(path)
 
 
+def running(kind: str, *saved: str) -> tuple[Job, Judge]:
+    """A run of this kind that saves these after every step, and how it is judged."""
+    return partial(train, kind=kind, saved=saved), partial(run_is_kept, kind=kind)
+
+
 KILLED: dict[str, tuple[Job, Judge]] = {
-    "killed in training": (partial(train, kind="training"), partial(run_is_kept, kind="training")),
-    "killed beside checkpoints": (
-        partial(train, kind="training", saved=["checkpoints"]),
-        partial(run_is_kept, kind="training"),
-    ),
-    "killed beside snapshots": (
-        partial(train, kind="training", saved=["snapshots"]),
-        partial(run_is_kept, kind="training"),
-    ),
-    "killed in growth by stages": (
-        partial(train, kind="in stages", saved=["checkpoints"]),
-        partial(run_is_kept, kind="in stages"),
-    ),
-    "killed in a Markov chain": (
-        partial(train, kind="chain", saved=["checkpoints"]),
-        partial(run_is_kept, kind="chain"),
-    ),
+    "killed in training": running("training"),
+    "killed beside checkpoints": running("training", "checkpoints"),
+    "killed beside snapshots": running("training", "snapshots"),
+    "killed in growth by stages": running("in stages", "checkpoints"),
+    "killed in a Markov chain": running("chain", "checkpoints"),
     "killed under a running lab": (train_under_a_lab, partial(run_is_kept, kind="training")),
     "killed in a sweep": (sweep, sweep_is_kept),
 }

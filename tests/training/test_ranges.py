@@ -304,7 +304,7 @@ def test_draws_at_a_neighbour_give_the_gradient_of_the_variance_under_the_target
     with torch.no_grad():
         for weights in density.parameters():
             weights.fill_(0.4)
-    objective._of_neighbour(density, target, 200_000, generator).backward()
+    objective._from_neighbour(density, target, 200_000, generator).backward()
     found = [weights.grad.clone() for weights in density.parameters()]
     density.zero_grad()
     density.bind(here := target.at(T=1 / 0.45))
@@ -321,9 +321,9 @@ def test_draws_at_a_neighbour_change_nothing_where_a_density_is_exact():
     over, target = {"beta": (0.3, 0.5)}, fl.Ising((8,), T=2.5).decimate()  # of which a heat bath is exact
     density = fl.Conditional(fl.Multilevel((4,), "heat_bath"), over, 1)
     density.bind(target)
-    OverCouplings(ReverseKL(), over)._of_neighbour(density, target, 100, None).backward()
+    OverCouplings(ReverseKL(), over)._from_neighbour(density, target, 100, None).backward()
     assert all(float(weights.grad.abs().max()) < 1e-5 for weights in density.parameters() if weights.grad is not None)
-    assert OverCouplings(ReverseKL(), over, near=0.0)._of_neighbour(density, target, 100, None) == 0.0
+    assert OverCouplings(ReverseKL(), over, near=0.0)._from_neighbour(density, target, 100, None) == 0.0
 
 
 def test_beside_a_path_gradient_draws_at_a_neighbour_have_no_outliers():
@@ -336,7 +336,7 @@ def test_beside_a_path_gradient_draws_at_a_neighbour_have_no_outliers():
     def gradient(objective):
         density.zero_grad()
         generator = torch.Generator().manual_seed(0)
-        OverCouplings(objective, over)._of_neighbour(density, target, 4000, generator).backward()
+        OverCouplings(objective, over)._from_neighbour(density, target, 4000, generator).backward()
         return float(sum(weights.grad.norm() ** 2 for weights in density.parameters())) ** 0.5
 
     assert 0 < gradient(PathGradient()) < 0.5 * gradient(ReverseKL())

@@ -100,7 +100,7 @@ class OverCouplings(Objective):
                 if loss.draw is not None and loss.log_weight is not None:
                     ess.append(_ess(loss.log_weight - loss.draw.log_q))
                     self._see(couplings, ess[-1])
-            of_neighbour = self._of_neighbour(density, target, max(2, n // LEARNED_FROM), generator)
+            taught = self._from_neighbour(density, target, max(2, n // LEARNED_FROM), generator)
         finally:
             density.bind(target)
         x, log_q = density.sample(n // several, generator=generator)
@@ -108,7 +108,7 @@ class OverCouplings(Objective):
             log_weight = target.log_weight(x)
         metrics = {name: sum(loss.metrics[name] for loss in losses) / several for name in losses[0].metrics}
         return Loss(
-            torch.stack([loss.value for loss in losses]).mean() + of_neighbour,
+            torch.stack([loss.value for loss in losses]).mean() + taught,
             torch.stack([loss.loss for loss in losses]).mean(),
             Draw(x, log_q, log_q),
             log_weight,
@@ -119,7 +119,7 @@ class OverCouplings(Objective):
             },
         )
 
-    def _of_neighbour(
+    def _from_neighbour(
         self, density: Density, target: System, n: int, generator: torch.Generator | None
     ) -> Tensor | float:
         """What draws at a neighbouring coupling add, a number with the gradient of half the variance."""

@@ -95,3 +95,12 @@ def test_where_the_field_is_ordered_the_correlation_length_is_the_connected_one(
     assert math.isnan(found["correlation_length"].value)
     expected = math.sqrt(ratio - 1) / (2 * math.sin(math.pi / 8))
     assert found["correlation_length_connected"].value == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("chains", [10, 100])
+def test_chains_of_twenty_autocorrelation_times_have_errors_that_cover(chains):
+    """What a run asks of several chains that have forgotten how they began; tau is 4.5."""
+    means = [chain_mean(autoregressive(130, chains, 0.8, seed)[40:]) for seed in range(200)]
+    pulls = np.abs([found.value / found.error for found in means])
+    assert abs((pulls < 1).mean() - 0.683) < 3 * math.sqrt(0.683 * 0.317 / 200)
+    assert abs((pulls < 1.96).mean() - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 200)
