@@ -39,16 +39,7 @@ def expect(of: Any, observable: Observable, n: int = 10_000, *, seed: int | None
     >>> found.value.shape, found.error.shape
     ((4, 4), (4, 4))
     """
-    if hasattr(of, "data_vars"):
-        return _of_ensemble(of, observable)
-    if hasattr(of, "weighted"):
-        return _weighed(of.weighted(), observable)
-    for name in ("recent", "reference"):
-        if hasattr(of, name) and hasattr(of, "chain"):
-            return _of_chain(of, observable)
-    seed = of.seed if seed is None else seed
-    drawn: xr.Dataset = of.sample(whole_number("n", n), seed=seed)
-    return _weighed(drawn, observable)
+    return _mean(_source(of, n, seed), observable)
 
 
 def with_observables(
@@ -74,10 +65,10 @@ def with_observables(
     """
     if taken := sorted(set(observables) & set(map(str, found.variables))):
         raise ValueError(f"observables must have names of their own, and an evaluation has {', '.join(taken)}")
-    source = run.sample(whole_number("n", n), seed=run.seed if seed is None else seed, **at) if at else run
+    source = _source(run, n, seed, **(at or {}))
     variables: dict[str, Any] = {}
     for name, observable in observables.items():
-        value, error = expect(source, observable, n, seed=seed)
+        value, error = _mean(source, observable)
         dims = [f"{name}_{k}" for k in range(np.ndim(value))]
         about = {"long_name": name, "source": "an observable of the caller's"}
         variables |= {
@@ -85,6 +76,19 @@ def with_observables(
             f"{name}_error": (dims, error, about | {"long_name": f"{name}, error"}),
         }
     return found.assign(variables)
+
+
+def _source(of: Any, n: int, seed: int | None, **at: float) -> Any:
+    """What means are taken over: draws of a model, made once; chains and ensembles as they are."""
+    if hasattr(of, "data_vars") or hasattr(of, "weighted") or hasattr(of, "chain"):
+        return of
+    return of.sample(whole_number("n", n), seed=of.seed if seed is None else seed, **at)
+
+
+def _mean(source: Any, observable: Observable) -> Estimate:
+    if hasattr(source, "data_vars"):
+        return _of_ensemble(source, observable)
+    return _weighed(source.weighted(), observable) if hasattr(source, "weighted") else _of_chain(source, observable)
 
 
 def _of_ensemble(found: xr.Dataset, observable: Observable) -> Estimate:

@@ -198,6 +198,13 @@ def test_observables_of_ones_own_stand_in_an_evaluation(run):
         run.evaluate(100, observables={"energy_per_site": diagonal})
 
 
+def test_a_model_draws_once_for_all_observables_of_ones_own(run, monkeypatch):
+    sample, seen = run.sample, []
+    monkeypatch.setattr(run, "sample", lambda *n, **how: (seen.append(n), sample(*n, **how))[1])
+    found = run.evaluate(200, observables={"a": diagonal, "b": diagonal, "c": lambda x: x[:, 0, 0]})
+    assert seen == [(200,)] and found.a.identical(found.b.rename("a").assign_attrs(found.a.attrs))
+
+
 @pytest.mark.parametrize("study", ["ising-chain", "ising-cluster-ais"])
 def test_observables_of_ones_own_of_chains(study):
     more = {"sweeps": 4} if study == "ising-cluster-ais" else {}
