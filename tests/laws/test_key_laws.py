@@ -155,11 +155,11 @@ def others(name: str, key: str, now: typing.Any) -> list[object]:
 
 
 def tried(name: str, setting: dict[str, object], key: str, value: object, as_it_was: str) -> str:
-    """What another value does: "other" run, the "same" run, "refused" by name, or "nothing" that can be built."""
+    """What another value does: "other" run, the "same" run, "refused" by name of a given key, or "nothing"."""
     try:
         return "same" if fingerprint(build(name, **setting | {key: value})) == as_it_was else "other"
     except (ValueError, TypeError) as error:
-        return "refused" if re.search(rf"\b{key}\b", str(error)) else "nothing"
+        return "refused" if re.search(rf"\b({'|'.join([key, *setting])})\b", str(error)) else "nothing"
 
 
 @pytest.mark.parametrize(("name", "setting"), CASES, ids=lambda part: str(part))
