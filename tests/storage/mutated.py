@@ -88,7 +88,7 @@ def read(path: Path) -> str:
         raise TooLong
 
     before = signal.signal(signal.SIGALRM, interrupted)
-    signal.alarm(SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS, 1)  # again each second: Python ignores what a finaliser raises
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -105,7 +105,7 @@ def read(path: Path) -> str:
     except BaseException as error:
         return f"{type(error).__name__}: {str(error)[:200]}"
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     return "read"
 
