@@ -137,6 +137,8 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("paper", nargs="?", metavar="PAPER", help="003 or 004; without it, what there is")
     again.add_argument("--figure", metavar="N", help="of the paper: 4, or table3")
     again.add_argument("--scale", default="smoke", choices=("smoke", "figures", "paper"), help="(default: smoke)")
+    again.add_argument("--arms", nargs="+", default=(), metavar="NAME", help="run these only, e.g. RiGCS HAN")
+    again.add_argument("--sides", nargs="+", type=int, default=(), metavar="L", help="run these only")
     again.add_argument("--workers", type=int, default=1, metavar="N", help="processes side by side (default 1)")
     again.add_argument("--out", default="runs/papers", metavar="DIR", help="of the runs; taken up where it has some")
     again.add_argument("--results", default="notebooks/results", metavar="DIR", help="for PAPER-FIGURE-SCALE.nc")
@@ -171,7 +173,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         return 0
     found = reproduce(
         options.paper, options.figure, options.scale, out=options.out, workers=options.workers,
-        progress=not options.quiet,
+        progress=not options.quiet, arms=options.arms, sides=options.sides,
     )  # fmt: skip
     found = found.assign_attrs(versions=json.dumps(versions()), commit=_commit())
     path = results / f"{options.paper}-{options.figure}-{options.scale}.nc"

@@ -1,6 +1,7 @@
 """Figures of the papers: what they run exists; they go on, and are judged."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,29 @@ def test_a_figure_goes_on_and_is_kept_and_judged(
     assert "flowlab reproduce 003 --figure table3" in told and "not measured" in told
     assert main(["reproduce", "003", "--figure", "tabel3"]) == 2
     assert "did you mean" in capsys.readouterr().err
+
+
+def test_a_part_of_a_figure_is_judged_with_what_was_run_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = replace(TINY.scales["smoke"], sides=(4, 8), seeds=1)
+    heat, tuned = TINY.arms
+    monkeypatch.setitem(FIGURES, ("004", "tiny"), replace(TINY, scales={"smoke": small}, reference=heat.name))
+    how = {"out": tmp_path, "progress": False}
+    first = reproduce("004", "tiny", arms=[heat.name], sides=[4], **how)
+    assert (first.state.sel(arm=heat.name, L=4) == "finished").all() and (first.state == "not run").sum() == 3
+    assert first.answer.sel(L=4).values.tolist() == [f"{tuned.name}: not run"] * 2
+    then = reproduce("004", "tiny", arms=[tuned.name], sides=[4], **how)
+    assert (then.state.sel(L=4) == "finished").all() and (then.state.sel(L=8) == "not run").all()
+    np.testing.assert_array_equal(then.ess.sel(arm=heat.name), first.ess.sel(arm=heat.name))
+    energy = then.energy_per_site.sel(L=4)
+    there = energy.sel(arm=heat.name).mean()
+    np.testing.assert_allclose(then.energy_per_site_deviation.sel(L=4), (energy - there) / abs(there), atol=1e-12)
+    monkeypatch.setitem(FIGURES, ("004", "tiny"), replace(TINY, scales={"smoke": replace(small, keys={"steps": 3})}))
+    other = reproduce("004", "tiny", arms=[heat.name], sides=[8], **how)
+    assert (other.state.sel(arm=tuned.name, L=4) == "not run").all(), "what was run had other keys"
+    with pytest.raises(ValueError, match="arms must be among as published, tuned, got untuned"):
+        reproduce("004", "tiny", arms=["untuned"], **how)
+    with pytest.raises(ValueError, match="sides must be among 4, 8, got 6"):
+        reproduce("004", "tiny", sides=[6], **how)
 
 
 def test_runs_that_are_not_to_be_trusted_do_not_count() -> None:

@@ -17,7 +17,7 @@ class Arm:
 
     Attributes:
         name: as it is shown.
-        study, preset: of the runs; {L} in the preset is the side.
+        study, preset: of the runs; {L} in the preset is the side, and where it is empty there is none.
         own: keys that hold at every scale.
     """
 
@@ -43,7 +43,7 @@ class Claim:
 
     Attributes:
         says: the statement.
-        quantity: a variable of the results.
+        quantity: a variable of the results, see :func:`flowlab.studies.papers.reproduction.reproduce`.
         kind: "exceeds" the bar, "within" it, or "greater" than that of another arm; see
             :mod:`flowlab.estimators.criteria`.
         arm, other: names.
@@ -66,7 +66,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure or table of a paper."""
+    """A figure or table of a paper.
+
+    Attributes:
+        paper, number, title: which, and what it shows.
+        arms: what it compares.
+        scales: how large it can be run.
+        claims: what it says.
+        reference: the arm whose mean over seeds is what observables of the others are compared with.
+    """
 
     paper: str
     number: str
@@ -74,6 +82,7 @@ class Figure:
     arms: tuple[Arm, ...]
     scales: Mapping[Size, Scale]
     claims: tuple[Claim, ...]
+    reference: str = ""
 
 
 _TABLE_III = Figure(
@@ -105,6 +114,12 @@ _CRITICAL: dict[Size, Scale] = {
     "figures": Scale((8, 16), keys={"steps": 2000, "batch": 100}),
     "paper": Scale((8, 16, 32), samples=100_000),
 }
+_CLUSTERS = Arm("Wolff clusters", "ising-chain", "", {"T": 1 / 0.44, "chains": 64, "steps": 300})
+_OBSERVED = tuple(
+    Claim(f"{arm} finds the {name}{beyond}", f"{quantity}_deviation", "within", arm, bar=1e-2)
+    for name, quantity in (("energy", "energy_per_site"), ("magnetization", "abs_magnetization"))
+    for arm, beyond in (("RiGCS", ""), ("MLMC-HB", " (the paper: not for large L)"))
+)
 _FREE = (
     Claim("RiGCS finds the free energy", "relative_error", "within", "RiGCS", bar=1e-3),
     Claim(
@@ -133,6 +148,8 @@ FIGURES = {
         _TABLE_III,
         Figure("004", "3", "Relative error of the free energy at criticality", _SAMPLERS, _CRITICAL, _FREE),
         Figure("004", "4", "ESS at criticality", _SAMPLERS, _CRITICAL, _ESS),
+        Figure("004", "7", "Energy and magnetization at criticality, against clusters", (*_SAMPLERS, _CLUSTERS),
+               _CRITICAL, _OBSERVED, reference="Wolff clusters"),
         _FIELDS,
     )
-}
+}  # fmt: skip
