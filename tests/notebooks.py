@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
@@ -11,6 +12,8 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
+
+from flowlab import __version__
 
 ROOT = Path(__file__).parents[1]
 LIVE = "application/vnd.jupyter.widget-view+json"
@@ -47,6 +50,7 @@ def renewed(path: Path) -> nbformat.NotebookNode:
     )  # fmt: skip
     client.execute()
     notebook.cells.pop()
+    notebook.metadata["flowlab"] = made_by(notebook)
     found = [output["data"] for output in look.outputs if "data" in output]
     return stored(notebook, {data["text/plain"]: data["image/png"] for data in found})
 
@@ -73,6 +77,18 @@ def stored(notebook: nbformat.NotebookNode, stills: dict[str, str]) -> nbformat.
         if "outputs" in cell:
             cell["outputs"] = [output for output in cell.outputs if output.get("text") != ""]
     return notebook
+
+
+def made_by(notebook: nbformat.NotebookNode) -> dict[str, str]:
+    """What outputs belong to: the release of flowlab, and a hash of all cells of code."""
+    code = "\0".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    release = re.match(r"\d+\.\d+", __version__)
+    return {"release": release[0] if release else "", "cells": hashlib.sha256(code.encode()).hexdigest()[:16]}
+
+
+def stale(notebook: nbformat.NotebookNode) -> bool:
+    """Whether outputs are those of other cells or of another release than there are."""
+    return bool(notebook.metadata.get("flowlab") != made_by(notebook))
 
 
 def faults(notebook: nbformat.NotebookNode, size: int) -> list[str]:

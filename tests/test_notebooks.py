@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from tests.notebooks import LIVE, PLOTLY, ROOT, faults, stored
+from tests.notebooks import LIVE, PLOTLY, ROOT, faults, made_by, stale, stored
 
 NOTEBOOKS = sorted([*ROOT.glob("tutorials/*.ipynb"), *ROOT.glob("notebooks/*.ipynb")])
 
@@ -16,6 +16,17 @@ NOTEBOOKS = sorted([*ROOT.glob("tutorials/*.ipynb"), *ROOT.glob("notebooks/*.ipy
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_every_picture_that_is_stored_is_seen_without_a_kernel(path: Path) -> None:
     assert faults(nbformat.read(path, as_version=4), path.stat().st_size) == []
+
+
+def test_outputs_of_other_cells_or_of_another_release_are_stale() -> None:
+    notebook = new_notebook(cells=[new_code_cell("1 + 1")])
+    assert stale(notebook)
+    notebook.metadata["flowlab"] = made_by(notebook)
+    assert not stale(notebook)
+    notebook.cells[0].source = "1 + 2"
+    assert stale(notebook)
+    notebook.metadata["flowlab"] = made_by(notebook) | {"release": "0.0"}
+    assert stale(notebook)
 
 
 def shown(**data: object) -> nbformat.NotebookNode:
