@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -14,6 +15,15 @@ import torch
 os.environ.setdefault("FLOWLAB_SCALE", "smoke")  # notebooks run their small version
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+gc.disable()  # while modules and tests are gathered, of which nothing is garbage
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A tenth of the tests' time went into looking for garbage among what is gathered, which stays."""
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
