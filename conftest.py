@@ -48,6 +48,12 @@ def short_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flowlab.densities.refined.coarse_chain.WARM_UP", 15)
 
 
+@pytest.fixture
+def few_enumerated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluations sum over all configurations of 10 spins, not of 20: for tests of other things."""
+    monkeypatch.setattr("flowlab.analysis.checks.enumerated.LARGEST", 1 << 10)
+
+
 @pytest.fixture(autouse=True)
 def _doctest_names(doctest_namespace: dict[str, object]) -> None:
     doctest_namespace.update(np=np, torch=torch)

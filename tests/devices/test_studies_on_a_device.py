@@ -13,7 +13,7 @@ from flowlab.runs import process, studies
 from flowlab.runs.process import computing_on
 from tests.devices.pretend import NAME, OnDevice, pretended
 
-pytestmark = [pytest.mark.devices, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.devices, pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("few_enumerated")]
 CASES = [
     ("glass-autoregressive", dict(L=3)),
     ("glass-forward", dict(L=2, samples=180)),

@@ -338,6 +338,6 @@ EXPERIMENTS: dict[str, Callable[..., fl.Experiment]] = {
         "tensor-network", L=4, T=0.7, couplings="ea", chi=2, **PLANE, **more
     ),
     "tensor-network of states": lambda **more: fl.experiment(
-        "tensor-network", L=3, length=4, T=0.7, q=3, boundary="cylinder", chi=1, **PLANE, **more
+        "tensor-network", L=3, length=2, T=0.7, q=3, boundary="cylinder", chi=1, **PLANE, **more
     ),
 }

@@ -12,7 +12,7 @@ from tests.laws.named import assert_named
 from tests.laws.registry import EXPERIMENTS
 from tests.runs.small_runs import broken_off_everywhere
 
-pytestmark = pytest.mark.usefixtures("short_warm_up")
+pytestmark = pytest.mark.usefixtures("short_warm_up", "few_enumerated")
 
 
 @pytest.fixture(params=EXPERIMENTS)
