@@ -166,6 +166,11 @@ class Density(Made, nn.Module, ABC):
         return x
 
     @property
+    def unsymmetrised(self) -> Density:
+        """The density inside of one that is made symmetric, by itself this one."""
+        return self
+
+    @property
     def flow_layers(self) -> list[Flow]:
         """The layers of its flow, latent first; none without a flow."""
         return []

@@ -72,6 +72,10 @@ class Z2Symmetrized(Wrapper):
         return torch.logaddexp(*both.chunk(2)) - math.log(2)
 
     @property
+    def unsymmetrised(self) -> Density:
+        return self.density
+
+    @property
     def flow_layers(self) -> list[Flow]:
         return self.density.flow_layers
 

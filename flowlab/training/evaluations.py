@@ -61,9 +61,10 @@ class Evaluations:
         tensor: Tensor = self._run.density.as_batch(x).to(self._run.device)
         return tensor.reshape(-1, *tensor.shape[-len(self._run.system.dims) :]) if hasattr(x, "dims") else tensor
 
-    def layers(self, n: int | None, x: Any, z: Any, seed: int) -> xr.Dataset:
+    def layers(self, n: int | None, x: Any, z: Any, seed: int, symmetrised: bool = True) -> xr.Dataset:
         """What :meth:`.Training.layers` returns."""
         run, (step, density) = self._run, self._run.reading()
+        density = density if symmetrised else density.unsymmetrised
         n = 16 if n is None and x is None and z is None else n
         generator = named_generator(run.seed, "layers", seed, device=run.device)
         restored = named_seed(run.seed, "restore", seed)

@@ -185,23 +185,31 @@ class Training(Experiment):
         self._published.between_steps()
 
     @in_own_dtype
-    def sample(self, /, n: int, *, seed: int | None = None, held: Held | None = None, **at: float) -> xr.Dataset:
+    def sample(
+        self, /, n: int, *, seed: int | None = None, held: Held | None = None, symmetrised: bool = True, **at: float
+    ) -> xr.Dataset:
         """n configurations with ln q and the log weight; see :func:`flowlab.analysis.evaluation.sample`.
 
         Every call draws afresh; its attribute ``seed``, given as ``seed``, gives the same configurations again, while
-        it trains on from a ``held`` :meth:`reading`. ``at`` is another coupling of a range, ``beta=0.37`` say.
+        it trains on from a ``held`` :meth:`reading`. ``at`` is another coupling of a range, ``beta=0.37`` say. Of a
+        density that is made symmetric, ``symmetrised=False`` draws what is inside, with that one's ln q: its samples
+        have the signs, and only the valleys, that it has learned.
         """
         asked = self._evaluations.asked("sample", seed, fresh=True, held=held)
-        return ranges.sample(self, asked.density, at, n, asked.generator, asked.attrs)
+        density = asked.density if symmetrised else asked.density.unsymmetrised
+        return ranges.sample(self, density, at, n, asked.generator, asked.attrs)
 
     @in_own_dtype
-    def layers(self, n: int | None = None, *, x: Any = None, z: Any = None, seed: int = 0) -> xr.Dataset:
+    def layers(
+        self, n: int | None = None, *, x: Any = None, z: Any = None, seed: int = 0, symmetrised: bool = True
+    ) -> xr.Dataset:
         """Configurations after each layer; see :func:`flowlab.analysis.evaluation.layers`.
 
         Give ``n`` for fresh latents (the same ones for the same ``seed``, while the weights change), ``z`` for given
         latents, ``x`` to run backwards from given configurations; 16 fresh ones where nothing is given.
+        ``symmetrised`` as in :meth:`sample`.
         """
-        return self._evaluations.layers(n, x, z, seed)
+        return self._evaluations.layers(n, x, z, seed, symmetrised)
 
     @in_own_dtype
     def evaluate(

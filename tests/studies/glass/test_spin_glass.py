@@ -42,6 +42,19 @@ def test_layers_are_spins_at_every_layer():
     np.testing.assert_array_equal(again.configuration, layers.configuration)
 
 
+def test_samples_without_the_coin_have_the_signs_and_the_ln_q_that_were_learned():
+    run = fl.experiment("sk-autoregressive", **SMALL | {"T": 0.2, "steps": 2}, network="made")
+    with torch.no_grad():
+        run.density.density.output.bias.fill_(3.0)
+    plain, fair = (run.sample(500, seed=1, symmetrised=symmetrised) for symmetrised in (False, True))
+    assert plain.configuration.mean() > 0.7 > abs(fair.configuration.mean()) + 0.4
+    x = torch.tensor(plain.configuration.values, dtype=torch.float32)
+    with torch.no_grad():
+        np.testing.assert_allclose(plain.log_q, run.density.density.log_prob(x), atol=1e-4)
+    last = {symmetrised: run.layers(500, symmetrised=symmetrised).configuration[-1].mean() for symmetrised in (0, 1)}
+    assert last[0] > 0.7 > abs(last[1]) + 0.4
+
+
 def test_whitening_gives_every_direction_unit_variance():
     for whiten in ("eigenbasis", "covariance"):
         run = fl.experiment("sk-forward", **SMALL | {"steps": 1}, whiten=whiten)
