@@ -144,6 +144,8 @@ OF_TRAINING = {
     "stage": ("stage of training", "1"),
     "loss": ("loss, at the couplings trained at", "nats"),
     "held_out_loss": ("loss on samples held out", "nats"),
+    "log_z_population": ("ln Z by the weights of a population that is cooled", "nats"),
+    "replaced": ("accepted part of the proposals to a population", "1"),
     "baseline_misfit": ("misfit of the learned baseline", "1"),
     "log_q_mean": ("mean ln q", "nats"),
     "grad_norm": ("gradient norm before clipping", "1"),

@@ -2,6 +2,7 @@
 
 from flowlab.densities.autoregressive.coupled import CoupledMADE
 from flowlab.densities.autoregressive.field_pixelcnn import FieldPixelCNN
+from flowlab.densities.autoregressive.graph import GraphAutoregressive
 from flowlab.densities.autoregressive.independent import IndependentPotts, IndependentSpins
 from flowlab.densities.autoregressive.local import LocalAutoregressive
 from flowlab.densities.autoregressive.made import MADE
@@ -36,6 +37,7 @@ __all__ = [
     "Conditional",
     "CoupledMADE",
     "FieldPixelCNN",
+    "GraphAutoregressive",
     "Hierarchical",
     "IndependentPotts",
     "IndependentSpins",

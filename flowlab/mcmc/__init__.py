@@ -9,6 +9,7 @@ from flowlab.mcmc.kernels.graphs import SpinGraph, spin_graph
 from flowlab.mcmc.langevin import Langevin, LangevinInfo, LangevinState
 from flowlab.mcmc.mixed import Mixed, MixedInfo, MixedState
 from flowlab.mcmc.parallel_tempering import ParallelTempering, TemperingInfo, TemperingState, adapted_ladder, ladder
+from flowlab.mcmc.population import Population
 from flowlab.mcmc.potts_clusters import PottsClusters, PottsInfo, PottsState
 from flowlab.mcmc.swendsen_wang import SwendsenWang
 from flowlab.mcmc.wolff import Wolff
@@ -37,6 +38,7 @@ __all__ = [
     "MixedInfo",
     "MixedState",
     "ParallelTempering",
+    "Population",
     "PottsClusters",
     "PottsInfo",
     "PottsState",

@@ -11,6 +11,7 @@ from flowlab.training.objectives.fresh import FreshForwardKL
 from flowlab.training.objectives.ir_matching import IRMatching
 from flowlab.training.objectives.over_couplings import OverCouplings
 from flowlab.training.objectives.reverse_kl import Objective, PathGradient, ReverseKL
+from flowlab.training.objectives.sequential import SequentialTempering
 from flowlab.training.objectives.uv_matching import UVMatching
 from flowlab.training.stage import Stage
 from flowlab.training.training import Training
@@ -26,6 +27,7 @@ __all__ = [
     "OverCouplings",
     "PathGradient",
     "ReverseKL",
+    "SequentialTempering",
     "Stage",
     "Training",
     "UVMatching",

@@ -209,6 +209,8 @@ SPIN_DENSITIES: dict[str, Callable[[], fl.Density]] = {
         partitioned(partitions.halves(SHAPE, 2), parity="even", network="mlp"), made()
     ),
     "coupled": lambda: fl.densities.CoupledMADE(glass()),
+    "graph": lambda: shaken(fl.densities.GraphAutoregressive(glass(), hidden=3)),
+    "graph in fields": lambda: shaken(fl.densities.GraphAutoregressive(glass(0.3), reach=1, order="raster")),
     "coupled in fields": lambda: fl.densities.CoupledMADE(glass(0.3), layers=2, order="raster"),
     "free xor over z2": lambda: over(alternating(2, parity=None), made()),
     "tensor network": lambda: fl.TensorNetwork(plane_glass("open"), chi=2),

@@ -71,6 +71,7 @@ DENSITIES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "Conditional": (fl.densities.Conditional, {"density": fl.MADE(SHAPE), "over": {"T": (2.0, 3.0)}}),
     "Mixture": (fl.densities.Mixture, {"densities": [fl.MADE(SHAPE)] * 2, "shares": (0.5, 0.5)}),
     "FieldPixelCNN": (fl.densities.FieldPixelCNN, {"shape": SHAPE}),
+    "GraphAutoregressive": (fl.densities.GraphAutoregressive, {"target": GLASS}),
     "Hierarchical": (fl.densities.Hierarchical, {"shape": SHAPE}),
     "IndependentPotts": (fl.densities.IndependentPotts, {"shape": SHAPE}),
     "IndependentSpins": (fl.IndependentSpins, {"shape": SHAPE}),

@@ -110,9 +110,9 @@ SETTINGS: dict[str, list[dict[str, object]]] = {
     "sk-xor": [{"layers": 0}, {"base": "made"}],
     "glass-xor": [{"couplings": "regular"}, {"couplings": "hopfield"}],
     "glass-forward": [{"h": 0.3}],
-    "glass-autoregressive": [{"network": "made"}],
+    "glass-autoregressive": [{"network": "made"}, {"network": "graph", "training": "sequential"}],
     "sk-forward": [{"whiten": "none"}],
-    "sk-autoregressive": [{"network": "made"}],
+    "sk-autoregressive": [{"network": "made"}, {"network": "graph"}, {"training": "sequential"}],
     "ising-chain": [{"moves": "heat_bath"}],
     "ising-cluster-ais": [{"schedule": "critical"}],
     "ising-coloured": [

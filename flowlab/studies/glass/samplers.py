@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from flowlab.analysis.reference import Reference
 from flowlab.core import Density, Flow, named_generator
-from flowlab.densities import MADE, CoupledMADE, Normal, Pushforward, Z2Symmetrized
+from flowlab.densities import MADE, CoupledMADE, GraphAutoregressive, Normal, Pushforward, Z2Symmetrized
 from flowlab.estimators.series.tempering import BLOCKS
 from flowlab.flows import AffineCoupling, Composed, Linear
 from flowlab.flows.real.affine import complementary_masks
@@ -39,7 +39,7 @@ from flowlab.studies.keys import (
 )
 from flowlab.studies.papers.spin_glass import CHANGED, FORWARD, REVERSE, STATED_FORWARD, STATED_REVERSE
 from flowlab.systems import ContinuousSpinGlass
-from flowlab.training import ForwardKL, FreshForwardKL, ReverseKL, Training
+from flowlab.training import ForwardKL, FreshForwardKL, Objective, ReverseKL, SequentialTempering, Training
 from flowlab.training.optimisation import Schedule, beta_ramp
 
 TEMPERATURES = "0.2,0.23,0.27,0.31,0.36,0.42,0.5,0.6,0.7,0.8,0.9,1,1.13,1.27,1.42,1.6,1.8,2,2.25,2.5"
@@ -236,39 +236,65 @@ def glass_reverse(
     )  # fmt: skip
 
 
-@study("glass-autoregressive", aliases=BETA_OR_T, idle=_idle)
+def _idle_autoregressive(keys: Mapping[str, Any]) -> dict[str, str]:
+    found = {} if keys["network"] == "graph" else {"reach": "where the network is not graph"}
+    found |= {"depth": "where the network is graph, which has one layer"} if keys["network"] == "graph" else {}
+    if keys["training"] != "sequential":
+        found |= dict.fromkeys(("population", "renew"), "where training is not sequential")
+    return _idle(keys) | found
+
+
+@study("glass-autoregressive", aliases=BETA_OR_T, idle=_idle_autoregressive)
 def glass_autoregressive(
     *,
     glass: Glass = Glass(),
-    network: Literal["coupled", "made"] = "coupled",
+    network: Literal["coupled", "made", "graph"] = "coupled",
     width: Count = 4,
     depth: Count = 1,
+    reach: Count | None = None,
     tempering: TemperingKeys = TemperingKeys(),
     anneal: Anneal = 0.7,
-    training: TrainedGlass = TrainedGlass(steps=5000, batch=500, lr=4e-3, clip=10.0),
+    training: Literal["free_energy", "sequential"] = "free_energy",
+    population: Count = 2000,
+    renew: Count = 10,
+    trained: TrainedGlass = TrainedGlass(steps=5000, batch=500, lr=4e-3, clip=10.0),
     seed: int = 0,
     warm: bool = False,
 ) -> Training:
     """An autoregressive density of the spins themselves, on its free energy: a rigorous bound without a flow.
 
     Keys:
-        network: "coupled" starts at the fields of the spins already drawn; "made" knows nothing, and is symmetrised
-            where there are no fields.
+        network: "coupled" starts at the fields of the spins already drawn; "graph" as well, and at what the neighbours
+            to come answer, and sees only the spins around what is still to be drawn, for sparse couplings; "made" knows
+            nothing, and is symmetrised where there are no fields.
         width: hidden units a site.
         depth: hidden layers.
+        reach [bonds]: how far a site of "graph" sees, without limit where none.
+        training: "free_energy" learns from its own draws; "sequential" from a population of configurations that is
+            cooled with it, moved by the heat bath, by clusters where ``clusters`` says so, and by its own proposals.
+        population [configurations]: of sequential training.
+        renew [steps]: of training, between two times that the population is moved.
         samples [configurations]: from parallel tempering, that evaluations compare with.
+        sweeps: of parallel tempering, between two configurations; and of the population, each time that it is moved.
     """
     system, hidden = glass.system(), width * glass.n_sites
     generator = named_generator(seed, "base")
     density: Density
-    if network == "coupled":
+    if network == "graph":
+        density = GraphAutoregressive(system, reach=reach, hidden=width, generator=generator)
+    elif network == "coupled":
         density = CoupledMADE(system, hidden=hidden, layers=depth, generator=generator)
     else:
         density = MADE(system.shape, hidden=hidden, layers=depth, generator=generator)
         density = Z2Symmetrized(density) if system.flip_symmetric else density
+    objective: Objective = ReverseKL()
+    if training == "sequential":
+        objective = SequentialTempering(
+            system, size=population, sweeps=tempering.sweeps, clusters=tempering.clusters, renew_every=renew, seed=seed
+        )
     return Training(
-        system, density, ReverseKL(), annealing=None if warm else beta_ramp(glass.T, anneal),
-        comparison=tempering.comparison(glass), seed=seed, **training.rising(warm=warm),
+        system, density, objective, annealing=None if warm else beta_ramp(glass.T, anneal),
+        comparison=tempering.comparison(glass), seed=seed, **trained.rising(warm=warm),
     )  # fmt: skip
 
 
@@ -332,7 +358,7 @@ sk_reverse = study(
     about="An affine flow of the continuous Sherrington-Kirkpatrick model, on its own free energy.",
 )(glass_reverse)  # fmt: skip
 sk_autoregressive = study(
-    "sk-autoregressive", aliases=BETA_OR_T, fixed=TEMPERING_SK, idle=_idle,
+    "sk-autoregressive", aliases=BETA_OR_T, fixed=TEMPERING_SK, idle=_idle_autoregressive,
     defaults=OF_SK | {"steps": 20_000, "lr": 2e-3},
     about="An autoregressive density of the Sherrington-Kirkpatrick model: a rigorous bound without a flow.",
 )(glass_autoregressive)  # fmt: skip
