@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -240,6 +241,8 @@ def found_in(path: str | Path, meta: Mapping[str, Any]) -> Found:
 class Cadence:
     """Does something now and then: at least ``seconds`` apart, and seldom enough to take under ``share`` of the time.
 
+    What it takes is the least of its last three times: one that a busy disk held up does not put off the next.
+
     Args:
         seconds: shortest time between two calls.
         share: largest part of the time that the calls may take, in (0, 1).
@@ -248,6 +251,7 @@ class Cadence:
     def __init__(self, seconds: float, share: float = 0.04) -> None:
         self.seconds, self.share = seconds, share
         self._next = time.monotonic() + seconds
+        self._took = deque[float](maxlen=3)
 
     def __call__(self, action: Callable[[], None]) -> None:
         """Call ``action`` if its time has come."""
@@ -256,4 +260,5 @@ class Cadence:
             return
         action()
         now = time.monotonic()
-        self._next = now + max(self.seconds, (1 / self.share - 1) * (now - started))
+        self._took.append(now - started)
+        self._next = now + max(self.seconds, (1 / self.share - 1) * min(self._took))

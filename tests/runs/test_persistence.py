@@ -147,7 +147,9 @@ def test_kill_loses_at_most_the_last_second(tmp_path, uninterrupted):
     times = {record["step"]: record["wall_time"] for record in journal}
     run = fl.load(tmp_path / "run")
     assert 350 <= len(journal) < 600 and run.step <= len(journal)
-    assert times[len(journal)] - times.get(run.step, 0.0) < 1.2  # a second, and the time of a checkpoint
+    # a second and the time of a checkpoint; more where checkpoints, gaps between records, would take 4 % of the time
+    longest = max(np.diff(list(times.values())))
+    assert times[len(journal)] - times.get(run.step, 0.0) < max(1.2, 25 * longest)
     run.run(progress=False)
     xr.testing.assert_identical(records(run), uninterrupted)
     np.testing.assert_array_equal(xr.load_dataset(tmp_path / "run" / "data.nc").loss, uninterrupted.loss)
