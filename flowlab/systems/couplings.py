@@ -380,7 +380,7 @@ def _coordinates(J: Any) -> tuple[tuple[int, ...], NDArray[np.int64], NDArray[np
     if hasattr(J, "tocoo"):  # a SciPy sparse matrix or array, whose duplicates tocsr adds up
         J = J.tocsr().tocoo()
         return tuple(J.shape), J.row.astype(np.int64), J.col.astype(np.int64), floats(J.data)
-    dense = floats(np.asarray(J))
+    dense = floats(as_array(J, "J"))
     if dense.ndim != 2:
         return dense.shape, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
     rows, columns = np.nonzero(dense)
@@ -401,6 +401,21 @@ def _graph(graph: Any) -> tuple[tuple[int, ...], NDArray[np.int64], NDArray[np.i
     apart = pairs[:, 0] != pairs[:, 1]  # the diagonal stands once in a matrix
     rows = np.append(pairs[:, 0], pairs[apart, 1])
     return (len(place),) * 2, rows, np.append(pairs[:, 1], pairs[apart, 0]), np.append(values, values[apart])
+
+
+def as_array(values: Any, name: str) -> NDArray[Any]:
+    """An array of whatever NumPy makes one of; ValueError for rows of unequal lengths.
+
+    >>> as_array([[1.0, 2.0], [3.0]], "J")
+    Traceback (most recent call last):
+    ValueError: J must be an array whose rows have one length, got [[1.0, 2.0], [3.0]]
+    """
+    try:
+        return np.asarray(values)
+    except ValueError:
+        text = repr(values)
+        shown = text if len(text) <= 80 else f"{text[:80]}..."
+        raise ValueError(f"{name} must be an array whose rows have one length, got {shown}") from None
 
 
 def floats(values: NDArray[Any], name: str = "J") -> NDArray[Any]:

@@ -14,7 +14,7 @@ from flowlab.core import Plane, Spins, System
 from flowlab.core.arguments import checked
 from flowlab.core.system import as_coupling
 from flowlab.systems.bonds import Bonds, hold
-from flowlab.systems.couplings import Couplings, entries, random_regular, read_couplings
+from flowlab.systems.couplings import Couplings, as_array, entries, random_regular, read_couplings
 from flowlab.systems.lattice import DIMS, Boundary, Lattice, joined
 
 
@@ -369,7 +369,7 @@ def _fields(h: Any, shape: tuple[int, ...]) -> Tensor:
     if h is None:
         return torch.zeros(n, dtype=torch.float64)
     if not isinstance(h, Tensor):
-        h = np.asarray(h)
+        h = as_array(h, "h")
         if h.dtype.kind not in "fiu":
             raise TypeError(f"h must hold real numbers, got {h.dtype}")
         h = torch.from_numpy(h.astype(np.float64))

@@ -220,6 +220,8 @@ def test_rounding_is_no_asymmetry() -> None:
             r"h must have one field for each of the 2 sites of J, got shape \(1,\)",
         ),
         (lambda: SpinGlass(PAIR, T=1.0, h=[1.0, math.nan]), "h must be finite, got nan"),
+        (lambda: SpinGlass(PAIR, T=1.0, h=[1.0, [1.0]]), "h must be an array whose rows have one length"),
+        (lambda: SpinGlass([[0.0, 1.0], [1.0]], T=1.0), "J must be an array whose rows have one length"),
         (lambda: SpinGlass(PAIR, T=1.0, shape=(2, 2)), "shape must be up to three sides with 2 sites"),
         (lambda: SpinGlass.sherrington_kirkpatrick(1, T=1.0), "n must be a number of sites of at least 2, got 1"),
         (lambda: SpinGlass.sherrington_kirkpatrick(4, T=1.0, seed=-1), "seed must be a whole number of at least 0"),
