@@ -23,7 +23,7 @@ Runs of studies by name
     Experiment, Training, ChainRun   what a run is
 
 Systems
-    Ising, TriangularIsing, Potts, SpinGlass, Phi4, FreeField, ContinuousSpinGlass; CRITICAL_TEMPERATURE
+    Ising, TriangularIsing, Potts, XY, SpinGlass, Phi4, FreeField, ContinuousSpinGlass; CRITICAL_TEMPERATURE
     System, and its variables Spins, States, Reals, Angles: to write one
 
 A run by hand: a density, perhaps behind a flow, trained by an objective
@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from flowlab.runs import sweep as sweep
     from flowlab.studies.comparison import compare as compare
     from flowlab.systems import CRITICAL_TEMPERATURE as CRITICAL_TEMPERATURE
+    from flowlab.systems import XY as XY
     from flowlab.systems import ContinuousSpinGlass as ContinuousSpinGlass
     from flowlab.systems import FreeField as FreeField
     from flowlab.systems import Ising as Ising
@@ -117,7 +118,7 @@ _SHOWN = _by_name({
     "mcmc": "HMC",
     "runs": "ChainRun Experiment experiment load study sweep",
     "studies.comparison": "compare",
-    "systems": "CRITICAL_TEMPERATURE ContinuousSpinGlass FreeField Ising Phi4 Potts SpinGlass TriangularIsing",
+    "systems": "CRITICAL_TEMPERATURE ContinuousSpinGlass FreeField Ising Phi4 Potts SpinGlass TriangularIsing XY",
     "training": "Objective PathGradient ReverseKL Training",
 })  # fmt: skip
 """Name -> its room: what ``dir(flowlab)`` shows."""

@@ -84,6 +84,8 @@ OBSERVABLES = {
     "energy_mean": ("mean energy of the whole system", "J"),
     "energy_lowest": ("lowest energy seen", "J"),
     "configuration_lowest": ("configuration of the lowest energy found", "1"),
+    "vortices_per_site": ("vortices of either sign per site", "1"),
+    "helicity_modulus": ("helicity modulus, the stiffness against a twist", "J"),
     "action_per_site": ("action per site", "1"),
     "action_mean": ("mean action of the whole system", "1"),
     "specific_heat": ("specific heat per site", "k_B"),

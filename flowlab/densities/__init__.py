@@ -12,7 +12,7 @@ from flowlab.densities.autoregressive.potts_made import PottsMADE
 from flowlab.densities.autoregressive.row_rnn import RowRNN
 from flowlab.densities.conditional import Conditional
 from flowlab.densities.mixture import Mixture
-from flowlab.densities.multilevel import Multilevel, MultilevelFields, MultilevelStates
+from flowlab.densities.multilevel import Multilevel, MultilevelAngles, MultilevelFields, MultilevelStates
 from flowlab.densities.multilevel.hierarchical import Hierarchical
 from flowlab.densities.normal import Normal
 from flowlab.densities.permutation_symmetrized import PermutationSymmetrized
@@ -44,6 +44,7 @@ __all__ = [
     "LocalAutoregressive",
     "Mixture",
     "Multilevel",
+    "MultilevelAngles",
     "MultilevelFields",
     "MultilevelStates",
     "Normal",

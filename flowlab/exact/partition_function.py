@@ -13,11 +13,13 @@ from flowlab.exact.phi4 import phi4_log_z
 from flowlab.exact.plane import MOST_NUMBERS, plane_log_z, plane_numbers
 from flowlab.exact.potts import MAX_CONFIGURATIONS, enumerate_potts_log_z
 from flowlab.exact.transfer_matrix import MAX_ROW_STATES, transfer_log_z
+from flowlab.exact.xy import xy_log_z
 from flowlab.systems import Ising
 from flowlab.systems.free_field import FreeField
 from flowlab.systems.phi4 import Phi4
 from flowlab.systems.potts import Potts
 from flowlab.systems.triangular import TriangularIsing
+from flowlab.systems.xy import XY
 
 PHI4_STATES, PHI4_ERROR = 6**8, 1e-3
 
@@ -29,8 +31,9 @@ def log_z(system: System) -> float | None:
     A representation takes its parent's, an Ising plane without field Kaufman's, a ring that of its two eigenvalues.
     Potts and triangular lattices, Ising planes in a field and plane glasses with a short side have a transfer matrix
     (open ones of up to 20 spins, tori of 10), any other spin system of at most 24 sites is enumerated (seconds at 24).
-    A free field has a closed form, phi^4 the transfer matrix where two seconds of it give ln Z to 1e-3, which around
-    the transition is up to 8 x 8 (:func:`~flowlab.exact.phi4.phi4_log_z` says the error, and goes further).
+    Planar spins are summed as currents where a side has at most 4 sites. A free field has a closed form, phi^4 the
+    transfer matrix where two seconds of it give ln Z to 1e-3, which around the transition is up
+    to 8 x 8 (:func:`~flowlab.exact.phi4.phi4_log_z` says the error, and goes further).
     ``log_z.register`` adds an answer for another class of systems.
 
     >>> from flowlab.systems import Ising
@@ -83,6 +86,11 @@ def _(system: TriangularIsing) -> float | None:
         except ArithmeticError:  # frustrated and cold
             pass
     return log_z.dispatch(System)(system)
+
+
+@log_z.register
+def _(system: XY) -> float | None:
+    return xy_log_z(system)
 
 
 @log_z.register

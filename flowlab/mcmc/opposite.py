@@ -19,6 +19,7 @@ from flowlab.mcmc.kernels.graphs import spin_graph
 from flowlab.mcmc.parallel_tempering import ParallelTempering, ladder
 from flowlab.mcmc.potts_clusters import PottsClusters
 from flowlab.mcmc.swendsen_wang import SwendsenWang
+from flowlab.mcmc.xy_clusters import XYClusters
 
 CHAINS = 64
 SETS = 16
@@ -74,7 +75,8 @@ class Opposite:
 def opposite(system: System, *, generator: torch.Generator) -> Opposite:
     """Chains of a system, of the kind that forgets its start soonest, from random and from ordered configurations.
 
-    Clusters of Swendsen and Wang for Ising and ferromagnetic Potts models without field; parallel tempering for other
+    Clusters of Swendsen and Wang for Ising and ferromagnetic Potts models without field, mirrored ones for
+    ferromagnetic XY models; parallel tempering for other
     spins with pair couplings, glasses among them; hybrid Monte Carlo for angles, and for real fields with φ -> -φ;
     replica exchange of powers of the weight for all others, which needs ``log_weight`` alone. Ordered spins and states
     begin as one state everywhere, each state in its turn; ordered fields at the constant field of the largest weight on
@@ -89,7 +91,7 @@ def opposite(system: System, *, generator: torch.Generator) -> Opposite:
     >>> chains.what, chains.configurations.shape
     ("Swendsen and Wang's clusters", torch.Size([64, 4, 4]))
     """
-    for kind in (_clusters, _potts_clusters, _tempering, _hybrid):
+    for kind in (_clusters, _new_values, _tempering, _hybrid):
         found = kind(system, generator)
         if found is not None:
             return found
@@ -135,15 +137,16 @@ def _clusters(system: System, generator: torch.Generator) -> Opposite | None:
     )  # fmt: skip
 
 
-def _potts_clusters(system: System, generator: torch.Generator) -> Opposite | None:
-    try:
-        chain = PottsClusters(system)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    state = chain.init(CHAINS, generator=generator)._replace(configurations=_starts(system, CHAINS, generator))
-    return Opposite(
-        "Swendsen and Wang's clusters", CHAINS, 0, (), state, _stepper(chain), lambda state: state.configurations
-    )
+def _new_values(system: System, generator: torch.Generator) -> Opposite | None:
+    """Clusters that take other values, of states or of planar spins."""
+    for make, what in ((PottsClusters, "Swendsen and Wang's clusters"), (XYClusters, "mirrored clusters")):
+        try:
+            chain: Any = make(system)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            continue
+        state = chain.init(CHAINS, generator=generator)._replace(configurations=_starts(system, CHAINS, generator))
+        return Opposite(what, CHAINS, 0, (), state, _stepper(chain), lambda state: state.configurations)
+    return None
 
 
 def _tempering(system: System, generator: torch.Generator) -> Opposite | None:

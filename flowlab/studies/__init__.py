@@ -26,6 +26,7 @@ from flowlab.studies.phi4.scaling import phi4_scaling
 from flowlab.studies.phi4.super_resolution import cnf, ir_matching, uv_matching
 from flowlab.studies.potts import potts_chain, potts_coloured
 from flowlab.studies.transitions import phase_diagram
+from flowlab.studies.xy import xy_chain, xy_coloured
 
 __all__ = [
     "cnf",
@@ -60,4 +61,6 @@ __all__ = [
     "sk_xor",
     "tensor_network",
     "uv_matching",
+    "xy_chain",
+    "xy_coloured",
 ]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flowlab.core import Density, System
 from flowlab.core.generators import named_seed
 from flowlab.densities import Conditional
-from flowlab.studies.keys import Defence, Degree, Over, intervals
+from flowlab.studies.keys import NO_GROWTH, ONE_LEVEL, WARM, Defence, Degree, Over, intervals, over_idle
 from flowlab.training import Objective, OverCouplings, Stage, Training
 from flowlab.training.glasses import Annealing
 from flowlab.training.optimisation import beta_ramp
@@ -28,6 +28,18 @@ def coarsest_side(L: int) -> int:
     """
     odd = L // (L & -L) if L > 0 else 0
     return odd if odd >= 3 else 2
+
+
+def grown_idle(keys: Mapping[str, Any]) -> dict[str, str]:
+    """The keys of growth, and of ``over``, that have no effect with the others."""
+    found = over_idle(keys)
+    if keys["L"] == 2 * (keys["coarsest"] or coarsest_side(keys["L"])):
+        found |= dict.fromkeys(("grow", "share", "shares"), ONE_LEVEL)
+    elif not keys["grow"]:
+        found |= dict.fromkeys(("share", "shares"), NO_GROWTH)
+    elif keys["shares"] is not None:
+        found["share"] = "beside shares"
+    return found | (dict.fromkeys(("anneal", "grow", "share", "shares"), WARM) if keys["warm"] else {})
 
 
 def halvings(L: int, side: int) -> int:

@@ -11,12 +11,9 @@ from flowlab.densities import MultilevelStates
 from flowlab.mcmc import PottsClusters
 from flowlab.runs import ChainRun, study
 from flowlab.runs.keys import Count, Positive, Several
-from flowlab.studies.growth import Range, beta_rises, coarsest_side, staged_training
+from flowlab.studies.growth import Range, beta_rises, coarsest_side, grown_idle, staged_training
 from flowlab.studies.keys import (
     BETA_OR_T,
-    NO_GROWTH,
-    ONE_LEVEL,
-    WARM,
     Anneal,
     Chained,
     Side,
@@ -24,7 +21,6 @@ from flowlab.studies.keys import (
     Temperature,
     Trained,
     doubled_side,
-    over_idle,
 )
 from flowlab.systems import Potts
 from flowlab.training import ReverseKL, Training
@@ -34,16 +30,8 @@ T_C = 1 / math.log(1 + math.sqrt(3))
 
 
 def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    found = over_idle(keys)
-    if keys["kind"] != "coloured":
-        found |= dict.fromkeys(("colours", "window"), f"on the kind {keys['kind']}")
-    if keys["L"] == 2 * (keys["coarsest"] or coarsest_side(keys["L"])):
-        found |= dict.fromkeys(("grow", "share", "shares"), ONE_LEVEL)
-    elif not keys["grow"]:
-        found |= dict.fromkeys(("share", "shares"), NO_GROWTH)
-    elif keys["shares"] is not None:
-        found["share"] = "beside shares"
-    return found | (dict.fromkeys(("anneal", "grow", "share", "shares"), WARM) if keys["warm"] else {})
+    drawn = {} if keys["kind"] == "coloured" else dict.fromkeys(("colours", "window"), f"on the kind {keys['kind']}")
+    return drawn | grown_idle(keys)
 
 
 @study("potts-coloured", idle=_idle, aliases=BETA_OR_T)

@@ -8,9 +8,11 @@ from flowlab.systems.phi4 import Phi4
 from flowlab.systems.potts import Potts
 from flowlab.systems.spin_glass import SpinGlass
 from flowlab.systems.triangular import TriangularIsing
+from flowlab.systems.xy import XY
 
 __all__ = [
     "CRITICAL_TEMPERATURE",
+    "XY",
     "ContinuousSpinGlass",
     "Decimated",
     "FreeField",

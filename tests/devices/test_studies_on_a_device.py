@@ -49,6 +49,7 @@ CASES = [
     ("sk-reverse", dict(N=6, samples=180)),
     ("sk-xor", dict(N=6)),
     ("tensor-network", dict(L=4)),
+    ("xy-coloured", dict(L=4)),
 ]
 OF_A_STEP = 3
 """What a step waits for: whether to follow its gradient, its loss, and the other numbers of its record."""

@@ -234,6 +234,15 @@ STATE_DENSITIES: dict[str, Callable[[], fl.Density]] = {
         fl.densities.MultilevelStates(SHAPE, 3, hidden=(8, 8)), OVER, degree=2
     ),
 }
+ANGLE_DENSITIES: dict[str, Callable[[], fl.Density]] = {
+    "multilevel angles": lambda: shaken(fl.densities.MultilevelAngles(SHAPE, hidden=(8, 8)), 0.3),
+    "multilevel angles in one colour": lambda: shaken(
+        fl.densities.MultilevelAngles(SHAPE, colours=1, components=1, hidden=(8, 8)), 0.3
+    ),
+    "conditional multilevel angles": lambda: fl.Conditional(
+        fl.densities.MultilevelAngles(SHAPE, hidden=(8, 8)), OVER, degree=2
+    ),
+}
 REAL_DENSITIES: dict[str, Callable[[], fl.Density]] = {
     "conditional multilevel fields": lambda: shaken(
         fl.Conditional(fl.densities.MultilevelFields(SHAPE, hidden=(8, 8)), {"kappa": (0.2, 0.3)}, degree=2), 0.1
@@ -274,6 +283,9 @@ SYSTEMS: dict[str, Callable[[], fl.System]] = {
     "open ising in a field": lambda: fl.SpinGlass.uniform(SHAPE, T=1.7, J=-1.0, h=0.3),
     "decimated potts": lambda: fl.Potts(SHAPE, T=1.1).decimate(),
     "potts antiferromagnet": lambda: fl.Potts((3, 5), T=1.1, q=4, J=-1.0),
+    "xy": lambda: fl.XY(SHAPE, T=0.8),
+    "xy antiferromagnet": lambda: fl.XY((3, 5), T=1.2, J=-1.0),
+    "decimated xy": lambda: fl.XY(SHAPE, T=0.8).decimate(),
     "triangular antiferromagnet": lambda: fl.TriangularIsing((3, 6), T=0.8),
     "triangular ferromagnet": lambda: fl.TriangularIsing((3, 4), T=3.0, J=1.0),
     "decimated ising": lambda: fl.Ising(SHAPE, T=2.0).decimate(),
@@ -318,6 +330,7 @@ EXPERIMENTS: dict[str, Callable[..., fl.Experiment]] = {
     "ising-han": lambda **more: fl.experiment("ising-han", L=8, width=2, **MULTILEVEL, **more),
     "ising-van": lambda **more: fl.experiment("ising-van", L=4, channels=4, layers=2, kernel=3, **MULTILEVEL, **more),
     "potts-coloured": lambda **more: fl.experiment("potts-coloured", L=8, hidden=8, **MULTILEVEL, **more),
+    "xy-coloured": lambda **more: fl.experiment("xy-coloured", L=8, hidden=8, **MULTILEVEL | {"T": 0.9}, **more),
     "phi4-flow": lambda **more: fl.experiment("phi4-flow", L=4, blocks="rqs", **FIELD, **more),
     "phi4-hybrid": lambda **more: fl.experiment("phi4-hybrid", L=4, blocks="aff,rqs", **FIELD, **more),
     "phi4-multilevel": lambda **more: fl.experiment("phi4-multilevel", L=8, **FIELD, **more),

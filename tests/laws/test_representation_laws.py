@@ -41,6 +41,7 @@ CASES = {
     "ising": lambda: (fl.Ising((4, 4), T=2.0).decimate(), fl.Multilevel(HALF, hidden=(8,))),
     "ising in a field": lambda: (fl.Ising((4, 4), T=2.0, h=0.3).decimate(), fl.MADE(HALF)),
     "potts": lambda: (fl.Potts((4, 4), T=1.0).decimate(), fl.densities.MultilevelStates(HALF, 3, hidden=(8, 8))),
+    "xy": lambda: (fl.XY((4, 4), T=0.9).decimate(), fl.densities.MultilevelAngles(HALF, hidden=(8, 8))),
     "phi4": lambda: (fl.Phi4((4, 4), 0.2, 0.5).decimate(), fl.densities.MultilevelFields(HALF, hidden=(8, 8))),
     "phi4 in the form of beta": lambda: (fl.Phi4.from_beta((4, 4), 0.4, 0.5).decimate(), fl.Normal(HALF)),
     "free field": lambda: (fl.FreeField((4, 4), 0.7).decimate(), fl.Normal(HALF)),

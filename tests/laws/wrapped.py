@@ -10,7 +10,15 @@ import flowlab as fl
 from flowlab.core import named_generator
 from flowlab.densities.multilevel.coarse import SpinTable
 from flowlab.flows.real.affine import complementary_masks
-from tests.laws.registry import REAL_DENSITIES, SHAPE, SPIN_DENSITIES, STATE_DENSITIES, Scaled, couplings
+from tests.laws.registry import (
+    ANGLE_DENSITIES,
+    REAL_DENSITIES,
+    SHAPE,
+    SPIN_DENSITIES,
+    STATE_DENSITIES,
+    Scaled,
+    couplings,
+)
 
 Make = Callable[[], fl.Density]
 COARSE = (2, 2)
@@ -78,28 +86,32 @@ FIELD_LEVELS: dict[str, Callable[[fl.Density], fl.Density]] = {
         fl.Upscaled(base, (4, 4), affine((4, 4)), sigma=0.7), (8, 8), affine((8, 8)), sigma=0.5
     ),
 }
-OTHERS: dict[str, Make] = STATE_DENSITIES | {
-    "multilevel states over potts made": lambda: fl.densities.MultilevelStates(
-        SHAPE, 3, base=fl.densities.PottsMADE(COARSE, 3, width=8), hidden=(8, 8)
-    ),
-    "potts made": lambda: fl.densities.PottsMADE(SHAPE, 3, width=8),
-    "independent potts": lambda: fl.densities.IndependentPotts(SHAPE, 3, bias=0.5),
-    "sorting over potts made": lambda: fl.Pushforward(
-        fl.flows.PermutationCoupling(SHAPE, q=3), fl.densities.PottsMADE(SHAPE, 3, width=8)
-    ),
-    "permutations of potts made": lambda: fl.densities.PermutationSymmetrized(
-        fl.densities.PottsMADE(SHAPE, 3, width=8)
-    ),
-    "shifts of independent potts": lambda: fl.densities.PermutationSymmetrized(
-        fl.densities.IndependentPotts(SHAPE, 6, bias=0.5)
-    ),
-    "permutations of sorting over potts made": lambda: fl.densities.PermutationSymmetrized(
-        fl.Pushforward(fl.flows.PermutationCoupling(SHAPE, q=3), fl.densities.PottsMADE(SHAPE, 3, width=8))
-    ),
-    "hierarchical": lambda: fl.densities.Hierarchical((4, 4), width=2),
-    "block noise": lambda: fl.BlockNoise((4, 4), sigma=0.7),
-    "fields of a chain": lambda: chain_fields(SHAPE),
-}
+OTHERS: dict[str, Make] = (
+    STATE_DENSITIES
+    | ANGLE_DENSITIES
+    | {
+        "multilevel states over potts made": lambda: fl.densities.MultilevelStates(
+            SHAPE, 3, base=fl.densities.PottsMADE(COARSE, 3, width=8), hidden=(8, 8)
+        ),
+        "potts made": lambda: fl.densities.PottsMADE(SHAPE, 3, width=8),
+        "independent potts": lambda: fl.densities.IndependentPotts(SHAPE, 3, bias=0.5),
+        "sorting over potts made": lambda: fl.Pushforward(
+            fl.flows.PermutationCoupling(SHAPE, q=3), fl.densities.PottsMADE(SHAPE, 3, width=8)
+        ),
+        "permutations of potts made": lambda: fl.densities.PermutationSymmetrized(
+            fl.densities.PottsMADE(SHAPE, 3, width=8)
+        ),
+        "shifts of independent potts": lambda: fl.densities.PermutationSymmetrized(
+            fl.densities.IndependentPotts(SHAPE, 6, bias=0.5)
+        ),
+        "permutations of sorting over potts made": lambda: fl.densities.PermutationSymmetrized(
+            fl.Pushforward(fl.flows.PermutationCoupling(SHAPE, q=3), fl.densities.PottsMADE(SHAPE, 3, width=8))
+        ),
+        "hierarchical": lambda: fl.densities.Hierarchical((4, 4), width=2),
+        "block noise": lambda: fl.BlockNoise((4, 4), sigma=0.7),
+        "fields of a chain": lambda: chain_fields(SHAPE),
+    }
+)
 
 
 def quick(make: Make) -> Make:

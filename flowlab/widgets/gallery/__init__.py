@@ -34,6 +34,7 @@ FAMILIES = {
     "sk": "Spin glass",
     "glass": "Spin glass of your own couplings",
     "tensor": "Planes of neighbours",
+    "xy": "XY model",
     "": "Your own",
 }
 BEGIN = "Begin here"

@@ -96,12 +96,15 @@ OTHERS = (
     Card("sk-reverse", "", "valleys", "a flow lose valleys when it is cold: the overlaps tell", 285),
     Card("sk-xor", "", "glass", "many valleys, their overlaps and their triangles", 14),
     Card("tensor-network", "", "raster", "a plane drawn row by row at an ESS of one, with nothing to learn", 2),
+    Card("xy-chain", "", "chain", "clusters of planar spins mirrored, vortices, and how long the chain remembers", 5),
+    Card("xy-coloured", "", "growth", "planar spins drawn from 2 x 2 to 16 x 16, all directions alike", 200),
 )  # fmt: skip
 
 MARKS: dict[tuple[str, str], Mark] = {
     ("ising", "T"): Mark(T_C, "T_c", 1.0, 4.0, "ordered", "disordered"),
     ("ising", "beta"): Mark(BETA_C, "β_c", 0.2, 1.0, "disordered", "ordered"),
     ("potts", "T"): Mark(0.995, "T_c of 3 states", 0.5, 2.0, "ordered", "disordered"),
+    ("xy", "T"): Mark(0.893, "T_KT", 0.4, 1.6, "bound vortices", "free vortices"),
     ("sk", "T"): Mark(1.0, "T_c", 0.1, 2.0, "glass, for many spins", "paramagnet"),
 }
 """(First word of the study's name, key) -> where it is critical, on the infinite lattice."""
