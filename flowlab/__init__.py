@@ -110,7 +110,7 @@ _SHOWN = _by_name({
     "analysis": "average",
     "core": "Angles Density Flow MarkovChain Reals Spins States System",
     "extras": "show_versions",
-    "densities": "MADE IndependentSpins Normal Pushforward TensorNetwork",
+    "densities": "MADE Normal Pushforward TensorNetwork",
     "exports": "read_ensemble",
     "flows": "AffineCoupling Composed XorCoupling",
     "hooks": "lab",
@@ -124,7 +124,7 @@ _SHOWN = _by_name({
 """Name -> its room: what ``dir(flowlab)`` shows."""
 
 _KEPT = _by_name({
-    "densities": "BlockNoise Conditional Multilevel Upscaled Z2Symmetrized",
+    "densities": "BlockNoise Conditional IndependentSpins Multilevel Upscaled Z2Symmetrized",
     "flows": "ContinuousFlow Rescaling SpectralScaling",
     "hooks": "style",
     "mcmc": "AnnealedImportance",

@@ -170,8 +170,8 @@ def test_a_chain_runs_and_resumes(tmp_path):
     assert fl.mcmc.Mixed(IndependenceMetropolis(Coins(), run.system), Flips(run.system)).init(3).local.seed.ndim == 0
 
 
-KINDS_OF_INPUT = {("flowlab.densities.autoregressive.coupled", "SpinGlass")}
-"""The one density that is made from the couplings of one kind of system, and refuses others by name."""
+KINDS_OF_INPUT = {(f"flowlab.densities.autoregressive.{name}", "SpinGlass") for name in ("coupled", "graph")}
+"""Densities that are made from the couplings of one kind of system, and refuse others by name."""
 
 
 def test_nobody_tests_for_a_class_of_another_folder():
