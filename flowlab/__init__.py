@@ -63,7 +63,6 @@ if TYPE_CHECKING:
     from flowlab.core import States as States
     from flowlab.core import System as System
     from flowlab.densities import MADE as MADE
-    from flowlab.densities import IndependentSpins as IndependentSpins
     from flowlab.densities import Normal as Normal
     from flowlab.densities import Pushforward as Pushforward
     from flowlab.densities import TensorNetwork as TensorNetwork
