@@ -39,6 +39,9 @@ class Representation(System):
     def spelled(self, name: str, value: float) -> tuple[str, float]:
         return self.parent.spelled(name, value)
 
+    def in_its_form(self, name: str, value: float) -> tuple[str, float]:
+        return self.parent.in_its_form(name, value)
+
     def value_of(self, name: str) -> float:
         return self.parent.value_of(name)
 

@@ -238,6 +238,10 @@ class System(Made, nn.Module, ABC):
         """
         return ("T", 1.0 / value) if name == "beta" and "T" in self.couplings else (name, value)
 
+    def in_its_form(self, name: str, value: float) -> tuple[str, float]:
+        """A coupling by the key with which a study builds this system again, constants of its log weight included."""
+        return name, value
+
     def value_of(self, name: str) -> float:
         """The value of a coupling, also by a name that :meth:`spelled` knows.
 

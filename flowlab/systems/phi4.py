@@ -99,6 +99,11 @@ class Phi4(NearestNeighbour):
     def spelled(self, name: str, value: float) -> tuple[str, float]:
         return ("kappa", value / 2) if name == "beta" else super().spelled(name, value)
 
+    def in_its_form(self, name: str, value: float) -> tuple[str, float]:
+        if name == self.form or name not in ("beta", "kappa"):
+            return name, value
+        return (self.form, 2 * value if self.form == "beta" else value / 2)
+
     def value_of(self, name: str) -> float:
         return self.beta if name == "beta" else super().value_of(name)
 

@@ -137,6 +137,8 @@ def gridded(data: xr.Dataset, over: Mapping[str, tuple[float, float]]) -> xr.Dat
 def narrowed(run: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Changes of keys, with ``over=None`` where a run over couplings is asked for one of them and of no other range.
 
+    That one is in the run's own form, so that ln Z of both has the same constants.
+
     >>> from flowlab.runs import experiment
     >>> run = experiment("ising-van", L=4, over="beta:0.3:0.5", steps=2, batch=8, channels=2)
     >>> narrowed(run, {"beta": 0.4}), narrowed(run, {"steps": 5})
@@ -146,4 +148,8 @@ def narrowed(run: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
     mine = {target.spelled(name, 1.0)[0] for name in run.over}
     asked = {target.spelled(name, 1.0)[0] for name in changes if changes[name] is not None}
     one = mine & asked and "over" in run.keys and "over" not in changes
-    return dict(changes) | ({"over": None} if one else {})
+    if not one:
+        return dict(changes)
+    given = {k: v for k, v in changes.items() if isinstance(v, int | float) and np.isfinite(v)}  # others are refused
+    own = dict(target.in_its_form(k, v) for k, v in given.items())
+    return {k: v for k, v in changes.items() if k not in given} | own | {"over": None}

@@ -203,6 +203,19 @@ def test_before_its_first_step_it_has_the_ln_q_of_the_model_there(name):
     assert one.target.value_of(coupling) == pytest.approx(value) and one.steps == 3 and one.step == 0
 
 
+@pytest.mark.parametrize(("keys", "title"), [({}, "β = 0.52"), ({"kappa": 0.25}, "κ = 0.26")])
+@pytest.mark.parametrize("asked", [{"kappa": 0.26}, {"beta": 0.52}])
+def test_ln_z_at_one_coupling_has_the_constants_of_the_range(keys, title, asked):
+    """λ a site lies between the forms of phi^4; the study is built in one, and asked in words of the other."""
+    run = build("phi4-multilevel", over="kappa:0.2:0.3", beta=None if keys else 0.5, **keys)
+    one = run.at(**asked, steps=3)
+    x = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(one.system.log_weight(x), run.system.at(kappa=0.26).log_weight(x))
+    assert title in one.system.title
+    with pytest.raises(ValueError, match="kappa must be a finite number"):
+        run.at(kappa=float("nan"))
+
+
 def test_a_plain_run_begins_one_over_a_range():
     plain = build("ising-coloured", over=None, anneal=0.0)
     plain.run(progress=False)
