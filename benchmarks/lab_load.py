@@ -1,11 +1,12 @@
 """The lab beside two busy processes, at play, and over half an hour.
 
-    python benchmarks/lab_load.py [--parts openings frames memory] [--openings 20] [--minutes 30]
+    python benchmarks/lab_load.py [--parts openings frames memory] [--openings 20] [--within 300] [--minutes 30]
 
 Openings: a page is loaded, the cell of a lab at 8 x 8 is run beside two processes that do nothing but count, and each
 tab is opened; then the page is loaded anew and each tab is opened again. `page_s` is the time until the tab in front is
 drawn, from the loading of JupyterLab on. A tab is late where one of its figures is not drawn 3 s after the click,
-measured in the page; `missing` are figures that were not drawn after 60 s.
+measured in the page; `missing` are figures that were not drawn after 60 s. Openings may be measured in pieces, each of
+which goes on where the one before ended.
 
 Frames: pictures that the browser drew in a second while the slider of Layers plays, one layer every 50 ms at 16 x 16,
 and how long the longest took; a run trains meanwhile.
@@ -17,12 +18,13 @@ Parts that are not asked for keep what was measured before.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -113,14 +115,21 @@ def opened(playwright: Any, busy: int = 0) -> Iterator[tuple[Page, Lab]]:
         yield page, lab
 
 
-def openings(count: int) -> list[dict[str, Any]]:
-    """Seconds from a click on a tab until all its figures are drawn, the slowest of each opening."""
-    rows = []
+def openings(
+    count: int, before: list[dict[str, Any]], within: float, keep: Callable[[list[dict[str, Any]]], object]
+) -> list[dict[str, Any]]:
+    """Seconds from a click on a tab until all its figures are drawn, the slowest of each opening.
+
+    After those of ``before``, each kept as it comes, and none is begun after so many seconds.
+    """
+    rows, start = list(before), time.monotonic()
     with sync_playwright() as playwright, opened(playwright, busy=2) as (page, lab):
         panel = LabPanel(page)
         notebook = one_cell(lab, "lab", CELL.format(L=8, steps=100_000))
-        for number in range(1, count + 1):
+        for number in range(len(before) // 2 + 1, count + 1):
             began = time.monotonic()
+            if began - start > within:
+                break
             panel.open(lab, notebook)
             rows.append(one_opening(page, number, "by the cell", began))
             page.keyboard.press("Control+s")
@@ -129,6 +138,7 @@ def openings(count: int) -> list[dict[str, Any]]:
             page.goto(f"{lab.url}/lab/tree/{notebook}?token={lab.token}")
             panel.output.wait_for()
             rows.append(one_opening(page, number, "anew", began))
+            keep(rows)
     return rows
 
 
@@ -140,6 +150,7 @@ def one_opening(page: Page, number: int, loaded: str, began: float) -> dict[str,
     late = sum(took > LIMIT for took, _ in found.values())
     missing = sum(gone for _, gone in found.values())
     row = {"opening": number, "load": os.getloadavg()[0], "loaded": loaded, "page_s": front}
+    row["commit"] = machine.describe()["commit"]
     row |= {"slowest_tab": slowest, "slowest_s": found[slowest][0], "late": late, "missing": missing}
     print(machine.line(row, COLUMNS), flush=True)
     return row
@@ -201,14 +212,19 @@ def main() -> None:
     parser = machine.parser(__doc__, "lab_load")
     parser.add_argument("--parts", nargs="+", default=["openings", "frames", "memory"], help="what is measured")
     parser.add_argument("--openings", type=int, default=20)
+    parser.add_argument("--within", type=float, default=math.inf, help="seconds after which no opening begins")
     parser.add_argument("--minutes", type=float, default=30.0)
     options = parser.parse_args()
+    kept = json.loads(options.out.read_text(encoding="utf-8"))["rows"] if options.out.exists() else {}
+    before = kept.get("openings", [])
+    before = before if len(before) < 2 * options.openings else []
     measure = {
-        "openings": lambda: openings(options.openings),
+        "openings": lambda: openings(
+            options.openings, before, options.within, lambda rows: machine.write(options.out, kept | {"openings": rows})
+        ),
         "frames": frames,
         "memory": lambda: memory(options.minutes),
     }
-    kept = json.loads(options.out.read_text(encoding="utf-8"))["rows"] if options.out.exists() else {}
     for part in options.parts:
         kept[part] = measure[part]()
         print(part, kept[part])
