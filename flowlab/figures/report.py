@@ -159,6 +159,7 @@ def _warnings(datasets: Sequence[xr.Dataset]) -> list[str]:
 
 def _figure_html(figure: go.Figure, k: int) -> str:
     config = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+    config |= {"showSendToCloud": False}  # no button sends what is drawn to a server
     return str(
         figure.to_html(
             full_html=False, include_plotlyjs=False, include_mathjax=False, config=config, div_id=f"figure-{k + 1}"

@@ -41,6 +41,8 @@ def test_what_is_drawn_can_be_had(saved: Page) -> None:
         return found.value.path().read_bytes()
 
     expect(saved.locator(".scatterlayer path.js-line").first).to_be_attached()
+    expect(saved.locator(".modebar-btn").first).to_be_attached()
+    expect(saved.locator(".modebar-btn[data-title^='Share']")).to_have_count(0)  # sends it to a server
     rows = take("Data", 1).decode().splitlines()
     assert rows[0] == "trace,x,y,error,z"
     assert {row.split(",")[1] for row in rows} >= {"1", "2", "3"}

@@ -81,7 +81,8 @@ function withMark({ meta, shapes = [], ...layout }, place) {
   return [...shapes, ...axes.map((n) => ({ type: 'line', xref: `x${n}`, yref: `y${n} domain`, x0: x, x1: x, y0: 0, y1: 1, line }))];
 }
 
-const CONFIG = { displaylogo: false, responsive: false, modeBarButtonsToRemove: ['toImage'] };
+// No button sends what is drawn to a server.
+const CONFIG = { displaylogo: false, responsive: false, showSendToCloud: false, modeBarButtonsToRemove: ['toImage'] };
 
 async function render({ model, el }) {
   const picture = document.createElement('div');
