@@ -61,10 +61,14 @@ def training_overview(data: xr.Dataset, *others: xr.Dataset, points: int = MAX_P
     _add_bound(figure, data, others, points, row=1, col=1)
     _add_ess(figure, data, others, points, row=2, col=1)
     figure.update_xaxes(title_text="training step", row=2, col=1)
-    text = ""
-    if not others and not np.isfinite(data["log_z_bound"]).any():
-        text = GROWING if "stage_ess" in data and np.isfinite(data["stage_ess"]).any() else WAITING
-    figure.add_annotation(text=text, x=0.5, y=0.88, xref="paper", yref="paper", showarrow=False)
+    text, x = "", 0.5
+    grows = "stage_ess" in data and bool(np.isfinite(data["stage_ess"]).any())
+    known = np.flatnonzero(np.isfinite(data["log_z_bound"].values))
+    if not others and not known.size:
+        text = GROWING if grows else WAITING
+    elif not others and grows and known[0] > 0.2 * data.sizes["step"]:
+        text, x = "smaller lattices first", known[0] / (2 * data.sizes["step"])
+    figure.add_annotation(text=text, x=x, y=0.88, xref="paper", yref="paper", xanchor="center", showarrow=False)
     return styled(figure, title=_title(data), height=460)
 
 

@@ -87,6 +87,10 @@ def test_a_run_that_grows_shows_the_ess_of_its_stages(data: xr.Dataset) -> None:
     overview = training_overview(early)
     assert any("smaller lattices come first" in (note.text or "") for note in overview.layout.annotations)
     np.testing.assert_allclose(next(t for t in overview.data if str(t.name).startswith("ESS")).y, data["ess"])
+    half = data.sizes["step"] // 2
+    later = data.assign(stage_ess=data["ess"], log_z_bound=data["log_z_bound"].where(np.arange(2 * half) >= half))
+    (said,) = (note for note in training_overview(later).layout.annotations if note.text == "smaller lattices first")
+    assert said.x == 0.25  # the middle of where the bound has no curve yet
 
 
 def test_one_step_is_a_dot(data: xr.Dataset) -> None:
