@@ -39,7 +39,12 @@ def lattice(state: Mapping[str, Any]) -> Piece:
 
 
 def slider(name: str, last: int, value: int, label: str, *, texts: Sequence[str] = (), interval: int = 700) -> Piece:
-    """A slider from 0 to ``last`` with a button that plays; ``texts`` stand for its values, ``interval`` is in ms."""
+    """A slider from 0 to ``last`` with a button that plays; ``texts`` stand for its values, ``interval`` is in ms.
+
+    Where there is one value only, that as text.
+    """
+    if last == 0:
+        return text(escape(f"{label}: {[*texts, '0'][0]}"))
     more = {"texts": list(texts), "interval": interval}
     return {"kind": "slider", "name": name, "max": last, "value": value, "label": label} | more
 
@@ -69,7 +74,9 @@ def entry(name: str, last: int, value: int, label: str) -> Piece:
 
 
 def choice(name: str, options: Sequence[str]) -> Piece:
-    """One of some options, as its number."""
+    """One of some options, as its number; where there is one only, that as text."""
+    if len(options) == 1:
+        return text(escape(f"{name}: {options[0]}"))
     return {"kind": "choice", "name": name, "options": list(options)}
 
 

@@ -25,6 +25,17 @@ def errors(lab: Lab) -> list[str]:
     return [line for line in lines if "--jp-error-color1" in line]
 
 
+def single(widget: ipywidgets.Widget) -> list[ipywidgets.Widget]:
+    """Sliders and choices on show that have one value only."""
+    if widget.layout is not None and getattr(widget.layout, "display", None) == "none":
+        return []
+    found = [each for child in getattr(widget, "children", ()) for each in single(child)]
+    if hasattr(widget, "options"):
+        return found + [widget] * (len(widget.options) < 2)
+    slides = isinstance(widget, ipywidgets.IntSlider | ipywidgets.FloatSlider)
+    return found + [widget] * (slides and (widget.disabled or widget.max - widget.min < widget.step))
+
+
 def settle(lab: Lab, until) -> None:
     """Look at every tab until it has no more to show of a run that stands still."""
     for index, (title, panel) in enumerate(lab.tabs.items()):
@@ -32,6 +43,7 @@ def settle(lab: Lab, until) -> None:
         panel.refresh()
         until(lambda panel=panel: "working" not in panel.message.value or panel.refresh())
         assert errors(lab) == [], title
+        assert single(panel.widget) == [], title
     for widget in all_widgets(lab.widget):
         if isinstance(widget, PlotView):
             assert json.loads(widget.figure)["layout"]["height"] > 0

@@ -14,7 +14,7 @@ import xarray as xr
 
 from flowlab.core.names import named
 from flowlab.figures import Figure, check_history
-from flowlab.figures.shared.style import number
+from flowlab.figures.shared.style import message, number
 from flowlab.widgets.panel import Panel, has_ended
 from flowlab.widgets.panels.sampled import NARROW, ROW
 from flowlab.widgets.plot import Plot
@@ -36,6 +36,7 @@ HEAD = {
 }
 COLUMNS = [f"{name}{end}" for name in ("value", "raw", "reference") for end in ("", "_error")] + ["z", "z_raw"]
 MOST_LOOKS = 400
+SOON = "here the values of the chains come, one look after the other, beside those of the model"
 
 
 class CheckPanel(Panel):
@@ -75,7 +76,7 @@ class CheckPanel(Panel):
         self.progress = ipywidgets.FloatProgress(min=0.0, max=1.0, layout={"width": "260px", "height": "18px"})
         self.verdict = ipywidgets.HTML(layout={"min_height": "28px"})
         self.table = ipywidgets.HTML()
-        self.live = Plot(check_history(xr.Dataset()))
+        self.live = Plot(message(SOON, height=280))
         row = ipywidgets.HBox([self.seconds, self.start, self.stop, self.progress], layout=ROW)
         self.widget = ipywidgets.VBox([row, self.verdict, self.live.widget, self.table, self.message])
         self.start.on_click(self._begin)
@@ -174,7 +175,7 @@ class CheckPanel(Panel):
         names = self.tables[-1]["quantity"].values.tolist() if self.tables else []
         alike = [one for one in self.tables if one["quantity"].values.tolist() == names]
         if not alike:
-            return check_history(xr.Dataset())
+            return message(SOON, height=280)
         seconds = np.array([one.attrs["seconds"] for one in alike])
         return check_history(xr.concat(alike, "look", combine_attrs="drop").assign_coords(seconds=("look", seconds)))
 

@@ -14,7 +14,7 @@ from flowlab.figures import Figure, configuration
 from flowlab.figures.shared.style import number
 from flowlab.widgets.lattice import Lattice, frames_of
 from flowlab.widgets.panel import Panel, has_ended
-from flowlab.widgets.panels.sampled import NARROW, PLAY, ROW, blank_layers
+from flowlab.widgets.panels.sampled import NARROW, PLAY, ROW, blank_layers, or_value
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, lattice, row, slider, text
 from flowlab.widgets.words import quiet
@@ -26,6 +26,7 @@ MOST_PICTURES, MOST_SIDE_BY_SIDE = 60, 12
 MOST_VALUES = 400_000
 """Of all pictures together, so that a movie is sent in a moment."""
 SINGLE_STEPS = 40
+ONE = "one picture; more are taken while the run goes on, and then they play"
 KEPT, MOVES = "configurations kept", "single steps from here"
 SQUARES = {
     "spin": "Each square is a spin: its colour says up or down.",
@@ -62,15 +63,16 @@ class ConfigurationsPanel(Panel):
         self._wanted, self._drawn_at, self._drawn_step = True, 0.0, -1
         self.is_chain = hasattr(experiment, "recent")
         self.layer = ipywidgets.IntSlider(
-            0, 0, 1, description="picture", disabled=True, style=NARROW, layout={"width": "130px"}
+            0, 0, 1, description="picture", disabled=True, style=NARROW, layout={"flex": "1 1 auto", "width": "auto"}
         )
         self.play = ipywidgets.Play(0, 0, 1, interval=300, disabled=True, show_repeat=False, layout=PLAY)
         self.pace = ipywidgets.IntSlider(
-            300, 50, 1000, 50, description="ms each", readout=False, style=NARROW, layout={"width": "104px"}
+            300, 50, 1000, 50, description="ms each", style=NARROW, layout={"width": "210px"}
         )
         self.sample = ipywidgets.BoundedIntText(
-            0, min=0, max=0, description="enlarged", style=NARROW, layout={"width": "104px"}
-        )
+            0, min=0, max=0, description="enlarged", style=NARROW, layout={"width": "120px"},
+            tooltip="which of the small pictures; a click on one does the same",
+        )  # fmt: skip
         self.what = ipywidgets.Dropdown(options=[KEPT, MOVES], layout={"width": "166px"}, tooltip="what is played")
         self.new_samples = ipywidgets.Button(description="New samples", layout={"width": "110px"})
         self.follow = ipywidgets.Checkbox(True, description="follow the run", indent=False, layout={"width": "112px"})
@@ -84,10 +86,10 @@ class ConfigurationsPanel(Panel):
         ]
         moves = [self.what] if hasattr(experiment, "moves") else []
         own = moves if self.is_chain else [self.new_samples]
-        controls = [self.play, self.layer, self.pace, self.sample, *own, self.follow]
-        self.widget = ipywidgets.VBox(
-            [ipywidgets.HBox(controls, layout=ROW), self.lattice.widget, self.message, self.about]
-        )
+        movie = or_value(self.layer, self.play, self.pace, words=ONE)
+        first = ipywidgets.HBox([movie], layout={"width": "100%"})
+        second = ipywidgets.HBox([self.sample, *own, self.follow], layout=ROW)
+        self.widget = ipywidgets.VBox([first, second, self.lattice.widget, self.message, self.about])
         self.new_samples.on_click(self._renew)
         self.what.observe(self._ask, "value")
         self.follow.observe(lambda _: self.publisher.wake(), "value")
@@ -185,7 +187,7 @@ class ConfigurationsPanel(Panel):
             return f"{found.sizes['sample']} samples, drawn from the same latents again and again, the last time {now}"
         if self.what.value == MOVES:
             return f"a copy of the chains goes on from where they are {now}; dots mark what a single step has changed"
-        return f"the last {found.sizes['layer']} moments {now}"
+        return f"the last {found.sizes['layer']} pictures, as it was {now}"
 
     def _sentences(self) -> list[str]:
         system = self.experiment.system

@@ -15,7 +15,7 @@ from flowlab.figures import Figure, defect_curves, defect_overview, defect_strip
 from flowlab.figures.shared.style import number
 from flowlab.widgets.diagnosis import Diagnosis, lacks
 from flowlab.widgets.panel import Panel, has_ended
-from flowlab.widgets.panels.sampled import NARROW, ROW, in_a_row
+from flowlab.widgets.panels.sampled import NARROW, ROW, in_a_row, or_value
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, beside, choice, plot, row, strip, text
@@ -77,7 +77,7 @@ class DefectsPanel(Panel):
         self.live = Strip(defect_overview(blank), side=300, paints="values", clicked=self._clicked)
         self.curves, self.strip = Plot(defect_curves(blank)), Strip(defect_strip(blank), side=144)
         self._stroke = 0.0
-        row = ipywidgets.HBox([self.defect, self.clear, self.follow], layout=ROW)
+        row = ipywidgets.HBox([or_value(self.defect), self.clear, self.follow], layout=ROW)
         self.widget = ipywidgets.VBox(
             [
                 row,

@@ -112,7 +112,7 @@ class LatentPanel(SampledPanel):
         return latent_flip(self.pair, self._shown[-1] if self._shown else None)
 
     def view(self, figure: Figure) -> Strip:
-        return Strip(figure, side=300, across=3, paints="dots", clicked=self._clicked)
+        return Strip(figure, side=240, across=3, paints="dots", clicked=self._clicked)
 
     def describe(self) -> str:
         if self.pair is None or not self._shown:

@@ -18,13 +18,19 @@ from flowlab.figures.shared.bound import bound_per_site
 from flowlab.figures.shared.style import number
 from flowlab.widgets.diagnosis import Diagnosis, lacks
 from flowlab.widgets.lattice import Lattice, frames_of
-from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel, blank_layers, in_a_row
+from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel, blank_layers, in_a_row, or_value
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, beside, entry, lattice, plot, row, slider, text
 
 if TYPE_CHECKING:
     from flowlab.widgets.run import Run
+
+
+ABOVE, BELOW, ALONE = 310, 230, 400
+"""Pixels of the two figures beside the lattice, which together are as high as it with its small pictures; of one."""
+NAMED = 4
+"""So many levels stand under their bars by name."""
 
 
 class LayersPanel(SampledPanel):
@@ -67,19 +73,18 @@ class LayersPanel(SampledPanel):
         self.work: Diagnosis | None = None
         if lacks(experiment, "work") is None:
             self.work = Diagnosis(experiment, ["work"], n=max(1000, n), wake=lambda: self.publisher.wake())
-        self.changes = Plot(self._change_figure())
-        controls = [self.play, self.layer, self.sample, self.new_samples, self.follow]
+        self.changes = Plot(beside_a_lattice(self._change_figure()))
+        controls = [or_value(self.layer, self.play), self.sample, self.new_samples, self.follow]
         row = ipywidgets.HBox(controls, layout=ROW)
-        beneath = [self.changes.widget] if self.work is None else [self.changes.widget, self.work.line]
-        self.widget = ipywidgets.VBox(
-            [row, self.line, in_a_row(self.lattice.widget, self.live.widget), *beneath, self.message]
-        )
+        beside = ipywidgets.VBox([self.live.widget, self.changes.widget])
+        beneath = [] if self.work is None else [self.work.line]
+        self.widget = ipywidgets.VBox([row, self.line, in_a_row(self.lattice.widget, beside), *beneath, self.message])
         self.sample.observe(self.draw, "value")
 
     def figure(self) -> Figure:
-        if self.data is None:
-            return layer_statistics(blank_layers(self.experiment.system))
-        return layer_statistics(self.data, self.sample.value, self.at)
+        shown = blank_layers(self.experiment.system) if self.data is None else self.data
+        figure = layer_statistics(shown, 0 if self.data is None else self.sample.value, self.at)
+        return figure.update_layout(height=ABOVE)
 
     def snapshot(self) -> Figure:
         if self.data is None:
@@ -104,7 +109,7 @@ class LayersPanel(SampledPanel):
         return [
             row(*choose),
             text(*self.each_layer(self.describe), by=by),
-            beside(lattice(state), plot(*self.each_layer(self.figure), by=by)),
+            beside(lattice(state), plot(*self.each_layer(lambda: self.figure().update_layout(height=ALONE)), by=by)),
             plot(*self.each_layer(self._change_figure), by=by),
             text(self.message.value),
         ]
@@ -121,7 +126,7 @@ class LayersPanel(SampledPanel):
         more = super().update()
         if self.work is not None and self.data is not None and self.work.look_up(self._drawn_step):
             with self.lock:
-                self.changes.redraw(self._change_figure())
+                self.changes.redraw(beside_a_lattice(self._change_figure()))
         return more
 
     def draw(self, _: Any = None) -> None:
@@ -129,7 +134,7 @@ class LayersPanel(SampledPanel):
             return
         with self.lock:
             super().draw()
-            self.changes.redraw(self._change_figure())
+            self.changes.redraw(beside_a_lattice(self._change_figure()))
 
     def _lattice_code(self) -> str:
         layers = f"layers = {self.source}.layers({self.n}, seed={self.seed})"
@@ -159,6 +164,18 @@ class LayersPanel(SampledPanel):
         if float(np.ptp(np.asarray(data["configuration"], dtype=float), axis=0).max()) == 0.0:
             return "; the layers change none of them"
         return f"; sample {self.sample.value} is the one that the layers change most"
+
+
+def beside_a_lattice(figure: Figure) -> Figure:
+    """Bars in half the width: layers go by their numbers, as on the slider, where names have no room."""
+    names = [str(name) for name in figure.data[0].x]
+    if len(names) > NAMED or any("±" in name for name in names):
+        first = int("±" in "".join(names) or not names or names[0] == "1")
+        texts = [str(k) for k in range(first, first + len(names))]
+    else:
+        texts = [name.replace(" and ", "<br>and ") for name in names]
+    figure.update_xaxes(tickvals=names, ticktext=texts, tickangle=0, tickfont_size=10)
+    return figure.update_layout(height=BELOW)
 
 
 def most_changed(layers: xr.Dataset) -> int:

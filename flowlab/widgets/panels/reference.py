@@ -15,7 +15,7 @@ from flowlab.figures import Figure
 from flowlab.figures.shared.bound import as_float
 from flowlab.figures.shared.style import number
 from flowlab.widgets.background import Background
-from flowlab.widgets.panels.sampled import NARROW, SampledPanel
+from flowlab.widgets.panels.sampled import NARROW, SampledPanel, or_value
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, plot, text
 from flowlab.widgets.words import doubtful, folded, quiet, wrong
@@ -60,7 +60,7 @@ class ReferencePanel(SampledPanel):
         nearest = min(options, key=lambda T: abs(T - self.own_temperature), default=self.own_temperature)
         self.temperature = ipywidgets.SelectionSlider(
             options=[(number(T, digits=4), T) for T in options or [nearest]], value=nearest, style=NARROW,
-            description="tempering T", disabled=len(options) < 2, layout={"width": "188px"},
+            description="tempering T", layout={"width": "240px"},
             continuous_update=False,
         )  # fmt: skip
         self.about = ipywidgets.HTML(layout={"min_height": "28px"})
@@ -74,8 +74,8 @@ class ReferencePanel(SampledPanel):
     @property
     def controls(self) -> list[ipywidgets.Widget]:
         """The controls that this run has a use for."""
-        layers = [self.play, self.layer] if self.has_layers else []
-        return [*layers, self.temperature, self.new_samples, self.follow]
+        layers = [or_value(self.layer, self.play)] if self.has_layers else []
+        return [*layers, or_value(self.temperature), self.new_samples, self.follow]
 
     @abstractmethod
     def measure(self, data: xr.Dataset) -> Any:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from flowlab.figures import Figure
 from flowlab.figures.refinement import learned_couplings, moments, refinement_strip, time_of
-from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel
+from flowlab.widgets.panels.sampled import NARROW, ROW, SampledPanel, or_value
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, plot, strip
@@ -64,7 +64,7 @@ class RefinementPanel(SampledPanel):
         self.layer.description, self.layer.readout = "time", False  # the line beneath says which
         self.couplings = Plot(learned_couplings(experiment.data, points=LIVE_POINTS))
         self._steps_shown, self._curves_at = experiment.data.sizes["step"], 0.0
-        controls = [self.play, self.layer, self.sample, self.new_samples, self.follow]
+        controls = [or_value(self.layer, self.play), self.sample, self.new_samples, self.follow]
         row = ipywidgets.HBox(controls, layout=ROW)
         self.widget = ipywidgets.VBox([row, self.line, self.live.widget, self.couplings.widget, self.message])
         self.sample.observe(self.draw, "value")

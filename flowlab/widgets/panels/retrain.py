@@ -21,6 +21,7 @@ from flowlab.widgets.background import Background
 from flowlab.widgets.controls import RunControls, numbers_html
 from flowlab.widgets.panel import Panel, has_ended
 from flowlab.widgets.panels.dial import transition_of
+from flowlab.widgets.panels.sampled import or_value
 from flowlab.widgets.panels.train import DRAW_EVERY, LIVE_POINTS
 from flowlab.widgets.plot import Plot
 from flowlab.widgets.publisher import Publisher
@@ -64,7 +65,8 @@ class Family:
 
     def where(self, k: int) -> str:
         """The coupling of a run, in words."""
-        return f"{self.coupling} = {self.own if k < 0 else self.at[k]:.4g}"
+        symbol = COUPLINGS.get(self.coupling, self.coupling).split()[-1]
+        return f"{symbol} = {self.own if k < 0 else self.at[k]:.4g}"
 
     def options(self) -> list[tuple[str, int]]:
         """Every run under its name, to be chosen."""
@@ -173,14 +175,15 @@ class RetrainPanel(Panel):
         rows = [
             ipywidgets.HBox(controls, layout={"align_items": "center", "flex_flow": "row wrap"})
             for controls in (
-                [self.origin, self.name, self.temperature],
-                [self.stops, self.device, self.steps, self.button],
+                [or_value(self.origin), self.name, self.temperature],
+                [self.stops, or_value(self.device), self.steps, self.button],
             )
         ]
         worth = [self.table] if self.over else []
         self.widget = ipywidgets.VBox(
-            [*rows, *worth, self.controls.widget, self.message, self.family, self.live.widget, self.ess.widget]
+            [*rows, *worth, self.message, self.live.widget, self.controls.widget, self.family, self.ess.widget]
         )
+        self.ess.widget.layout.display = "none"  # a single run has no family yet
         self.button.on_click(self._ask)
         self.origin.observe(lambda _: self._show_name(), "value")
         self.name.observe(self._call, "value")
@@ -250,6 +253,7 @@ class RetrainPanel(Panel):
             with self.lock:
                 self.live.redraw(figure)
                 self.ess.redraw(relatives)
+                self.ess.widget.layout.display = "none" if current is None else None
                 if current is None:
                     self.controls.numbers.value = explained(numbers_html(self.experiment.data))
             self._shown, self._drawn_at = shown, time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Callable
+from html import escape
 from math import nan
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -186,10 +187,35 @@ class SampledPanel(Panel):
             self.layer.value = 0
 
 
+def or_value(control: ipywidgets.Widget, *others: ipywidgets.Widget, words: str = "") -> ipywidgets.HBox:
+    """A slider or a choice, and what belongs to it; while there is one value only, that as text in their place.
+
+    Args:
+        control: a choice, or a slider that is disabled while there is one value.
+        others: shown where there is more than one, before the control.
+        words: said in place of the value.
+    """
+    text = ipywidgets.HTML(layout={"margin": "0 12px 0 4px"})
+    parts = [*others, control]
+
+    def tell(_: Any = None) -> None:
+        alone = control.disabled if not hasattr(control, "options") else len(control.options) < 2
+        value = getattr(control, "label", None) or control.value
+        text.value = escape(words or f"{control.description}: {value}" if control.description else str(value))
+        for part in parts:
+            part.layout.display = "none" if alone else None
+        text.layout.display = None if alone else "none"
+
+    control.observe(tell, ["disabled", "options", "_options_labels", "value", "description"])
+    tell()
+    flex = {"flex": control.layout.flex} if control.layout.flex else {}
+    return ipywidgets.HBox([*parts, text], layout={"align_items": "center", "overflow": "visible", **flex})
+
+
 def in_a_row(picture: ipywidgets.Widget, figure: ipywidgets.Widget, width: str = "350px") -> ipywidgets.HBox:
     """A picture of fixed width, and a figure that takes what is left."""
     picture.layout = {"flex": f"0 0 {width}"}
-    figure.layout = {"flex": "1 1 0", "min_width": "0"}
+    figure.layout = {"flex": "1 1 0", "min_width": "0", "overflow": "visible"}
     return ipywidgets.HBox([picture, figure], layout={"width": "100%"})
 
 

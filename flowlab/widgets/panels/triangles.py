@@ -37,6 +37,10 @@ class Region(NamedTuple):
     y: NDArray[np.float64]
 
 
+ABOVE, BELOW = 320, 240
+"""Pixels of the clouds and of a triangle's configurations."""
+
+
 class TrianglesPanel(ReferencePanel):
     """The cloud of triangles after each layer beside that of parallel tempering, with the fractions of the four kinds.
 
@@ -78,7 +82,7 @@ class TrianglesPanel(ReferencePanel):
         self._kind: Convention | None = None
         self._turn_number = 0
         super().__init__(experiment, n=n, every=every, publisher=publisher)
-        self.corners = Plot(triangle(_blank_corners(experiment.system)))
+        self.corners = Plot(triangle(_blank_corners(experiment.system)).update_layout(height=BELOW))
         rows = [
             ipywidgets.HBox(children, layout=ROW)
             for children in (self.controls, [self.convention, self.tolerance], [self.next, self.chosen])
@@ -196,12 +200,12 @@ class TrianglesPanel(ReferencePanel):
                 self._draw_corners()
 
     def _marked(self, figure: Figure) -> Figure:
-        """The figure with dots on the cells of the region."""
+        """The figure with dots on the cells of the region, as low as leaves room for three lattices on a screen."""
         for trace in figure.data:
             if self.region is not None and trace.type == "scatter" and trace.name == self.region.cloud:
                 inside = within(self.region, np.asarray(trace.x), np.asarray(trace.y))
                 trace.selectedpoints = np.flatnonzero(inside).tolist()
-        return figure
+        return figure.update_layout(height=ABOVE)
 
     def _draw_corners(self) -> None:
         """The next triangle of the region; the caller holds the lock."""
@@ -220,7 +224,7 @@ class TrianglesPanel(ReferencePanel):
         corners = cloud["corners"].values[inside[number_]]
         configurations = self._configurations(name)
         shown = configurations.isel({configurations.dims[0]: corners})
-        self.corners.redraw(triangle(shown, self.convention.value))
+        self.corners.redraw(triangle(shown, self.convention.value).update_layout(height=BELOW))
         self.chosen.value = f"triangle {number_ + 1} of {len(inside)} of <b>{escape(name)}</b> {where}"
 
 
