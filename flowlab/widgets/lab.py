@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
 import anywidget
@@ -119,13 +119,9 @@ class _Failed(Panel):
 
 
 class Stage(anywidget.AnyWidget):
-    """A button that gives a lab the whole screen, and the word that the kernel works while a click is not answered."""
+    """A button that gives a lab the whole screen."""
 
     _esm = script("stage.js")
-
-    def __init__(self, **state: Any) -> None:
-        super().__init__(**state)
-        self.on_msg(lambda _, content, buffers: self.send({name: content[name] for name in ("view", "number")}))
 
 
 def _introduced(panel: Panel, stage: Stage) -> ipywidgets.Widget:

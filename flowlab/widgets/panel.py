@@ -13,7 +13,7 @@ from flowlab.figures import Figure
 from flowlab.widgets.plot import WHERE, Plot, with_still
 from flowlab.widgets.publisher import Publisher
 from flowlab.widgets.saved import Piece, plot
-from flowlab.widgets.view import View
+from flowlab.widgets.view import View, watched
 from flowlab.widgets.words import quiet, said, wrong
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Panel(ABC):
         self.message = ipywidgets.HTML(layout={"min_height": "28px"})
         self.publisher = publisher or Publisher(self)
         self._views: list[View] = []
+        self._shown_in: ipywidgets.Widget | None = None
 
     @abstractmethod
     def update(self) -> bool:
@@ -98,7 +99,7 @@ class Panel(ABC):
         """Take the panel off the page and end its thread; the experiment goes on."""
         self.publisher.close()
         with self.lock:
-            close_tree(self.widget)
+            close_tree(self._shown_in or self.widget)
 
     @property
     def source(self) -> str:
@@ -116,17 +117,17 @@ class Panel(ABC):
             view.code = view.code or self.code()
 
     def show(self) -> ipywidgets.Widget:
-        """The widget, which from now on is kept up to date as long as it is on a page."""
+        """What a notebook shows: the widget, which from now on is kept up to date as long as it is on a page."""
         self.hand_out_code()
         self._views = list(views_in(self.widget))
         for view in self._views:
             view.returned = self.publisher.wake
         self.publisher.wake()
-        return self.widget
+        self._shown_in = self._shown_in or watched(self.widget)
+        return self._shown_in
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        self.show()
-        return with_still(self.widget._repr_mimebundle_(**kwargs), self.stills, repr(self))
+        return with_still(self.show()._repr_mimebundle_(**kwargs), self.stills, repr(self))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} of {getattr(self.experiment, 'study', '') or 'a run'}: {WHERE}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
+import ipywidgets
 import traitlets
 from IPython.core.getipython import get_ipython
 
@@ -78,6 +79,22 @@ class View(anywidget.AnyWidget):
             self._heard.pop(content["view"], None)
         elif kind == "click" and self.clicked is not None:
             self.clicked(content)
+
+
+class Works(anywidget.AnyWidget):
+    """Says beside a click that the kernel works, where it does not answer at once; see :func:`watched`."""
+
+    _esm = script("works.js")
+    _css = script("shown.css")
+
+    def __init__(self, **state: Any) -> None:
+        super().__init__(**state)
+        self.on_msg(lambda _, content, buffers: self.send({name: content[name] for name in ("view", "number")}))
+
+
+def watched(*widgets: ipywidgets.Widget) -> ipywidgets.VBox:
+    """Widgets one beneath the other, whose clicks are answered at once or by the word that the kernel works."""
+    return ipywidgets.VBox([Works(), *widgets], layout={"width": "100%"}).add_class("flowlab-watched")
 
 
 _free_since: list[float] = []

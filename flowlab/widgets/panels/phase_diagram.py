@@ -16,9 +16,10 @@ from flowlab.runs import load
 from flowlab.runs.sweeps import found_in
 from flowlab.widgets.lab import Lab, lab_of
 from flowlab.widgets.panel import close_tree
-from flowlab.widgets.panels.sampled import NARROW, ROW
+from flowlab.widgets.panels.sampled import NARROW, ROW, or_value
 from flowlab.widgets.plot import WHERE, Plot, with_still
 from flowlab.widgets.publisher import Publisher
+from flowlab.widgets.view import watched
 from flowlab.widgets.words import quiet, said, wrong
 
 SENTENCE = "Each point is a run; where there is a dashed line it is exact. Click on a point to open its run."
@@ -58,10 +59,8 @@ class PhaseDiagram:
         self.line = ipywidgets.HTML(layout={"min_height": "28px"})
         self.live = Plot(self.snapshot(), clicked=self._clicked)
         self.place = ipywidgets.VBox()
-        row = ipywidgets.HBox([self.quantity, self.along], layout=ROW)
-        self.widget = ipywidgets.VBox(
-            [ipywidgets.HTML(SENTENCE), row, self.live.widget, self.line, self.place], layout={"width": "100%"}
-        )
+        row = ipywidgets.HBox([or_value(self.quantity), or_value(self.along)], layout=ROW)
+        self.widget = watched(ipywidgets.HTML(SENTENCE), row, self.live.widget, self.line, self.place)
         self.publisher = Publisher(self, LOOK_EVERY)
         for control in (self.quantity, self.along):
             control.observe(lambda _: self._draw(), "value")
@@ -88,8 +87,7 @@ class PhaseDiagram:
         except Exception as error:
             self.line.value = wrong(said(error))
             return
-        self.place.children = [self.lab.widget]
-        self.lab.publisher.wake()
+        self.place.children = [self.lab.show()]
         self.line.value = f"<b>{run}</b>"
 
     def refresh(self) -> bool:

@@ -2,36 +2,24 @@
 //
 // The lab is laid out on as few pixels as it needs and magnified by a transform, which its pictures and sliders allow
 // for. Every tab has such a button; what is so at present stands in the page and not in one of them.
-//
-// Beside it stands that the kernel works, where it does not answer a click at once: it is asked after each, and hears
-// that when it has done what came before.
 
 const ROOM = [1000, 660]; // pixels that a lab needs
-const TOLD = 'flowlab-stage-changed', SOON = 300;
+const TOLD = 'flowlab-stage-changed';
 const STYLE = `
 .flowlab-stage { overflow: auto; background: var(--jp-layout-color1, #fff); }
 .flowlab-stage:not(:fullscreen) { position: fixed; inset: 0; z-index: 10000; margin: 0; }
 .flowlab-present { font: 12px system-ui, -apple-system, sans-serif; padding: 2px 10px; cursor: pointer; white-space: nowrap;
   color: var(--jp-ui-font-color2, #5f6f7c); background: none; border: 1px solid var(--jp-border-color1, #c3ccd3);
   border-radius: 3px; }
-.flowlab-head { position: relative; }
-.flowlab-works { position: absolute; right: calc(100% + 8px); top: 2px; padding: 0 8px; border-radius: 3px; white-space: nowrap;
-  z-index: 3; color: var(--jp-warn-color0, #a35a00); background: var(--jp-layout-color2, #eee); }
 .flowlab-present:hover, .flowlab-present:focus-visible { color: var(--jp-ui-font-color1, #22303c);
   outline: 1px solid var(--jp-brand-color1, #1c6e8c); }
 `;
 
-function render({ model, el }) {
+function render({ el }) {
   const style = document.createElement('style'), button = document.createElement('button');
-  const works = document.createElement('div');
-  const view = Math.random().toString(36).slice(2);
-  let asked = 0, answered = 0;
   style.textContent = STYLE;
   Object.assign(button, { className: 'flowlab-present', type: 'button' });
-  Object.assign(works, { className: 'flowlab-works', textContent: 'working: the kernel is busy …', hidden: true });
-  works.setAttribute('role', 'status');
-  el.classList.add('flowlab-head');
-  el.append(style, works, button);
+  el.append(style, button);
   const lab = () => el.closest('.jupyter-widget-tab'), stage = () => el.closest('.flowlab-stage');
 
   function tell() {
@@ -63,33 +51,16 @@ function render({ model, el }) {
     document.dispatchEvent(new Event(TOLD));
   }
 
-  // One question at a time: while a cell runs they would pile up.
-  function ask({ target }) {
-    if (el.offsetParent === null || !lab()?.contains(target) || answered < asked) return;
-    const number = ++asked;
-    model.send({ type: 'asked', view, number });
-    setTimeout(() => { works.hidden = answered >= number; }, SOON);
-  }
-
-  function answer({ view: whose, number }) {
-    if (whose !== view) return; // another tab's
-    answered = number;
-    works.hidden = answered >= asked;
-  }
-
   button.onclick = () => (stage() ? leave() : enter());
   const left = () => { if (stage() && !document.fullscreenElement) leave(); };
   const key = (event) => { if (event.key === 'Escape') leave(); };
-  const heard = [[document, 'fullscreenchange', left], [document, TOLD, tell], [globalThis, 'resize', fit],
-                 [document, 'click', ask], [document, 'keyup', ask], [document, 'change', ask]];
+  const heard = [[document, 'fullscreenchange', left], [document, TOLD, tell], [globalThis, 'resize', fit]];
   for (const [from, kind, call] of heard) from.addEventListener(kind, call, true);
-  model.on('msg:custom', answer);
   document.addEventListener('keydown', key, true);
   tell();
   return () => {
     leave();
     for (const [from, kind, call] of heard) from.removeEventListener(kind, call, true);
-    model.off('msg:custom', answer);
     document.removeEventListener('keydown', key, true);
   };
 }
