@@ -114,6 +114,15 @@ def said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def spelled_out(line: str) -> str:
+    """A line of plain letters as it is written.
+
+    >>> spelled_out("phi^4 on L x L sites")
+    'φ⁴ on L × L sites'
+    """
+    return line.replace("phi^4", "φ⁴").replace("L x L", "L × L")
+
+
 def dot(color: str) -> str:
     """A dot in a colour, as HTML."""
     return f"<span style='color:{color}'>●</span>"

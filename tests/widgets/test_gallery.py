@@ -146,7 +146,7 @@ def test_a_wrong_seed_is_named(gallery: Gallery) -> None:
 def test_start_opens_the_lab_below_and_trains_in_the_directory(gallery: Gallery, tmp_path: Path) -> None:
     run = train(gallery, tmp_path)
     assert run.state == "finished" and run.path == tmp_path / "a" and run.keys["T"] == 2.5
-    assert gallery.lab.widget in gallery._place.children and gallery.lab is run.lab()
+    assert gallery.lab.show() in gallery._place.children and gallery.lab is run.lab()
     assert gallery.form.out.value == str(tmp_path / "ising-xor-1")
 
 
@@ -167,7 +167,7 @@ def test_chosen_runs_are_compared(gallery: Gallery, tmp_path: Path) -> None:
     second.chosen.value = True
     gallery.table.compare.click()
     assert "error-color" not in gallery.message.value
-    assert gallery.comparison.widget in gallery._place.children
+    assert gallery.comparison.show() in gallery._place.children
     assert "T = 2.5" in gallery.comparison._table() and "T = 3.0" in gallery.comparison._table()
     first.buttons["Open"].click()
     assert gallery.comparison is None and gallery.lab is not None

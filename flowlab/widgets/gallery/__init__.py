@@ -22,8 +22,8 @@ from flowlab.widgets.gallery.table import RunsTable
 from flowlab.widgets.lab import Lab, lab_of
 from flowlab.widgets.panels.compare import Compare
 from flowlab.widgets.plot import WHERE, with_still
-from flowlab.widgets.view import STATIC
-from flowlab.widgets.words import quiet, said, wrong
+from flowlab.widgets.view import STATIC, watched
+from flowlab.widgets.words import quiet, said, spelled_out, wrong
 
 __all__ = ["Gallery", "open_gallery"]
 
@@ -73,12 +73,14 @@ class Gallery:
         self._first, self._others = ipywidgets.VBox(first), ipywidgets.VBox(others)
         self._place = ipywidgets.VBox()
         self._back = _button("All studies", "back to the cards", self.back)
+        self._keys = _button("Keys", "change the keys, and start another run", self._show_keys)
+        self._chosen: tuple[ipywidgets.Widget, ...] = ()
         style = ipywidgets.HTML(f"<style>{(STATIC / 'gallery.css').read_text(encoding='utf-8')}</style>")
         style.layout.display = "none"
         self._top = ipywidgets.VBox([self._first])
         self._more = ipywidgets.VBox([self._others])
-        self.widget = ipywidgets.VBox([style, self._top, self.message, self._place, self.table.widget, self._more])
-        self.widget.add_class("flowlab-gallery")
+        parts = [style, self._top, self.message, self._place, self.table.widget, self._more]
+        self.widget = watched(*parts).add_class("flowlab-gallery")
 
     def choose(self, card: Card) -> None:
         """Show the form of a card's study."""
@@ -86,20 +88,24 @@ class Gallery:
         self.form = Form(study, card.keys, str(self._free(card.study)), self._changed)
         self._card = card
         head = ipywidgets.HTML(
-            f"<h2>{escape(card.title or study.name)}</h2><p>{escape(study.summary)}</p>"
+            f"<h2>{escape(card.title or study.name)}</h2><p>{escape(spelled_out(study.summary))}</p>"
             + (f"<p>You will see {escape(card.sees)}.</p>" if card.sees else "")
         )
         art = ipywidgets.HTML(picture(card.kind), layout={"width": "280px", "flex": "0 0 auto"})
         row = ipywidgets.HBox([Start(self.form.controls, self.start), self.cost], layout={"align_items": "center"})
         self._say("")
-        self._top.children = (
-            self._back,
-            ipywidgets.HBox([art, head]).add_class("flowlab-chosen"),
-            self.form.widget,
-            row,
-        )
-        self._more.children = ()
+        chosen = ipywidgets.HBox([art, head]).add_class("flowlab-chosen")
+        self._chosen = (self._back, chosen, self.form.widget, row)
+        self._top.children, self._more.children = self._chosen, ()
         self._changed()
+
+    def _fold(self) -> None:
+        """Cards and keys make room for what is looked at."""
+        self._top.children = (ipywidgets.HBox([self._back, *[self._keys] * (self.form is not None)]),)
+        self._more.children = ()
+
+    def _show_keys(self) -> None:
+        self._top.children = self._chosen
 
     def back(self) -> None:
         """Show the cards."""
@@ -138,6 +144,7 @@ class Gallery:
         try:
             panel = Compare([self._runs.get(path) or load(path) for path in paths])
             self._leave()
+            self._fold()
             self.comparison = panel
             self._place.children = (ipywidgets.HTML("<h3>Comparison</h3>"), panel.show())
             self._say("")
@@ -163,6 +170,7 @@ class Gallery:
         if run.path is not None:
             self._runs[run.path] = run
         name = str(run.study or "run") if run.path is None else run.path.name
+        self._fold()
         self._place.children = (ipywidgets.HTML(f"<h3>Lab of {escape(name)}</h3>"), self.lab.show())
         self._say("")
         if train and run.state == "paused":
@@ -214,13 +222,14 @@ class Gallery:
 
     def _shelves(self) -> tuple[list[ipywidgets.Widget], list[ipywidgets.Widget]]:
         """The cards to begin with, and the others by family."""
-        shelves: dict[str, list[ipywidgets.Widget]] = {BEGIN: []}
+        shelves: dict[str, list[ipywidgets.Widget]] = {name: [] for name in (BEGIN, *FAMILIES.values())}
         for card in all_cards():
             family = card.study.partition("-")[0] if card.sees else ""
-            shelves.setdefault(BEGIN if card in FIRST else FAMILIES[family], []).append(self._card_widget(card))
+            shelves[BEGIN if card in FIRST else FAMILIES[family]].append(self._card_widget(card))
         found = [
             (ipywidgets.HTML(f"<h3>{name}</h3>"), ipywidgets.GridBox(row).add_class("flowlab-cards"))
             for name, row in shelves.items()
+            if row
         ]
         sweeps = ", ".join(f"fl.sweep({name!r})" for name, study in studies().items() if study.sweep)
         note = ipywidgets.HTML(quiet(f"Many runs at once have no lab: {sweeps}."))
@@ -231,7 +240,8 @@ class Gallery:
         title = card.title or card.study
         takes = "" if card.seconds is None else f"{about(card.seconds * slowness())} here"
         named = f"{card.study}{''.join(f' {key}={value}' for key, value in card.keys.items())}" if card.title else ""
-        lines = [f"<p>{escape(study.summary)}</p>"] + [f"<p>You will see {escape(card.sees)}.</p>"] * bool(card.sees)
+        sees = [f"<p>You will see {escape(card.sees)}.</p>"] * bool(card.sees)
+        lines = [f"<p>{escape(spelled_out(study.summary))}</p>", *sees]
         foot = " · ".join(filter(None, [named, takes]))
         button = _button(title, f"choose {title}", lambda: self.choose(card))
         self.buttons[title] = button.add_class("flowlab-choose")
