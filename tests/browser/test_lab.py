@@ -55,11 +55,11 @@ class LivePanel(LabPanel):
         return str(canvas.evaluate("e => e.toDataURL()"))
 
     def click_on_site(self, x: int, y: int, side: int = 8) -> None:
-        """Click on a site of the first picture of the tab in front."""
-        self.move_to_site(x, y, side)
+        """Click on a site of the first picture of the tab in front, once that stands still."""
+        picture = self.output.locator(".flowlab-strip canvas").locator("visible=true").first
+        cell = picture.evaluate("e => e.clientWidth") / side
+        picture.click(position={"x": (x + 0.5) * cell, "y": (side - y - 0.5) * cell})
         expect(self.output.locator(".tip").locator("visible=true")).to_contain_text(f"x {x}, y {y}")
-        self.page.mouse.down()
-        self.page.mouse.up()
 
     def says(self, text: str) -> None:
         """Wait for a line of the tab in front."""
