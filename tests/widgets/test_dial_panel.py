@@ -24,6 +24,7 @@ RUNS = {
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dial, "LEVELS", (3, 5))
     monkeypatch.setattr(dial, "CURVES", ((60, 3),))
+    monkeypatch.setattr(dial, "SLICE", np.inf)  # a level at a time
 
 
 def opened(name: str, trained: bool = True, **keys: Any) -> DialPanel:
@@ -150,3 +151,16 @@ def test_it_is_a_tab_of_runs_over_a_range_only() -> None:
     lab = Lab(opened("beta", trained=False).experiment)
     assert list(lab.tabs)[1] == "Dial"
     lab.close()
+
+
+def test_frames_are_drawn_a_few_at_a_time(few: None, monkeypatch) -> None:
+    """So that a tab that comes to the front need not wait for all of them."""
+    monkeypatch.setattr(dial, "SLICE", -1.0)
+    panel = opened("beta", trained=False)
+    panel.publisher.close()
+    monkeypatch.setattr(panel.publisher, "wake", lambda: woken.append(1))
+    woken: list[int] = []
+    assert panel.update() and panel.data is None and woken == [1]
+    monkeypatch.setattr(dial, "SLICE", np.inf)
+    assert panel.update() and len(panel.couplings) == 4
+    panel.close()

@@ -79,6 +79,7 @@ class CheckPanel(Panel):
         self.live = Plot(message(SOON, height=280))
         row = ipywidgets.HBox([self.seconds, self.start, self.stop, self.progress], layout=ROW)
         self.widget = ipywidgets.VBox([row, self.verdict, self.live.widget, self.table, self.message])
+        self.verdict.value = self._words(False, 0.0)
         self.start.on_click(self._begin)
         self.stop.on_click(self._end)
 

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from flowlab.figures import Figure, configuration, coupling_curves
+from flowlab.figures.shared.style import message
 from flowlab.widgets.lattice import MOST_BYTES, Lattice, frames_of
 from flowlab.widgets.panel import Panel, has_ended
 from flowlab.widgets.panels.sampled import NARROW, ROW, blank_layers
@@ -27,6 +28,8 @@ SYMBOLS = {"beta": "β", "kappa": "κ", "lam": "λ"}
 SAMPLES = 12
 LEVELS = (9, 17, 33, 65)
 """Couplings between the ends of the interval, in the order in which they are drawn: each holds the ones before."""
+SLICE = 0.3
+"""Seconds that are drawn at a time."""
 CURVES = ((500, 9), (2000, 17))
 """Draws and points of the curves: rough ones first."""
 
@@ -156,7 +159,11 @@ class DialPanel(Panel):
         """Draw the next level of the grid, or measure the next curves; whether there is more."""
         missing = next((level for level in map(self._grid, LEVELS) if not set(level) <= set(self._drawn)), None)
         if missing is not None:
+            began = time.monotonic()
             for value in missing:
+                if time.monotonic() - began > SLICE:  # another tab may have come to the front
+                    self.publisher.wake()
+                    return True
                 if value not in self._drawn:
                     self._drawn[value] = self.experiment.sample(
                         self._samples(), seed=self.seed, held=self._held, **{self.name: value}
@@ -254,10 +261,10 @@ class DialPanel(Panel):
         return " · ".join(part for part in (self._named(value), T, phase) if part)
 
     def _curves(self) -> Figure:
-        figure = coupling_curves(
-            xr.Dataset() if self.curve is None else self.curve, transition=self._transition(), phases=self._phases()
-        )
-        return figure if self.curve is None else figure.update_layout(meta={"places": self.couplings})
+        if self.curve is None:
+            return message("curves come when all configurations are drawn", height=300)
+        figure = coupling_curves(self.curve, transition=self._transition(), phases=self._phases())
+        return figure.update_layout(meta={"places": self.couplings})
 
     # what a person does
 

@@ -84,7 +84,7 @@ class LayersPanel(SampledPanel):
     def figure(self) -> Figure:
         shown = blank_layers(self.experiment.system) if self.data is None else self.data
         figure = layer_statistics(shown, 0 if self.data is None else self.sample.value, self.at)
-        return figure.update_layout(height=ABOVE)
+        return figure.update_layout(height=ABOVE, **({"title_text": "no samples yet"} if self.data is None else {}))
 
     def snapshot(self) -> Figure:
         if self.data is None:
@@ -175,7 +175,9 @@ def beside_a_lattice(figure: Figure) -> Figure:
     else:
         texts = [name.replace(" and ", "<br>and ") for name in names]
     figure.update_xaxes(tickvals=names, ticktext=texts, tickangle=0, tickfont_size=10)
-    return figure.update_layout(height=BELOW)
+    title, _, gauge = str(figure.layout.title.text).partition(" · ")
+    title = title.partition(":")[0] + (f"<br>{gauge}" if gauge else "")
+    return figure.update_layout(height=BELOW, title_text=title, margin_t=62 if gauge else 44)
 
 
 def most_changed(layers: xr.Dataset) -> int:
