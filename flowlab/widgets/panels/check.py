@@ -109,6 +109,8 @@ class CheckPanel(Panel):
 
     def page(self) -> list[Piece]:
         words = self._words(False, 0.0)
+        if self._newest() is None:
+            return [text(words)]
         return [text(words), plot(self._figure()), text(self._table())]
 
     def close(self) -> None:

@@ -187,7 +187,7 @@ class ConfigurationsPanel(Panel):
             return f"{found.sizes['sample']} samples, drawn from the same latents again and again, the last time {now}"
         if self.what.value == MOVES:
             return f"a copy of the chains goes on from where they are {now}; dots mark what a single step has changed"
-        return f"the last {found.sizes['layer']} pictures, as it was {now}"
+        return f"{found.sizes['layer']} pictures up to step {self._drawn_step}"
 
     def _sentences(self) -> list[str]:
         system = self.experiment.system

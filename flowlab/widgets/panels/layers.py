@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 ABOVE, BELOW, ALONE = 310, 230, 400
 """Pixels of the two figures beside the lattice, which together are as high as it with its small pictures; of one."""
+NONE = "no layers to walk through"
 NAMED = 4
 """So many levels stand under their bars by name."""
 
@@ -74,7 +75,7 @@ class LayersPanel(SampledPanel):
         if lacks(experiment, "work") is None:
             self.work = Diagnosis(experiment, ["work"], n=max(1000, n), wake=lambda: self.publisher.wake())
         self.changes = Plot(beside_a_lattice(self._change_figure()))
-        controls = [or_value(self.layer, self.play), self.sample, self.new_samples, self.follow]
+        controls = [or_value(self.layer, self.play, words=NONE), self.sample, self.new_samples, self.follow]
         row = ipywidgets.HBox(controls, layout=ROW)
         beside = ipywidgets.VBox([self.live.widget, self.changes.widget])
         beneath = [] if self.work is None else [self.work.line]
@@ -103,14 +104,15 @@ class LayersPanel(SampledPanel):
             self.work.data = self.work.read()
         by = {"layer": self.count}
         state = frames_of(self.data) | {"code": self._lattice_code(), "layer": self.at, "sample": self.sample.value}
-        choose = [slider("layer", self.count - 1, self.at, self.layer.description)]
+        choose = [slider("layer", self.count - 1, self.at, self.layer.description)] * (self.count > 1)
         if "correlation" in self.data:  # else the figure beside it shows the samples against this one
             choose.append(entry("sample", self.lattice.samples - 1, self.sample.value, "sample"))
+        changes = [plot(*self.each_layer(self._change_figure), by=by)] * (self.count > 1)
         return [
             row(*choose),
             text(*self.each_layer(self.describe), by=by),
             beside(lattice(state), plot(*self.each_layer(lambda: self.figure().update_layout(height=ALONE)), by=by)),
-            plot(*self.each_layer(self._change_figure), by=by),
+            *changes,
             text(self.message.value),
         ]
 

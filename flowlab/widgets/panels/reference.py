@@ -74,7 +74,7 @@ class ReferencePanel(SampledPanel):
     @property
     def controls(self) -> list[ipywidgets.Widget]:
         """The controls that this run has a use for."""
-        layers = [or_value(self.layer, self.play)] if self.has_layers else []
+        layers = [or_value(self.layer, self.play, words="the samples themselves")] if self.has_layers else []
         return [*layers, or_value(self.temperature), self.new_samples, self.follow]
 
     @abstractmethod

@@ -99,9 +99,9 @@ class SampledPanel(Panel):
         """The slider, and a line and a picture for each layer."""
         self.snapshot()
         layers = {"layer": self.count}
-        controls = row(slider("layer", self.count - 1, self.at, self.layer.description))
+        controls = [row(slider("layer", self.count - 1, self.at, self.layer.description))] * (self.count > 1)
         picture = self.piece(self.each_layer(self.figure), by=layers)
-        return [controls, text(*self.each_layer(self.describe), by=layers), picture, text(self.message.value)]
+        return [*controls, text(*self.each_layer(self.describe), by=layers), picture, text(self.message.value)]
 
     @abstractmethod
     def figure(self) -> Figure:

@@ -114,7 +114,7 @@ class TrianglesPanel(ReferencePanel):
                 pictures += self.each_layer(self.figure)
             self._kind = None
         controls = [choice("convention", ["signed", "folded"])]
-        if self.has_layers:
+        if self.has_layers and self.count > 1:
             controls.insert(0, slider("layer", self.count - 1, self.at, "layer"))
         return [row(*controls), text(*lines, by=by), plot(*pictures, by=by), text(self.about.value)]
 

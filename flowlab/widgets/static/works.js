@@ -15,6 +15,8 @@ function render({ model, el }) {
   el.style.display = 'none';
   document.body.append(works);
 
+  const ended = () => /dead|restarting|terminating/.test(model.widget_manager?.kernel?.status); // pictures say so
+
   // One question at a time: while a cell runs they would pile up.
   function ask(event) {
     const part = el.closest(WATCHED), { target } = event;
@@ -22,7 +24,7 @@ function render({ model, el }) {
     const number = ++asked, box = target.getBoundingClientRect();
     const at = event.detail && event.clientX !== undefined ? [event.clientX, event.clientY] : [box.left, box.bottom];
     model.send({ type: 'asked', view, number });
-    setTimeout(() => { if (answered < number) say(...at); }, SOON);
+    setTimeout(() => { if (answered < number && el.isConnected && !ended()) say(...at); }, SOON);
   }
 
   // On a screen that is filled only what lies in the element that fills it is seen.
