@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
@@ -65,6 +66,20 @@ def beta_ramp(T: float, anneal: float) -> Callable[[float], dict[str, float | Te
     return lambda progress: {"T": T / inverse_temperature_ramp(progress, anneal)} if progress < anneal else {}
 
 
+class _AdamW(torch.optim.AdamW):
+    """AdamW without torch's marks for its compiler: the first call of a marked method imports that, for two seconds."""
+
+    add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.AdamW.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.AdamW.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.AdamW.load_state_dict)
+    _step = inspect.unwrap(torch.optim.AdamW.step)
+
+    def step(self, closure: Any = None) -> Any:
+        with torch.no_grad():
+            return self._step(closure)
+
+
 class Optimisation:
     """One Adam a role ("base", "flow", ...), each with its own learning rate, under one schedule and one clipping rule.
 
@@ -116,7 +131,7 @@ class Optimisation:
         self.restarts, self.final = int(restarts), final
         self._halved = 0
         self.adam = {
-            role: torch.optim.AdamW(p, lr=self.learning_rate[role], betas=betas, weight_decay=weight_decay, fused=True)
+            role: _AdamW(p, lr=self.learning_rate[role], betas=betas, weight_decay=weight_decay, fused=True)
             for role, p in self.groups.items()
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -131,3 +132,19 @@ def test_plateau_is_judged_by_the_error():
     assert has_plateaued(flat, 100)
     assert not has_plateaued(flat[:300], 100)
     assert not has_plateaued(np.zeros(150), 100)
+
+
+def test_a_step_needs_no_compiler_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its import takes longer than all else that a first step needs; and the step is that of AdamW."""
+    weights = [nn.Parameter(torch.ones(3)) for _ in range(2)]
+    theirs = torch.optim.AdamW([weights[1]], lr=0.1, weight_decay=0.5, fused=True)
+    for _ in range(3):
+        theirs.zero_grad()
+        (weights[1] ** 2).sum().backward()
+        theirs.step()
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)
+    ours = Optimisation({"base": [weights[0]]}, 0.1, schedule="constant", weight_decay=0.5)
+    for _ in range(3):
+        ours.step([(weights[0] ** 2).sum()], 0.5)
+    assert torch.equal(*weights)
+    ours.load_state_dict(ours.state_dict())
