@@ -179,6 +179,7 @@ OF_TRAINING = {
     "exponent": ("exponent of the cost of training in the correlation length", "1"),
     "gap": ("gap of the variational free energy per site", "J"),
     "gap_mean_field": ("gap of the exact optimum of independent spins with a shared bit, per site", "J"),
+    "entropy_per_site_exact": ("exact entropy per site", "nats"),
     "depth": ("smallest number of layers with a gap below epsilon", "layers"),
 }
 

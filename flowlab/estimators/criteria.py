@@ -64,6 +64,22 @@ def within(values: ArrayLike, tolerance: float) -> Finding:
     return Finding(found.answer, mean, error, n)
 
 
+def between(value: float, error: float, points: int, low: float, high: float) -> Finding:
+    """Whether a number that was fitted, such as an exponent, lies between two others.
+
+    Args:
+        value, error: with its standard error; NaN where it has none, and then nothing can be said.
+        points: that it was fitted to, two of them taken up by a straight line.
+        low, high: the bounds.
+
+    >>> between(8.0, 0.2, 6, 7, 10).answer, between(5.0, 0.2, 6, 7, 10).answer, between(8.0, 0.2, 2, 7, 10).answer
+    ('yes', 'no', 'cannot be said at this size')
+    """
+    inside = min(value - low, high - value)
+    found = _against(inside, error, points - 2, points)
+    return Finding(found.answer, value, error, points)
+
+
 def _mean(values: ArrayLike) -> tuple[float, float, int]:
     """Mean, its standard error and the number of values, without those that are NaN."""
     known = np.asarray(values, dtype=float).ravel()

@@ -9,6 +9,7 @@ from flowlab.exact.partition_function import log_z, moments_per_site
 from flowlab.exact.phi4 import TransferLogZ, phi4_log_z
 from flowlab.exact.plane import plane_log_z
 from flowlab.exact.potts import PottsMoments, enumerate_potts, enumerate_potts_log_z, potts_configurations
+from flowlab.exact.raster import conditional_entropies
 from flowlab.exact.replica_symmetry import ReplicaSymmetric, almeida_thouless, replica_symmetric
 from flowlab.exact.transfer_matrix import transfer_log_z
 
@@ -21,6 +22,7 @@ __all__ = [
     "SpinMoments",
     "TransferLogZ",
     "almeida_thouless",
+    "conditional_entropies",
     "configurations",
     "critical_temperature",
     "distribution",

@@ -29,7 +29,7 @@ from flowlab.figures.sweeps import averages, coupling_curves, phase_diagram, swe
 from flowlab.figures.tempering import tempering_overview
 from flowlab.figures.training import ess_curve, training_curve, training_overview
 from flowlab.figures.triangles import triangle, triangle_cloud
-from flowlab.figures.work import delta_free_energy
+from flowlab.figures.work import delta_free_energy, depth_overview
 
 stills_in_notebooks()
 globals().update({name: explained(globals()[name], needs) for name, needs in GIVEN_BY.items()})
@@ -59,6 +59,7 @@ __all__ = [
     "defect_overview",
     "defect_strip",
     "delta_free_energy",
+    "depth_overview",
     "ess_curve",
     "field_histogram",
     "field_strip",

@@ -9,10 +9,11 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 from numpy.typing import NDArray
+from plotly.subplots import make_subplots
 
 from flowlab.core.datasets import layer_names
 from flowlab.figures.shared.bound import as_float
-from flowlab.figures.shared.style import COLORS, INK, QUIET, number, styled
+from flowlab.figures.shared.style import COLORS, EARLIER, INK, QUIET, number, styled
 
 Array = NDArray[np.float64]
 WITH_NUMBERS = 5  # layers whose names and numbers have room beside each other
@@ -85,3 +86,43 @@ def layer_change(layers: xr.Dataset) -> LayerChange:
     log_w = np.asarray(layers["log_weight"] - layers["log_q"], dtype=float)
     change = -np.diff(log_w, axis=0) * (T if isfinite(T) else 1.0) / n_sites
     return LayerChange(change.mean(1), change.std(1, ddof=1) / np.sqrt(change.shape[1]), axis)
+
+
+def depth_overview(found: xr.Dataset, epsilon: float | None = None) -> go.Figure:
+    """What flows of growing depth reach, against T: gap of F, entropy, what each layer does to F, and L*.
+
+    Args:
+        found: what ``flowlab.sweep("ising-depth", by_layer=True)`` returns, of the Ising model.
+        epsilon: per site, within which L* is, in J; that of the sweep where not given.
+    """
+    T, entropy, exact = found["T"].values, found["base_entropy_per_site"], found["entropy_per_site_exact"]
+    epsilon = float(found.attrs["epsilon"]) if epsilon is None else epsilon
+    titles = ["F above the exact one, per site (J)", "entropy per site (nats)", "ΔF of each layer, per site (J)"]
+    titles.append(f"smallest depth within {epsilon:g} J")
+    figure = make_subplots(rows=2, cols=2, subplot_titles=titles, vertical_spacing=0.16, horizontal_spacing=0.12)
+    figure.update_annotations(font_size=12)
+    hues = [COLORS["bound"], *EARLIER, INK]
+
+    def curve(row: int, col: int, name: str, values: xr.DataArray, error: xr.DataArray | None, color: str) -> None:
+        bars = None if error is None else dict(array=np.nan_to_num(error.values), width=3, color=color)
+        figure.add_scatter(x=T, y=values.values, error_y=bars, mode="lines+markers", name=name, legendgroup=name,
+                           line=dict(color=color, width=1.4), row=row, col=col)  # fmt: skip
+
+    for k, layers in enumerate(found["layers"].values):
+        at = found.sel(layers=layers)
+        curve(1, 1, f"{layers} layers", at["gap"], at["gap_error"], hues[k % len(hues)])
+    if "gap_mean_field" in found:
+        figure.add_scatter(x=T, y=found["gap_mean_field"].values, mode="lines", name="base alone, exact",
+                           line=dict(color=INK, dash="dash", width=1.2), row=1, col=1)  # fmt: skip
+    curve(1, 2, "base of the deepest", entropy, found["base_entropy_per_site_error"], COLORS["bound"])
+    figure.add_scatter(x=T, y=exact.values, mode="lines", name="exact entropy",
+                       line=dict(color=INK, dash="dot", width=1.4), row=1, col=2)  # fmt: skip
+    for layer in found["layer"].values[1:]:
+        at = found.sel(layer=layer)
+        change = at["delta_free_energy_per_site"], at["delta_free_energy_per_site_error"]
+        curve(2, 1, f"layer {layer}", *change, hues[int(layer) % len(hues)])
+    depth = found["layers"].where(abs(found["gap"]) < epsilon).min("layers")
+    curve(2, 2, "L*", depth, None, INK)
+    figure.update_xaxes(title_text="T", row=2)
+    figure.update_yaxes(rangemode="tozero", row=2, col=2, dtick=1)
+    return styled(figure, title="depth as complexity", height=560)

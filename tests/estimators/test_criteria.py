@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from flowlab.estimators.criteria import exceeds, greater, within
+from flowlab.estimators.criteria import between, exceeds, greater, within
 
 
 def test_answers_hold_as_often_as_they_say() -> None:
@@ -29,3 +29,11 @@ def test_fewer_than_three_seeds_say_nothing(values: list[float]) -> None:
 def test_a_difference_may_be_denied() -> None:
     assert greater([0.1, 0.11, 0.12], [0.5, 0.51, 0.52]).answer == "no"
     assert within([0.5, 0.51, 0.52], 0.1).answer == "no" and within([0.05, 0.06, 0.055], 0.1).answer == "yes"
+
+
+def test_a_fitted_number_lies_between_two_others_beyond_its_interval() -> None:
+    assert between(8.5, 0.3, 5, 7, 10).answer == "yes" and between(8.5, 0.6, 5, 7, 10).answer != "yes"
+    assert between(12.0, 0.3, 5, 7, 10).answer == between(4.0, 0.3, 5, 7, 10).answer == "no"
+    assert between(8.5, math.nan, 2, 7, 10).answer == "cannot be said at this size"
+    found = between(8.5, 0.3, 5, 7, 10)
+    assert (found.value, found.error, found.seeds) == (8.5, 0.3, 5)

@@ -22,6 +22,7 @@ GIVEN_BY = {
     "defect_overview": """one defect of run.diagnose(parts=["defects"]), or measure_defect(...)""",
     "defect_strip": """one defect of run.diagnose(parts=["defects"]), or measure_defect(...)""",
     "delta_free_energy": """run.layers(n), or run.diagnose(parts=["work"])""",
+    "depth_overview": """flowlab.sweep("ising-depth", by_layer=True)""",
     "ess_curve": "run.data",
     "field_histogram": "run.layers(n)",
     "field_strip": "run.layers(n)",

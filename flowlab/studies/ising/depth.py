@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import xarray as xr
 
+from flowlab.core.datasets import stacked
 from flowlab.core.names import about
 from flowlab.exact.finite_ising import kaufman
 from flowlab.exact.mean_field_theory import mean_field
 from flowlab.flows.discrete.sorting import coarse_to_fine
 from flowlab.runs.keys import Count, Positive
-from flowlab.runs.registry import find, sweep_study
+from flowlab.runs.registry import find, load, sweep_study
 from flowlab.runs.sweeps import keep, sweep
 from flowlab.studies.ising.sweep import grid
 from flowlab.studies.keys import (
@@ -36,6 +39,8 @@ from flowlab.studies.keys import (
 
 RANGES = {"ising": (1.6, 3.2), "sk": (0.4, 2.0)}
 """Of temperatures, about T_c of either system."""
+BY_LAYER = ("base_entropy_per_site", "delta_free_energy_per_site", "work_variance")
+"""Of the deepest flow."""
 
 
 def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
@@ -44,6 +49,8 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
         found |= dict.fromkeys(("start", "lr_flow"), "on sorting layers, which have no masks")
     if not keys["adiabatic"] or keys["max_depth"] == 1:
         found |= dict.fromkeys(("warm_steps", "warm_lr"), "where no flow starts from the one before it")
+    if keys["system"] == "sk":
+        found["by_layer"] = "on system=sk, which has no lattice in the plane"
     if keys["max_depth"] == 1:
         found["adiabatic"] = "where there is one depth"
     return found
@@ -72,6 +79,7 @@ def ising_depth(
     lr: Rate | None = None,
     lr_flow: Positive | None = None,
     warm_lr: Positive | None = None,
+    by_layer: bool = False,
     evaluate: Evaluated = 20_000,
     device: Device = "auto",
     seed: int = 0,
@@ -99,37 +107,46 @@ def ising_depth(
         steps: of the first layer.
         lr_flow: peak learning rate of the masks, as in ising-xor.
         warm_lr: rate of the base after a warm start, none for a fifth.
+        by_layer: whether the deepest flow is looked into: entropy of its base, and what each of its layers does to F.
 
     Returns:
         Dataset over T, layers (0 .. max_depth) and for sk seed_J: all that :func:`flowlab.sweep` returns, ``gap`` =
         (F_var - F) / N with its error, and ``depth`` = L* without the dim layers, NaN where max_depth is not enough.
-        For ising over independent bits also ``gap_mean_field``, the exact optimum of the base alone.
+        Of ising also ``entropy_per_site_exact``, over independent bits ``gap_mean_field``, the exact optimum of these
+        alone, and with ``by_layer`` what :func:`flowlab.figures.depth_overview` draws.
 
     Raises:
         ValueError: for more sorting layers than there are, or no exact F to compare with (N above 24).
     """
     _refuse(system, L, N, construction, max_depth)
-    over: dict[str, list[Any]] = {"T": _temperatures(system, T_min, T_max, points)}
     lr = base_rate(base, lr)
-    keys: dict[str, Any] = {"base": base, "batch": batch, "lr": lr, "device": device}
+    name, over, keys = _runs(system, L, N, instances, base, _temperatures(system, T_min, T_max, points))
+    keys = keys | {"batch": batch, "lr": lr, "device": device}
     masks = {"start": start, "lr_flow": lr_flow} if construction == "xor" else {"construction": construction}
-    if system == "sk":
-        name, n_sites, over["seed_J"], keys["N"] = "sk-xor", N, list(range(instances)), N
-    else:
-        name, n_sites, keys["L"] = "ising-xor", L * L, L
-        if base == "independent":
-            keys["anneal"] = 0.0  # on the way from high T they would forget that they were ordered
     find(name).given(keys | masks)
-    how: dict[str, Any] = {"out": out, "workers": workers, "evaluate": evaluate, "progress": progress, "seed": seed}
-    alone = sweep(name, over | {"layers": [0]}, **how, **keys, steps=base_steps or steps)
-    if adiabatic:
-        how |= {"chain": "layers", "warm": {"steps": warm_steps, "lr": lr / 5 if warm_lr is None else warm_lr}}
-    flows = sweep(name, over | {"layers": list(range(1, max_depth + 1))}, **how, **keys, **masks, steps=steps)
-    found = _joined(alone, flows, n_sites, epsilon)
-    if system == "ising" and base == "independent":
-        found["gap_mean_field"] = _mean_field(L, over["T"])
+    warm = {"steps": warm_steps, "lr": lr / 5 if warm_lr is None else warm_lr}
+    chain: dict[str, Any] = {"chain": "layers", "warm": warm} if adiabatic else {}
+    how: dict[str, Any] = {"workers": workers, "evaluate": evaluate, "progress": progress, "seed": seed}
+    deeper = {"layers": list(range(1, max_depth + 1))}
+    with tempfile.TemporaryDirectory() as own:
+        how["out"] = own if out is None and by_layer else out
+        alone = sweep(name, over | {"layers": [0]}, **how, **keys, steps=base_steps or steps)
+        flows = sweep(name, over | deeper, **how, **chain, **keys, **masks, steps=steps)
+        looked = _by_layer(flows.isel(layers=-1), Path(how["out"]), evaluate) if by_layer else {}
+    known = _exact(L, over["T"], base) if system == "ising" else {}
+    found = _joined(alone, flows, N if system == "sk" else L * L, epsilon).merge(looked).assign(known)
     keep(found, out)
     return found
+
+
+def _runs(
+    system: str, L: int, N: int, instances: int, base: str, T: list[float]
+) -> tuple[str, dict[str, list[Any]], dict[str, Any]]:
+    """The study of one run, what it is run over besides layers, and keys of the system."""
+    if system == "sk":
+        return "sk-xor", {"T": T, "seed_J": list(range(instances))}, {"base": base, "N": N}
+    # independent bits would forget on the way from high T that they were ordered
+    return "ising-xor", {"T": T}, {"base": base, "L": L} | ({"anneal": 0.0} if base == "independent" else {})
 
 
 def _temperatures(system: str, T_min: float | None, T_max: float | None, points: int) -> list[float]:
@@ -178,11 +195,26 @@ def smallest_depth(gap: xr.DataArray, epsilon: float) -> xr.DataArray:
     return depth.assign_attrs(about("depth", epsilon=epsilon))
 
 
-def _mean_field(L: int, temperatures: list[float]) -> xr.Variable:
-    """(F_var - F) / N of the exact optimum of independent spins with a shared Z2 bit, over T."""
-    exact = [-T * kaufman((L, L), 1 / T).log_z_per_site for T in temperatures]
-    best = [mean_field((L, L), 1 / T).free_energy_per_site for T in temperatures]
-    return xr.Variable("T", [F_var - F for F_var, F in zip(best, exact, strict=True)], about("gap_mean_field"))
+def _by_layer(deepest: xr.Dataset, out: Path, n: int) -> xr.Dataset:
+    """What the deepest flow of each point says of its base and its layers, from n samples; NaN where a run failed."""
+    found = {}
+    for place in np.argwhere(deepest.state.values == "finished"):
+        run: Any = load(out / str(deepest.run.values[tuple(place)]))
+        one = run.diagnose(n, parts=["entropy", "work"])
+        found[tuple(place)] = one[[*BY_LAYER, *(f"{name}_error" for name in BY_LAYER)]]
+    return stacked(found, {str(dim): deepest[dim].values.tolist() for dim in deepest.run.dims})
+
+
+def _exact(L: int, temperatures: list[float], base: str) -> dict[str, xr.Variable]:
+    """Over T: the entropy per site, and of independent bits the (F_var - F) / N of their exact optimum."""
+    known = [kaufman((L, L), 1 / T) for T in temperatures]
+    entropy = [(one.energy / T + one.log_z) / L**2 for one, T in zip(known, temperatures, strict=True)]
+    found = {"entropy_per_site_exact": xr.Variable("T", entropy, about("entropy_per_site_exact"))}
+    if base == "independent":
+        best = [mean_field((L, L), 1 / T).free_energy_per_site for T in temperatures]
+        gap = [F_var + T * one.log_z_per_site for F_var, one, T in zip(best, known, temperatures, strict=True)]
+        found["gap_mean_field"] = xr.Variable("T", gap, about("gap_mean_field"))
+    return found
 
 
 def _gap(found: xr.Dataset, n_sites: int) -> dict[str, xr.DataArray]:

@@ -27,8 +27,9 @@ SMALL = dict(
 def ising(tmp_path_factory):
     out = tmp_path_factory.mktemp("ising") / "depth"
     return out, sweep(
-        "ising-depth", L=4, T_min=5.0, T_max=5.0, points=1, epsilon=0.1, out=out, **SMALL | {"evaluate": 8000}
-    )
+        "ising-depth", L=4, T_min=5.0, T_max=5.0, points=1, epsilon=0.1, by_layer=True, out=out,
+        **SMALL | {"evaluate": 8000},
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,32 @@ def test_one_layer_pays_in_the_disordered_phase_and_sets_the_depth(ising):
 def test_the_base_alone_is_trained_to_its_exact_optimum(ising):
     alone = ising[1].sel(layers=0)
     assert (abs(alone.gap - alone.gap_mean_field) < 4 * alone.gap_error + 1e-3).all()
+
+
+def test_the_deepest_flow_is_looked_into_by_layer(ising):
+    out, data = ising
+    (path,) = out.glob("*layers=2")
+    known = fl.load(path).diagnose(8000, parts=["entropy", "work"])
+    assert data.base_entropy_per_site.dims == ("T",) and data.delta_free_energy_per_site.dims == ("T", "layer")
+    for name in ("base_entropy_per_site", "delta_free_energy_per_site", "work_variance_error"):
+        np.testing.assert_allclose(data[name][0], known[name])
+    exact = fl.exact.kaufman((4, 4), beta=0.2)
+    assert float(data.entropy_per_site_exact[0]) == pytest.approx((0.2 * exact.energy + exact.log_z) / 16)
+
+
+def test_depth_is_seen_in_one_figure(ising):
+    figure = fl.figures.depth_overview(ising[1])
+    drawn = {trace.name: trace for trace in figure.data}
+    assert {"0 layers", "2 layers", "base of the deepest", "exact entropy", "layer 1", "layer 2", "L*"} <= set(drawn)
+    assert drawn["L*"].y == (1.0,) and drawn["layer 1"].error_y.array[0] > 0
+    assert list(fl.figures.depth_overview(ising[1], epsilon=1.0).data[-1].y) == [0.0]
+    with pytest.raises(ValueError, match="by_layer"):
+        fl.figures.depth_overview(ising[1].drop_vars("base_entropy_per_site"))
+
+
+def test_a_glass_has_no_layers_in_the_plane():
+    with pytest.raises(ValueError, match="by_layer"):
+        sweep("ising-depth", system="sk", N=8, by_layer=True, **SMALL)
 
 
 def test_depth_in_sorting_layers(tmp_path):
