@@ -12,9 +12,10 @@ import functools
 import inspect
 import math
 import numbers
+import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
@@ -26,6 +27,10 @@ BITS = 63
 LARGEST = 1e38
 """Of a number: single precision holds it."""
 WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text", type(None): "None"}
+
+
+TOO_LARGE = re.compile(r"Storage size calculation overflowed|numel: integer|can't allocate memory|array is too big")
+"""What torch and NumPy say of a tensor for which there is no memory."""
 
 
 class Refused(Exception):
@@ -64,7 +69,12 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         for name, value in bound.arguments.items():
             if name in kinds and signature.parameters[name].kind is not inspect.Parameter.VAR_KEYWORD:
                 bound.arguments[name] = given(name, value, kinds[name])
-        return function(*bound.args, **bound.kwargs)
+        try:
+            return function(*bound.args, **bound.kwargs)
+        except (RuntimeError, ValueError, MemoryError) as error:
+            if isinstance(error, MemoryError) or TOO_LARGE.search(str(error)):
+                _refuse_largest(bound.arguments)
+            raise
 
     return called
 
@@ -82,6 +92,18 @@ def given(name: str, value: Any, kind: Any) -> Any:
         return _taken(kind, value)
     except Refused as refused:
         raise refused.raised(f"{name} must be {refused}, got {_shown(value)}") from None
+
+
+def _refuse_largest(arguments: Mapping[str, Any]) -> None:
+    """ValueError with the name of the argument that has the largest whole number, if any is large."""
+    sizes = {}
+    for name, value in arguments.items():
+        entries = value if isinstance(value, tuple) else (value,)
+        sizes[name] = max((abs(one) for one in entries if type(one) is int), default=0)
+    largest = max(sizes, key=sizes.__getitem__, default="")
+    if largest and sizes[largest] > 1000:
+        shown = _shown(arguments[largest])
+        raise ValueError(f"{largest} must be smaller, got {shown}: there is no memory for that") from None
 
 
 @functools.cache

@@ -224,6 +224,7 @@ def test_rounding_is_no_asymmetry() -> None:
         (lambda: SpinGlass([[0.0, 1.0], [1.0]], T=1.0), "J must be an array whose rows have one length"),
         (lambda: SpinGlass(PAIR, T=1.0, shape=(2, 2)), "shape must be up to three sides with 2 sites"),
         (lambda: SpinGlass.sherrington_kirkpatrick(1, T=1.0), "n must be a number of sites of at least 2, got 1"),
+        (lambda: SpinGlass.sherrington_kirkpatrick(2**62, T=1.0), "n must be smaller, got 4611.*: there is no memory"),
         (lambda: SpinGlass.sherrington_kirkpatrick(4, T=1.0, seed=-1), "seed must be a whole number of at least 0"),
         (lambda: SpinGlass.edwards_anderson((4, 1), T=1.0), "shape must be one, two or three sides of at least 2"),
         (lambda: SpinGlass.edwards_anderson((2,) * 5, T=1.0), "shape must be one, two or three sides of at least 2"),
