@@ -1,15 +1,16 @@
-"""Multilevel samplers of discrete lattices, trained for one coupling each: ESS, ln Z and energy.
+"""Multilevel samplers of spins, states and angles, trained for one coupling each: ESS, ln Z and energy.
 
     python benchmarks/discrete_grid.py [--only NAME ...] [--seconds-scale 1] [--samples 20000] [--seed 0]
                                        [--runs DIR] [--out FILE]
 
-Ising 16 x 16 and 24 x 24 at three couplings, a cube at criticality, Potts models of 3 and 4 states at 16 x 16, on one
-thread; seconds are of processor time, training alone. LEAPS (Holderrieth, Albergo and Jaakkola 2025, arXiv:2502.10843)
-reports an ESS of .31 for 3 states at 15 x 15 and beta = 1.001. ``KL`` is how far the bound lies below ln Z.
+Ising 16 x 16 and 24 x 24 at three couplings, a cube at criticality, Potts models of 3 and 4 states and XY models around
+the temperature of Kosterlitz and Thouless at 16 x 16, on one thread; seconds are of processor time, training alone.
+LEAPS (Holderrieth, Albergo and Jaakkola 2025, arXiv:2502.10843) reports an ESS of .31 for 3 states at 15 x 15 and
+beta = 1.001. ``KL`` is how far the bound lies below ln Z.
 
 ``ln Z off`` is how far ln Z is from Kaufman's exact value in standard errors; ``energy off`` compares the energy per
-site with the exact one or, of Potts states, with Swendsen and Wang's clusters of the study ``potts-chain``. The cube
-has neither here.
+site with the exact one or, of Potts states and angles, with the clusters of ``potts-chain`` and ``xy-chain``. The cube
+has neither here. ``helicity`` is the helicity modulus of angles, ``helicity off`` compares it with the same clusters.
 
 Runs are kept in ``--runs`` and taken up again there. Results are added to those in ``--out`` of other rows.
 """
@@ -42,6 +43,7 @@ GRID: dict[str, tuple[str, float, dict[str, Any]]] = {
     "Potts 3, 16, 1.001": ("potts-coloured", 180, {"L": 16, "q": 3, "beta": 1.001}),
     "Potts 4, 16, 1.0": ("potts-coloured", 180, {"L": 16, "q": 4, "beta": 1.0}),
     "Potts 4, 16, 1.0986": ("potts-coloured", 240, {"L": 16, "q": 4, "beta": 1.0986}),
+    **{f"XY 16, T = {T}": ("xy-coloured", 300, {"L": 16, "T": T}) for T in (0.7, 0.9, 1.1)},
 }
 """Name -> study, seconds of training, keys."""
 
@@ -53,6 +55,8 @@ COLUMNS = [
     ("KL", 7, ".4f"),
     ("ln Z off", 8, ".1f"),
     ("energy off", 10, ".1f"),
+    ("helicity", 8, ".3f"),
+    ("helicity off", 12, ".1f"),
     ("samples per second", 18, ".0f"),
 ]
 
@@ -79,26 +83,30 @@ def trained(name: str, scale: float, seed: int, runs: Path) -> tuple[Training, f
     return run, spent
 
 
-def energy_known(run: Training, seed: int) -> tuple[float, float]:
-    """The energy per site and its error: Kaufman's, or that of clusters."""
-    system, keys = run.system, run.keys
-    if known := moments_per_site(system):
-        return known["energy_per_site"], 0.0
-    if "q" not in keys:
-        return math.nan, math.nan
-    chain = experiment("potts-chain", L=keys["L"], T=keys["T"], q=keys["q"], steps=1000, seed=seed)
+CLUSTERS = {"potts-coloured": "potts-chain", "xy-coloured": "xy-chain"}
+COMPARED = ("energy_per_site", "helicity_modulus")
+
+
+def known(name: str, run: Training, seed: int) -> dict[str, tuple[float, float]]:
+    """Of what is compared, the value and its error: Kaufman's, or that of clusters."""
+    if exact := moments_per_site(run.system):
+        return {"energy_per_site": (exact["energy_per_site"], 0.0)}
+    if GRID[name][0] not in CLUSTERS:
+        return {}
+    keys = {key: run.keys[key] for key in ("L", "T", "q") if key in run.keys}
+    chain = experiment(CLUSTERS[GRID[name][0]], **keys, steps=1000, seed=seed)
     chain.run()
     found = chain.evaluate()
-    return float(found.energy_per_site), float(found.energy_per_site_error)
+    return {one: (float(found[one]), float(found[f"{one}_error"])) for one in COMPARED if one in found}
 
 
 def measured(name: str, run: Training, seconds: float, samples: int, seed: int) -> dict[str, Any]:
     start = time.process_time()
     found = run.evaluate(samples, seed=seed)
     speed = samples / (time.process_time() - start)
-    energy, error = energy_known(run, seed)
-    exact = float(found.log_z_exact)
-    width = (float(found.energy_per_site_error) ** 2 + error**2) ** 0.5
+    exact, off = float(found.log_z_exact), {}
+    for one, (value, error) in known(name, run, seed).items():
+        off[one] = (float(found[one]) - value) / math.hypot(float(found[f"{one}_error"]), error)
     return {
         "name": name,
         "study": GRID[name][0],
@@ -107,7 +115,9 @@ def measured(name: str, run: Training, seconds: float, samples: int, seed: int) 
         "ESS": float(found.ess),
         "KL": float(found.log_z - found.log_z_bound),
         "ln Z off": None if math.isnan(exact) else (float(found.log_z) - exact) / float(found.log_z_error),
-        "energy off": None if math.isnan(energy) else (float(found.energy_per_site) - energy) / width,
+        "energy off": off.get("energy_per_site"),
+        "helicity": float(found.helicity_modulus) if "helicity_modulus" in found else None,
+        "helicity off": off.get("helicity_modulus"),
         "samples per second": speed,
         "verdict": found.attrs["verdict"],
         "keys": run.keys,
@@ -126,7 +136,8 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", UntrustedWarning)
     args.runs.mkdir(parents=True, exist_ok=True)
-    rows = {row["name"]: row for row in json.loads(args.out.read_text())["rows"]} if args.out.exists() else {}
+    before = json.loads(args.out.read_text())["rows"] if args.out.exists() else []
+    rows = {row["name"]: dict.fromkeys(column for column, *_ in COLUMNS) | row for row in before}
     print(machine.head(COLUMNS))
     for name in args.only:
         run, seconds = trained(name, args.seconds_scale, args.seed, args.runs)
