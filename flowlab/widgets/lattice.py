@@ -40,6 +40,7 @@ class LatticeView(View):
     tiles: traitlets.List[str] = traitlets.List().tag(sync=True)
     sites = traitlets.Int(0).tag(sync=True)
     marks = traitlets.Bool(False).tag(sync=True)
+    turns = traitlets.Bool(False).tag(sync=True)
     discrete = traitlets.Bool(True).tag(sync=True)
     signed = traitlets.Bool(True).tag(sync=True)
     torus = traitlets.Bool(False).tag(sync=True)
@@ -118,5 +119,6 @@ def frames_of(layers: xr.Dataset) -> dict[str, Any]:
         ticks=[list(tick) for tick in ticks], symbol=kind.symbol, names=layer_names(layers),
         word="level" if levels else "layer", tiles=tiles,
         labels=[] if plane else [str(text) for text in sites.labels().ravel()], sites=values.shape[-1],
-        marks=whole and not levels, discrete=whole, signed=kind.signed, torus=plane,
+        marks=whole and not levels, turns=plane and kind.scale == "cyclic", discrete=whole, signed=kind.signed,
+        torus=plane,
     )  # fmt: skip

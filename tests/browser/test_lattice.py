@@ -22,8 +22,8 @@ PIXEL = """([x, y]) => {
 }"""
 
 
-def state(values: np.ndarray, **more: Any) -> dict[str, Any]:
-    layers = xr.Dataset({"configuration": (("layer", "sample", "y", "x"), values)}, attrs={"domain": "spin"})
+def state(values: np.ndarray, domain: str = "spin", **more: Any) -> dict[str, Any]:
+    layers = xr.Dataset({"configuration": (("layer", "sample", "y", "x"), values)}, attrs={"domain": domain})
     made = frames_of(layers) | dict(version=0, width=350, layer=0, sample=0, playing=False, plays=True, interval=20)
     return made | {"frames": base64.b64encode(made["frames"]).decode()} | more
 
@@ -49,6 +49,19 @@ def color_at(page: Page, x: int, y: int, size: int = 4) -> list[int]:
     """The colour of a site, beside its middle, where a mark may be."""
     cell = (350 - 42) / size
     return page.evaluate(PIXEL, [34 + (x + 0.85) * cell, (size - y - 0.15) * cell])
+
+
+def test_vortices_of_angles_are_counted_and_marked(page: Page) -> None:
+    y, x = np.meshgrid(np.arange(8.0), np.arange(8.0), indexing="ij")
+    pair = np.arctan2(y - 3.5, x - 1.5) - np.arctan2(y - 3.5, x - 5.5)
+    values = np.stack([np.zeros((1, 8, 8)), (pair[None] + np.pi) % (2 * np.pi) - np.pi])
+    shown = state(values, layer=1, domain="angle")
+    set_up(page, ["theme.js", "menu.js", "canvas.js", "lattice.js"], shown, with_library=False)
+    page.evaluate("async () => { window.end = await view.render({model, el}); }")
+    expect(page.locator(".flowlab-title")).to_contain_text("vortices: 1 + and 1 −")
+    cell = (350 - 42) / 8
+    corner = [34 + 2 * cell + 4, (8 - 4) * cell - 4]  # beside the sign, where x is 1 and 2 and y is 3 and 4
+    assert page.evaluate(PIXEL, corner) == [255, 255, 255]
 
 
 def test_keys_step_through_layers_and_samples(drawn: Page) -> None:

@@ -63,6 +63,7 @@ MORE = {
     "sk-forward": 1,
     "glass-forward": 1,
     "tensor-network": 4,
+    "xy-coloured": 70,
 }
 """Besides: draws by rejection and bisection, chains of tensors, learned couplings, flips asked for in a field."""
 

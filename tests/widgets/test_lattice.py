@@ -32,7 +32,8 @@ def test_a_field_is_sent_to_four_digits_on_one_scale() -> None:
     np.testing.assert_allclose(decoded(state), x, atol=1e-4 * np.abs(x).max())
     assert (np.abs(x) <= state["upper"]).mean() > 0.99
     assert state["lower"] == -state["upper"]
-    assert not state["marks"]
+    assert not state["marks"] and not state["turns"]
+    assert frames_of(layers(x, domain="angle"))["turns"]
 
 
 def test_what_is_not_drawn_yet_is_nothing() -> None:

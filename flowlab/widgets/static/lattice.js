@@ -5,7 +5,7 @@
 // value; `shape`; `scale`, of one unit; `lower`, `upper` and `colors`, the scale of the colours; `ticks` and `symbol` of
 // the colour bar; `names` of the layers, `word` for one of them; `labels` of the sites, empty on a lattice (y, x);
 // `tiles`, the names of samples that stand side by side in place of the layers, empty where they do not;
-// `marks`, whether a dot marks what a layer changed; `torus`, whether a site without a value shows its nearest
+// `turns`, whether values are angles, whose vortices are marked; `marks`, whether a dot marks what a layer changed; `torus`, whether a site without a value shows its nearest
 // neighbour, pale; `layer`, `sample`, `playing` and `interval` in milliseconds, which a person sets.
 
 const STYLE = `
@@ -53,6 +53,20 @@ class Frames {
   value(layer, sample, site) {
     const unit = this.at(layer, sample)[site];
     return unit === this.nothing ? NaN : unit * this.scale;
+  }
+  // The plaquettes around which angles turn once: the site at their lower left, and +1 or -1.
+  vortices(layer, sample) {
+    const units = this.at(layer, sample), found = [], half = Math.PI / this.scale;
+    if (units.includes(this.nothing)) return found;
+    const unit = (y, x) => units[(y % this.rows) * this.columns + (x % this.columns)];
+    const step = (a, b) => b - a - 2 * half * Math.round((b - a) / (2 * half));
+    for (let y = 0; y < this.rows; y++)
+      for (let x = 0; x < this.columns; x++) {
+        const around = [unit(y, x), unit(y, x + 1), unit(y + 1, x + 1), unit(y + 1, x)];
+        const turns = Math.round(around.reduce((sum, one, k) => sum + step(one, around[(k + 1) % 4]), 0) / (2 * half));
+        if (turns) found.push([y * this.columns + x, turns]);
+      }
+    return found;
   }
   changed(layer, sample) {
     if (layer === 0) return [];
@@ -152,6 +166,7 @@ function render({ model, el }) {
     pen.drawImage(picture, view.x, frames.rows - view.y - view.h, view.w, view.h, LEFT, 0, cell * view.w, place.height);
     if (cell >= 10 && model.get('discrete')) lines(pen, cell, view);
     if (model.get('marks')) dots(pen, frames.changed(k, n), cell);
+    if (model.get('turns')) vortices(pen, frames.vortices(k, n), cell);
     axes(pen, cell, view);
     if (drag?.to) rubber(pen);
     drawThumbs(k, n, scale);
@@ -165,6 +180,10 @@ function render({ model, el }) {
     if (there < all) parts.push(`${there} of ${all} sites are drawn; pale: the nearest one that is`);
     else if (k > 0 && model.get('marks')) parts.push(`${frames.changed(k, n).length} of ${all} sites changed`);
     else if (k > 0 && !model.get('discrete') && !tiles.length && model.get('word') === 'layer') parts.push(`changed by ${Number(frames.moved(k, n).toPrecision(2))} rms`);
+    if (model.get('turns') && there === all) {
+      const found = frames.vortices(k, n).map(([, turns]) => turns), up = found.filter((one) => one > 0).length;
+      parts.push(`vortices: ${up} + and ${found.length - up} −`);
+    }
     return parts.join(' · ');
   }
 
@@ -188,6 +207,30 @@ function render({ model, el }) {
       pen.beginPath();
       pen.arc(x, y, radius, 0, 2 * Math.PI);
       pen.fill();
+      pen.stroke();
+    }
+  }
+
+  // A disc with its sign on the corner where four sites meet.
+  function vortices(pen, found, cell) {
+    const radius = Math.max(2.5, Math.min(8, 0.3 * cell));
+    for (const [site, turns] of found) {
+      const [x, y] = middle(site);
+      if (x === null) continue;
+      const at = [x + cell / 2, y - cell / 2];
+      pen.fillStyle = turns > 0 ? '#ffffff' : MARK;
+      pen.strokeStyle = turns > 0 ? MARK : '#ffffff';
+      pen.lineWidth = 1.4;
+      pen.beginPath();
+      pen.arc(...at, radius, 0, 2 * Math.PI);
+      pen.fill();
+      pen.stroke();
+      if (radius < 4) continue;
+      const arm = 0.55 * radius;
+      pen.beginPath();
+      pen.moveTo(at[0] - arm, at[1]);
+      pen.lineTo(at[0] + arm, at[1]);
+      if (turns > 0) { pen.moveTo(at[0], at[1] - arm); pen.lineTo(at[0], at[1] + arm); }
       pen.stroke();
     }
   }
