@@ -65,7 +65,7 @@ def trained(name: str, scale: float, seed: int, runs: Path) -> tuple[Training, f
     """The run of that name, begun or gone on with, and the processor seconds that it took in all."""
     study, seconds, keys = GRID[name]
     folder = runs / name.replace(", ", "-").replace(" ", "-")
-    note = folder.with_suffix(".json")
+    note = runs / f"{folder.name}.json"  # a name may end in .9
     if folder.exists():
         run, spent = load(folder), json.loads(note.read_text())
     else:
