@@ -63,3 +63,13 @@ def test_refused():
         response(one, one, [0, 16])
     with pytest.raises(ValueError, match="before and after must have one shape"):
         response(one, one[:, :2], [0, 1])
+
+
+def test_errors_are_those_of_a_mean_of_independent_flips():
+    before, after = np.zeros((100, 4, 4)), np.zeros((100, 4, 4))
+    after[:, 0, 0] = 1
+    for y, x in ((0, 1), (0, 3), (1, 0), (3, 0)):
+        after[:25, y, x] = 1  # all neighbours, in a quarter of them
+    found = response(before, after, np.zeros(100, dtype=int)).probability
+    assert found.value[1] == pytest.approx(0.25)
+    assert found.error[1] == pytest.approx(np.sqrt(0.25 * 0.75 / 99))

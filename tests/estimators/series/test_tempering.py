@@ -7,7 +7,9 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 
+from flowlab.estimators.series import tempering
 from flowlab.estimators.series.tempering import (
     log_z_bennett,
     log_z_integration,
@@ -118,6 +120,20 @@ def test_what_fails_is_named(change, words):
     verdict = thermalisation(change(draws(0, 900, 3)), TEMPERATURES)
     assert not verdict.thermalised
     assert verdict.text.startswith("not thermalised: ") and words in verdict.text
+
+
+def test_a_memory_of_a_third_of_a_block_is_too_long(monkeypatch):
+    block = 900 / tempering.BLOCKS
+    monkeypatch.setattr(tempering, "_longest_memory", lambda values: block / 3)
+    assert "too long for blocks" in thermalisation(draws(0, 900, 3), TEMPERATURES).text
+    monkeypatch.setattr(tempering, "_longest_memory", lambda values: block / 5)
+    assert thermalisation(draws(0, 900, 3), TEMPERATURES).thermalised
+
+
+def test_the_limit_of_thirds_is_that_of_their_ten_degrees_of_freedom():
+    """Of one replica: 18 blocks, of which each third has 6, and 4 differences at each of 6 temperatures."""
+    found = thermalisation(draws(0, 900, 1), TEMPERATURES)
+    assert found.z_thirds_limit == pytest.approx(scipy.stats.t.isf(0.001 / 48, 10))
 
 
 def test_a_rare_excitation_is_no_drift():

@@ -256,3 +256,10 @@ def test_float32_stays_float32():
     z, _ = Normal((4, 4)).sample(2, generator=named_generator(0, "z"))
     x, log_det = shaken(ContinuousFlow((4, 4)), 0.1)(z)
     assert x.dtype == log_det.dtype == torch.float32
+
+
+def test_twice_the_steps_have_a_sixteenth_of_the_tolerance_as_fits_the_fourth_order():
+    flow = ContinuousFlow((4, 4), steps=5, tolerance=1e-3)
+    with refined(flow, 2):
+        assert (flow.steps, flow.tolerance) == (10, pytest.approx(1e-3 / 16))
+    assert (flow.steps, flow.tolerance) == (5, 1e-3)
