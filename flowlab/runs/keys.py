@@ -154,6 +154,10 @@ Threads = Annotated[
 ]  # fmt: skip
 
 
+LARGEST = 10**9
+"""Of whole numbers that are no seeds."""
+
+
 def converted(key: str, value: Any, hint: Any) -> Any:
     """``value``, perhaps text from a command line, as the type ``hint`` and within its range.
 
@@ -166,6 +170,8 @@ def converted(key: str, value: Any, hint: Any) -> Any:
     2
     """
     kinds = kinds_of(hint)
+    if getattr(value, "ndim", 0):
+        raise ValueError(f"{key} must be {_spelled(hint)}, got an array")
     if type(None) in kinds and value in (None, "none", "None"):
         return None
     for kind in kinds:
@@ -188,6 +194,8 @@ def converted(key: str, value: Any, hint: Any) -> Any:
             number = _number(value, kind)
             if number is None:
                 continue
+            if kind is int and number > LARGEST and "seed" not in key:
+                raise ValueError(f"{key} must be at most {LARGEST}, got {value}")
             if allowed is None or ((allowed.infinite or math.isfinite(number)) and allowed.holds(number)):
                 return number
             words = allowed.words if math.isfinite(number) or allowed.infinite else "be a finite number"

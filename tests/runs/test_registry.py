@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import pytest
 
 import flowlab as fl
@@ -142,3 +143,9 @@ def test_a_script_that_is_run_again_goes_on(tmp_path):
     assert more.run(progress=False).sizes["step"] == 6 == fl.load(tmp_path / "run").steps
     with pytest.raises(ValueError, match="resume goes on with the run in a directory: give out"):
         fl.experiment("ising-xor", resume=True)
+
+
+@pytest.mark.parametrize(("key", "value"), [("L", 2**62), ("lr", np.array([])), ("construction", np.zeros(2))])
+def test_what_no_key_can_be_names_it(key, value):
+    with pytest.raises(ValueError, match=rf"^{key} must be "):
+        fl.experiment("ising-xor", **{key: value})
