@@ -7,6 +7,7 @@ const ROOM = [1000, 660]; // pixels that a lab needs
 const TOLD = 'flowlab-stage-changed';
 const STYLE = `
 .flowlab-stage { overflow: auto; background: var(--jp-layout-color1, #fff); }
+.flowlab-stage > .jupyter-widget-tab { flex: 0 0 auto; }
 .flowlab-stage:not(:fullscreen) { position: fixed; inset: 0; z-index: 10000; margin: 0; }
 .flowlab-present { font: 12px system-ui, -apple-system, sans-serif; padding: 2px 10px; cursor: pointer; white-space: nowrap;
   color: var(--jp-ui-font-color2, #5f6f7c); background: none; border: 1px solid var(--jp-border-color1, #c3ccd3);
