@@ -15,6 +15,7 @@ WITHOUT_CACHE = 64
 """How many times as much at once elsewhere: a GPU waits for each start of an operation, and not for memory."""
 
 Network = Callable[..., Tensor]
+Slopes = Callable[..., tuple[Tensor, ...]]
 
 
 def on_windows(
@@ -25,6 +26,7 @@ def on_windows(
     outputs: int = 1,
     *,
     columns: int = COLUMNS,
+    slopes: Slopes | None = None,
 ) -> Tensor:
     """What a network makes of the windows of some sites, with its gradient in the weights and the state.
 
@@ -39,6 +41,8 @@ def on_windows(
         weights: tensors that the network takes.
         outputs: how many numbers it gives.
         columns: how many windows to work on together, on a processor; see :func:`at_once`.
+        slopes: (k, m) windows, the gradient of the (outputs, m) numbers and the weights -> that of each weight, where
+            a formula takes less time than recording the network; None has it recorded, as it is for the state.
 
     Returns:
         (outputs, M, n).
@@ -47,17 +51,24 @@ def on_windows(
     >>> total.shape, float(total[0, 1, 0])
     (torch.Size([1, 2, 5]), 2.0)
     """
-    result: Tensor = _OnWindows.apply(network, state, windows, outputs, columns, *weights)  # type: ignore[no-untyped-call]
+    result: Tensor = _OnWindows.apply(network, slopes, state, windows, outputs, columns, *weights)  # type: ignore[no-untyped-call]
     return result
 
 
 class _OnWindows(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, network: Network, state: Tensor, windows: Tensor, outputs: int, columns: int, *weights: Tensor
+        ctx: Any,
+        network: Network,
+        slopes: Slopes | None,
+        state: Tensor,
+        windows: Tensor,
+        outputs: int,
+        columns: int,
+        *weights: Tensor,
     ) -> Tensor:
         columns = at_once(columns, state.device)
-        ctx.network, ctx.windows, ctx.columns = network, windows, columns
+        ctx.network, ctx.slopes, ctx.windows, ctx.columns = network, slopes, windows, columns
         ctx.state = state.detach()  # shares the values: later rows may be filled in, those that are seen stay
         ctx.save_for_backward(*weights)
         n = state.shape[1]
@@ -69,24 +80,32 @@ class _OnWindows(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        of_state, of_weights = ctx.needs_input_grad[1], ctx.needs_input_grad[5:]
+        of_state, of_weights = ctx.needs_input_grad[2], ctx.needs_input_grad[6:]
         n = ctx.state.shape[1]
         weights = [w.detach().requires_grad_(needed) for w, needed in zip(ctx.saved_tensors, of_weights, strict=True)]
-        wanted = [weight for weight in weights if weight.requires_grad]
-        sums = [torch.zeros_like(weight) for weight in wanted]
+        sums = [torch.zeros_like(weight) for weight in weights if weight.requires_grad]
         of_rows = torch.zeros_like(ctx.state) if of_state else None
         for sites, rows in _chunks(ctx.windows, n, ctx.columns):
-            v = gather(ctx.state, rows).requires_grad_(of_state)
-            with torch.enable_grad():
-                out = ctx.network(v, *weights)
-            inputs = [*wanted, v] if of_state else wanted
-            found = torch.autograd.grad(out, inputs, grad[:, sites].reshape(len(out), -1))
+            v, above = gather(ctx.state, rows), grad[:, sites].reshape(len(grad), -1)
+            if of_state or ctx.slopes is None:
+                found = _recorded(ctx.network, v.requires_grad_(of_state), above, weights)
+            else:
+                every = ctx.slopes(v, above, *ctx.saved_tensors)
+                found = [one for one, needed in zip(every, of_weights, strict=True) if needed]
             for total, one in zip(sums, found, strict=False):
                 total += one
             if of_rows is not None:
                 of_rows.index_add_(0, rows.T.flatten(), found[-1].view(-1, n))
         each = iter(sums)
-        return None, of_rows, None, None, None, *(next(each) if weight.requires_grad else None for weight in weights)
+        given = (next(each) if weight.requires_grad else None for weight in weights)
+        return None, None, of_rows, None, None, None, *given
+
+
+def _recorded(network: Network, v: Tensor, above: Tensor, weights: Sequence[Tensor]) -> Sequence[Tensor]:
+    """The gradients of the weights that have one, and after them of the windows if these have."""
+    with torch.enable_grad():
+        out = network(v, *weights)
+    return torch.autograd.grad(out, [one for one in (*weights, v) if one.requires_grad], above)
 
 
 def gather(state: Tensor, windows: Tensor) -> Tensor:

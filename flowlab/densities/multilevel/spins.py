@@ -62,7 +62,7 @@ class OddLogits(nn.Module):
         """(N, n) spins, the batch last, and (M, k) rows of them -> (M, n) log-odds."""
         weights = [self.skip, self.output, *self.weights]
         if self.symmetric:
-            return on_windows(_odd, state, windows, weights)[0]
+            return on_windows(_odd, state, windows, weights, slopes=_slopes if len(weights) == 3 else None)[0]
         return on_windows(_with_constants, state, windows, [self.bias, *weights])[0]
 
     def exported(self) -> dict[str, Any]:
@@ -76,6 +76,14 @@ class OddLogits(nn.Module):
 def _odd(v: Tensor, skip: Tensor, output: Tensor, first: Tensor, *others: Tensor) -> Tensor:
     """(k, m) windows -> (1, m); 2 sigmoid - 1 of half the argument is a tanh, which takes five times as long."""
     return _of_both(torch.cat([first, skip]) @ v, output, others)
+
+
+def _slopes(v: Tensor, above: Tensor, skip: Tensor, output: Tensor, first: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of the weights of one hidden layer, from that of the (1, m) log-odds."""
+    units = (first @ v).sigmoid()
+    of_output = above @ units.T - 0.5 * above.sum()
+    changes = torch.addcmul(units, units, units, value=-1).mul_(above)
+    return above @ v.T, of_output, output.T * (changes @ v.T)
 
 
 def _with_constants(v: Tensor, bias: Tensor, skip: Tensor, output: Tensor, first: Tensor, *others: Tensor) -> Tensor:
@@ -143,7 +151,7 @@ class ConvolutionalLogits(nn.Module):
         shifted = [pad(kernel, (x, end - x, y, end - y)).flatten(1) for y in range(b) for x in range(b)]
         weights = [self.nowhere, self.output.view(1, -1), torch.cat(shifted)]
         if self.bias is None or self.constant is None:
-            return on_windows(_odd, state, windows, weights)[0]
+            return on_windows(_odd, state, windows, weights, slopes=_slopes)[0]
         bias = torch.cat([self.bias.repeat(b * b), self.constant])[:, None]
         return on_windows(_with_constants, state, windows, [bias, *weights])[0]
 

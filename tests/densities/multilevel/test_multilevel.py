@@ -10,6 +10,7 @@ import flowlab as fl
 from flowlab.core import Draw
 from flowlab.densities.multilevel import Multilevel
 from flowlab.densities.multilevel.spin_levels import renormalised
+from flowlab.densities.multilevel.spins import OddLogits
 from flowlab.estimators.weights.weights import ess
 from flowlab.exact.enumeration import configurations
 from flowlab.systems.ising import Ising
@@ -339,6 +340,22 @@ class Deciding(fl.Density):
 
     def log_prob(self, x):
         return torch.where((x == self.weight.sign()).flatten(1).all(1), 0.0, -torch.inf)
+
+
+def test_gradients_by_formula_are_those_of_the_recorded_network():
+    draw = torch.Generator().manual_seed(0)
+    offsets = ((0, 1), (1, 0), (0, -1), (-1, 0), (1, 1))
+    odd = OddLogits(offsets, hidden=(7,), start=0.3, generator=draw).double()
+    windows = torch.randint(50, (40, 5), generator=draw)
+    spins = torch.randn(50, 300, dtype=torch.float64, generator=draw).sign()
+    above = torch.randn(40, 300, dtype=torch.float64, generator=draw)
+    found, recorded = (
+        torch.autograd.grad(odd(state, windows), list(odd.parameters()), above)
+        for state in (spins, spins.clone().requires_grad_())  # a state with a gradient has the network recorded
+    )
+    for one, other in zip(found, recorded, strict=True):
+        torch.testing.assert_close(one, other)
+        assert float(one.abs().max()) > 1
 
 
 @pytest.mark.parametrize("kind", ["coloured", "autoregressive"])
