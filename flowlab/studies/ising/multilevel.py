@@ -51,6 +51,8 @@ from flowlab.training import PathGradient, ReverseKL, Training
 
 WINDOWS = {1: 32, 2: 32, 3: 64}
 """Known sites that one sees, by dimension."""
+OF_GROWTH = ("share", "shares", "lr_growth", "coupling")
+"""Keys that say how a run grows."""
 WEAKEST = 1e-30
 """Of renormalised couplings: its inverse is a temperature that single precision holds."""
 
@@ -68,12 +70,12 @@ def _idle(keys: Mapping[str, Any], halves: int = 1) -> dict[str, str]:
     if keys["kind"] != "coloured":
         found |= dict.fromkeys(("colours", "window"), f"on the kind {keys['kind']}")
     if keys["L"] == 2 * halves * (keys["coarsest"] or coarsest_side(keys["L"])):
-        found |= dict.fromkeys(("grow", "share", "shares", "coupling"), ONE_LEVEL)
+        found |= dict.fromkeys(("grow", *OF_GROWTH), ONE_LEVEL)
     elif not keys["grow"]:
-        found |= dict.fromkeys(("share", "shares", "coupling"), NO_GROWTH)
+        found |= dict.fromkeys(OF_GROWTH, NO_GROWTH)
     elif keys["shares"] is not None:
         found["share"] = "beside shares"
-    return found | (dict.fromkeys(("anneal", "grow", "share", "shares", "coupling"), WARM) if keys["warm"] else {})
+    return found | (dict.fromkeys(("anneal", "grow", *OF_GROWTH), WARM) if keys["warm"] else {})
 
 
 def _ising_idle(keys: Mapping[str, Any]) -> dict[str, str]:
@@ -130,6 +132,7 @@ def ising_multilevel(
     grow: bool = True,
     share: Positive = 1.0,
     shares: str | None = None,
+    lr_growth: Positive | None = None,
     coupling: Literal["physical", "renormalised"] = "physical",
     kernels: str = "5,3",
     symmetric: bool = True,
@@ -159,6 +162,7 @@ def ising_multilevel(
         grow: whether to train on coarsest · 2, · 4, ... before L, each starting from the last; a warm start does not.
         share: steps on each smaller lattice for one on L.
         shares: instead, the parts of all lattices, the smallest first, with commas between, or of the coarsest and all.
+        lr_growth: factor on the peak learning rate at each doubling of the lattice; none is 1, and 0.5 with over.
         coupling: of the smaller lattices, that of L, or by K <- (3/8) ln cosh 4K twice for each halving.
         kernels [sites]: sides of the two convolutions, site by site.
         symmetric: whether q(-s) = q(s) exactly; in a field it is not.
@@ -188,7 +192,7 @@ def ising_multilevel(
     alone = None if couplings.over else _coarsest(base, (first,) * d, seed, symmetric)
     return staged_training(
         L, _smallest(first, d), lambda side: whole(side).decimate(), density, ReverseKL, grow=grow and not warm,
-        share=share, shares=shares, alone=None if alone is None else lambda: (whole(first), alone),
+        share=share, shares=shares, lr_growth=lr_growth, alone=None if alone is None else lambda: (whole(first), alone),
         ramp=beta_rises(warm, anneal), start_from=_handed_on(coupling), couplings=couplings, seed=seed,
         **falling.given(warm=warm), **training.given | {"steps": max(1, training.steps)},
     )  # fmt: skip
