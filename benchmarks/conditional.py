@@ -1,12 +1,14 @@
 """One density for a range of couplings: ESS and ln Z in both phases and at the transition, from one training.
 
-    python benchmarks/conditional.py [--only NAME:L ...] [--seconds-scale 1] [--samples 40000] [--seed 0]
+    python benchmarks/conditional.py [--only NAME:L ...] [--steps-scale 1] [--samples 40000] [--seed 0]
                                      [--runs DIR] [--out FILE]
 
-``ising-coloured`` and ``phi4-multilevel`` (lam = 0.5), each trained once over a range of beta, on one thread; seconds
-are of processor time. Each row is one coupling of a run: the ESS of plain draws and of the defensive mixture that an
-evaluation draws from, how far ln Z is from the exact value (Kaufman's, or by transfer matrix) in standard errors, the
-largest weight in units of the mean, and the share of neighbouring couplings in the mixture.
+``ising-coloured`` and ``phi4-multilevel`` (lam = 0.5), each trained once over a range of beta, on one thread, for a
+number of steps; seconds are those of the processor that this took. The 64 x 64 lattice goes on from the run of 32 x 32,
+whose seconds count; ``ising-coloured-T`` is for the 13 temperatures of ``ising-sweep``. Each row is one coupling of a
+run: the ESS of plain draws and of the defensive mixture that an evaluation draws from, how far ln Z is from the exact
+value (Kaufman's, or by transfer matrix) in standard errors, the largest weight in units of the mean, and the share of
+neighbouring couplings in the mixture.
 
 ``curves``: one curve of 40 couplings over the whole range from 20,000 draws in all: the largest distance of ln Z, U and
 C from Kaufman's values in standard errors, and χ² of ln Z with the covariance that the replicas give (5 eigenvalues).
@@ -39,15 +41,19 @@ from flowlab.training import Training
 
 WIDE, NARROW = (0.35, 0.40, 0.42, 0.44, 0.46, 0.50, 0.55), (0.38, 0.40, 0.42, 0.44, 0.46, 0.48, 0.50)
 PHI4 = (0.50, 0.55, 0.60, 0.65, 0.70, 0.75)
-RUNS: dict[str, tuple[float, tuple[float, ...], dict[str, Any]]] = {
-    "ising-coloured:8": (60, WIDE, {"over": "beta:0.35:0.55"}),
-    "ising-coloured:16": (240, WIDE, {"over": "beta:0.35:0.55"}),
-    "ising-coloured:32": (900, NARROW, {"over": "beta:0.38:0.5"}),
-    "ising-coloured:64": (3600, NARROW, {"over": "beta:0.38:0.5"}),
-    "phi4-multilevel:8": (120, PHI4, {"over": "beta:0.5:0.75", "beta": 0.576}),
-    "phi4-multilevel:12": (600, PHI4, {"over": "beta:0.5:0.75", "beta": 0.616}),
+SWEPT = tuple(float(1 / T) for T in np.linspace(1.8, 3.0, 13))
+RUNS: dict[str, tuple[int, tuple[float, ...], dict[str, Any]]] = {
+    "ising-coloured:8": (1500, WIDE, {"over": "beta:0.35:0.55"}),
+    "ising-coloured:16": (2400, WIDE, {"over": "beta:0.35:0.55"}),
+    "ising-coloured:32": (5000, NARROW, {"over": "beta:0.38:0.5"}),
+    "ising-coloured:64": (300, NARROW, {"lr": 2e-3}),
+    "ising-coloured-T:32": (1800, SWEPT, {"over": "T:1.8:3", "shares": "1,1,2,2"}),
+    "phi4-multilevel:8": (600, PHI4, {"over": "beta:0.5:0.75", "beta": 0.576}),
+    "phi4-multilevel:12": (1200, PHI4, {"over": "beta:0.5:0.75", "beta": 0.616}),
 }
-"""Seconds of training, where it is evaluated, and keys."""
+"""Steps of training, where it is evaluated, and keys."""
+GROWN = {"ising-coloured:64": "ising-coloured:32"}
+"""Runs that go on from another."""
 
 COLUMNS = [
     ("study", 16, "s"),
@@ -81,20 +87,26 @@ def weighed(density: Density, target: System, n: int, exact: float | None) -> di
 
 def trained(name: str, scale: float, seed: int, runs: Path | None) -> tuple[Training, float]:
     """The run of that name, begun, gone on with or only read, and the seconds that it took in all."""
-    (study, side), (seconds, _, keys) = name.split(":"), RUNS[name]
+    (study, side), (steps, _, keys), before = name.split(":"), RUNS[name], 0.0
     folder = None if runs is None else runs / name.replace(":", "-")
     note = None if folder is None else folder.with_suffix(".json")
-    if folder is not None and folder.exists():
+    if folder is not None and note is not None and note.exists():
         run = load(folder)
     else:
-        own = {"L": int(side), "device": "cpu", "threads": 1, "seed": seed} | keys
-        steps = machine.steps_that_fit(experiment(study, **own), scale * seconds, 10)
-        run = experiment(study, **own, steps=steps)
+        steps = max(10, int(scale * steps))
+        if name in GROWN:
+            smaller, before = trained(GROWN[name], scale, seed, runs)
+            run = smaller.grow(steps=steps, **keys)
+        else:
+            own = {"L": int(side), "device": "cpu", "threads": 1, "seed": seed} | keys
+            run = experiment(study.removesuffix("-T"), **own, steps=steps)
         if folder is not None:
             run.attach(folder)
+    if note is not None and not note.exists():
+        note.write_text(json.dumps(before))
     assert isinstance(run, Training)
     vars(run)["log_z_exact"] = None
-    spent = json.loads(note.read_text()) if note is not None and note.exists() else 0.0
+    spent = json.loads(note.read_text()) if note is not None else before
     start = time.process_time()
     for record in run.stream() if run.step < run.steps else ():
         if note is not None and record["step"] % 20 == 0:
@@ -161,7 +173,7 @@ def ordered(name: str, run: Training) -> Iterator[dict[str, Any]]:
 def main() -> None:
     parser = machine.parser(__doc__, "conditional")
     parser.add_argument("--only", nargs="+", default=list(RUNS), choices=list(RUNS), help="rows")
-    parser.add_argument("--seconds-scale", type=float, default=1.0, help="times every row's seconds of training")
+    parser.add_argument("--steps-scale", type=float, default=1.0, help="times every row's steps of training")
     parser.add_argument("--samples", type=int, default=40_000, help="configurations of each evaluation")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, help="folder in which runs are kept")
@@ -174,19 +186,19 @@ def main() -> None:
     }
     print(machine.head(COLUMNS))
     for name in args.only:
-        run, seconds = trained(name, args.seconds_scale, args.seed, args.runs)
+        run, seconds = trained(name, args.steps_scale, args.seed, args.runs)
         study, side = name.split(":")
         found = {
             key: [row for row in rows if (row.get("study", "ising-coloured"), row["L"]) != (study, int(side))]
             for key, rows in found.items()
         }
         found["rows"] += measure(name, run, seconds, args.samples)
-        if study == "ising-coloured":
+        if study == "ising-coloured" and int(side) < 64:
             found["curves"].append(curve(name, run))
             print(found["curves"][-1], flush=True)
             found["ordered phase"] += ordered(name, run)
         found = {key: sorted(rows, key=lambda row: (row.get("study", ""), row["L"])) for key, rows in found.items()}
-        machine.write(args.out, {"seconds scale": args.seconds_scale} | found)
+        machine.write(args.out, {"steps scale": args.steps_scale} | found)
 
 
 if __name__ == "__main__":
