@@ -78,6 +78,7 @@ def study(
     idle: Idle = lambda keys: {},
     stated: Sequence[Stated] = (),
     changed: Mapping[str, str] | None = None,
+    without: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Experiment]], Callable[..., Experiment]]:
     """Register a function of keyword arguments as a study, which ``experiment(name, ...)`` then builds.
 
@@ -90,7 +91,7 @@ def study(
 
     Args:
         name: by which a person asks for it; the same function, run again in a notebook, takes its own place.
-        aliases, presets, one_of, about, earlier, fixed, idle, stated, changed: see :class:`Study`.
+        aliases, presets, one_of, about, earlier, fixed, idle, stated, changed, without: see :class:`Study`.
         defaults: of keys, where several studies share a function.
 
     Raises:
@@ -121,7 +122,7 @@ def study(
         made_study = Study(
             name, made, dict(aliases or {}), dict(presets or {}), one_of, own, about,
             earlier=dict(earlier or {}), fixed=dict(fixed or {}), idle=idle,
-            stated=tuple(stated), changed=dict(changed or {}),
+            stated=tuple(stated), changed=dict(changed or {}), without=dict(without or {}),
         )  # fmt: skip
         _take_in(made_study, OF_A_RUN)
         return _checked(Study(name, made, {}, own=own if fixed else {}, fixed=dict(fixed or {})))
@@ -130,12 +131,12 @@ def study(
 
 
 def sweep_study(
-    name: str, *, idle: Idle = lambda keys: {}
+    name: str, *, idle: Idle = lambda keys: {}, without: Mapping[str, str] | None = None
 ) -> Callable[[Callable[..., xr.Dataset]], Callable[..., xr.Dataset]]:
     """Register a function that makes many runs and returns one Dataset; see :class:`Study`."""
 
     def register(function: Callable[..., xr.Dataset]) -> Callable[..., xr.Dataset]:
-        _take_in(Study(name, function, {}, sweep=True, idle=idle), OF_A_SWEEP)
+        _take_in(Study(name, function, {}, sweep=True, idle=idle, without=dict(without or {})), OF_A_SWEEP)
         return _checked(_studies[name])
 
     return register

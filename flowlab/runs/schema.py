@@ -40,6 +40,7 @@ class Study:
         presets: name -> values of some keys, chosen together by ``preset=name``; what is given besides overrides them.
         one_of: groups of keys that say the same in other words, e.g. ("beta", "kappa"): to give one unsets the others.
         stated: what the paper says of its presets, a line for every number, see :class:`flowlab.runs.keys.Stated`.
+        without: keys that other studies have -> why this one has none, said where one is given.
         changed: presets that meant something else in earlier versions -> what to say when one is asked for.
         earlier: what runs were that were kept before a key existed, where that is not its default.
         own: defaults where several studies share a function; about: then, what this one is, in a line.
@@ -62,6 +63,7 @@ class Study:
     idle: Idle = lambda keys: {}
     stated: Sequence[Stated] = ()
     changed: Mapping[str, str] = field(default_factory=dict)
+    without: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def defaults(self) -> dict[str, Scalar]:
@@ -128,6 +130,9 @@ class Study:
             return {**self.presets[preset], **self.given(keys)}
         unknown = sorted(set(keys) - set(self.defaults) - set(self.aliases))
         if unknown:
+            for name in unknown:
+                if name in self.without:
+                    raise ValueError(f"{self.name} has no key {name}: {self.without[name]}")
             known = [*self.defaults, *self.aliases]
             named = ", ".join(f"{name}{suggested(name, known)}" for name in unknown)
             raise ValueError(f"{self.name} has no key {named}; it has {', '.join(known)}")

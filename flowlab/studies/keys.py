@@ -171,13 +171,22 @@ OVER = "on a density for a range of couplings"
 ONE_LEVEL = "where nothing lies between the coarsest lattice and L"
 
 
-def over_idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    """The keys that have no effect with ``over``, or without it.
+# why a study has no key over
+OF_CHAINS = {"over": "a chain has no weights: run it at each coupling, sweep(..., over={'T': [2.2, 2.3]})"}
+OF_TEMPERING = {"over": "its chains are at many temperatures already: temperatures names those that it keeps"}
+OF_SAMPLES = {"over": "it learns from samples of one temperature; the others of a glass learn over a range"}
+OF_MATCHING = {"over": "it learns couplings, which a range would hold fixed"}
+OF_MANY_RUNS = {"over": "it trains a run at each coupling; phase-diagram trains one model over a range"}
+UNTRAINED = {"over": "it has no weights to learn: run it at each coupling, sweep(..., over={'T': [2.2, 2.3]})"}
+
+
+def over_idle(keys: Mapping[str, Any], degree: str = "degree") -> dict[str, str]:
+    """The keys that have no effect with ``over``, or without it; ``degree`` is what that of the polynomials is called.
 
     >>> sorted(over_idle({"over": None})), sorted(over_idle({"over": "beta:0.35:0.55"}))
     (['defence', 'degree'], ['anneal'])
     """
-    return {"anneal": OVER} if keys["over"] is not None else dict.fromkeys(("degree", "defence"), AT_ONE)
+    return {"anneal": OVER} if keys["over"] is not None else dict.fromkeys((degree, "defence"), AT_ONE)
 
 
 def intervals(over: str) -> dict[str, tuple[float, float]]:

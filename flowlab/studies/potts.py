@@ -14,6 +14,7 @@ from flowlab.runs.keys import Count, Positive, Several
 from flowlab.studies.growth import Range, beta_rises, coarsest_side, grown_idle, staged_training
 from flowlab.studies.keys import (
     BETA_OR_T,
+    OF_CHAINS,
     Anneal,
     Chained,
     Side,
@@ -86,7 +87,7 @@ def potts_coloured(
     )  # fmt: skip
 
 
-@study("potts-chain", aliases=BETA_OR_T)
+@study("potts-chain", aliases=BETA_OR_T, without=OF_CHAINS)
 def potts_chain(
     *,
     L: Side = 16,

@@ -10,6 +10,7 @@ from flowlab.runs.keys import Count, Positive, Several
 from flowlab.studies.growth import Range, beta_rises, coarsest_side, grown_idle, staged_training
 from flowlab.studies.keys import (
     BETA_OR_T,
+    OF_CHAINS,
     Anneal,
     Chained,
     Side,
@@ -75,7 +76,7 @@ def xy_coloured(
     )  # fmt: skip
 
 
-@study("xy-chain", aliases=BETA_OR_T)
+@study("xy-chain", aliases=BETA_OR_T, without=OF_CHAINS)
 def xy_chain(
     *,
     L: Side = 16,

@@ -82,9 +82,10 @@ class CoupledMADE(MADE):
             raise ValueError(f"a density that was built without fields cannot fit a target that has them: {target}")
         sites = self.sites.to(glass.h.device)
         with torch.no_grad():
-            self.J.copy_(glass.J.index_select(0, sites).index_select(1, sites).tril(-1))
-            self.h.copy_(glass.h.flatten().index_select(0, sites))
-            self.beta.copy_(1.0 / glass.couplings["T"])
+            # new tensors: over a range of couplings a loss at those before waits for its gradient
+            self.J = glass.J.index_select(0, sites).index_select(1, sites).tril(-1).to(self.J)
+            self.h = glass.h.flatten().index_select(0, sites).to(self.h)
+            self.beta = (1.0 / glass.couplings["T"]).to(self.beta)
 
     def last_weights(self) -> tuple[Tensor, Tensor, Tensor | None]:
         weight, bias, skip = super().last_weights()

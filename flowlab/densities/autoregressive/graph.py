@@ -156,9 +156,10 @@ class GraphAutoregressive(Autoregressive):
         if bool((earlier & (self.seen.gather(1, at) != there)).any()):
             raise ValueError(f"the couplings of the target join sites that this density has no bond between: {target}")
         with torch.no_grad():
-            self.direct.zero_().scatter_add_(1, at, J.to(self.direct.dtype))
-            self.h.copy_(glass.h.flatten()[self.sites])
-            self.beta.copy_(1.0 / glass.couplings["T"])
+            # new tensors: over a range of couplings a loss at those before waits for its gradient
+            self.direct = torch.zeros_like(self.direct).scatter_add_(1, at, J.to(self.direct.dtype))
+            self.h = glass.h.flatten()[self.sites].to(self.h)
+            self.beta = (1.0 / glass.couplings["T"]).to(self.beta)
 
     def logits(self, x: Tensor) -> Tensor:
         spins = self.flatten_sites(x).t()

@@ -16,7 +16,8 @@ import torch
 from flowlab.core.types import ENDS, Content, label_of
 from flowlab.mcmc.kernels.graphs import spin_graph, spread
 from flowlab.runs.keys import Count, Finite, Meaning, Several, Takes, suggested
-from flowlab.studies.keys import Instance, Side, Spins, Temperature
+from flowlab.studies.growth import Range
+from flowlab.studies.keys import Defence, Degree, Instance, Over, Side, Spins, Temperature, over_idle
 from flowlab.systems import SpinGlass
 from flowlab.systems.couplings import Couplings, couplings_of, read_couplings, read_fields
 from flowlab.systems.lattice import Boundary
@@ -88,6 +89,20 @@ def _fields(given: Any) -> dict[str, np.ndarray]:
     if not found.size or not np.isfinite(found).all():
         raise ValueError("there must be a finite field for each site")
     return {"fields": found.ravel()}
+
+
+@dataclass(frozen=True)
+class TemperatureRange:
+    """What makes the density of a glass one for a range of temperatures; a glass has a ``degree`` of its own."""
+
+    over: Over | None = None
+    over_degree: Degree = 4
+    defence: Defence = 0.01
+
+    @property
+    def range(self) -> Range:
+        """The same as of other studies."""
+        return Range(self.over, self.over_degree, self.defence)
 
 
 @dataclass(frozen=True)
@@ -191,11 +206,12 @@ SK |= {"patterns": 4, "h": 0.0}
 
 
 def idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    """The keys of a :class:`Glass` that have no effect among ``keys``."""
+    """The keys of a :class:`Glass` and a :class:`TemperatureRange` that have no effect among ``keys``."""
     couplings = keys.get("couplings", "sk")
     of = {
         "N": ("sk", "regular", "hopfield"), "L": ("ea",), "d": ("ea",), "boundary": ("ea",), "kind": ("ea", "regular"),
         "degree": ("regular",), "patterns": ("hopfield",), "seed_J": DRAWN,
     }  # fmt: skip
     shown = couplings if couplings in DRAWN else "of your own"
-    return {key: f"where couplings are {shown}" for key, where in of.items() if key in keys and couplings not in where}
+    found = {key: f"where couplings are {shown}" for key, where in of.items() if key in keys and couplings not in where}
+    return found | (over_idle(keys, "over_degree") if "over" in keys else {})

@@ -24,10 +24,12 @@ from flowlab.mcmc import ladder as spaced
 from flowlab.runs import TemperingRun, study
 from flowlab.runs.keys import Count, Inside, Meaning, Natural, Positive
 from flowlab.runs.tempering_run import reference_of
-from flowlab.studies.glass.couplings import SK, Glass
+from flowlab.studies.glass.couplings import SK, Glass, TemperatureRange
 from flowlab.studies.glass.couplings import idle as idle_couplings
 from flowlab.studies.keys import (
     BETA_OR_T,
+    OF_SAMPLES,
+    OF_TEMPERING,
     WARM,
     Anneal,
     Discarded,
@@ -150,6 +152,7 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
     "glass-forward",
     aliases=BETA_OR_T,
     idle=_idle,
+    without=OF_SAMPLES,
 )
 def glass_forward(
     *,
@@ -212,6 +215,7 @@ def glass_reverse(
     flow: AffineFlow = AffineFlow(),
     whiten: Literal["eigenbasis", "none"] = "eigenbasis",
     tempering: TemperingKeys = TemperingKeys(),
+    span: TemperatureRange = TemperatureRange(),
     anneal: Anneal = 0.0,
     training: TrainedGlass = TrainedGlass(steps=4000, batch=256, lr=1e-3, clip=10.0),
     seed: int = 0,
@@ -228,11 +232,11 @@ def glass_reverse(
         masks: seed of the random masks, the same for all seeds of a run.
         samples [configurations]: from parallel tempering, that evaluations compare with.
     """
-    target = flow.target(glass)
+    target, over = flow.target(glass), span.range
     return Training(
-        target, flow.density(target, whiten, seed), ReverseKL(),
-        annealing=None if warm else beta_ramp(glass.T, anneal), comparison=tempering.comparison(glass), seed=seed,
-        **training.rising(warm=warm),
+        target, over.density(flow.density(target, whiten, seed)), over.objective(ReverseKL()),
+        annealing=None if warm else over.annealing(beta_ramp(glass.T, anneal)), comparison=tempering.comparison(glass),
+        seed=seed, **training.rising(warm=warm),
     )  # fmt: skip
 
 
@@ -241,6 +245,8 @@ def _idle_autoregressive(keys: Mapping[str, Any]) -> dict[str, str]:
     found |= {"depth": "where the network is graph, which has one layer"} if keys["network"] == "graph" else {}
     if keys["training"] != "sequential":
         found |= dict.fromkeys(("population", "renew"), "where training is not sequential")
+    else:
+        found |= dict.fromkeys(("over", "over_degree", "defence"), "where training is sequential, at one temperature")
     return _idle(keys) | found
 
 
@@ -253,6 +259,7 @@ def glass_autoregressive(
     depth: Count = 1,
     reach: Count | None = None,
     tempering: TemperingKeys = TemperingKeys(),
+    span: TemperatureRange = TemperatureRange(),
     anneal: Anneal = 0.7,
     training: Literal["free_energy", "sequential"] = "free_energy",
     population: Count = 2000,
@@ -277,7 +284,7 @@ def glass_autoregressive(
         samples [configurations]: from parallel tempering, that evaluations compare with.
         sweeps: of parallel tempering, between two configurations; and of the population, each time that it is moved.
     """
-    system, hidden = glass.system(), width * glass.n_sites
+    system, hidden, over = glass.system(), width * glass.n_sites, span.range
     generator = named_generator(seed, "base")
     density: Density
     if network == "graph":
@@ -293,12 +300,13 @@ def glass_autoregressive(
             system, size=population, sweeps=tempering.sweeps, clusters=tempering.clusters, renew_every=renew, seed=seed
         )
     return Training(
-        system, density, objective, annealing=None if warm else beta_ramp(glass.T, anneal),
-        comparison=tempering.comparison(glass), seed=seed, **trained.rising(warm=warm),
+        system, over.density(density), over.objective(objective),
+        annealing=None if warm else over.annealing(beta_ramp(glass.T, anneal)), comparison=tempering.comparison(glass),
+        seed=seed, **trained.rising(warm=warm),
     )  # fmt: skip
 
 
-@study("glass-pt", idle=_idle)
+@study("glass-pt", idle=_idle, without=OF_TEMPERING)
 def glass_pt(
     *,
     glass: Glass = Glass(),
@@ -348,7 +356,7 @@ def glass_pt(
 TEMPERING_SK = SK | {"clusters": False}
 OF_SK = {"N": 64, "T": 0.5, "temperatures": TEMPERATURES}
 sk_forward = study(
-    "sk-forward", aliases=BETA_OR_T, fixed=TEMPERING_SK, defaults=OF_SK, idle=_idle,
+    "sk-forward", aliases=BETA_OR_T, fixed=TEMPERING_SK, defaults=OF_SK, idle=_idle, without=OF_SAMPLES,
     presets=FORWARD, stated=STATED_FORWARD, changed=CHANGED,
     about="An affine flow of the continuous Sherrington-Kirkpatrick model, on samples from parallel tempering.",
 )(glass_forward)  # fmt: skip
@@ -363,7 +371,7 @@ sk_autoregressive = study(
     about="An autoregressive density of the Sherrington-Kirkpatrick model: a rigorous bound without a flow.",
 )(glass_autoregressive)  # fmt: skip
 sk_pt = study(
-    "sk-pt", fixed=TEMPERING_SK, defaults=OF_SK, idle=_idle,
+    "sk-pt", fixed=TEMPERING_SK, defaults=OF_SK, idle=_idle, without=OF_TEMPERING,
     about="Parallel tempering of the Sherrington-Kirkpatrick model: energies, ln Z and overlaps.",
 )(glass_pt)  # fmt: skip
 

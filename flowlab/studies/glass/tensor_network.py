@@ -10,7 +10,7 @@ from flowlab.core import System
 from flowlab.densities import TensorNetwork
 from flowlab.runs import study
 from flowlab.runs.keys import Count, Finite, Meaning, Several
-from flowlab.studies.keys import BETA_OR_T, Batch, Device, Field, Instance, Side, Temperature, Threads
+from flowlab.studies.keys import BETA_OR_T, UNTRAINED, Batch, Device, Field, Instance, Side, Temperature, Threads
 from flowlab.systems import Potts, SpinGlass
 from flowlab.training import ReverseKL, Training
 
@@ -24,7 +24,7 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
     return dict.fromkeys(("q", "J", "h"), "where couplings are random")
 
 
-@study("tensor-network", aliases=BETA_OR_T, idle=_idle)
+@study("tensor-network", aliases=BETA_OR_T, idle=_idle, without=UNTRAINED)
 def tensor_network(
     *,
     couplings: Literal["uniform", "ea"] = "uniform",

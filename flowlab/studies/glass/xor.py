@@ -11,7 +11,7 @@ from flowlab.flows import Composed, XorCoupling
 from flowlab.flows.discrete.partitions import halves
 from flowlab.runs import study
 from flowlab.runs.keys import Count, Natural
-from flowlab.studies.glass.couplings import SK, Glass
+from flowlab.studies.glass.couplings import SK, Glass, TemperatureRange
 from flowlab.studies.glass.couplings import idle as idle_couplings
 from flowlab.studies.ising.xor import symmetrised
 from flowlab.studies.keys import (
@@ -48,6 +48,7 @@ def glass_xor(
     width: Count = 4,
     anneal: Anneal = 0.5,
     patience: Patience = 0,
+    span: TemperatureRange = TemperatureRange(),
     training: TrainedByParts = TrainedByParts(steps=1000, batch=500),
     seed: int = 0,
     warm: bool = False,
@@ -90,9 +91,11 @@ def glass_xor(
     if base == "made":
         density = MADE(shape, hidden=width * N, generator=named_generator(seed, "base"))
     density = symmetrised(density, flow) if system.flip_symmetric else density
+    density, over = Pushforward(flow, density) if layers else density, span.range
     return Training(
-        system, Pushforward(flow, density) if layers else density, ReverseKL(), warmup=0.05 if warm else 0.0,
-        annealing=None if warm else beta_ramp(glass.T, anneal), patience=patience, seed=seed, **training.given(base),
+        system, over.density(density), over.objective(ReverseKL()), warmup=0.05 if warm else 0.0,
+        annealing=None if warm else over.annealing(beta_ramp(glass.T, anneal)), patience=patience, seed=seed,
+        **training.given(base),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from flowlab.mcmc import AnnealedImportance, HeatBath, IsingChain, Metropolis, SwendsenWang, Wolff
 from flowlab.runs import AnnealedRun, ChainRun, study
 from flowlab.runs.keys import Count
-from flowlab.studies.keys import BETA_OR_T, Chained, Chains, Field, Kept, Side, Steps, Temperature, even_side
+from flowlab.studies.keys import BETA_OR_T, OF_CHAINS, Chained, Chains, Field, Kept, Side, Steps, Temperature, even_side
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 
 MOVES: dict[str, Callable[[Ising], IsingChain]] = {
@@ -19,7 +19,7 @@ MOVES: dict[str, Callable[[Ising], IsingChain]] = {
 }
 
 
-@study("ising-chain", aliases=BETA_OR_T)
+@study("ising-chain", aliases=BETA_OR_T, without=OF_CHAINS)
 def ising_chain(
     *,
     L: Side = 16,
@@ -46,7 +46,7 @@ def ising_chain(
     return ChainRun(system, MOVES[moves](system), seed=seed, **running.given)
 
 
-@study("ising-cluster-ais", aliases=BETA_OR_T)
+@study("ising-cluster-ais", aliases=BETA_OR_T, without=OF_CHAINS)
 def ising_cluster_ais(
     *,
     L: Side = 16,

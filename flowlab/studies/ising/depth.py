@@ -22,6 +22,7 @@ from flowlab.runs.registry import find, load, sweep_study
 from flowlab.runs.sweeps import keep, sweep
 from flowlab.studies.ising.sweep import grid
 from flowlab.studies.keys import (
+    OF_MANY_RUNS,
     Batch,
     Device,
     Evaluated,
@@ -56,7 +57,7 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-@sweep_study("ising-depth", idle=_idle)
+@sweep_study("ising-depth", idle=_idle, without=OF_MANY_RUNS)
 def ising_depth(
     *,
     system: Literal["ising", "sk"] = "ising",

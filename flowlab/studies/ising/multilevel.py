@@ -53,6 +53,9 @@ WINDOWS = {1: 32, 2: 32, 3: 64}
 """Known sites that one sees, by dimension."""
 OF_GROWTH = ("share", "shares", "lr_growth", "coupling")
 """Keys that say how a run grows."""
+Growth = Annotated[
+    Positive, Meaning("factor on the peak learning rate at each doubling of the lattice; none is 1, and 0.5 with over")
+]
 WEAKEST = 1e-30
 """Of renormalised couplings: its inverse is a temperature that single precision holds."""
 
@@ -132,7 +135,7 @@ def ising_multilevel(
     grow: bool = True,
     share: Positive = 1.0,
     shares: str | None = None,
-    lr_growth: Positive | None = None,
+    lr_growth: Growth | None = None,
     coupling: Literal["physical", "renormalised"] = "physical",
     kernels: str = "5,3",
     symmetric: bool = True,
@@ -162,14 +165,12 @@ def ising_multilevel(
         grow: whether to train on coarsest · 2, · 4, ... before L, each starting from the last; a warm start does not.
         share: steps on each smaller lattice for one on L.
         shares: instead, the parts of all lattices, the smallest first, with commas between, or of the coarsest and all.
-        lr_growth: factor on the peak learning rate at each doubling of the lattice; none is 1, and 0.5 with over.
         coupling: of the smaller lattices, that of L, or by K <- (3/8) ln cosh 4K twice for each halving.
         kernels [sites]: sides of the two convolutions, site by site.
         symmetric: whether q(-s) = q(s) exactly; in a field it is not.
         anneal: fraction of the first stage over which beta rises from beta / 5; a warm start does not anneal.
     """
-    first = coarsest_side(L) if coarsest is None else coarsest
-    doubled_side(L, first)
+    first = _first(L, coarsest)
     field = h != 0 or "h" in couplings.names
     symmetric = symmetric and not field
     _check_dimensions(d, coupling, L, first)
@@ -196,6 +197,13 @@ def ising_multilevel(
         ramp=beta_rises(warm, anneal), start_from=_handed_on(coupling), couplings=couplings, seed=seed,
         **falling.given(warm=warm), **training.given | {"steps": max(1, training.steps)},
     )  # fmt: skip
+
+
+def _first(L: int, coarsest: int | None) -> int:
+    """The side of the lattice that is drawn first, of which L is 2, 4, 8, ... times as much."""
+    first = coarsest_side(L) if coarsest is None else coarsest
+    doubled_side(L, first)
+    return first
 
 
 def _smallest(coarsest: int, d: int) -> int:
@@ -300,8 +308,7 @@ def phi4_multilevel(
     """
     system = fine.system((L,) * d)
     hopping = float(system.couplings["kappa"])
-    first = coarsest_side(L) if coarsest is None else coarsest
-    doubled_side(L, first)
+    first = _first(L, coarsest)
 
     def target(side: int) -> System:
         beta = None if fine.kappa is not None else 2 * hopping

@@ -16,7 +16,19 @@ from flowlab.core.names import about
 from flowlab.runs.keys import Meaning, Positive, Takes
 from flowlab.runs.registry import sweep_study
 from flowlab.runs.sweeps import keep, sweep
-from flowlab.studies.keys import Batch, Device, Evaluated, Highest, Lowest, Points, Rate, Side, Steps, WarmSteps
+from flowlab.studies.keys import (
+    OF_MANY_RUNS,
+    Batch,
+    Device,
+    Evaluated,
+    Highest,
+    Lowest,
+    Points,
+    Rate,
+    Side,
+    Steps,
+    WarmSteps,
+)
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 
 MOST_SITES_ENUMERATED = 16
@@ -48,7 +60,7 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
     return {} if keys["temperatures"] is None else dict.fromkeys(("T_min", "T_max", "points"), "beside temperatures")
 
 
-@sweep_study("ising-sweep", idle=_idle)
+@sweep_study("ising-sweep", idle=_idle, without=OF_MANY_RUNS)
 def ising_sweep(
     *,
     L: Side = 8,

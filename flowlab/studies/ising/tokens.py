@@ -23,6 +23,7 @@ from flowlab.flows.discrete.partitions import Partition, partitions
 from flowlab.flows.discrete.sorting import SortingCoupling, coarse_to_fine
 from flowlab.runs import study
 from flowlab.runs.keys import Count, Natural, Several
+from flowlab.studies.growth import Range
 from flowlab.studies.ising.xor import symmetrised
 from flowlab.studies.keys import (
     BETA_OR_T,
@@ -33,6 +34,7 @@ from flowlab.studies.keys import (
     Temperature,
     TrainedByParts,
     even_side,
+    over_idle,
 )
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
 from flowlab.systems.lattice import checkerboard
@@ -47,7 +49,7 @@ TOKENS = ("walls", "multiscale", "sorted", "coarse_to_fine")
 
 
 def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    found = over_idle(keys)
     if keys["layers"] == 0:
         found |= dict.fromkeys(("partition", "start", "lr_flow"), NO_LAYERS)
     if keys["ansatz"] != "coarse_to_fine":
@@ -69,6 +71,7 @@ def ising_tokens(
     levels: Count | None = None,
     codes: Several = 8,
     anneal: Anneal | None = None,
+    couplings: Range = Range(),
     training: TrainedByParts = TrainedByParts(steps=1000, batch=500),
     seed: int = 0,
     warm: bool = False,
@@ -107,9 +110,10 @@ def ising_tokens(
         raise ValueError(f"layers must be 0 for vqvae, which has no exact ln q, got {layers}")
     if anneal is None:
         anneal = 0.0 if base == "independent" else 0.5
+    density = Pushforward(flow, density) if flows else density
     return Training(
-        Ising((L, L), T), Pushforward(flow, density) if flows else density, ReverseKL(), warmup=0.05 if warm else 0.0,
-        annealing=None if warm else beta_ramp(T, anneal), seed=seed, **training.given(base),
+        Ising((L, L), T), couplings.density(density), couplings.objective(ReverseKL()), warmup=0.05 if warm else 0.0,
+        annealing=None if warm else couplings.annealing(beta_ramp(T, anneal)), seed=seed, **training.given(base),
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from flowlab.flows.discrete.sorting import coarse_to_fine
 from flowlab.flows.discrete.xor import Parity, Start
 from flowlab.runs import study
 from flowlab.runs.keys import Count, Natural, Positive, Window
+from flowlab.studies.growth import Range
 from flowlab.studies.keys import (
     BETA_OR_T,
     NO_LAYERS,
@@ -39,6 +40,7 @@ from flowlab.studies.keys import (
     Temperature,
     TrainedByParts,
     even_side,
+    over_idle,
 )
 from flowlab.studies.papers.discrete_flows import STATED_XOR, XOR
 from flowlab.systems import CRITICAL_TEMPERATURE, Ising
@@ -60,7 +62,9 @@ def _sorts(layers: int, construction: str, base: str, start: str, parity: str, h
 
 def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
     masks = ("kernel", "mask_width", "mask_depth", "gradient", "tau", "lr_flow", "start", "parity")
-    found = {} if keys["gradient"] == "gumbel" else {"tau": "but for gradient=gumbel, which alone has noise"}
+    found = over_idle(keys)
+    if keys["gradient"] != "gumbel":
+        found["tau"] = "but for gradient=gumbel, which alone has noise"
     if keys["layers"] == 0:
         found |= dict.fromkeys((*masks, "construction"), NO_LAYERS)
     elif _sorts(**keys):
@@ -100,6 +104,7 @@ def ising_xor(
     anneal: Anneal | None = None,
     baseline: Literal["leave_one_out", "running", "learned"] = "leave_one_out",
     patience: Patience = 0,
+    couplings: Range = Range(),
     training: TrainedByParts = TrainedByParts(steps=2000, batch=1000),
     seed: int = 0,
     warm: bool = False,
@@ -146,12 +151,13 @@ def ising_xor(
     density = _base(base, (L, L), width, depth, order, sorts, named_generator(seed, "base"))
     if h == 0 if z2 is None else z2:
         density = symmetrised(density, flow)
+    density = Pushforward(flow, density) if layers else density
     how = training.given(base)
     how["learning_rate"]["baseline"] = 1e-2
     run = Training(
-        Ising((L, L), T, h=h), Pushforward(flow, density) if layers else density, ReverseKL(baseline, n_sites=L * L),
-        patience=patience, warmup=0.05 if warm else 0.0, annealing=None if warm else beta_ramp(T, anneal), seed=seed,
-        **how,
+        Ising((L, L), T, h=h), couplings.density(density), couplings.objective(ReverseKL(baseline, n_sites=L * L)),
+        patience=patience, warmup=0.05 if warm else 0.0,
+        annealing=None if warm else couplings.annealing(beta_ramp(T, anneal)), seed=seed, **how,
     )  # fmt: skip
     run.note = "sorting layers" if sorts else ""
     return run

@@ -206,7 +206,7 @@ def phi4(
     )  # fmt: skip
 
 
-@study("phi4-free")
+@study("phi4-free", idle=over_idle)
 def phi4_free(
     *,
     L: Side = 14,
@@ -215,6 +215,7 @@ def phi4_free(
     spectral: bool = False,
     hidden: Count = 8,
     gradient: Literal["path", "pathwise"] = "path",
+    ranges: Range = Range(),
     steps: Steps = 600,
     batch: Batch = 250,
     lr: Rate = 1e-2,
@@ -240,9 +241,10 @@ def phi4_free(
         seed=seed,
     )  # fmt: skip
     return Training(
-        target, Pushforward(flow, Normal((L, L))), PathGradient() if gradient == "path" else ReverseKL(), steps=steps,
-        batch=batch, learning_rate={"base": lr, "flow": lr}, clip=10.0, warmup=0.05 if warm else 0.0, seed=seed,
-        threads=threads, device=device,
+        target, ranges.density(Pushforward(flow, Normal((L, L)))),
+        ranges.objective(PathGradient() if gradient == "path" else ReverseKL()), steps=steps, batch=batch,
+        learning_rate={"base": lr, "flow": lr}, clip=10.0, warmup=0.05 if warm else 0.0, seed=seed, threads=threads,
+        device=device,
     )  # fmt: skip
 
 

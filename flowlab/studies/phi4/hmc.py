@@ -9,7 +9,7 @@ from flowlab.mcmc.hmc import HMC
 from flowlab.runs import study
 from flowlab.runs.chain_run import MIN_STEPS, ChainRun
 from flowlab.runs.keys import Count, Inside, Positive
-from flowlab.studies.keys import Chained, Dimension, Side, Threads
+from flowlab.studies.keys import OF_CHAINS, Chained, Dimension, Side, Threads
 from flowlab.studies.phi4.flows import Hopping
 
 
@@ -17,7 +17,7 @@ def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
     return {} if keys["step_size"] is None else dict.fromkeys(("acceptance", "tuning"), "where step_size is given")
 
 
-@study("phi4-hmc", one_of=(("beta", "kappa"),), idle=_idle)
+@study("phi4-hmc", one_of=(("beta", "kappa"),), idle=_idle, without=OF_CHAINS)
 def phi4_hmc(
     *,
     L: Side = 8,

@@ -10,6 +10,7 @@ from flowlab.core import named_generator
 from flowlab.densities import FieldPixelCNN
 from flowlab.runs import study
 from flowlab.runs.keys import Count, Window
+from flowlab.studies.growth import Range
 from flowlab.studies.keys import (
     WARM,
     AnnealKappa,
@@ -17,6 +18,7 @@ from flowlab.studies.keys import (
     Falling,
     Side,
     Trained,
+    over_idle,
 )
 from flowlab.studies.papers.rigcs import CHANGED, FIELD_VAN, STATED_FIELD_VAN
 from flowlab.studies.phi4.flows import Hopping, kappa_ramp
@@ -26,7 +28,7 @@ from flowlab.training import PathGradient, Training
 @study(
     "phi4-pixelcnn",
     one_of=(("beta", "kappa"),),
-    idle=lambda keys: {"anneal": WARM} if keys["warm"] else {},
+    idle=lambda keys: over_idle(keys) | ({"anneal": WARM} if keys["warm"] else {}),
     presets=FIELD_VAN,
     stated=STATED_FIELD_VAN,
     changed=CHANGED,
@@ -42,6 +44,7 @@ def phi4_pixelcnn(
     anneal: AnnealKappa = 0.3,
     falling: Falling = Falling(),
     averages: Averages = Averages(beta2=0.99),
+    ranges: Range = Range(),
     training: Trained = Trained(steps=1000, batch=200, lr=3e-3, clip=5.0),
     seed: int = 0,
     warm: bool = False,
@@ -59,7 +62,8 @@ def phi4_pixelcnn(
         (L, L), channels=channels, layers=layers, kernel=kernel, components=components,
         generator=named_generator(seed, "base"),
     )  # fmt: skip
+    ramp = None if warm else kappa_ramp(float(system.couplings["kappa"]), anneal)
     return Training(
-        system, density, PathGradient(), **averages.given, **falling.given(warm=warm),
-        annealing=None if warm else kappa_ramp(float(system.couplings["kappa"]), anneal), seed=seed, **training.given,
+        system, ranges.density(density), ranges.objective(PathGradient()), annealing=ranges.annealing(ramp), seed=seed,
+        **averages.given, **falling.given(warm=warm), **training.given,
     )  # fmt: skip

@@ -15,13 +15,13 @@ from flowlab.core.names import labelled
 from flowlab.estimators.information.power_law import log_slope
 from flowlab.runs.registry import find, sweep_study
 from flowlab.runs.sweeps import keep, sweep
-from flowlab.studies.keys import Device, Evaluated, Rate
+from flowlab.studies.keys import OF_MANY_RUNS, Device, Evaluated, Rate
 from flowlab.studies.phi4.flows import BETA
 
 FLOWS = ("phi4-affine", "phi4-flow", "phi4-hybrid", "phi4-spline")
 
 
-@sweep_study("phi4-scaling")
+@sweep_study("phi4-scaling", without=OF_MANY_RUNS)
 def phi4_scaling(
     *,
     flow: str = "phi4-hybrid",

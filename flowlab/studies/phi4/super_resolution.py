@@ -15,7 +15,23 @@ from flowlab.exact.interpolated import KnownLogZ
 from flowlab.flows import ContinuousFlow
 from flowlab.runs import study
 from flowlab.runs.keys import Count, Inside, Meaning, Odd, Positive, Several
-from flowlab.studies.keys import WARM, Batch, Beta, Device, Dimension, Kappa, Lam, Patience, Rate, Side, Steps, Threads
+from flowlab.studies.growth import Range
+from flowlab.studies.keys import (
+    OF_MATCHING,
+    WARM,
+    Batch,
+    Beta,
+    Device,
+    Dimension,
+    Kappa,
+    Lam,
+    Patience,
+    Rate,
+    Side,
+    Steps,
+    Threads,
+    over_idle,
+)
 from flowlab.studies.phi4.flows import Hopping, phi4_system
 from flowlab.systems import Phi4
 from flowlab.training import IntegrationCheck, Stage, Training
@@ -142,7 +158,7 @@ class Refined:
         return {"target": target, "density": density, "seed": seed, **how, **others}
 
 
-@study("phi4-ir-matching", one_of=(("beta", "kappa"),), idle=_ir_idle)
+@study("phi4-ir-matching", one_of=(("beta", "kappa"),), idle=_ir_idle, without=OF_MATCHING)
 def ir_matching(
     *,
     refined: Refined = Refined(coarse=4, L=8, d=2, kappa=0.26, kernel=5),
@@ -191,7 +207,7 @@ def ir_matching(
     return Training(**how(L, training.steps), stages=stages, threads=training.threads)
 
 
-@study("phi4-uv-matching", one_of=(("beta", "kappa"),), idle=_uv_idle)
+@study("phi4-uv-matching", one_of=(("beta", "kappa"),), idle=_uv_idle, without=OF_MATCHING)
 def uv_matching(
     *,
     refined: Refined = Refined(coarse=8, L=16, d=1, kappa=0.4, kernel=7),
@@ -235,7 +251,7 @@ def uv_matching(
     return Training(**how(refined.L), stages=stages, threads=training.threads)
 
 
-@study("phi4-cnf", one_of=(("beta", "kappa"),))
+@study("phi4-cnf", one_of=(("beta", "kappa"),), idle=over_idle)
 def cnf(
     *,
     L: Side = 8,
@@ -243,6 +259,7 @@ def cnf(
     couplings: Hopping = Hopping(kappa=0.26, lam=0.02),
     kernel: Odd | None = None,
     frequencies: Count = 9,
+    ranges: Range = Range(),
     training: Integrated = Integrated(),
     seed: int = 0,
     warm: bool = False,
@@ -260,7 +277,7 @@ def cnf(
         generator=named_generator(seed, "flow"),
     )  # fmt: skip
     return Training(
-        couplings.system(shape), Pushforward(flow, Normal(shape)), IRMatching(), steps=training.steps,
-        warmup=0.05 if warm else 0.0, seed=seed, threads=training.threads,
+        couplings.system(shape), ranges.density(Pushforward(flow, Normal(shape))), ranges.objective(IRMatching()),
+        steps=training.steps, warmup=0.05 if warm else 0.0, seed=seed, threads=training.threads,
         **training.given(base=training.lr, flow=training.lr),
     )  # fmt: skip
