@@ -31,6 +31,8 @@ def test_the_page_of_papers_is_that_of_the_studies() -> None:
     assert (ROOT / "docs" / "papers.md").read_text(encoding="utf-8") == papers.page()
     stated = {name for name, study in fl.runs.studies().items() if study.stated}
     assert stated == {name for _, names in papers.SOURCES.values() for name in names}
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        assert f"### notebooks/{notebook.name}" in papers.page(), f"{notebook.name} ends in no table of verdicts"
 
 
 def test_the_page_of_benchmarks_is_that_of_the_results(tmp_path: Path) -> None:
