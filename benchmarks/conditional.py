@@ -45,7 +45,7 @@ SWEPT = tuple(float(1 / T) for T in np.linspace(1.8, 3.0, 13))
 RUNS: dict[str, tuple[int, tuple[float, ...], dict[str, Any]]] = {
     "ising-coloured:8": (1500, WIDE, {"over": "beta:0.35:0.55"}),
     "ising-coloured:16": (2400, WIDE, {"over": "beta:0.35:0.55"}),
-    "ising-coloured:32": (5000, NARROW, {"over": "beta:0.38:0.5"}),
+    "ising-coloured:32": (5000, NARROW, {"over": "beta:0.38:0.5", "lr_growth": 0.5}),
     "ising-coloured:64": (1000, NARROW, {"lr": 2e-3}),
     "ising-coloured-T:32": (1800, SWEPT, {"over": "T:1.8:3", "shares": "1,1,2,2"}),
     "phi4-multilevel:8": (600, PHI4, {"over": "beta:0.5:0.75", "beta": 0.576}),

@@ -14,8 +14,8 @@ NARROW = 1e-4
 def log_norm(kappa: Tensor) -> Tensor:
     """ln 2π I_0(κ), differentiable.
 
-    >>> torch.allclose(log_norm(torch.tensor([0.0, 1000.0])), torch.tensor([1.8379, 997.4652]))
-    True
+    >>> log_norm(torch.tensor([0.0, 1000.0]))
+    tensor([  1.8379, 997.4652])
     """
     scaled: Tensor = torch.special.i0e(kappa)
     return scaled.log() + kappa + math.log(2 * math.pi)

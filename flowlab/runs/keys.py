@@ -170,9 +170,10 @@ def converted(key: str, value: Any, hint: Any) -> Any:
     2
     """
     kinds = kinds_of(hint)
-    if getattr(value, "ndim", 0):
+    own = any(isinstance(note, Takes) for kind in kinds for note in _notes(kind))
+    if getattr(value, "ndim", 0) and not own:
         raise ValueError(f"{key} must be {_spelled(hint)}, got an array")
-    if type(None) in kinds and value in (None, "none", "None"):
+    if type(None) in kinds and (value is None or (isinstance(value, str) and value in ("none", "None"))):
         return None
     for kind in kinds:
         takes = next((note for note in _notes(kind) if isinstance(note, Takes)), None)

@@ -93,7 +93,7 @@ def staged_training(
     seed: int,
     threads: int,
     shares: str | None = None,
-    lr_growth: float | None = 1.0,
+    lr_growth: float = 1.0,
     alone: Callable[[], tuple[System, Density]] | None = None,
     start_from: StartFrom = warm_start,
     couplings: Range = Range(),
@@ -103,10 +103,9 @@ def staged_training(
 
     The first of them is annealed: ``ramp`` says how for its own target, whose couplings may differ from those of L.
     Where ``shares`` has one number more than there are lattices, the first is for ``alone``: the system of the coarsest
-    lattice and what draws it. ``lr_growth`` is the factor on the learning rate at each doubling; none is 1, 0.5 over
-    a range of couplings: a step of one size costs a larger lattice more of its ESS, and each coupling has a part of the
-    batch. ``start_from`` and ``training`` are as in :class:`flowlab.training.Training`, ``couplings`` the range of a
-    density for several.
+    lattice and what draws it. ``lr_growth`` is the factor on the learning rate at each doubling, below 1 where a
+    stage that begins at the full rate would lose what the last one learned. ``start_from`` and ``training`` are as in
+    :class:`flowlab.training.Training`, ``couplings`` the range of a density for several.
     """
     if not share > 0:
         raise ValueError(f"share must be positive, steps on each smaller lattice for one on the largest, got {share}")
@@ -120,20 +119,20 @@ def staged_training(
     if alone is not None and len(parts) > len(smaller) + 1:
         drawn = [(first, *alone()), *drawn]
     smallest = len(drawn) - len(smaller)
-    falls = (1.0 if couplings.over is None else 0.5) if lr_growth is None else lr_growth
     rate = training.pop("learning_rate")
     before = [
         Stage(
             small, couplings.density(draws), couplings.objective(objective()), steps=count,
             annealing=None if i else couplings.annealing(ramp(small)),
-            learning_rate=rate * falls ** max(0, i - smallest), seed=named_seed(seed, "stage", side), **training,
+            learning_rate=rate * lr_growth ** max(0, i - smallest), seed=named_seed(seed, "stage", side), **training,
         )
         for i, ((side, small, draws), count) in enumerate(zip(drawn, counts, strict=True))
     ]  # fmt: skip
     return Training(
         largest, whole, couplings.objective(objective()), steps=steps - sum(counts),
-        annealing=None if before else couplings.annealing(ramp(largest)), learning_rate=rate * falls ** len(smaller),
-        stages=before, start_from=start_from, seed=seed, threads=threads, **training,
+        annealing=None if before else couplings.annealing(ramp(largest)),
+        learning_rate=rate * lr_growth ** len(smaller), stages=before, start_from=start_from, seed=seed,
+        threads=threads, **training,
     )  # fmt: skip
 
 

@@ -378,9 +378,12 @@ sk_pt = study(
 
 def _numbers(name: str, words: str) -> set[float]:
     try:
-        return {float(word) for word in words.split(",")}
+        found = {float(word) for word in words.split(",")}
     except ValueError:
         raise ValueError(f"{name} must be numbers separated by commas, got {words!r}") from None
+    if not all(T > 0 for T in found):
+        raise ValueError(f"{name} must be positive, got {words}")
+    return found
 
 
 def _temperatures(words: str, glass: Glass) -> tuple[float, ...]:

@@ -54,7 +54,8 @@ WINDOWS = {1: 32, 2: 32, 3: 64}
 OF_GROWTH = ("share", "shares", "lr_growth", "coupling")
 """Keys that say how a run grows."""
 Growth = Annotated[
-    Positive, Meaning("factor on the peak learning rate at each doubling of the lattice; none is 1, and 0.5 with over")
+    Positive,
+    Meaning("factor on the peak learning rate at each doubling of the lattice"),
 ]
 WEAKEST = 1e-30
 """Of renormalised couplings: its inverse is a temperature that single precision holds."""
@@ -135,7 +136,7 @@ def ising_multilevel(
     grow: bool = True,
     share: Positive = 1.0,
     shares: str | None = None,
-    lr_growth: Growth | None = None,
+    lr_growth: Growth = 1.0,
     coupling: Literal["physical", "renormalised"] = "physical",
     kernels: str = "5,3",
     symmetric: bool = True,

@@ -61,7 +61,7 @@ class Verdicts:
         Returns:
             The answer.
         """
-        several = [found] if isinstance(found, Finding) else list(found)
+        several = list(found) if isinstance(found, Sequence) else [found]
         answers = {one.answer for one in several} if about else {UNSAID}
         answer: Answer = "no" if "no" in answers else UNSAID if UNSAID in answers or not answers else "yes"
         numbers = "; ".join(_number(one, digits) for one in several)

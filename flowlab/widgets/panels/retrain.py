@@ -65,6 +65,8 @@ class Family:
 
     def where(self, k: int) -> str:
         """The coupling of a run, in words."""
+        if not self.coupling:
+            return "the same coupling"
         symbol = COUPLINGS.get(self.coupling, self.coupling).split()[-1]
         return f"{symbol} = {self.own if k < 0 else self.at[k]:.4g}"
 
@@ -179,6 +181,8 @@ class RetrainPanel(Panel):
                 [self.stops, or_value(self.device), self.steps, self.button],
             )
         ]
+        for line in () if known else rows:
+            line.layout.display = "none"
         worth = [self.table] if self.over else []
         self.widget = ipywidgets.VBox(
             [*rows, *worth, self.message, self.live.widget, self.controls.widget, self.family, self.ess.widget]

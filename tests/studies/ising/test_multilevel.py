@@ -85,14 +85,14 @@ def test_growth_spends_the_steps_as_it_is_told():
     assert build("phi4-multilevel", L=20).density.coarsest == 5 and build("ising-rigcs", L=12).density.coarsest == 3
 
 
-def test_larger_lattices_of_a_range_learn_at_a_lower_rate():
+def test_larger_lattices_learn_at_a_lower_rate_where_asked():
     def rates(**keys):
         return [
             stage.optimisation.learning_rate["base"] for stage in build("ising-coloured", L=16, lr=0.02, **keys).stages
         ]
 
     assert rates() == [0.02, 0.02, 0.02]
-    assert rates(over="beta:0.3:0.5") == [0.02, 0.01, 0.005]
+    assert rates(over="beta:0.3:0.5", lr_growth=0.5) == [0.02, 0.01, 0.005]
     assert rates(base="made", shares="1,1,1,1", lr_growth=0.5) == [0.02, 0.02, 0.01, 0.005]
     with pytest.raises(ValueError, match="lr_growth has no effect on a run that does not grow"):
         build("ising-coloured", grow=False, lr_growth=0.5)
