@@ -8,8 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
-from tests.audit import ROOT, faults, licence, needed, pinned
+from tests.audit import ROOT, faults, installed, licence, needed, pinned
 from tests.hashes import lines
 
 
@@ -57,6 +58,16 @@ def test_what_is_needed_follows_extras_and_leaves_out_other_machines() -> None:
     }
     assert needed("lab", [], among) == ["draws", "paper"]
     assert needed("lab", ["dev"], among) == ["draws", "paper", "tests"]
+
+
+def test_what_was_tested_installs_on_the_oldest_python_that_flowlab_names() -> None:
+    """A machine may have 3.11.2: a file for 3.11.5 and later is none that pip finds there."""
+    oldest = re.search(r'^requires-python = ">=(\d+\.\d+)"$', (ROOT / "pyproject.toml").read_text("utf-8"), re.M)
+    assert oldest is not None
+    pins, among = pinned((ROOT / "constraints.txt").read_text("utf-8")), installed()
+    asked = {name: among[name].metadata.get("Requires-Python", "") for name in pins if name in among}
+    assert len(asked) > 50
+    assert [name for name, said in asked.items() if f"{oldest[1]}.0" not in SpecifierSet(said)] == []
 
 
 def test_hashes_are_of_the_versions_that_were_tested() -> None:
