@@ -13,7 +13,7 @@ from flowlab.mcmc.population import Population
 from flowlab.mcmc.potts_clusters import PottsClusters, PottsInfo, PottsState
 from flowlab.mcmc.swendsen_wang import SwendsenWang
 from flowlab.mcmc.wolff import Wolff
-from flowlab.mcmc.xy_clusters import XYClusters, XYInfo, XYState
+from flowlab.mcmc.xy_clusters import XYClusters
 
 __all__ = [
     "HMC",
@@ -49,8 +49,6 @@ __all__ = [
     "TemperingState",
     "Wolff",
     "XYClusters",
-    "XYInfo",
-    "XYState",
     "adapted_ladder",
     "ladder",
     "spin_graph",

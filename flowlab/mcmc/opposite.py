@@ -76,11 +76,10 @@ def opposite(system: System, *, generator: torch.Generator) -> Opposite:
     """Chains of a system, of the kind that forgets its start soonest, from random and from ordered configurations.
 
     Clusters of Swendsen and Wang for Ising and ferromagnetic Potts models without field, mirrored ones for
-    ferromagnetic XY models; parallel tempering for other
-    spins with pair couplings, glasses among them; hybrid Monte Carlo for angles, and for real fields with φ -> -φ;
-    replica exchange of powers of the weight for all others, which needs ``log_weight`` alone. Ordered spins and states
-    begin as one state everywhere, each state in its turn; ordered fields at the constant field of the largest weight on
-    either side of 0.
+    ferromagnetic XY models; parallel tempering for other spins with pair couplings, glasses among them; hybrid Monte
+    Carlo for other angles, and for real fields with φ -> -φ; replica exchange of powers of the weight for all others,
+    which needs ``log_weight`` alone. Ordered spins and states begin as one state everywhere, each state in its turn;
+    ordered fields at the constant field of the largest weight on either side of 0.
 
     Raises:
         ValueError: for a system that no chain here can sample.
