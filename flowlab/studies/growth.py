@@ -10,12 +10,14 @@ from typing import Any
 from flowlab.core import Density, System
 from flowlab.core.generators import named_seed
 from flowlab.densities import Conditional
-from flowlab.studies.keys import NO_GROWTH, ONE_LEVEL, WARM, Defence, Degree, Over, intervals, over_idle
+from flowlab.studies.keys import NO_GROWTH, ONE_LEVEL, WARM, Defence, Degree, Over, doubled_side, intervals, over_idle
 from flowlab.training import Objective, OverCouplings, Stage, Training
 from flowlab.training.glasses import Annealing
 from flowlab.training.optimisation import beta_ramp
 from flowlab.training.staged import StartFrom, warm_start
 
+OF_GROWTH = ("share", "shares", "lr_growth", "coupling")
+"""Keys that say how a run grows."""
 BETA = 0.44
 """Close to criticality: the inverse temperature of the published comparisons."""
 
@@ -30,16 +32,32 @@ def coarsest_side(L: int) -> int:
     return odd if odd >= 3 else 2
 
 
-def grown_idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    """The keys of growth, and of ``over``, that have no effect with the others."""
+def first_side(L: int, coarsest: int | None) -> int:
+    """The side of the lattice that is drawn first, of which L is 2, 4, 8, ... times as much.
+
+    Raises:
+        ValueError: where it is not.
+    """
+    first = coarsest_side(L) if coarsest is None else coarsest
+    doubled_side(L, first)
+    return first
+
+
+def grown_idle(keys: Mapping[str, Any], halves: int = 1) -> dict[str, str]:
+    """The keys of levels, of growth and of ``over`` that have no effect with the others.
+
+    The smallest side with something to learn is 2 · ``halves`` coarsest ones.
+    """
     found = over_idle(keys)
-    if keys["L"] == 2 * (keys["coarsest"] or coarsest_side(keys["L"])):
-        found |= dict.fromkeys(("grow", "share", "shares"), ONE_LEVEL)
+    if keys["L"] == 2 * halves * (keys["coarsest"] or coarsest_side(keys["L"])):
+        found |= dict.fromkeys(("grow", *OF_GROWTH), ONE_LEVEL)
     elif not keys["grow"]:
-        found |= dict.fromkeys(("share", "shares"), NO_GROWTH)
+        found |= dict.fromkeys(OF_GROWTH, NO_GROWTH)
     elif keys["shares"] is not None:
         found["share"] = "beside shares"
-    return found | (dict.fromkeys(("anneal", "grow", "share", "shares"), WARM) if keys["warm"] else {})
+    if keys.get("kind", "coloured") != "coloured":
+        found |= dict.fromkeys(("colours", "window"), f"on the kind {keys['kind']}")
+    return found | (dict.fromkeys(("anneal", "grow", *OF_GROWTH), WARM) if keys["warm"] else {})
 
 
 def halvings(L: int, side: int) -> int:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from flowlab.core import Density, System, named_generator
 from flowlab.densities import MultilevelStates
 from flowlab.mcmc import PottsClusters
 from flowlab.runs import ChainRun, study
 from flowlab.runs.keys import Count, Positive, Several
-from flowlab.studies.growth import Range, beta_rises, coarsest_side, grown_idle, staged_training
+from flowlab.studies.growth import Range, beta_rises, first_side, grown_idle, staged_training
 from flowlab.studies.keys import (
     BETA_OR_T,
     OF_CHAINS,
@@ -21,7 +20,6 @@ from flowlab.studies.keys import (
     States,
     Temperature,
     Trained,
-    doubled_side,
 )
 from flowlab.systems import Potts
 from flowlab.training import ReverseKL, Training
@@ -30,12 +28,7 @@ T_C = 1 / math.log(1 + math.sqrt(3))
 """Critical for three states (Wu 1982)."""
 
 
-def _idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    drawn = {} if keys["kind"] == "coloured" else dict.fromkeys(("colours", "window"), f"on the kind {keys['kind']}")
-    return drawn | grown_idle(keys)
-
-
-@study("potts-coloured", idle=_idle, aliases=BETA_OR_T)
+@study("potts-coloured", idle=grown_idle, aliases=BETA_OR_T)
 def potts_coloured(
     *,
     L: Side = 16,
@@ -69,8 +62,7 @@ def potts_coloured(
         shares: instead, the parts of all lattices, the smallest first and with commas between.
         anneal: fraction of the first stage over which beta rises from beta / 5; a warm start does not anneal.
     """
-    first = coarsest_side(L) if coarsest is None else coarsest
-    doubled_side(L, first)
+    first = first_side(L, coarsest)
 
     def target(side: int) -> System:
         return Potts((side, side), T, q).decimate()

@@ -7,7 +7,7 @@ from flowlab.densities import MultilevelAngles
 from flowlab.mcmc import XYClusters
 from flowlab.runs import ChainRun, study
 from flowlab.runs.keys import Count, Positive, Several
-from flowlab.studies.growth import Range, beta_rises, coarsest_side, grown_idle, staged_training
+from flowlab.studies.growth import Range, beta_rises, first_side, grown_idle, staged_training
 from flowlab.studies.keys import (
     BETA_OR_T,
     OF_CHAINS,
@@ -16,13 +16,10 @@ from flowlab.studies.keys import (
     Side,
     Temperature,
     Trained,
-    doubled_side,
 )
 from flowlab.systems import XY
+from flowlab.systems.xy import T_KT
 from flowlab.training import ReverseKL, Training
-
-T_KT = 0.8929
-"""Where vortices unbind (Hasenbusch 2005)."""
 
 
 @study("xy-coloured", idle=grown_idle, aliases=BETA_OR_T)
@@ -58,8 +55,7 @@ def xy_coloured(
         shares: instead, the parts of all lattices, the smallest first and with commas between.
         anneal: fraction of the first stage over which beta rises from beta / 5; a warm start does not anneal.
     """
-    first = coarsest_side(L) if coarsest is None else coarsest
-    doubled_side(L, first)
+    first = first_side(L, coarsest)
 
     def target(side: int) -> System:
         return XY((side, side), T).decimate()

@@ -13,6 +13,9 @@ from flowlab.core.system import as_coupling
 from flowlab.systems.decimated import NearestNeighbour
 from flowlab.systems.lattice import plane, takes_side
 
+T_KT = 0.8929
+"""Where vortices of the infinite lattice unbind, in units of J, 1 / 1.1199 (Hasenbusch 2005, cond-mat/0502556)."""
+
 
 class XY(NearestNeighbour):
     """Angles θ of planar spins: E(θ) = -J Σ_<xy> cos(θ_x - θ_y), ln weight = -E/T, k_B = 1.
@@ -50,8 +53,8 @@ class XY(NearestNeighbour):
 
     @property
     def critical_temperature(self) -> float:
-        """T_KT = J / 1.1199 of the infinite lattice (Hasenbusch 2005, cond-mat/0502556)."""
-        return float(self.couplings["J"].detach()) / 1.1199
+        """T_KT of the infinite lattice."""
+        return T_KT * float(self.couplings["J"].detach())
 
     def energy(self, x: Tensor) -> Tensor:
         """(n, *shape) angles -> (n,) energies E in units of J."""

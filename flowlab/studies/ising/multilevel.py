@@ -18,12 +18,9 @@ from flowlab.densities.multilevel import Multilevel, MultilevelFields
 from flowlab.densities.multilevel.spin_levels import renormalised
 from flowlab.runs import study
 from flowlab.runs.keys import Count, Meaning, Natural, Positive, Several
-from flowlab.studies.growth import BETA, Range, beta_rises, coarsest_side, halvings, staged_training
+from flowlab.studies.growth import BETA, Range, beta_rises, first_side, grown_idle, halvings, staged_training
 from flowlab.studies.keys import (
     BETA_OR_T,
-    NO_GROWTH,
-    ONE_LEVEL,
-    WARM,
     Anneal,
     AnnealKappa,
     Averages,
@@ -33,8 +30,6 @@ from flowlab.studies.keys import (
     Side,
     Temperature,
     Trained,
-    doubled_side,
-    over_idle,
 )
 from flowlab.studies.papers.rigcs import (
     CHANGED_RIGCS,
@@ -51,12 +46,7 @@ from flowlab.training import PathGradient, ReverseKL, Training
 
 WINDOWS = {1: 32, 2: 32, 3: 64}
 """Known sites that one sees, by dimension."""
-OF_GROWTH = ("share", "shares", "lr_growth", "coupling")
-"""Keys that say how a run grows."""
-Growth = Annotated[
-    Positive,
-    Meaning("factor on the peak learning rate at each doubling of the lattice"),
-]
+Growth = Annotated[Positive, Meaning("factor on the peak learning rate at each doubling of the lattice")]
 WEAKEST = 1e-30
 """Of renormalised couplings: its inverse is a temperature that single precision holds."""
 
@@ -68,22 +58,8 @@ class Tuned(Trained):
     steps: Annotated[Natural, Meaning("of training in all; with 0 a heat bath learns nothing and is measured", "steps")]
 
 
-def _idle(keys: Mapping[str, Any], halves: int = 1) -> dict[str, str]:
-    """What has no effect; the smallest side with something to learn is 2 · ``halves`` coarsest ones."""
-    found = over_idle(keys)
-    if keys["kind"] != "coloured":
-        found |= dict.fromkeys(("colours", "window"), f"on the kind {keys['kind']}")
-    if keys["L"] == 2 * halves * (keys["coarsest"] or coarsest_side(keys["L"])):
-        found |= dict.fromkeys(("grow", *OF_GROWTH), ONE_LEVEL)
-    elif not keys["grow"]:
-        found |= dict.fromkeys(OF_GROWTH, NO_GROWTH)
-    elif keys["shares"] is not None:
-        found["share"] = "beside shares"
-    return found | (dict.fromkeys(("anneal", "grow", *OF_GROWTH), WARM) if keys["warm"] else {})
-
-
 def _ising_idle(keys: Mapping[str, Any]) -> dict[str, str]:
-    found = _idle(keys, _smallest(1, keys["d"]))
+    found = grown_idle(keys, _smallest(1, keys["d"]))
     if keys["network"] != "transformer":
         found |= dict.fromkeys(("blocks", "heads"), "without a transformer")
     if keys["kind"] == "heat_bath":
@@ -171,7 +147,7 @@ def ising_multilevel(
         symmetric: whether q(-s) = q(s) exactly; in a field it is not.
         anneal: fraction of the first stage over which beta rises from beta / 5; a warm start does not anneal.
     """
-    first = _first(L, coarsest)
+    first = first_side(L, coarsest)
     field = h != 0 or "h" in couplings.names
     symmetric = symmetric and not field
     _check_dimensions(d, coupling, L, first)
@@ -198,13 +174,6 @@ def ising_multilevel(
         ramp=beta_rises(warm, anneal), start_from=_handed_on(coupling), couplings=couplings, seed=seed,
         **falling.given(warm=warm), **training.given | {"steps": max(1, training.steps)},
     )  # fmt: skip
-
-
-def _first(L: int, coarsest: int | None) -> int:
-    """The side of the lattice that is drawn first, of which L is 2, 4, 8, ... times as much."""
-    first = coarsest_side(L) if coarsest is None else coarsest
-    doubled_side(L, first)
-    return first
 
 
 def _smallest(coarsest: int, d: int) -> int:
@@ -264,7 +233,7 @@ def _coarsest(base: str, shape: tuple[int, ...], seed: int, symmetric: bool) -> 
 @study(
     "phi4-multilevel",
     one_of=(("beta", "kappa"),),
-    idle=_idle,
+    idle=grown_idle,
     presets=FIELDS,
     stated=STATED_FIELDS,
 )
@@ -309,7 +278,7 @@ def phi4_multilevel(
     """
     system = fine.system((L,) * d)
     hopping = float(system.couplings["kappa"])
-    first = _first(L, coarsest)
+    first = first_side(L, coarsest)
 
     def target(side: int) -> System:
         beta = None if fine.kappa is not None else 2 * hopping
