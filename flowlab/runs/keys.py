@@ -137,6 +137,7 @@ Inside = Annotated[float, Range("lie between 0 and 1", lambda value: 0 < value <
 Clip = Annotated[float, Range("be positive", lambda value: value > 0, infinite=True, least=0)]
 """A largest norm, infinite for none."""
 Natural = Annotated[int, Range("be 0 or more", lambda value: value >= 0, least=0)]
+Seed = Annotated[int, Range("be from 0 to 2^63 - 1", lambda value: 0 <= value < 2**63, least=0, most=2**63 - 1)]
 Count = Annotated[int, Range("be at least 1", lambda value: value >= 1, least=1)]
 Several = Annotated[int, Range("be at least 2", lambda value: value >= 2, least=2)]
 Dimensions = Annotated[int, Range("be 1, 2 or 3", lambda value: 1 <= value <= 3, least=1, most=3)]
@@ -155,7 +156,7 @@ Threads = Annotated[
 
 
 LARGEST = 10**9
-"""Of whole numbers that are no seeds."""
+"""Of whole numbers whose range has no end of its own."""
 
 
 def converted(key: str, value: Any, hint: Any) -> Any:
@@ -195,7 +196,7 @@ def converted(key: str, value: Any, hint: Any) -> Any:
             number = _number(value, kind)
             if number is None:
                 continue
-            if kind is int and number > LARGEST and "seed" not in key:
+            if kind is int and number > LARGEST and (allowed is None or allowed.most is None):
                 raise ValueError(f"{key} must be at most {LARGEST}, got {value}")
             if allowed is None or ((allowed.infinite or math.isfinite(number)) and allowed.holds(number)):
                 return number

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from flowlab.runs import keys
-from flowlab.runs.keys import Count, Dimensions, Finite, Fraction, Meaning, Natural, NotNegative, Positive, Several
+from flowlab.runs.keys import (
+    Count,
+    Dimensions,
+    Finite,
+    Fraction,
+    Meaning,
+    NotNegative,
+    Positive,
+    Seed,
+    Several,
+)
 
 # systems
 Side = Annotated[Several, Meaning("side of the lattice", "sites")]
@@ -23,7 +33,7 @@ Kappa = Annotated[Finite, Meaning("hopping in the form 2 κ Σ φ(x) φ(x + μ),
 Lam = Annotated[NotNegative, Meaning("coupling of φ⁴")]
 Spins = Annotated[Several, Meaning("number of spins", "spins")]
 States = Annotated[Several, Meaning("number of states")]
-Instance = Annotated[Natural, Meaning("seed of the random couplings: the instance of the glass")]
+Instance = Annotated[Seed, Meaning("seed of the random couplings: the instance of the glass")]
 
 # training
 Steps = Annotated[Count, Meaning("of training in all", "steps")]

@@ -22,7 +22,7 @@ from flowlab.flows.real.affine import complementary_masks
 from flowlab.mcmc import ParallelTempering, adapted_ladder
 from flowlab.mcmc import ladder as spaced
 from flowlab.runs import TemperingRun, study
-from flowlab.runs.keys import Count, Inside, Meaning, Natural, Positive
+from flowlab.runs.keys import Count, Inside, Meaning, Positive, Seed
 from flowlab.runs.tempering_run import reference_of
 from flowlab.studies.glass.couplings import SK, Glass, TemperatureRange
 from flowlab.studies.glass.couplings import idle as idle_couplings
@@ -63,7 +63,7 @@ Sweeps = Annotated[Count, Meaning("of parallel tempering, between two configurat
 Clusters = Annotated[
     bool, Meaning("whether replicas exchange clusters, at twice the cost: for sparse couplings at low temperatures")
 ]
-TemperingSeed = Annotated[Natural, Meaning("of parallel tempering, seed_J where none")]
+TemperingSeed = Annotated[Seed, Meaning("of parallel tempering, seed_J where none")]
 Kept = Annotated[str, Meaning("directory of a run of tempering of the same glass, whose configurations are taken")]
 Fall = Annotated[Schedule, Meaning("by which the learning rate falls")]
 Whiten = Literal["eigenbasis", "covariance", "none"]
@@ -102,7 +102,7 @@ class AffineFlow:
     layers: Count = 4
     hidden: Count | None = None
     z2: bool = True
-    masks: Natural = 0
+    masks: Seed = 0
 
     def target(self, glass: Glass) -> ContinuousSpinGlass:
         """The glass with fields for spins."""
