@@ -5,8 +5,8 @@
 // value; `shape`; `scale`, of one unit; `lower`, `upper` and `colors`, the scale of the colours; `ticks` and `symbol` of
 // the colour bar; `names` of the layers, `word` for one of them; `labels` of the sites, empty on a lattice (y, x);
 // `tiles`, the names of samples that stand side by side in place of the layers, empty where they do not;
-// `turns`, whether values are angles, whose vortices are marked; `marks`, whether a dot marks what a layer changed; `torus`, whether a site without a value shows its nearest
-// neighbour, pale; `layer`, `sample`, `playing` and `interval` in milliseconds, which a person sets.
+// `turns`, whether values are angles, whose vortices are marked; `marks`, whether a dot marks what a layer changed;
+// `torus`, whether a site without a value shows its nearest neighbour, pale; `layer`, `sample`, `playing` and `interval` in milliseconds, which a person sets.
 
 const STYLE = `
 .flowlab-lattice { outline: none; position: relative; color: var(--jp-ui-font-color1, #22303c); max-width: 100%;
@@ -157,7 +157,8 @@ function render({ model, el }) {
     const width = Math.min(el.clientWidth, model.get('width'));
     if (width <= LEFT) return;
     const [k, n] = [layer(), sample()], scale = magnified(box);
-    title.textContent = words(k, n);
+    const turns = model.get('turns') ? frames.vortices(k, n) : [];
+    title.textContent = words(k, n, turns);
     const view = zoom ?? { x: 0, y: 0, w: frames.columns, h: frames.rows };
     const side = width - LEFT - 8, cell = side / Math.max(view.w, view.h);
     place = { left: LEFT, cell, view, height: cell * view.h };
@@ -166,13 +167,13 @@ function render({ model, el }) {
     pen.drawImage(picture, view.x, frames.rows - view.y - view.h, view.w, view.h, LEFT, 0, cell * view.w, place.height);
     if (cell >= 10 && model.get('discrete')) lines(pen, cell, view);
     if (model.get('marks')) dots(pen, frames.changed(k, n), cell);
-    if (model.get('turns')) vortices(pen, frames.vortices(k, n), cell);
+    vortices(pen, turns, cell);
     axes(pen, cell, view);
     if (drag?.to) rubber(pen);
     drawThumbs(k, n, scale);
   }
 
-  function words(k, n) {
+  function words(k, n, turns) {
     const tiles = model.get('tiles') ?? [], name = model.get('names')[k];
     const parts = tiles.length ? [name, tiles[n]] : frames.layers === 1 ? [`sample ${n}`] : [`${model.get('word')} ${k} of ${frames.layers - 1}`, name, `sample ${n}`];
     const there = frames.there(k, n), all = model.get('sites');
@@ -181,8 +182,8 @@ function render({ model, el }) {
     else if (k > 0 && model.get('marks')) parts.push(`${frames.changed(k, n).length} of ${all} sites changed`);
     else if (k > 0 && !model.get('discrete') && !tiles.length && model.get('word') === 'layer') parts.push(`changed by ${Number(frames.moved(k, n).toPrecision(2))} rms`);
     if (model.get('turns') && there === all) {
-      const found = frames.vortices(k, n).map(([, turns]) => turns), up = found.filter((one) => one > 0).length;
-      parts.push(`vortices: ${up} + and ${found.length - up} −`);
+      const up = turns.filter(([, one]) => one > 0).length;
+      parts.push(`vortices: ${up} + and ${turns.length - up} −`);
     }
     return parts.join(' · ');
   }
