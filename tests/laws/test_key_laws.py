@@ -155,11 +155,12 @@ def others(name: str, key: str, now: typing.Any) -> list[object]:
 
 
 def tried(name: str, setting: dict[str, object], key: str, value: object, as_it_was: str) -> str:
-    """What another value does: "other" run, the "same" run, "refused" by name of a given key, or "nothing"."""
+    """What another value does: "other" run, the "same" run, "refused" by name, or "nothing" that can be built."""
     try:
         return "same" if fingerprint(build(name, **setting | {key: value})) == as_it_was else "other"
     except (ValueError, TypeError) as error:
-        return "refused" if re.search(rf"\b({'|'.join([key, *setting])})\b", str(error)) else "nothing"
+        at_odds = re.match(rf"({'|'.join(setting)}) ", str(error)) if setting else None  # with another that was given
+        return "refused" if re.search(rf"\b{key}\b", str(error)) or at_odds else "nothing"
 
 
 @pytest.mark.parametrize(("name", "setting"), CASES, ids=lambda part: str(part))
