@@ -10,6 +10,7 @@ from flowlab.densities.autoregressive.autoregressive import Autoregressive
 from flowlab.densities.autoregressive.dissection import dissected
 from flowlab.exact.enumeration import configurations
 from flowlab.systems import Ising, SpinGlass
+from tests.laws.registry import shaken
 
 
 class Naive(GraphAutoregressive):
@@ -23,20 +24,6 @@ def plane(h=None, T=0.7, kind="gaussian"):
     return SpinGlass(glass.J, T, h, shape=(2, 4))
 
 
-def every_configuration(shape=(2, 4)):
-    n = int(np.prod(shape))
-    return configurations((n,), 0, 2**n).double().reshape(-1, *shape)
-
-
-def shaken(density, scale=0.5):
-    generator = named_generator(1, "shaken")
-    density = density.double()
-    with torch.no_grad():
-        for parameter in density.parameters():
-            parameter.add_(scale * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
-    return density
-
-
 HOW = [{}, {"reach": 1}, {"order": "raster", "hidden": 2}, {"order": [3, 1, 4, 0, 5, 2, 7, 6]}]
 FIELDS = [None, np.linspace(-0.5, 0.7, 8)]
 
@@ -44,7 +31,7 @@ FIELDS = [None, np.linspace(-0.5, 0.7, 8)]
 @pytest.mark.parametrize("h", FIELDS, ids=["no field", "fields"])
 @pytest.mark.parametrize("how", HOW)
 def test_probabilities_sum_to_one_and_know_the_flip(h, how):
-    density, x = shaken(GraphAutoregressive(plane(h), **how)), every_configuration()
+    density, x = shaken(GraphAutoregressive(plane(h), **how).double()), configurations((2, 4))
     with torch.no_grad():
         log_q, flipped = density.log_prob(x), density.log_prob(-x)
     assert abs(float(log_q.logsumexp(0))) < 1e-12
@@ -54,7 +41,7 @@ def test_probabilities_sum_to_one_and_know_the_flip(h, how):
 
 @pytest.mark.parametrize("h", FIELDS, ids=["no field", "fields"])
 def test_groups_drawn_together_choose_what_site_after_site_does(h):
-    fast, naive = (shaken(kind(plane(h), hidden=3)) for kind in (GraphAutoregressive, Naive))
+    fast, naive = (shaken(kind(plane(h), hidden=3).double()) for kind in (GraphAutoregressive, Naive))
     u = torch.rand(100, 8, generator=named_generator(0, "uniforms"), dtype=torch.float64)
     x, log_q = fast.from_uniforms(u)
     assert torch.equal(x, naive.from_uniforms(u)[0])
@@ -64,7 +51,7 @@ def test_groups_drawn_together_choose_what_site_after_site_does(h):
 @pytest.mark.parametrize("order", ["raster", [0, 2, 4, 6, 1, 3, 5, 7], [6, 4, 2, 0, 5, 1, 3, 7]])
 def test_a_chain_whose_gaps_are_of_one_spin_is_exact_at_the_start(order):
     J = np.diag([0.7, -1.2, 0.4, 0.9, -0.6, 1.1, 0.3], 1)
-    glass, x = SpinGlass(J + J.T, 0.6), every_configuration((8,))
+    glass, x = SpinGlass(J + J.T, 0.6), configurations((8,))
     found = GraphAutoregressive(glass, order=order).double().log_prob(x).detach()
     torch.testing.assert_close(found, torch.log_softmax(glass.log_weight(x), 0), rtol=0, atol=1e-5)
 
@@ -73,7 +60,7 @@ def test_what_one_spin_to_come_answers_is_exact():
     """A star: two leaves, then another leaf, which sees the two through the centre."""
     J = np.zeros((4, 4))
     J[0, 1:] = J[1:, 0] = [0.8, -0.5, 1.3]
-    glass, x = SpinGlass(J, 0.9, [0.3, 0.1, -0.2, 0.4]), every_configuration((4,))
+    glass, x = SpinGlass(J, 0.9, [0.3, 0.1, -0.2, 0.4]), configurations((4,))
     density = GraphAutoregressive(glass, order=[1, 2, 3, 0]).double()
     weight = glass.log_weight(x).exp()
     last = {}
@@ -118,8 +105,8 @@ def test_dissection_names_every_site_once_and_leaves_small_parts(shape):
 
 
 def test_binding_changes_the_temperature_and_nothing_that_is_saved():
-    cold, x = plane(T=0.5), every_configuration()
-    density = shaken(GraphAutoregressive(cold))
+    cold, x = plane(T=0.5), configurations((2, 4))
+    density = shaken(GraphAutoregressive(cold).double())
     before, saved = density.log_prob(x), {k: v.clone() for k, v in density.state_dict().items()}
     density.bind(cold.at(T=2.0))
     assert float((density.log_prob(x) - before).detach().abs().max()) > 0.1

@@ -31,7 +31,7 @@ def test_the_population_is_at_equilibrium_whatever_the_density_says(clusters):
     objective = SequentialTempering(glass, size=20_000, clusters=clusters, sweeps=2)
     bad = fl.IndependentSpins((3, 3), bias=0.3)
     loss = objective.loss(bad, glass, 10, generator=torch.Generator().manual_seed(0))
-    every = 2.0 * torch.tensor([[k >> i & 1 for i in range(9)] for k in range(512)]).double().reshape(-1, 3, 3) - 1
+    every = fl.exact.configurations((3, 3))
     log_weight = glass.log_weight(every)
     p = torch.softmax(log_weight, 0)
     energy = glass.energy(objective.population.double())
