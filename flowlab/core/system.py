@@ -65,9 +65,9 @@ class System(Made, nn.Module, ABC):
     may require a gradient.
 
     Everything else has a default and is worth giving only if the system knows better: ``temperature``, ``title``,
-    ``critical_temperature``, ``flip_symmetric``, ``force``, ``square`` and ``bond``; for the replica exchange of spins
-    also ``neighbours()`` and ``h``, see :func:`flowlab.mcmc.kernels.graphs.spin_graph`. A system that stands for
-    another one in other variables is a :class:`.Representation`.
+    ``critical_temperature``, ``flip_symmetric``, ``force``, ``square``, ``hypercubic`` and ``bond``; for the
+    replica exchange of spins also ``neighbours()`` and ``h``, see :func:`flowlab.mcmc.kernels.graphs.spin_graph`. A
+    system that stands for another one in other variables is a :class:`.Representation`.
 
     Attributes:
         shape: sides of one configuration, e.g. ``(8, 8)``.
@@ -166,6 +166,11 @@ class System(Made, nn.Module, ABC):
     def flip_symmetric(self) -> bool:
         """Whether log_weight(-x) = log_weight(x) for every x; measured on a few, where a system does not say so."""
         return flips_measured(self)
+
+    @property
+    def hypercubic(self) -> bool:
+        """Whether what ``square`` says holds over the bonds of a periodic lattice of one, two or three dimensions."""
+        return self.square
 
     @property
     def bond(self) -> Tensor | None:

@@ -19,7 +19,8 @@ from flowlab.extras import told
 from flowlab.mcmc.heat_bath import FloatArray, HeatBath, IntArray, in_parts, numbers
 from flowlab.mcmc.swendsen_wang import SwendsenWang
 from flowlab.mcmc.wolff import Wolff, clusters_per_sweep
-from flowlab.systems import CRITICAL_TEMPERATURE, Ising
+from flowlab.systems import Ising
+from flowlab.systems.ising import CRITICAL_TEMPERATURES
 from flowlab.systems.lattice import neighbours
 
 Moves = Literal["wolff", "swendsen_wang", "heat_bath"]
@@ -92,8 +93,8 @@ class AnnealedImportance(Made):
         system: an :class:`flowlab.systems.Ising`, at the target's temperature.
         steps: K, sweeps in all; None for 1000, or as many as a schedule of one's own has.
         moves: ``"wolff"`` (see :class:`.Wolff`), ``"swendsen_wang"`` or, for a magnetic field, ``"heat_bath"``.
-        schedule: ``"uniform"`` in β; ``"critical"``, closer together around β_c of the infinite lattice; or the
-            inverse temperatures themselves, K + 1 of them from 0 to 1/T.
+        schedule: ``"uniform"`` in β; ``"critical"``, closer together around β_c of the infinite lattice in two or
+            three dimensions; or the inverse temperatures themselves, K + 1 of them from 0 to 1/T.
         threads: threads over the chains; results do not depend on it.
 
     Raises:
@@ -172,7 +173,11 @@ def _betas(system: Ising, steps: int, schedule: Schedule | Sequence[float]) -> F
         if schedule not in ("uniform", "critical"):
             raise ValueError(f"schedule must be 'uniform', 'critical' or inverse temperatures, got {schedule!r}")
         even = np.linspace(0.0, 1.0, steps + 1)
-        return beta * (even if schedule == "uniform" or J == 0.0 else _closer_at_criticality(even, beta * abs(J)))
+        if schedule == "uniform" or J == 0.0:
+            return beta * even
+        if len(system.shape) not in CRITICAL_TEMPERATURES:
+            raise ValueError("schedule must be 'uniform' on a ring, which has no critical temperature, got 'critical'")
+        return beta * _closer_at_criticality(even, beta * abs(J) * CRITICAL_TEMPERATURES[len(system.shape)])
     betas = np.asarray(schedule, dtype=np.float64)
     if betas.ndim != 1 or betas.size < 2 or betas[0] != 0.0 or not (np.diff(betas) > 0).all():
         raise ValueError(f"a schedule of inverse temperatures must increase from 0, got {schedule}")
@@ -183,10 +188,10 @@ def _betas(system: Ising, steps: int, schedule: Schedule | Sequence[float]) -> F
     return betas
 
 
-def _closer_at_criticality(even: FloatArray, K: float) -> FloatArray:
-    """Fractions of K = β|J| with the density 1 / (1 + |K/K_c - 1| / WIDTH), by inverting its integral."""
+def _closer_at_criticality(even: FloatArray, final: float) -> FloatArray:
+    """Fractions of β = final · β_c with the density 1 / (1 + |β/β_c - 1| / WIDTH), by inverting its integral."""
     fine = np.linspace(0.0, 1.0, 10_001)
-    distance = fine * K * CRITICAL_TEMPERATURE - 1
+    distance = fine * final - 1
     integral = np.sign(distance) * np.log1p(np.abs(distance) / WIDTH)
     integral -= integral[0]
     fractions: FloatArray = np.interp(even * integral[-1], integral, fine)

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from flowlab.core import MarkovChain, Spins, System
 from flowlab.extras import told
 from flowlab.systems import Ising
-from flowlab.systems.lattice import even_plane, neighbours
+from flowlab.systems.lattice import bipartite, neighbours
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -81,13 +81,13 @@ class IsingChain(MarkovChain[IsingState, IsingInfo]):
     @classmethod
     def check(cls, system: System) -> None:
         """Raise TypeError or ValueError where this kind of chain cannot sample the system."""
-        if not system.square or system.variables != Spins():
+        if not system.hypercubic or system.variables != Spins():
             raise TypeError(f"{cls.__name__} needs an Ising system, got {type(system).__name__}")
 
     @classmethod
     @abstractmethod
     def thresholds(cls, system: Ising, beta: float) -> NDArray[np.uint64]:
-        """(3, 9) integers that random words are compared with at the inverse temperature beta; see the kernels."""
+        """(3, 4d + 1) integers that random words are compared with at the inverse temperature beta; see the kernels."""
 
     def init(
         self, n: int, *, start: ArrayLike | torch.Tensor | None = None, generator: torch.Generator | None = None
@@ -167,10 +167,11 @@ class IsingChain(MarkovChain[IsingState, IsingInfo]):
         return self._checked_state(IsingState(*(np.asarray(arrays[name]) for name in IsingState._fields)))
 
     def _checked_state(self, state: IsingState) -> IsingState:
-        n, (height, width) = len(state.rng), self.system.shape
-        if state.configurations.shape != (n, height, width) or state.rng.shape != (n, 4):
+        n, shape = len(state.rng), tuple(self.system.shape)
+        if state.configurations.shape != (n, *shape) or state.rng.shape != (n, 4):
+            sides = ", ".join(map(str, shape))
             raise ValueError(
-                f"this chain needs configurations of shape (n, {height}, {width}) and rng of shape (n, 4), "
+                f"this chain needs configurations of shape (n, {sides}) and rng of shape (n, 4), "
                 f"got {state.configurations.shape} and {state.rng.shape}"
             )
         return state
@@ -179,7 +180,7 @@ class IsingChain(MarkovChain[IsingState, IsingInfo]):
 class HeatBath(IsingChain):
     """Heat bath on a checkerboard: all even sites, then all odd ones, are drawn anew given their neighbours.
 
-    p(s_x = 1 | rest) = 1 / (1 + exp[-2β (J Σ_y s_y + h)]), for J and h of either sign. Both sides must be even.
+    p(s_x = 1 | rest) = 1 / (1 + exp[-2β (J Σ_y s_y + h)]), for J and h of either sign. All sides must be even.
 
     Args:
         system: an :class:`flowlab.systems.Ising`.
@@ -202,16 +203,17 @@ class HeatBath(IsingChain):
     @classmethod
     def check(cls, system: System) -> None:
         super().check(system)
-        even_plane(system.shape)
+        bipartite(system.shape)
 
     @classmethod
     def thresholds(cls, system: Ising, beta: float) -> NDArray[np.uint64]:
         J, h, _ = numbers(system)
-        table = np.zeros((3, 9), dtype=np.uint64)
+        most = 2 * len(system.shape)
+        table = np.zeros((3, 2 * most + 1), dtype=np.uint64)
         for s in (-1, 1):
-            for around in range(-4, 5, 2):
+            for around in range(-most, most + 1, 2):
                 p = cls._flip_probability(2 * beta * s * (J * around + h))
-                table[1 + s, 4 + around] = min(int(p * 2.0**64), 2**64 - 1)
+                table[1 + s, most + around] = min(int(p * 2.0**64), 2**64 - 1)
         return table
 
     @staticmethod

@@ -45,6 +45,6 @@ class SwendsenWang(IsingChain):
     @classmethod
     def thresholds(cls, system: Ising, beta: float) -> NDArray[np.uint64]:
         J, _, _ = numbers(system)
-        table = np.zeros((3, 9), dtype=np.uint64)
+        table = np.zeros((3, 4 * len(system.shape) + 1), dtype=np.uint64)
         table[0, 0] = round(-math.expm1(-2 * beta * abs(J)) * 2.0**32)
         return table

@@ -11,7 +11,7 @@ from flowlab.core import System, named_generator
 from flowlab.mcmc.heat_bath import IntArray, numbers
 from flowlab.mcmc.swendsen_wang import SwendsenWang
 from flowlab.systems import Ising
-from flowlab.systems.lattice import even_plane
+from flowlab.systems.lattice import bipartite
 
 PILOT_CHAINS, PILOT_SWEEPS, PILOT_BETAS = 8, 20, 16
 
@@ -57,7 +57,7 @@ class Wolff(SwendsenWang):
     def check(cls, system: System) -> None:
         super().check(system)
         if float(system.couplings["J"].detach()) < 0:
-            even_plane(system.shape)
+            bipartite(system.shape)
 
 
 def clusters_per_sweep(system: Ising, betas: NDArray[np.float64]) -> IntArray:

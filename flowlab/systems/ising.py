@@ -72,6 +72,10 @@ class Ising(NearestNeighbour):
     def flip_symmetric(self) -> bool:
         return float(self.couplings["h"].detach()) == 0.0
 
+    @property
+    def hypercubic(self) -> bool:
+        return True
+
     def energy(self, x: Tensor) -> Tensor:
         """(n, *shape) spins -> (n,) energies E in units of J."""
         x = self.batch(x)

@@ -101,15 +101,8 @@ def takes_side(constructor: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
-def even_plane(shape: int | Sequence[int]) -> tuple[int, int]:
-    """The lattice of two even sides, around which even and odd sites alternate, else ValueError."""
-    if len(sides := bipartite(shape)) != 2:
-        raise ValueError(f"shape must be two even sides for a checkerboard, got {sides}")
-    return cast(tuple[int, int], sides)
-
-
 def bipartite(shape: int | Sequence[int]) -> Lattice:
-    """The lattice of even sides, else ValueError."""
+    """The lattice of even sides, around which even and odd sites alternate, else ValueError."""
     try:
         sides = Lattice(shape)
     except ValueError:

@@ -12,10 +12,10 @@ import flowlab as fl
 from flowlab.analysis.checks import check, comparison
 from flowlab.analysis.checks.check import check_evidence
 from flowlab.cli import main
-from flowlab.densities import IndependentPotts, Normal
+from flowlab.densities import IndependentPotts, IndependentSpins, Normal
 from flowlab.estimators.weights.pareto import weights_problem
 from flowlab.mcmc import opposite
-from flowlab.systems import FreeField, Phi4, Potts
+from flowlab.systems import FreeField, Ising, Phi4, Potts
 from flowlab.training import ReverseKL, Training
 
 
@@ -44,6 +44,14 @@ def test_the_exact_density_is_consistent() -> None:
     assert found.attrs["verdict"].startswith("consistent: "), found.attrs
     assert found.attrs["reasons"] == "" and found.attrs["seed"] == 3 and check_reasons(run) == []
     assert abs(found.sel(quantity="log_z").reference - 9 * np.log(3)) < 0.01
+
+
+@pytest.mark.parametrize("shape", [(8,), (4, 4), (2, 4, 3)], ids=str)
+def test_clusters_check_an_ising_model_of_any_dimension(shape) -> None:
+    run = training(Ising(shape, T=1e6), IndependentSpins(shape))
+    found = run.check(5.0, n=500)
+    assert found.attrs["verdict"].startswith("consistent: "), found.attrs
+    assert found.attrs["chain"] == "Swendsen and Wang's clusters"
 
 
 def test_chains_that_keep_their_start_are_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:

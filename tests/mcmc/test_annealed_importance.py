@@ -18,8 +18,9 @@ from flowlab.estimators.weights import weights
 from flowlab.mcmc.annealed_importance import MOVES, Annealed, AnnealedImportance
 from flowlab.systems import Ising
 
-MC = json.loads((Path(__file__).parents[1] / "data" / "public_ising_mc.json").read_text())["cases"]
-EXACT = json.loads((Path(__file__).parents[1] / "data" / "public_ising_exact.json").read_text())["cases"]
+DATA = Path(__file__).parents[1] / "data"
+MC = json.loads((DATA / "public_ising_mc.json").read_text())["cases"]
+EXACT = json.loads((DATA / "public_ising_exact.json").read_text())["cases"]
 
 
 def annealed(system: Ising, n: int, *arguments, seed: int = 0, **options) -> Annealed:
@@ -72,6 +73,15 @@ def test_an_odd_antiferromagnet_by_swendsen_wang():
     assert abs(found.log_z - exact.kaufman((3, 4), 1 / 1.5, J=-1.0).log_z) < 4 * found.log_z_error < 0.1
 
 
+@pytest.mark.parametrize("row", json.loads((DATA / "ising_4x4x4.json").read_text())["rows"], ids=str)
+@pytest.mark.parametrize("moves", MOVES)
+def test_log_z_of_a_cube_is_exact(moves, row):
+    if row["h"] and moves != "heat_bath":
+        pytest.skip("clusters have no field")
+    found = annealed(Ising((4, 4, 4), row["T"], h=row["h"]), 4000, 60, moves=moves, schedule="critical")
+    assert abs(found.log_z - row["log_z"]) < 4 * found.log_z_error < 0.15
+
+
 def test_numbers_are_those_of_the_estimators():
     found = annealed(Ising((4, 6), 2.3), 300, 10)
     value, error = weights.log_z(found.log_w)
@@ -92,12 +102,12 @@ def test_threads_do_not_matter_and_seeds_do():
     assert not np.array_equal(one.log_w, annealed(system, 7, 10, seed=1).log_w)
 
 
-@pytest.mark.parametrize("T", [1.0, 2.27, 20.0])
-def test_the_critical_schedule_crowds_where_it_should(T):
-    betas = AnnealedImportance(Ising((8, 8), T, J=-1.0), 50, schedule="critical").betas
+@pytest.mark.parametrize(("T", "shape"), [(1.0, (8, 8)), (2.27, (8, 8)), (20.0, (8, 8)), (2.5, (4, 4, 4))])
+def test_the_critical_schedule_crowds_where_it_should(T, shape):
+    betas = AnnealedImportance(Ising(shape, T, J=-1.0), 50, schedule="critical").betas
     assert betas[0] == 0 and betas[-1] == pytest.approx(1 / T) and (np.diff(betas) > 0).all()
     closest = betas[:-1][np.diff(betas).argmin()]
-    assert abs(closest - min(1 / T, 0.4407)) < 2.5 / T / 50
+    assert abs(closest - min(1 / T, {2: 0.4407, 3: 0.22165}[len(shape)])) < 2.5 / T / 50
 
 
 def test_a_schedule_of_ones_own():
@@ -112,6 +122,10 @@ def test_a_schedule_of_ones_own():
         ({"moves": "metropolis"}, r"one of \['heat_bath', 'swendsen_wang', 'wolff'\], got 'metropolis'"),
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"schedule": "slow"}, "'uniform', 'critical' or inverse temperatures, got 'slow'"),
+        (
+            {"system": Ising((8,), 2.0), "schedule": "critical"},
+            "'uniform' on a ring, which has no critical temperature",
+        ),
         ({"schedule": [0.1, 0.5]}, "must increase from 0"),
         ({"schedule": [0.0, 0.3, 0.2, 0.5]}, "must increase from 0"),
         ({"schedule": [0.0, 0.5], "steps": 1000}, "a schedule of 2 inverse temperatures has 1 steps, got 1000"),

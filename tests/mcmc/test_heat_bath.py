@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.stats import chi2
 
 from flowlab.core import named_generator
+from flowlab.exact import enumerate_spins
 from flowlab.mcmc.heat_bath import HeatBath, IsingChain, IsingState, Metropolis
 from flowlab.mcmc.swendsen_wang import SwendsenWang
 from flowlab.mcmc.wolff import Wolff
@@ -27,6 +28,10 @@ SMALL = [
     Ising((2, 4), 2.5, J=-1.0),
     Ising((4, 2), 4.0, J=0.7, h=0.4),
     Ising((2, 4), 3.0, -0.8, -0.5),
+    Ising((8,), 1.5, 0.9),
+    Ising((4,), 2.0, -1.0, 0.3),
+    Ising((2, 2, 2), 7.0, 0.9),
+    Ising((2, 2, 2), 6.0, -0.8, 0.4),
 ]
 
 
@@ -34,7 +39,7 @@ def started(chain: IsingChain, n: int, seed: int = 0) -> IsingState:
     return chain.init(n, generator=named_generator(seed, "ising"))
 
 
-def states(shape: tuple[int, int]) -> torch.Tensor:
+def states(shape: tuple[int, ...]) -> torch.Tensor:
     every = itertools.product([-1.0, 1.0], repeat=math.prod(shape))
     return torch.tensor(list(every), dtype=torch.float64).reshape(-1, *shape)
 
@@ -111,7 +116,11 @@ def test_the_reference_runs(kind, L, T):
     assert abs(value - case["E_per_site_exact"]) < 4 * error
 
 
-@pytest.mark.parametrize("system", [Ising((4, 6), 1.5, -1.0, 0.3), Ising((6, 2), 2.0, 0.5), Ising((8, 8), 2.0)])
+@pytest.mark.parametrize(
+    "system",
+    [Ising((4, 6), 1.5, -1.0, 0.3), Ising((6, 2), 2.0, 0.5), Ising((8, 8), 2.0), Ising((6,), 1.0),
+     Ising((2, 4, 6), 4.0, -1.0, 0.3)],
+)  # fmt: skip
 @pytest.mark.parametrize("kind", ALL)
 def test_what_is_measured_is_that_of_the_spins(kind, system):
     if kind not in LOCAL:
@@ -124,9 +133,30 @@ def test_what_is_measured_is_that_of_the_spins(kind, system):
         known = system.observables(torch.from_numpy(state.configurations.astype(np.float64)))
         np.testing.assert_allclose(info.energy_per_site, known["energy_per_site"].numpy(), atol=1e-12)
         np.testing.assert_allclose(info.magnetization, known["magnetization"].numpy(), atol=1e-12)
-        changed = (before.configurations != state.configurations).sum((1, 2))
+        changed = (before.configurations != state.configurations).reshape(5, -1).sum(1)
         assert (changed <= info.flipped).all() and ((info.flipped - changed) % 2 == 0).all()
         assert (np.abs(state.configurations) == 1).all()
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("shape", [(2, 4, 2), (3, 2, 3), (12,)])
+def test_moments_of_rings_and_boxes_are_those_of_enumeration(kind, shape):
+    """Sides that differ, and odd ones, on which neighbours in another order would be noticed."""
+    if kind in LOCAL and any(side % 2 for side in shape):
+        pytest.skip("no checkerboard")
+    system = Ising(shape, 1.5 if len(shape) == 1 else 4.5)
+    known, chain = enumerate_spins(system), kind(system)
+    state, _ = chain.run(started(chain, 400), 60)
+    _, found = chain.run(state, 100)
+    m = np.abs(found["magnetization"])
+    for values, value in (
+        (found["energy_per_site"], known.mean["energy_per_site"]),
+        (m, known.abs_magnetization),
+        (m**2, known.magnetization_squared),
+        (m**4, known.magnetization_fourth),
+    ):
+        mean, error = of_many(values)
+        assert abs(mean - value) < 4 * error < 0.1 * abs(value)
 
 
 def same(a: IsingState, b: IsingState) -> bool:
@@ -173,6 +203,7 @@ def test_how_often_a_free_spin_flips(kind, rate):
     [
         (lambda: HeatBath(TriangularIsing((6, 6), 1.0)), TypeError, "HeatBath needs an Ising system, got Triangular"),
         (lambda: Metropolis(Ising((4, 3), 1.0)), ValueError, r"two even sides for a checkerboard, got \(4, 3\)"),
+        (lambda: HeatBath(Ising((4, 3, 2), 1.0)), ValueError, r"even sides for a checkerboard, got \(4, 3, 2\)"),
         (lambda: HeatBath(Ising((4, 4), 1.0), threads=0), ValueError, "threads must be a whole number .* got 0"),
         (lambda: HeatBath(Ising((4, 4), 1.0)).init(0), ValueError, "at least 1, got 0"),
         (lambda: HeatBath(Ising((4, 4), 1.0)).init(2, start=np.ones((3, 4, 4))), ValueError, "hold 2 config.* got 3"),

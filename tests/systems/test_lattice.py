@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import flowlab as fl
-from flowlab.systems.lattice import Lattice, checkerboard, distances, even_plane, neighbours, plane, window
+from flowlab.systems.lattice import Lattice, bipartite, checkerboard, distances, neighbours, plane, window
 
 SHAPES = [(2, 2), (2, 3), (3, 3), (4, 6), (5, 4), (7, 8)]
 
@@ -80,7 +80,7 @@ def test_shapes_that_are_no_lattice(shape: Any) -> None:
 
 @pytest.mark.parametrize("shape", [(7, 8), (8, 7), (3, 3), (0, 2)], ids=str)
 def test_checkerboard_needs_even_sides(shape: Any) -> None:
-    for function in (even_plane, checkerboard):
+    for function in (bipartite, checkerboard):
         with pytest.raises(ValueError, match="shape must be two even sides for a checkerboard, got"):
             function(shape)
 

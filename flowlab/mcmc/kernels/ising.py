@@ -1,7 +1,8 @@
 """The inner loops of Ising chains, compiled by numba; imported only when a chain is used.
 
-A chain is one row of ``spins``, (chains, n, m) int8 of ±1, with its own xoshiro256++ words, so that no result depends
-on the number of threads. Bonds are drawn with 32 bits: a probability is off by at most 2^-32.
+A chain is one row of ``spins``, (chains, *shape) int8 of ±1, with its own xoshiro256++ words, so that no result depends
+on the number of threads. Bonds are drawn with 32 bits: a probability is off by at most 2^-32. The number of dimensions
+is that of the array, which numba knows: loops over it cost nothing.
 """
 
 from __future__ import annotations
@@ -22,39 +23,56 @@ def _word(a: Any, d: Any) -> Any:
 
 
 @_compiled()
-def _measure(spins: Any) -> Any:
-    """Σ_<xy> s_x s_y over the 2N bonds and Σ_x s_x of one configuration, (n, m)."""
-    n, m = spins.shape
+def _measure(spins: Any, neighbours: Any) -> Any:
+    """Σ_<xy> s_x s_y over the dN bonds and Σ_x s_x of one configuration, row by row along its last side."""
+    flat, m = spins.reshape(-1), spins.shape[-1]
     bonds, total = np.int64(0), np.int64(0)
-    for y in range(n):
-        row, below = spins[y], spins[y + 1 if y + 1 < n else 0]
-        across, down, sites = np.int32(row[m - 1] * row[0]), np.int32(0), np.int32(0)
+    for first in range(0, flat.size, m):
+        row = flat[first : first + m]
+        across, sites = np.int32(row[m - 1] * row[0]), np.int32(0)
         for x in range(m - 1):
             across += np.int32(row[x] * row[x + 1])
         for x in range(m):
-            down += np.int32(row[x] * below[x])
             sites += np.int32(row[x])
-        bonds += across + down
+        bonds += across
         total += sites
+        for side in range(spins.ndim - 1):
+            start, down = neighbours[first, 2 * side + 1], np.int32(0)
+            after = flat[start : start + m]
+            for x in range(m):
+                down += np.int32(row[x] * after[x])
+            bonds += down
     return bonds, total
 
 
 @_compiled()
-def _local_sweep(spins: Any, thresholds: Any, words: Any) -> tuple[int, int]:
+def _odd(shape: Any, row: int) -> int:
+    """Whether the coordinates of a row along the last side add up to an odd number."""
+    total = 0
+    for side in range(len(shape) - 2, -1, -1):
+        total += row % shape[side]
+        row //= shape[side]
+    return total % 2
+
+
+@_compiled()
+def _local_sweep(spins: Any, neighbours: Any, thresholds: Any, words: Any) -> tuple[int, int]:
     """All even sites, then all odd ones; returns how many spins flipped, and 0 clusters.
 
-    ``thresholds[1 + s, 4 + Σ_neighbours]`` is 2^64 times the probability that spin s flips.
+    ``thresholds[1 + s, 2d + Σ_neighbours]`` is 2^64 times the probability that spin s flips.
     """
-    n, m = spins.shape
+    flat, m, d2 = spins.reshape(-1), spins.shape[-1], 2 * spins.ndim
     a, b, c, d = words[0], words[1], words[2], words[3]
     flipped = 0
     for parity in range(2):
-        for y in range(n):
-            row, above, below = spins[y], spins[y - 1 if y > 0 else n - 1], spins[y + 1 if y + 1 < n else 0]
-            for x in range((y + parity) % 2, m, 2):
-                around = above[x] + below[x] + row[x - 1 if x > 0 else m - 1] + row[x + 1 if x + 1 < m else 0]
+        for first in range(0, flat.size, m):
+            row = flat[first : first + m]
+            for x in range((_odd(spins.shape, first // m) + parity) % 2, m, 2):
+                around = row[x - 1 if x > 0 else m - 1] + row[x + 1 if x + 1 < m else 0]
+                for k in range(d2 - 2):
+                    around += flat[neighbours[first, k] + x]
                 s = row[x]
-                flips = _word(a, d) < thresholds[1 + s, 4 + around]
+                flips = _word(a, d) < thresholds[1 + s, d2 + around]
                 a, b, c, d = _next_words(a, b, c, d)
                 row[x] = -s if flips else s
                 flipped += flips
@@ -64,13 +82,14 @@ def _local_sweep(spins: Any, thresholds: Any, words: Any) -> tuple[int, int]:
 
 @_compiled()
 def _wolff(
-    spins: Any, neighbours: Any, threshold: Any, sign: int, clusters: int, stack: Any, words: Any
+    lattice: Any, neighbours: Any, threshold: Any, sign: int, clusters: int, stack: Any, words: Any
 ) -> tuple[int, int]:
     """``clusters`` single clusters, each grown from a random site and flipped as it grows.
 
     A spin that is in the cluster already differs in sign from what joins: for an antiferromagnet (``sign`` -1) this
-    holds where both sides are even.
+    holds where all sides are even.
     """
+    spins = lattice.reshape(-1)
     size = uint64(spins.size)
     a, b, c, d = words[0], words[1], words[2], words[3]
     flipped = 0
@@ -85,7 +104,7 @@ def _wolff(
             site = stack[top]
             joins = np.int8(-sign * spins[site])
             flipped += 1
-            for pair in range(2):
+            for pair in range(lattice.ndim):
                 word = _word(a, d)
                 a, b, c, d = _next_words(a, b, c, d)
                 for k in range(2):
@@ -102,9 +121,10 @@ def _wolff(
 
 @_compiled()
 def _swendsen_wang(
-    spins: Any, neighbours: Any, threshold: Any, sign: int, stack: Any, seen: Any, words: Any
+    lattice: Any, neighbours: Any, threshold: Any, sign: int, stack: Any, seen: Any, words: Any
 ) -> tuple[int, int]:
     """Every cluster is flipped with probability 1/2; returns how many spins flipped and how many clusters there are."""
+    spins = lattice.reshape(-1)
     a, b, c, d = words[0], words[1], words[2], words[3]
     flipped, clusters = 0, 0
     seen[:] = 0
@@ -123,7 +143,7 @@ def _swendsen_wang(
             site = stack[top]
             joins = np.int8(sign * coin * spins[site])
             members += 1
-            for pair in range(2):
+            for pair in range(lattice.ndim):
                 word = _word(a, d)
                 a, b, c, d = _next_words(a, b, c, d)
                 for k in range(2):
@@ -145,10 +165,10 @@ def _update(
     kind: int, spins: Any, neighbours: Any, thresholds: Any, sign: int, clusters: int, stack: Any, seen: Any, words: Any
 ) -> Any:
     if kind == LOCAL:
-        return _local_sweep(spins, thresholds, words)
+        return _local_sweep(spins, neighbours, thresholds, words)
     if kind == WOLFF:
-        return _wolff(spins.reshape(-1), neighbours, thresholds[0, 0], sign, clusters, stack, words)
-    return _swendsen_wang(spins.reshape(-1), neighbours, thresholds[0, 0], sign, stack, seen, words)
+        return _wolff(spins, neighbours, thresholds[0, 0], sign, clusters, stack, words)
+    return _swendsen_wang(spins, neighbours, thresholds[0, 0], sign, stack, seen, words)
 
 
 @_compiled()
@@ -169,11 +189,11 @@ def advance(
     Args:
         first, last: chains to advance.
         kind: LOCAL, WOLFF or SWENDSEN_WANG.
-        neighbours: (N, 4) uint32.
-        thresholds: (3, 9) uint64 of :func:`_local_sweep`; for clusters [0, 0] is 2^32 times the bond probability.
+        neighbours: (N, 2d) uint32, see :func:`flowlab.systems.lattice.neighbours`.
+        thresholds: (3, 4d + 1) uint64 of :func:`_local_sweep`; for clusters [0, 0] is 2^32 times the bond probability.
         sign: sign of the exchange coupling.
         clusters: Wolff clusters in a sweep.
-        spins: (chains, n, m) int8.
+        spins: (chains, *shape) int8.
         words: (chains, 4) uint64.
         found: (4, sweeps, chains) int64: Σ over bonds, Σ over sites, flipped spins, clusters.
     """
@@ -181,7 +201,7 @@ def advance(
     for c in range(first, last):
         for sweep in range(found.shape[1]):
             flipped, grown = _update(kind, spins[c], neighbours, thresholds, sign, clusters, stack, seen, words[c])
-            bonds, total = _measure(spins[c])
+            bonds, total = _measure(spins[c], neighbours)
             found[0, sweep, c], found[1, sweep, c] = bonds, total
             found[2, sweep, c], found[3, sweep, c] = flipped, grown
 
@@ -206,7 +226,7 @@ def anneal(
     """One annealed sequence of each of the chains ``first`` to ``last``, in place; see :func:`advance`.
 
     Args:
-        thresholds: (K, 3, 9), one for each beta.
+        thresholds: (K, 3, 4d + 1), one for each beta.
         clusters: (K,) Wolff clusters in the sweep at each beta.
         betas: (K + 1,) inverse temperatures; there is a sweep at each but the first.
         log_w: (chains,) where Σ_k (beta_k - beta_k-1) (-E) is added, E before the sweep at beta_k.
@@ -214,11 +234,11 @@ def anneal(
     """
     stack, seen = np.empty(len(neighbours) + 1, dtype=np.uint32), np.empty(len(neighbours), dtype=np.uint8)
     for c in range(first, last):
-        bonds, total = _measure(spins[c])
+        bonds, total = _measure(spins[c], neighbours)
         work = 0.0
         for k in range(len(clusters)):
             work += (betas[k + 1] - betas[k]) * (J * bonds + h * total)
             _update(kind, spins[c], neighbours, thresholds[k], sign, clusters[k], stack, seen, words[c])
-            bonds, total = _measure(spins[c])
+            bonds, total = _measure(spins[c], neighbours)
         log_w[c] += work
         found[0, c], found[1, c] = bonds, total

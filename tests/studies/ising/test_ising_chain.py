@@ -24,6 +24,20 @@ def test_chains_agree_with_the_reference(moves):
         assert abs(float(found[mine]) - case[theirs]) < 4 * error
 
 
+@pytest.mark.parametrize("moves", ["wolff", "swendsen_wang", "heat_bath"])
+def test_chains_of_a_ring_and_a_cube(moves):
+    for d, L, T in ((1, 10, 1.2), (3, 2, 6.0)):
+        run = fl.experiment("ising-chain", L=L, d=d, T=T, moves=moves, chains=32, steps=60)
+        run.run(progress=False)
+        found, known = run.evaluate(), fl.exact.enumerate_spins(run.system)
+        for name, value in (
+            ("energy_per_site", known.mean["energy_per_site"]),
+            ("susceptibility", known.susceptibility),
+        ):
+            assert abs(float(found[name]) - value) < 4 * float(found[f"{name}_error"]) < 0.1 * abs(value)
+        assert run.sample(3).configuration.sizes["x"] == L
+
+
 def test_cluster_moves_refuse_a_field():
     with pytest.raises(ValueError, match="h"):
         fl.experiment("ising-chain", L=8, h=0.1, moves="wolff")
@@ -46,6 +60,14 @@ def test_annealed_clusters_agree_with_kaufman_and_the_reference():
     curves = fl.figures.chain_overview(data).data
     np.testing.assert_allclose(curves[0].y, data.log_z / 64)
     np.testing.assert_array_equal(curves[1].y, data.ess)
+
+
+def test_annealed_clusters_of_a_cube():
+    row = json.loads((REFERENCE.parent / "ising_4x4x4.json").read_text())["rows"][0]
+    run = fl.experiment("ising-cluster-ais", L=4, d=3, T=row["T"], sweeps=50, chains=100, steps=20, schedule="critical")
+    run.run(progress=False)
+    found = run.evaluate()
+    assert abs(float(found.log_z) - row["log_z"]) < 4 * float(found.log_z_error) < 0.1
 
 
 def test_annealed_clusters_go_on_where_they_were(tmp_path):
