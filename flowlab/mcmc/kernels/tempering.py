@@ -216,12 +216,21 @@ def _isoenergetic(
 
 
 @_compiled()
+def _is_zero(x: Any) -> bool:
+    for one in x:
+        if one != 0.0:
+            return False
+    return True
+
+
+@_compiled()
 def _note_lowest(energies: Any, spins: Any, lowest: Any, found: Any, c: int) -> None:
     """Keep the configuration of lowest energy that the set has come by."""
-    k = np.argmin(energies)
-    if energies[k] < lowest[c]:
-        lowest[c] = energies[k]
-        found[c] = spins[k]
+    for k in range(energies.size):
+        if energies[k] < lowest[c]:
+            lowest[c] = energies[k]
+            for i in range(spins.shape[1]):
+                found[c, i] = spins[k, i]
 
 
 @_compiled()
@@ -263,7 +272,7 @@ def advance(
     for replica in range(first, last):
         own = replica * sets
         g, start = own // per_system, all_steps[own]
-        free = not external[g].any()
+        free = _is_zero(external[g])
         for step in range(start, start + steps):
             for c in range(own, own + sets):
                 for k in range(betas.size):
@@ -297,8 +306,10 @@ def advance(
                     ends[hottest] = 1
             if (step + 1) % every == 0:
                 row = (step + 1) // every - start // every - 1
-                energies_out[row, replica] = all_energies[own]
+                for k in range(betas.size):
+                    energies_out[row, replica, k] = all_energies[own, k]
                 for j in range(keep.size):
-                    spins_out[row, replica, j] = all_spins[own, keep[j]]
+                    for i in range(external.shape[1]):
+                        spins_out[row, replica, j, i] = all_spins[own, keep[j], i]
         for c in range(own, own + sets):
             all_steps[c] += steps
