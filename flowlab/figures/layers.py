@@ -26,7 +26,7 @@ def configuration(layers: xr.Dataset, sample: int = 0, layer: int = -1) -> go.Fi
 
     Args:
         layers: what ``Experiment.layers`` returns: dims layer, sample and those of the system; (y, x) is drawn as it
-            is, (z, y, x) plane by plane, the sites of a graph in reading order in a grid.
+            is, (z, y, x) plane by plane with its name, the sites of a graph in reading order in a grid.
         sample: which sample.
         layer: which layer, 0 is the latent; negative counts from the end.
 
@@ -36,6 +36,7 @@ def configuration(layers: xr.Dataset, sample: int = 0, layer: int = -1) -> go.Fi
     layer, sample = _check(layers, layer, sample)
     figure = go.Figure()
     _add_configuration(figure, layers, sample, layer, scale_bar=True, pixels=360)
+    _add_names(figure, layers)
     _add_nearest(figure, layers, sample, layer)
     _square_axes(figure, layers)
     figure.update_layout(width=540)
@@ -130,6 +131,7 @@ def layer_overview(layers: xr.Dataset, sample: int = 0, layer: int = 0) -> go.Fi
     layer, sample = _check(layers, layer, sample)
     figure = make_subplots(rows=1, cols=3, column_widths=[0.36, 0.32, 0.32], horizontal_spacing=0.09)
     _add_configuration(figure, layers, sample, layer, scale_bar=False, pixels=300, row=1, col=1)
+    _add_names(figure, layers, row=1, col=1)
     _square_axes(figure, layers, row=1, col=1)
     _add_statistics(figure, layers, sample, layer, columns=(2, 3))
     _add_nearest(figure, layers, sample, layer, row=1, col=1)
@@ -236,13 +238,29 @@ def _add_configuration(
     )  # fmt: skip
 
 
+def _add_names(figure: go.Figure, layers: xr.Dataset, **cell: Any) -> None:
+    """The names of the planes above them, where there are several."""
+    sites = sites_of(layers["configuration"])
+    if len(sites.planes) < 2:
+        return
+    above = layers.sizes["y"] - 0.5 + sites.gap / 2
+    figure.add_scatter(
+        x=[column - 0.5 for _, column, _ in sites.planes], y=[row + above for row, _, _ in sites.planes],
+        text=[name for *_, name in sites.planes], customdata=[corner for *corner, _ in sites.planes], mode="text",
+        textposition="middle right", textfont_size=10,
+        name="planes", showlegend=False, hoverinfo="skip", cliponaxis=False, **cell,
+    )  # fmt: skip
+
+
 def _add_nearest(figure: go.Figure, layers: xr.Dataset, sample: int, layer: int, **cell: Any) -> None:
     """Pale, at the sites not yet sampled, what the nearest one holds; nothing where every layer is complete."""
     values = np.asarray(layers["configuration"][:, sample], dtype=float)
-    if "y" not in layers.sizes or "z" in layers.sizes or not np.isnan(values).any() or np.isnan(values).all():
+    sites = sites_of(layers["configuration"])
+    if not sites.planes or not np.isnan(values).any() or np.isnan(values).all():
         return
+    pale = sites.picture(nearest_known(values[layer]).ravel())
     figure.add_heatmap(
-        z=without_nan(nearest_known(values[layer])), showscale=False, opacity=0.25, name="nearest sampled site",
+        z=without_nan(pale), showscale=False, opacity=0.25, name="nearest sampled site",
         hoverinfo="skip", **site_colors(layers, layers["configuration"][:, sample]), **cell,
     )  # fmt: skip
 

@@ -43,7 +43,8 @@ class LatticeView(View):
     turns = traitlets.Bool(False).tag(sync=True)
     discrete = traitlets.Bool(True).tag(sync=True)
     signed = traitlets.Bool(True).tag(sync=True)
-    torus = traitlets.Bool(False).tag(sync=True)
+    sides: traitlets.List[int] = traitlets.List().tag(sync=True)
+    planes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     width = traitlets.Int(350).tag(sync=True)
     layer = traitlets.Int(0).tag(sync=True)
     sample = traitlets.Int(0).tag(sync=True)
@@ -108,7 +109,8 @@ def frames_of(layers: xr.Dataset) -> dict[str, Any]:
     ends = np.nanquantile(np.abs(values), 1 - CLIPPED) if np.isfinite(values).any() else np.nan
     colors = site_colors(layers, xr.DataArray([ends]))
     bar, lower, upper = colors["colorbar"], float(colors["zmin"]), float(colors["zmax"])
-    plane = site_dims(layers["configuration"]) == ("y", "x")
+    dims = site_dims(layers["configuration"])
+    plane = dims == ("y", "x")
     levels = draws_in_levels(layers)
     tiles = layers["sample_name"].values[: shown.sizes["sample"]].tolist() if "sample_name" in layers.coords else []
     texts = [f"{value:g}".replace("-", "−") for value in (lower, 0.0, upper)]
@@ -120,5 +122,5 @@ def frames_of(layers: xr.Dataset) -> dict[str, Any]:
         word="level" if levels else "layer", tiles=tiles,
         labels=[] if plane else [str(text) for text in sites.labels().ravel()], sites=values.shape[-1],
         marks=whole and not levels, turns=plane and kind.scale == "cyclic", discrete=whole, signed=kind.signed,
-        torus=plane,
+        sides=[layers.sizes[dim] for dim in dims] if sites.planes else [], planes=[list(one) for one in sites.planes],
     )  # fmt: skip

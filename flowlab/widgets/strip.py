@@ -23,6 +23,7 @@ class StripView(View):
     shapes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     captions: traitlets.List[str] = traitlets.List().tag(sync=True)
     marks: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    planes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
     scale = traitlets.Float(1.0).tag(sync=True)
     lower = traitlets.Float(-1.0).tag(sync=True)
@@ -92,11 +93,18 @@ def strip_of(figure: Figure) -> dict[str, Any]:
     for heat, field in zip(heats, fields, strict=True):
         x, y = dots.get((heat.xaxis, heat.yaxis), ((), ()))
         marks.append([int(row) * field.shape[1] + int(column) for column, row in zip(x, y, strict=True)])
+    named = {(trace.xaxis, trace.yaxis): trace for trace in figure.select_traces({"name": "planes"})}
+    planes = []
+    for heat in heats:
+        names = named.get((heat.xaxis, heat.yaxis))
+        parts = () if names is None else zip(names.customdata, names.y, names.text, strict=True)
+        planes.append([[int(row), int(column), float(y), str(name)] for (row, column), y, name in parts])
     titles = [note.text for note in figure.layout.annotations]
     first = heats[0]
     texts = [f"{value:g}".replace("-", "−") for value in (first.zmin, 0.0, first.zmax)]
     return dict(
         frames=units.astype(np.int16).tobytes(), shapes=[list(field.shape) for field in fields], marks=marks,
+        planes=planes,
         captions=titles if len(titles) == len(heats) else [], title=figure.layout.title.text or "", scale=scale,
         lower=float(first.zmin), upper=float(first.zmax),
         colors=[[float(place), str(color)] for place, color in first.colorscale],

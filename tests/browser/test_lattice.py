@@ -10,7 +10,9 @@ import pytest
 import xarray as xr
 from playwright.sync_api import Page, expect
 
+from flowlab.figures import configuration
 from flowlab.widgets.lattice import frames_of
+from flowlab.widgets.strip import strip_of
 from tests.browser.helpers import Lab
 from tests.browser.panels import LabPanel, one_cell
 from tests.browser.views import set_up
@@ -22,8 +24,17 @@ PIXEL = """([x, y]) => {
 }"""
 
 
+SCRIPTS = ["theme.js", "menu.js", "canvas.js"]
+INK = """([canvas, x, y, w, h]) => {
+    const c = document.querySelector(canvas), ratio = c.width / c.clientWidth;
+    const {data} = c.getContext('2d').getImageData(x * ratio, y * ratio, w * ratio, h * ratio);
+    return data.filter((_, k) => k % 4 === 3).some((opaque) => opaque > 100);
+}"""
+
+
 def state(values: np.ndarray, domain: str = "spin", **more: Any) -> dict[str, Any]:
-    layers = xr.Dataset({"configuration": (("layer", "sample", "y", "x"), values)}, attrs={"domain": domain})
+    dims = ("layer", "sample", *("z", "y", "x")[5 - values.ndim :])
+    layers = xr.Dataset({"configuration": (dims, values)}, attrs={"domain": domain})
     made = frames_of(layers) | dict(version=0, width=350, layer=0, sample=0, playing=False, plays=True, interval=20)
     return made | {"frames": base64.b64encode(made["frames"]).decode()} | more
 
@@ -62,6 +73,52 @@ def test_vortices_of_angles_are_counted_and_marked(page: Page) -> None:
     cell = (350 - 42) / 8
     corner = [34 + 2 * cell + 4, (8 - 4) * cell - 4]  # beside the sign, where x is 1 and 2 and y is 3 and 4
     assert page.evaluate(PIXEL, corner) == [255, 255, 255]
+
+
+def cube() -> np.ndarray:
+    """Two planes of 4 x 4: one site of z = 1 alone at first, then all, with x = 1, y = 2, z = 1 down."""
+    s = np.ones((2, 1, 2, 4, 4))
+    s[1, 0, 1, 2, 1] = -1
+    s[0, 0] = np.nan
+    s[0, 0, 1, 0, 0] = -1
+    return s
+
+
+def test_planes_of_a_cube_stand_side_by_side_under_their_names(page: Page) -> None:
+    set_up(page, [*SCRIPTS, "lattice.js"], state(cube(), layer=1), with_library=False)
+    page.evaluate("async () => { window.end = await view.render({model, el}); }")
+    expect(page.locator(".flowlab-title")).to_contain_text("level 1 of 1")
+    cell = (350 - 42) / 9
+    box = page.locator("canvas.main").bounding_box()
+    assert box is not None
+    for column, named in ((0, True), (4.2, False), (5, True)):
+        assert page.evaluate(INK, ["canvas.main", 34 + column * cell, 0, 0.7 * cell, cell]) == named
+    page.mouse.move(box["x"] + 34 + 6.5 * cell, box["y"] + 2.5 * cell)
+    expect(page.locator(".tip")).to_have_text("x 1, y 2, z 1: −1")
+    page.mouse.move(box["x"] + 34 + 4.5 * cell, box["y"] + 2.5 * cell)
+    expect(page.locator(".tip")).to_be_hidden()
+    page.evaluate("model.set('layer', 0)")
+    expect(page.locator(".flowlab-title")).to_contain_text("1 of 32 sites are drawn; pale: the nearest one that is")
+    page.wait_for_timeout(100)
+    assert page.evaluate(INK.replace("> 100", "> 30"), ["canvas.main", 34 + 2.2 * cell, 2.2 * cell, 5, 5])
+
+
+def test_a_strip_names_the_planes_of_a_cube_too(page: Page) -> None:
+    layers = xr.Dataset({"configuration": (("layer", "sample", "z", "y", "x"), cube()[1:])}, attrs={"domain": "spin"})
+    made = strip_of(configuration(layers))
+    shown = made | dict(side=360, across=1, paints="", seen=0, signed=True, version=0)
+    shown |= {"frames": base64.b64encode(made["frames"]).decode()}
+    set_up(page, [*SCRIPTS, "strip.js"], shown, with_library=False)
+    page.evaluate("async () => { window.end = await view.render({model, el}); }")
+    canvas = page.locator(".flowlab-strip canvas")
+    box = canvas.bounding_box()
+    assert box is not None
+    for column, named in ((0, True), (4.2, False), (5, True)):
+        assert page.evaluate(INK, [".flowlab-strip canvas", column * 40, 2, 28, 30]) == named
+    page.mouse.move(box["x"] + 6.5 * 40, box["y"] + 2.5 * 40)
+    expect(page.locator(".tip")).to_have_text("x 1, y 2, z = 1: −1")
+    page.mouse.move(box["x"] + 4.5 * 40, box["y"] + 2.5 * 40)
+    expect(page.locator(".tip")).to_be_hidden()
 
 
 def test_keys_step_through_layers_and_samples(drawn: Page) -> None:

@@ -124,3 +124,16 @@ def test_a_real_field_shows_its_field_and_no_dots(layers: xr.Dataset) -> None:
     assert not len(next(trace for trace in overview.data if trace.name == "changed by this layer").x)
     assert overview.layout.title.text.endswith(" rms")
     np.testing.assert_array_equal(figures.field_histogram(fields, 2).data[0].y, bars.y)
+
+
+def test_planes_of_a_cube_have_their_names_and_pale_sites(layers: xr.Dataset) -> None:
+    s = np.ones((2, 1, 3, 4, 4))
+    s[0, 0], s[0, 0, 2, 1, 3] = np.nan, -1.0
+    cube = xr.Dataset({"configuration": (("layer", "sample", "z", "y", "x"), s)}, attrs=layers.attrs)
+    figure = figures.configuration(cube, 0, 0)
+    (names,) = figure.select_traces({"name": "planes"})
+    assert names.text == ("z = 0", "z = 1", "z = 2") and names.x == (-0.5, 4.5, 9.5) and names.y == (4.0,) * 3
+    (pale,) = figure.select_traces({"name": "nearest sampled site"})
+    values = np.array(pale.z, dtype=float)
+    assert values.shape == (5, 14) and np.isfinite(values).sum() == 47 and np.isnan(values[1, 13])
+    assert not list(figures.configuration(layers, 0, 0).select_traces({"name": "planes"}))

@@ -54,7 +54,8 @@ def test_sites_of_a_graph_and_of_a_cube_are_laid_out_and_named() -> None:
     assert (graph["shape"], graph["labels"][4]) == ([1, 1, 2, 3], "site 4")
     cube = frames_of(layers(np.ones((1, 1, 2, 3, 3)), ("z", "y", "x"), domain="spin"))
     assert np.isfinite(decoded(cube)).sum() == cube["sites"] == 18
-    assert not cube["torus"]
+    assert cube["sides"] == [2, 3, 3] and graph["sides"] == []
+    assert cube["planes"] == [[0, 0, "z = 0"], [0, 4, "z = 1"]]
 
 
 def test_states_have_a_colour_each() -> None:

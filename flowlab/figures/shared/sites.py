@@ -20,6 +20,8 @@ class Sites(NamedTuple):
         row, column: (n_sites,) int, in the order of a flattened configuration.
         rows, columns: the size of the picture.
         label: (n_sites,) str, what a person reads when pointing at a site.
+        planes: (row, column, name) of the lower left site of every plane (y, x); none of a graph or a line.
+        gap: rows and columns between two planes.
     """
 
     row: NDArray[np.int64]
@@ -27,6 +29,8 @@ class Sites(NamedTuple):
     rows: int
     columns: int
     label: NDArray[np.str_]
+    planes: tuple[tuple[int, int, str], ...] = ()
+    gap: int = 0
 
     def picture(self, values: Array) -> Array:
         """Values (n_sites,) laid out as (rows, columns), NaN where there is no site."""
@@ -53,28 +57,37 @@ def site_dims(configuration: xr.DataArray) -> tuple[str, ...]:
 def sites_of(configuration: xr.DataArray) -> Sites:
     """The places of the sites of a configuration, by its dims.
 
-    (y, x) as it is; (z, y, x) as planes beside and above each other with a blank line between them; anything with
+    (y, x) as it is; (z, y, x) as planes beside and above each other, with room for its name above each; anything with
     one dim in reading order from the lower left, in a grid as square as its number of sites allows.
 
     >>> sites_of(xr.DataArray(np.ones((5, 6)), dims=("sample", "site"))).picture(np.arange(6.0)).tolist()
     [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    >>> sites_of(xr.DataArray(np.ones((2, 4, 4)), dims=("z", "y", "x"))).planes
+    ((0, 0, 'z = 0'), (0, 5, 'z = 1'))
     """
     dims = site_dims(configuration)
     shape = tuple(configuration.sizes[dim] for dim in dims)
     index = np.indices(shape).reshape(len(shape), -1)
+    planes: list[tuple[int, int, str]] = []
+    gap = 0
     if len(shape) == 1:
         columns = _columns(shape[0])
         row, column = index[0] // columns, index[0] % columns
     elif len(shape) == 2:
         row, column = index
+        planes = [(0, 0, "")]
     else:
-        planes = index[:-2].T @ np.cumprod([1, *shape[-3:0:-1]])[: len(shape) - 2][::-1]
-        columns = _columns(int(planes.max()) + 1)
-        row = planes // columns * (shape[-2] + 1) + index[-2]
-        column = planes % columns * (shape[-1] + 1) + index[-1]
+        gap = max(1, round(shape[-2] / 5))
+        places = list(np.ndindex(shape[:-2]))
+        across = _columns(len(places))
+        corners = [(k // across * (shape[-2] + gap), k % across * (shape[-1] + gap)) for k in range(len(places))]
+        row, column = (np.repeat(each, shape[-2] * shape[-1]) for each in zip(*corners, strict=True))
+        row, column = row + index[-2], column + index[-1]
+        called = [", ".join(f"{d} = {i}" for d, i in zip(dims, place, strict=False)) for place in places]
+        planes = [(*corner, name) for corner, name in zip(corners, called, strict=True)]
     names = dims[::-1]
     label = np.array([", ".join(f"{d} {i}" for d, i in zip(names, each[::-1], strict=True)) for each in index.T])
-    return Sites(row, column, int(row.max()) + 1, int(column.max()) + 1, label)
+    return Sites(row, column, int(row.max()) + 1 + gap, int(column.max()) + 1, label, tuple(planes), gap)
 
 
 def axis_titles(configuration: xr.DataArray) -> tuple[str, str]:
@@ -86,7 +99,7 @@ def axis_titles(configuration: xr.DataArray) -> tuple[str, str]:
     dims = site_dims(configuration)
     if len(dims) == 2:
         return dims[1], dims[0]
-    return ("sites in reading order" if len(dims) == 1 else "planes in reading order, x to the right and y up"), ""
+    return ("sites in reading order" if len(dims) == 1 else "in every plane x to the right and y up"), ""
 
 
 def _columns(n: int) -> int:
@@ -103,15 +116,15 @@ def without_nan(values: Array) -> Array | list[list[float | None]]:
     return [[float(value) if isfinite(value) else None for value in row] for row in values]
 
 
-def nearest_known(picture: Array) -> Array:
+def nearest_known(values: Array) -> Array:
     """At the sites of a torus that are NaN, the value of the nearest one that is not; NaN at the others."""
-    unknown = np.isnan(picture)
+    unknown = np.isnan(values)
     if not unknown.any() or unknown.all():
-        return np.full_like(picture, np.nan)
+        return np.full_like(values, np.nan)
     from scipy.ndimage import distance_transform_edt
 
-    tiled = np.tile(unknown, (3, 3))
-    rows, columns = distance_transform_edt(tiled, return_distances=False, return_indices=True)
-    n, m = picture.shape
-    nearest = picture[rows[n : 2 * n, m : 2 * m] % n, columns[n : 2 * n, m : 2 * m] % m]
+    tiled = np.tile(unknown, (3,) * values.ndim)
+    middle = tuple(slice(side, 2 * side) for side in values.shape)
+    places = distance_transform_edt(tiled, return_distances=False, return_indices=True)
+    nearest = values[tuple(place[middle] % side for place, side in zip(places, values.shape, strict=True))]
     return np.asarray(np.where(unknown, nearest, np.nan))

@@ -6,7 +6,9 @@
 // the colour bar; `names` of the layers, `word` for one of them; `labels` of the sites, empty on a lattice (y, x);
 // `tiles`, the names of samples that stand side by side in place of the layers, empty where they do not;
 // `turns`, whether values are angles, whose vortices are marked; `marks`, whether a dot marks what a layer changed;
-// `torus`, whether a site without a value shows its nearest neighbour, pale; `layer`, `sample`, `playing` and `interval` in milliseconds, which a person sets.
+// `sides` of a lattice on which a site without a value shows its nearest neighbour, pale, empty of a graph or a line;
+// `planes`, [row, column, name] of the lower left site of each of its planes (y, x);
+// `layer`, `sample`, `playing` and `interval` in milliseconds, which a person sets.
 
 const STYLE = `
 .flowlab-lattice { outline: none; position: relative; color: var(--jp-ui-font-color1, #22303c); max-width: 100%;
@@ -44,7 +46,16 @@ class Frames {
     this.nothing = Kind === Int8Array ? -128 : -32768;
     this.scale = model.get('scale');
     this.size = this.rows * this.columns;
-    this.torus = model.get('torus');
+    this.sides = model.get('sides') ?? [];
+    this.planes = model.get('planes') ?? [];
+  }
+  // Where in the picture each site of the lattice is, in the order of its sides.
+  get places() {
+    if (this.found) return this.found;
+    const [rows, columns] = this.sides.slice(-2);
+    this.found = this.planes.flatMap(([row, column]) => Array.from({ length: rows * columns }, (_, k) =>
+      (row + Math.floor(k / columns)) * this.columns + column + (k % columns)));
+    return this.found;
   }
   at(layer, sample) {
     const start = (layer * this.samples + sample) * this.size;
@@ -90,19 +101,19 @@ class Frames {
   }
   // For each site without a value the nearest site that has one, on the torus.
   nearest(layer, sample) {
-    const now = this.at(layer, sample), from = new Int32Array(this.size).fill(-1);
-    let front = [];
-    for (let k = 0; k < this.size; k++) if (now[k] !== this.nothing) { from[k] = k; front.push(k); }
-    while (front.length) {
-      const next = [];
-      for (const k of front) {
-        const y = Math.floor(k / this.columns), x = k % this.columns;
-        for (const [dy, dx] of [[0, 1], [1, 0], [0, -1], [-1, 0]]) {
-          const to = ((y + dy + this.rows) % this.rows) * this.columns + (x + dx + this.columns) % this.columns;
-          if (from[to] < 0) { from[to] = from[k]; next.push(to); }
+    const now = this.at(layer, sample), from = new Int32Array(this.size).fill(-1), { places, sides } = this;
+    const front = [];
+    for (const [site, k] of places.entries()) if (now[k] !== this.nothing) { from[k] = k; front.push(site); }
+    for (let next = 0; next < front.length; next++) {
+      const site = front[next];
+      let step = 1;
+      for (let axis = sides.length - 1; axis >= 0; step *= sides[axis--]) {
+        const at = Math.floor(site / step) % sides[axis];
+        for (const by of [1, sides[axis] - 1]) {
+          const to = site + (((at + by) % sides[axis]) - at) * step;
+          if (from[places[to]] < 0) { from[places[to]] = from[places[site]]; front.push(to); }
         }
       }
-      front = next;
     }
     return from;
   }
@@ -147,7 +158,7 @@ function render({ model, el }) {
     const at = k * frames.samples + n;
     if (pictures.size > 400) pictures.clear();
     if (!pictures.has(at)) {
-      const units = frames.at(k, n), from = frames.torus && units.includes(frames.nothing) ? frames.nearest(k, n) : null;
+      const units = frames.at(k, n), from = frames.sides.length && frames.there(k, n) < frames.places.length ? frames.nearest(k, n) : null;
       pictures.set(at, raster(units, frames.columns, frames.nothing, color, from));
     }
     return pictures.get(at);
@@ -242,10 +253,26 @@ function render({ model, el }) {
     return [LEFT + (x + 0.5) * cell, (view.h - y - 0.5) * cell];
   }
 
+  // Above each plane its name, where there is room for it.
+  function names(pen, cell, view) {
+    const [first, second] = frames.planes, height = frames.sides.at(-2), gap = second[1] - first[1] - frames.sides.at(-1);
+    if (gap * cell < 9) return;
+    pen.textAlign = 'left';
+    for (const [row, column, name] of frames.planes) {
+      const x = column - view.x, y = view.h - (row + height + gap / 2 - view.y);
+      if (x >= 0 && x < view.w && y >= 0 && y < view.h) pen.fillText(name, LEFT + x * cell, y * cell + 4);
+    }
+  }
+
   function axes(pen, cell, view) {
-    if (model.get('labels').length) return;
     pen.fillStyle = pageColor('--jp-ui-font-color2', '#5f6f7c');
     pen.font = `11px ${getComputedStyle(box).fontFamily}`;
+    if (frames.planes.length > 1) {
+      names(pen, cell, view);
+      pen.textAlign = 'center';
+      pen.fillText('in every plane x to the right and y up', LEFT + (view.w * cell) / 2, view.h * cell + 20);
+    }
+    if (model.get('labels').length) return;
     const step = Math.max(1, Math.ceil(Math.max(view.w, view.h) / 8));
     pen.textAlign = 'center';
     for (let x = Math.ceil(view.x / step) * step; x < view.x + view.w; x += step)

@@ -1,7 +1,8 @@
 // Pictures of configurations side by side on canvases; the first may be painted on.
 //
 // State: `frames`, all pictures one after the other as int16, row by row from below, `NOTHING` where there is no value;
-// `shapes`, [rows, columns] of each; `captions`; `marks`, the sites of each that have a dot; `title`; `scale`, of one
+// `shapes`, [rows, columns] of each; `captions`; `marks`, the sites of each that have a dot; `planes` of each that shows
+// several of one lattice, [row, column, y of the name, name], row and column of the lower left site; `title`; `scale`, of one
 // unit; `lower`, `upper`, `colors`, `ticks`, `symbol`, `bar`: the scale of the colours and whether its bar is drawn;
 // `signed`, whether a value is told with its sign; `side` of a picture in pixels and how many stand `across`;
 // `paints`: "values", a stroke turns sites over, "dots", it marks them, or nothing; `seen`, the newest stroke that the
@@ -41,7 +42,8 @@ function render({ model, el }) {
     let at = 0;
     pictures = model.get('shapes').map(([rows, columns], k) => {
       const values = units.subarray(at, (at += rows * columns));
-      return { rows, columns, values, caption: model.get('captions')[k] ?? '', marks: model.get('marks')[k] ?? [] };
+      return { rows, columns, values, caption: model.get('captions')[k] ?? '', marks: model.get('marks')[k] ?? [],
+        planes: model.get('planes')?.[k] ?? [] };
     });
     for (const [site, [, since]] of painted) if (since <= model.get('seen')) painted.delete(site);
     color = colorsOf(model);
@@ -88,7 +90,7 @@ function render({ model, el }) {
   }
 
   function one(picture, canvas, side, first, scale) {
-    const { rows, columns } = picture, cell = side / Math.max(rows, columns);
+    const { rows, columns, planes } = picture, cell = side / Math.max(rows, columns);
     const units = picture.values.map((_, site) => unitOf(picture, site, first));
     const pen = sharp(canvas, cell * columns, cell * rows, scale);
     pen.drawImage(raster(units, columns, NOTHING, color), 0, 0, cell * columns, cell * rows);
@@ -99,6 +101,10 @@ function render({ model, el }) {
       for (let y = 1; y < rows; y++) { pen.moveTo(0, y * cell); pen.lineTo(columns * cell, y * cell); }
       pen.stroke();
     }
+    Object.assign(pen, { fillStyle: pageColor('--jp-ui-font-color2', '#5f6f7c'), textAlign: 'left' });
+    pen.font = `11px ${getComputedStyle(box).fontFamily}`;
+    if (planes.length && planes[1][1] * cell > 40)
+      for (const [, column, y, name] of planes) pen.fillText(name, column * cell, (rows - y - 0.5) * cell + 4);
     const dots = first && model.get('paints') === 'dots' && painted.size ? [...painted.keys()] : picture.marks;
     const radius = Math.max(1.2, Math.min(6, 0.15 * cell)), middle = (site) =>
       [((site % columns) + 0.5) * cell, (rows - Math.floor(site / columns) - 0.5) * cell];
@@ -124,14 +130,23 @@ function render({ model, el }) {
     return x >= 0 && y >= 0 && x < columns && y < rows ? y * columns + x : null;
   }
 
+  // What a site of a picture is called: x, y and its plane; empty between two planes.
+  function called({ columns, planes, values }, at) {
+    const [x, y] = [at % columns, Math.floor(at / columns)];
+    if (!planes.length) return [x, y];
+    const [row, column, , name] = planes.findLast(([row, column]) => row <= y && column <= x);
+    return values[at] === NOTHING ? [] : [x - column, y - row, name];
+  }
+
   function move(event, canvas, k) {
     const picture = pictures[k], at = picture ? site(event, canvas, picture) : null;
-    tip.style.display = at === null ? 'none' : 'block';
+    const [x, y, plane] = at === null ? [] : called(picture, at);
+    tip.style.display = x === undefined ? 'none' : 'block';
     if (at === null) return;
     if (stroke && k === 0) go(at);
-    const unit = unitOf(picture, at, k === 0), [x, y] = [at % picture.columns, Math.floor(at / picture.columns)];
+    const unit = unitOf(picture, at, k === 0);
     const text = unit === NOTHING ? 'not yet drawn' : valueText(unit * model.get('scale'), model.get('signed'));
-    tip.textContent = `x ${x}, y ${y}: ${text}`;
+    tip.textContent = `x ${x}, y ${y}${plane ? `, ${plane}` : ''}: ${text}`;
     const bounds = canvas.getBoundingClientRect(), home = box.getBoundingClientRect();
     const scale = magnified(box), beside = event.clientX - bounds.left > bounds.width / 2 ? -tip.offsetWidth - 10 : 12;
     const left = (event.clientX - home.left) / scale + beside;
@@ -192,10 +207,12 @@ function render({ model, el }) {
 
   // One row a site of each picture.
   function numbers() {
-    const rows = [['picture', 'x', 'y', 'value']];
-    pictures.forEach(({ columns, values, caption }, k) => values.forEach((unit, at) => rows.push([
-      caption || k, at % columns, Math.floor(at / columns), unit === NOTHING ? '' : Number((unit * model.get('scale')).toPrecision(5)),
-    ])));
+    const several = pictures.some(({ planes }) => planes.length);
+    const rows = [['picture', 'x', 'y', ...(several ? ['plane'] : []), 'value']];
+    pictures.forEach((picture, k) => picture.values.forEach((unit, at) => {
+      const place = called(picture, at), value = unit === NOTHING ? '' : Number((unit * model.get('scale')).toPrecision(5));
+      if (place.length) rows.push([picture.caption || k, ...place, ...(several && place.length < 3 ? [''] : []), value]);
+    }));
     return rows;
   }
   ends.push(menu(box, [
