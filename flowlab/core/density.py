@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core.flow import Flow
+from flowlab.core.generators import ALONE, portion_of
 from flowlab.core.made import Made
 from flowlab.core.system import System
 from flowlab.core.types import Draw, LayerState
@@ -42,6 +43,8 @@ class Density(Made, nn.Module, ABC):
         shape: sides of one configuration.
         variables: the kind that it draws, e.g. ``Spins()``; None where that depends on what is inside.
         iid: whether the configurations of one draw are independent.
+        divisible: whether several processes can draw a portion of one batch each: rows do not depend on each other, and
+            random numbers are asked for ``everyone`` (:mod:`flowlab.core.generators`), of which ``draw`` keeps its own.
         learns: whether there is anything to train; if not, a :class:`flowlab.Training` measures at every step.
         log_norm: ln of log_prob's normalisation; None where unknown (then ln Z is NaN, with the reason). What wraps
             another density has that one's, and its ``iid``.
@@ -57,6 +60,7 @@ class Density(Made, nn.Module, ABC):
     shape: tuple[int, ...]
     variables: Variables | None = None
     iid: bool = True
+    divisible: bool = False
     learns: bool = True
     log_norm: float | None = 0.0
     autoregressive: bool = False
@@ -66,8 +70,10 @@ class Density(Made, nn.Module, ABC):
     over: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let every ``log_prob`` take what ``as_batch`` takes, whoever wrote it."""
+        """Let a ``log_prob`` take what ``as_batch`` takes; a class with its own ``draw`` is divisible if it says so."""
         super().__init_subclass__(**options)
+        if "draw" in cls.__dict__ and "divisible" not in cls.__dict__:
+            cls.divisible = False
         if "log_prob" in cls.__dict__:
             cls.log_prob = _taking_any(cls.log_prob)  # type: ignore[assignment, method-assign]
 
@@ -109,9 +115,10 @@ class Density(Made, nn.Module, ABC):
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """n configurations (n, *shape) and their ln q, (n,), without gradients."""
+        portion = portion_of(n) if self.divisible else ALONE
         with torch.no_grad():
-            x, log_q, _ = self.draw(n, generator=generator)
-        return x, log_q
+            x, log_q, _ = portion.rows(self.draw, n, generator)
+        return portion.whole(x), portion.whole(log_q)
 
     def stages(
         self,

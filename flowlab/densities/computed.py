@@ -65,6 +65,10 @@ class Computed(Wrapper):
     def staged(self) -> bool:  # type: ignore[override]
         return self.density.staged
 
+    @property
+    def divisible(self) -> bool:  # type: ignore[override]
+        return self.density.divisible
+
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
         return self._applied(lambda density: density.draw(n, generator=generator))
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flowlab.core import Density, Draw
 from flowlab.core.arguments import checked
+from flowlab.core.generators import everyone, own
 
 
 class Normal(Density):
@@ -22,6 +23,8 @@ class Normal(Density):
     (-1.8379, -1.8379)
     """
 
+    divisible = True
+
     @checked
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
@@ -32,7 +35,8 @@ class Normal(Density):
     """Gives the draws their dtype and device."""
 
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
-        z = torch.randn((n, *self.shape), generator=generator, dtype=self.like.dtype, device=self.like.device)
+        sizes = (everyone(n), *self.shape)
+        z = own(torch.randn(sizes, generator=generator, dtype=self.like.dtype, device=self.like.device))
         return Draw(z, self.log_prob(z), z.new_zeros(n))
 
     def log_prob(self, x: Tensor) -> Tensor:

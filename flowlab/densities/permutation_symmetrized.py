@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flowlab.core import Density, Draw, Flow, LayerState, System, Wrapper
 from flowlab.core.arguments import checked
+from flowlab.core.generators import everyone, own
 from flowlab.core.one_hot import one_hot, states
 from flowlab.core.symmetry import asymmetry
 from flowlab.flows.discrete.permutation import MAX_ALL, Group, group_of_permutations
@@ -52,9 +53,14 @@ class PermutationSymmetrized(Wrapper):
         self.group: Group = group or ("all" if self.q <= MAX_ALL else "cyclic")
         self.register_buffer("permutations", group_of_permutations(self.q, self.group), persistent=False)
 
+    @property
+    def divisible(self) -> bool:  # type: ignore[override]
+        return self.density.divisible
+
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
         p = self.density.draw(n, generator=generator)
-        chosen = torch.randint(len(self.permutations), (n,), generator=generator, device=p.x.device)
+        group = len(self.permutations)
+        chosen = own(torch.randint(group, (everyone(n),), generator=generator, device=p.x.device))
         x = self._moved(p.x, self.permutations[chosen])
         others = [self.density.log_prob(self._images(p.x, i)) for i in range(1, len(self.permutations))]
         if torch.equal(p.score.detach(), p.log_q.detach()):

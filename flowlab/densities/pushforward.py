@@ -53,6 +53,10 @@ class Pushforward(Density):
         return self.base.iid
 
     @property
+    def divisible(self) -> bool:  # type: ignore[override]
+        return self.base.divisible
+
+    @property
     def log_norm(self) -> float | None:  # type: ignore[override]
         return self.base.log_norm
 

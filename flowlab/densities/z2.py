@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flowlab.core import Density, Draw, Flow, LayerState, System, Wrapper
 from flowlab.core.arguments import checked
+from flowlab.core.generators import everyone, own
 from flowlab.core.symmetry import cannot_fit
 from flowlab.systems.lattice import checkerboard
 
@@ -39,6 +40,10 @@ class Z2Symmetrized(Wrapper):
 
     action: Tensor
 
+    @property
+    def divisible(self) -> bool:  # type: ignore[override]
+        return self.density.divisible
+
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
         """n configurations; where discrete choices are all there is to them, ``score`` is ln q, else that of p.
 
@@ -48,7 +53,7 @@ class Z2Symmetrized(Wrapper):
         p = self.density.draw(n, generator=generator)
         action = self.action.to(p.x.dtype)
         flipped = self.density.log_prob(p.x * action)
-        bit = torch.rand(n, generator=generator, device=p.x.device) < 0.5
+        bit = own(torch.rand(everyone(n), generator=generator, device=p.x.device)) < 0.5
         x = torch.where(bit.view(-1, *[1] * len(self.shape)), p.x, p.x * action)
         if self._all_choices(p):
             score = torch.logaddexp(p.score, flipped) - math.log(2)

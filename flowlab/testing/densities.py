@@ -13,6 +13,7 @@ import xarray as xr
 from torch import Tensor
 
 from flowlab.core import Density, Draw, Variables
+from flowlab.core.generators import Portion
 from flowlab.testing.laws import enumerable, every, generator, hold, same, shaken
 
 SIGMAS = 5.0
@@ -35,6 +36,7 @@ def check_density(
       the density's precision and in double precision;
     - equal generators draw equal configurations, with gradients and without, and what is drawn is of its variables;
     - ``stages`` from a configuration, and from its latents, end in it;
+    - where it is ``divisible``, two processes draw the rows that one draws, and leave the generator where it does;
     - integers, half floats and arrays have the likelihood of the same numbers; booleans are refused;
     - ``state_dict`` holds all that was learned, written and read again; ``warm_start`` takes all of it over;
     - ``parameter_groups`` names every parameter once, and the gradient of a loss on its draws reaches each of them;
@@ -72,6 +74,8 @@ def check_density(
         variables.check(x)
     single = max(tolerance, 2e-3) + 1e-5 * float(log_q.abs().max())
     _check_likelihoods(density, n, single, seed)
+    if density.divisible:
+        _check_portions(density, n - n % 2, tolerance, seed)
     with torch.no_grad():
         _check_weights(density, fresh, x, single)
         _check_types(density, x, single)
@@ -141,6 +145,19 @@ def _check_likelihoods(density: Density, n: int, tolerance: float, seed: int) ->
     same(density, "score is the same with and without gradients", draw.score, silent.score, atol=tolerance)
     hold(density, "without gradients there are none", not silent.log_q.requires_grad and not silent.score.requires_grad)
     return silent, draw
+
+
+def _check_portions(density: Density, n: int, tolerance: float, seed: int) -> None:
+    """Two processes draw what one draws, in double precision, where rounding turns no discrete choice."""
+    drawn, states = [], []
+    for count, rank in ((1, 0), (2, 0), (2, 1)):
+        random = generator(seed, "portions")
+        drawn.append(Portion(rank, count).rows(copy.deepcopy(density).double().draw, n, random))
+        states.append(random.get_state())
+    for name, one, *two in zip(Draw._fields, *drawn, strict=True):
+        same(density, f"{name} of two processes is that of one", torch.cat(two), one, atol=tolerance)
+    at_the_end = all(torch.equal(state, states[0]) for state in states)
+    hold(density, "processes leave the generator where one leaves it", at_the_end)
 
 
 def _check_weights(density: Density, fresh: Density, x: Tensor, tolerance: float) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from flowlab.core import Density, Draw, Spins
+from flowlab.core.generators import everyone, own
 from flowlab.nn.windows import at_once
 from flowlab.systems import orders
 
@@ -36,7 +37,7 @@ class Autoregressive(Density):
     """
 
     variables = Spins()
-    autoregressive = True
+    autoregressive = divisible = True
 
     def __init__(self, shape: Sequence[int], order: Order = "raster") -> None:
         super().__init__()
@@ -80,7 +81,8 @@ class Autoregressive(Density):
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
         like = next(self.parameters())
-        u = torch.rand(n, self.n_sites, generator=generator, dtype=like.dtype, device=like.device)
+        sizes = (everyone(n), self.n_sites)
+        u = own(torch.rand(sizes, generator=generator, dtype=like.dtype, device=like.device))
         x, log_q = self._chosen(u)
         if not torch.is_grad_enabled():
             return Draw(x, log_q, log_q)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlab.core import Density, Draw, States
+from flowlab.core.generators import everyone, own
 
 
 class PottsAutoregressive(Density):
@@ -23,6 +24,8 @@ class PottsAutoregressive(Density):
     Raises:
         ValueError: for sides that are not positive, or q < 2.
     """
+
+    divisible = True
 
     def __init__(self, shape: tuple[int, ...], q: int = 3) -> None:
         super().__init__()
@@ -71,7 +74,8 @@ class PottsAutoregressive(Density):
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
         like = next(self.parameters())
-        u = torch.rand(n, self.n_sites, generator=generator, dtype=like.dtype, device=like.device)
+        sizes = (everyone(n), self.n_sites)
+        u = own(torch.rand(sizes, generator=generator, dtype=like.dtype, device=like.device))
         with torch.no_grad():
             x = self.choose(u).reshape(n, *self.shape)
         score = self.log_prob(x)

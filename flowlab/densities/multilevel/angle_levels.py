@@ -37,7 +37,7 @@ class MultilevelAngles(Levels):
     (torch.Size([10, 8, 4]), True)
     """
 
-    variables = Angles()
+    variables = Angles()  # drawn by rejection, which takes as many random numbers as it takes: not divisible
 
     @checked
     def __init__(

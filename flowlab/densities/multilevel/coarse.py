@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from flowlab.core import Density, Draw, States
+from flowlab.core.generators import everyone, own
 from flowlab.densities.multilevel.spins import learned_factor
 from flowlab.systems.lattice import neighbours
 
@@ -71,6 +72,7 @@ class SpinTable(Table):
     2.4
     """
 
+    divisible = True
     patterns: Tensor
     bonds: Tensor
 
@@ -117,7 +119,7 @@ class SpinTable(Table):
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
         up, down = self.log_table()
         edges = (up.detach().double().exp() + down.detach().double().exp()).cumsum(0)
-        u = torch.rand(2, n, generator=generator, dtype=torch.float64, device=up.device)
+        u = own(torch.rand(2, everyone(n), generator=generator, dtype=torch.float64, device=up.device), 1)
         pattern = torch.searchsorted(edges, u[0]).clamp(max=len(edges) - 1)
         is_up = u[1] < (0.5 if self.sign is None else self.sign.detach().sigmoid()[pattern])
         x = self.patterns[:, pattern] * torch.where(is_up, 1.0, -1.0).to(self.patterns.dtype)
@@ -159,6 +161,7 @@ class StateTable(Table):
     (14, 2.0)
     """
 
+    divisible = True
     patterns: Tensor
     parting: Tensor
     bonds: Tensor
@@ -190,7 +193,7 @@ class StateTable(Table):
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
         log_q = self.log_table()
         edges = log_q.detach().double().exp().cumsum(0)
-        u = torch.rand(n, generator=generator, dtype=torch.float64, device=log_q.device)
+        u = own(torch.rand(everyone(n), generator=generator, dtype=torch.float64, device=log_q.device))
         pattern = torch.searchsorted(edges, u).clamp(max=len(edges) - 1)
         score = log_q[pattern]
         return Draw(self.patterns[:, pattern].T.reshape(n, *self.shape), score.detach(), score)

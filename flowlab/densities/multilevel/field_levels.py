@@ -56,6 +56,7 @@ class MultilevelFields(Levels):
     """
 
     variables = Reals()
+    divisible = Levels.divisible
 
     @checked
     def __init__(

@@ -83,6 +83,10 @@ class Levels(Density):
         return self.base is None or self.base.iid
 
     @property
+    def divisible(self) -> bool:  # type: ignore[override]
+        return self.base is None or self.base.divisible
+
+    @property
     def log_norm(self) -> float | None:  # type: ignore[override]
         return 0.0 if self.base is None else self.base.log_norm
 

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from flowlab.core.generators import everyone, own
 from flowlab.densities.multilevel.maps import HIGHEST, LOWEST, Bends, _asinh, log_normal
 from flowlab.nn.windows import on_windows
 
@@ -140,7 +141,8 @@ class Maps:
 
     def draw(self, numbers: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Fields x and ln q(x | known), with the gradient of the map at fixed z."""
-        z = torch.randn(numbers.shape[1:], generator=generator, dtype=numbers.dtype, device=numbers.device)
+        sizes = (*numbers.shape[1:-1], everyone(numbers.shape[-1]))
+        z = own(torch.randn(sizes, generator=generator, dtype=numbers.dtype, device=numbers.device), -1)
         x, log_slope = self.bends(numbers).forward(_asinh(z))
         return x, -0.5 * (z.square() + math.log(2 * math.pi)) - log_slope
 
@@ -193,8 +195,9 @@ class Mixtures:
         """
         log_weights, means, widths = self.components(numbers)
         with torch.no_grad():
+            sizes = (*means.shape[1:-1], everyone(means.shape[-1]))
             u, z = (
-                draw(means.shape[1:], generator=generator, dtype=means.dtype, device=means.device)
+                own(draw(sizes, generator=generator, dtype=means.dtype, device=means.device), -1)
                 for draw in (torch.rand, torch.randn)
             )
             chosen = (u > log_weights.exp().cumsum(0)[:-1]).sum(0, keepdim=True)

@@ -13,6 +13,7 @@ from torch.nn.functional import logsigmoid
 
 from flowlab.core import Density, Draw, Spins, System, named_generator
 from flowlab.core.arguments import checked
+from flowlab.core.generators import everyone, own
 from flowlab.densities.multilevel import geometry
 from flowlab.densities.multilevel.coarse import SpinTable, Table
 from flowlab.densities.multilevel.levels import Levels, Rows
@@ -86,6 +87,7 @@ class Multilevel(Levels):
     """
 
     variables = Spins()
+    divisible = Levels.divisible
 
     @checked
     def __init__(
@@ -238,7 +240,8 @@ class Multilevel(Levels):
             self._complete_base(state, generator)
             coarse = None
             base = score = like.new_zeros(n) if self.base is None else self._base_log_q(state)
-        u = torch.rand(sites - first, n, generator=generator, dtype=like.dtype, device=like.device)
+        sizes = (sites - first, everyone(n))
+        u = own(torch.rand(sizes, generator=generator, dtype=like.dtype, device=like.device), 1)
         u.clamp_(min=torch.finfo(u.dtype).eps / 4)
         logits = []
         for conditional, rows, span in self.steps():

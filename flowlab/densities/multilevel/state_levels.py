@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, States, System, named_generator
 from flowlab.core.arguments import checked
+from flowlab.core.generators import everyone, own
 from flowlab.densities.multilevel import geometry
 from flowlab.densities.multilevel.coarse import MAX_STATES, StateTable
 from flowlab.densities.multilevel.levels import Levels, Rows
@@ -46,6 +47,8 @@ class MultilevelStates(Levels):
     >>> x.shape, bool(torch.allclose(log_q, density.log_prob((x + 1) % 3), atol=1e-4))
     (torch.Size([10, 8, 4]), True)
     """
+
+    divisible = Levels.divisible
 
     @checked
     def __init__(
@@ -121,7 +124,8 @@ class MultilevelStates(Levels):
             state[-1] = -1.0
             self._complete_base(state, generator)
             base = score = like.new_zeros(n) if self.base is None else self._base_log_q(state)
-        u = torch.rand(sites - first, n, generator=generator, dtype=like.dtype, device=like.device)
+        sizes = (sites - first, everyone(n))
+        u = own(torch.rand(sizes, generator=generator, dtype=like.dtype, device=like.device), 1)
         logits = []
         for conditional, rows, span in self.steps():
             found = conditional(state, rows)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from flowlab.core import Density, Draw
 from flowlab.core.arguments import checked
+from flowlab.core.generators import everyone, own
 
 
 class BlockNoise(Density):
@@ -36,6 +37,8 @@ class BlockNoise(Density):
     (True, torch.Size([3]))
     """
 
+    divisible = True
+
     @checked
     def __init__(self, shape: Sequence[int], *, block: int = 2, sigma: float = 1.0) -> None:
         super().__init__()
@@ -53,7 +56,8 @@ class BlockNoise(Density):
 
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
         like = self.log_sigma
-        white = torch.randn((n, *self.shape), generator=generator, dtype=like.dtype, device=like.device)
+        sizes = (everyone(n), *self.shape)
+        white = own(torch.randn(sizes, generator=generator, dtype=like.dtype, device=like.device))
         nu = (white - upsampled(block_average(white, self.block), self.block)) * like.exp()
         return Draw(nu, self.log_prob(nu), nu.new_zeros(n))
 

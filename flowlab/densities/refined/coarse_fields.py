@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, Reals, System
 from flowlab.core.arguments import checked
+from flowlab.core.generators import everyone, own
 from flowlab.densities.refined.learned_couplings import LearnedCouplings
 
 Sampler = Callable[[System, int, torch.Generator | None], Tensor]
@@ -46,7 +47,7 @@ class CoarseFields(Density):
     (True, 2.2895)
     """
 
-    variables = Reals()
+    variables, divisible = Reals(), True
 
     @checked
     def __init__(
@@ -96,9 +97,11 @@ class CoarseFields(Density):
 
     def draw(self, n: int, *, generator: torch.Generator | None = None) -> Draw:
         system = self.system
-        x = self.sampler(system, n, generator)
-        if tuple(x.shape) != (n, *self.shape):
-            raise ValueError(f"the sampler must return fields of shape {(n, *self.shape)}, got {tuple(x.shape)}")
+        sizes = (everyone(n), *self.shape)
+        x = self.sampler(system, everyone(n), generator)  # chains of all rows, in every process the same
+        if tuple(x.shape) != sizes:
+            raise ValueError(f"the sampler must return fields of shape {sizes}, got {tuple(x.shape)}")
+        x = own(x)
         log_weight = system.log_weight(x)
         learned = any(coupling.requires_grad for coupling in system.couplings.values())
         if x.requires_grad or not learned:

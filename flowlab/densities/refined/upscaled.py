@@ -112,6 +112,10 @@ class Upscaled(Density):
         return self.coarse.iid
 
     @property
+    def divisible(self) -> bool:  # type: ignore[override]
+        return self.coarse.divisible
+
+    @property
     def log_norm(self) -> float | None:  # type: ignore[override]
         """That of the coarsest density: None, or ln Z_c where its ln q lacks it."""
         return self.coarse.log_norm

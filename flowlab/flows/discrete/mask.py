@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from flowlab.core.generators import everyone, own
+
 Gradient = Literal["tanh", "clip", "identity", "gumbel"]
 GRADIENTS = ("tanh", "clip", "identity", "gumbel")
 
@@ -18,7 +20,7 @@ class HardSign:
 
     At g = 0 it is the sign bit that counts, +0 or -0: the mask of an odd g is then odd at ties too.
 
-    The value never changes: only the gradient is a surrogate, d/dg of
+    The batch is the last side of g. The value never changes: only the gradient is a surrogate, d/dg of
 
     - ``"tanh"``: tanh(g); ``"clip"``: g clipped to [-1, 1]; ``"identity"``: g itself, which damages good masks;
     - ``"gumbel"``: tanh((g + noise · (ξ_1 - ξ_2)) / temperature) with Gumbel noise ξ, annealed by ``anneal``; drawn
@@ -52,7 +54,8 @@ class HardSign:
         hard = torch.copysign(torch.ones((), dtype=g.dtype, device=g.device), g)
         u = None
         if self.gradient == "gumbel" and generator is not None:
-            u = torch.rand(g.shape, generator=generator, dtype=g.dtype, device=g.device).clamp(1e-7, 1 - 1e-7)
+            sizes = (*g.shape[:-1], everyone(g.shape[-1]))
+            u = own(torch.rand(sizes, generator=generator, dtype=g.dtype, device=g.device), -1).clamp(1e-7, 1 - 1e-7)
         if not (torch.is_grad_enabled() and g.requires_grad):
             return hard
         if self.gradient == "tanh":
