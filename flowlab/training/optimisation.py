@@ -13,6 +13,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from flowlab.core.generators import portion_of
+
 Schedule = Literal["constant", "cosine", "exponential"]
 SCHEDULES = ("constant", "cosine", "exponential")
 
@@ -148,6 +150,8 @@ class Optimisation:
             adam.zero_grad(set_to_none=True)
         for loss in losses:
             loss.backward()
+        gradients = (parameter.grad for parameters in self.groups.values() for parameter in parameters)
+        portion_of(0).average(gradient for gradient in gradients if gradient is not None)
         norms = [torch.nn.utils.clip_grad_norm_(p, self.clip) for p in self.groups.values()]
         for role, adam in self.adam.items():
             adam.param_groups[0]["lr"] = self.learning_rate[role] * factor

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, System
 from flowlab.core.flow import integrators
+from flowlab.core.generators import ALONE, Portion, portion_of
 from flowlab.core.types import Report, silent
 from flowlab.densities.refined.upscaled import Upscaled
 from flowlab.training.objectives.learned import DRAWS, Learned, directions, information, slopes
-from flowlab.training.objectives.reverse_kl import Loss, Objective
+from flowlab.training.objectives.reverse_kl import Loss, Objective, whole_draw
 
 Gradient = Literal["score", "pathwise"]
 SELDOM = 25
@@ -68,6 +69,7 @@ class IRMatching(Objective):
             density.warn_of_gradient()
 
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
+        portion = portion_of(n)
         with jittered(density, self.jitter, generator):
             if self.gradient == "pathwise":
                 value, draw, log_weight = self._pathwise(density, target, n, generator)
@@ -75,8 +77,9 @@ class IRMatching(Objective):
                 parts = draw_path(density, n, generator)
                 value, log_weight = along_the_path(parts, target)
                 if parts.draw.score.requires_grad:
-                    value = value + covariance((parts.draw.log_q - log_weight).detach(), parts.draw.score)
-                draw = Draw(*(part.detach() for part in parts.draw))
+                    value = value + covariance((parts.draw.log_q - log_weight).detach(), parts.draw.score, portion)
+                draw = parts.draw
+        draw, log_weight = whole_draw(portion, draw), portion.whole(log_weight)
         several = len(density.parameter_groups().get("couplings", ())) > 1
         due, metrics = not several or int(self.steps_done) % SELDOM == 0, density.metrics()
         self.steps_done += 1
@@ -87,6 +90,9 @@ class IRMatching(Objective):
         now = {"log_z_bound": log_norm + found.metrics["log_z_ratio_bound"]}
         now |= {"log_z_bound_error": float(error) / n**0.5, "log_q_mean": float(draw.log_q.mean()) - log_norm}
         return found._replace(metrics=found.metrics | now)
+
+    def divisible(self, n: int) -> int:
+        return n
 
     def parameter_groups(self, density: Density) -> dict[str, list[nn.Parameter]]:
         if self.gradient == "score":
@@ -118,12 +124,12 @@ class IRMatching(Objective):
         coarse = density.coarse_system
         if coarse is None or not density.refines:
             raise TypeError(f"a pathwise gradient is for Upscaled densities over CoarseFields, got {density}")
-        parts = cast(Upscaled, density).draw_parts(n, generator=generator)
+        parts = portion_of(n).rows(cast(Upscaled, density).draw_parts, n, generator)
         if density.parameter_groups().get("couplings") and not parts.root.requires_grad:
             raise TypeError("a pathwise gradient needs coarse fields that carry one: use CoarseLangevin, or 'score'")
         log_weight = target.log_weight(parts.x)
         minus_log_z = coarse_gradient(coarse, parts.root)
-        draw = Draw(*(part.detach() for part in (parts.x, parts.log_q, parts.score)))
+        draw = Draw(parts.x, parts.log_q, parts.score)
         return (parts.log_q - log_weight).mean() + minus_log_z, draw, log_weight.detach()
 
 
@@ -173,12 +179,12 @@ def check_steps(density: Density) -> None:
 
 
 def draw_path(density: Density, n: int, generator: torch.Generator | None = None) -> Path:
-    """n draws of a density with continuous flows, and ∂ln q/∂x there.
+    """n draws of a density with continuous flows, of several processes the own rows, and ∂ln q/∂x there.
 
     Raises:
         TypeError: for a density that cannot say it.
     """
-    return Path(*density.draw_slope(n, generator=generator))
+    return Path(*portion_of(n).rows(density.draw_slope, n, generator))
 
 
 def along_the_path(path: Path, target: System) -> tuple[Tensor, Tensor]:
@@ -190,9 +196,10 @@ def along_the_path(path: Path, target: System) -> tuple[Tensor, Tensor]:
     return ((path.slope - force) * path.draw.x).flatten(1).sum(1).mean(), log_weight.detach()
 
 
-def covariance(R: Tensor, score: Tensor) -> Tensor:
-    """Whose gradient is Cov(R, ∂score), R without one; both (n,)."""
-    return ((R - R.mean()) * score).sum() / max(len(R) - 1, 1)
+def covariance(R: Tensor, score: Tensor, portion: Portion = ALONE) -> Tensor:
+    """Whose gradient, as a mean over the processes, is Cov(R, ∂score), R without one; both (own rows,)."""
+    whole = portion.whole(R)
+    return (portion.mine(whole - whole.mean()) * score).sum() * portion.count / max(len(whole) - 1, 1)
 
 
 def coarse_gradient(coarse: System, fields: Tensor) -> Tensor:

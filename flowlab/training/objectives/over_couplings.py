@@ -85,6 +85,9 @@ class OverCouplings(Objective):
         for name in self.over:
             self.register_buffer(f"ess_{name}", torch.full((cells,), math.nan, dtype=torch.float64))
 
+    def divisible(self, n: int) -> int:
+        return self.objective.divisible(n // max(1, min(self.n, n // 2)))
+
     def prepare(self, density: Density, target: System, *, fresh: bool, report: Report = silent) -> None:
         self.objective.prepare(density, target, fresh=fresh, report=report)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlab.core import Density, Draw, System
+from flowlab.core.generators import Portion, portion_of
 from flowlab.core.made import Made
 from flowlab.core.types import Report, silent
 from flowlab.training.objectives.learned import Learned
@@ -56,8 +57,9 @@ class Objective(Made, nn.Module, ABC):
     To write one: give ``loss``, which draws n configurations (or takes samples of the target) and returns a
     :class:`Loss`. Everything else has a default, and is worth giving only if the objective needs it: ``prepare`` for
     what takes time before the first step, ``parameter_groups`` for parameters of its own, ``unseen`` if it trains on a
-    part of the run's comparison, ``learned`` and ``present`` if it learns couplings of the target. State that the next
-    step depends on is a parameter or a buffer: it is then kept in checkpoints.
+    part of the run's comparison, ``learned`` and ``present`` if it learns couplings of the target, ``divisible`` if
+    several processes can take a step together. State that the next step depends on is a parameter or a buffer: it is
+    then kept in checkpoints.
 
     Attributes:
         watched: the column of the records by which early stopping judges, and whether it should rise or fall.
@@ -82,6 +84,14 @@ class Objective(Made, nn.Module, ABC):
     @abstractmethod
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
         """The loss on n fresh draws."""
+
+    def divisible(self, n: int) -> int:
+        """Draws of a loss on n of which several processes can have a portion each; 0 where they cannot.
+
+        The ``value`` of such a loss is that of the process's own rows, with the gradient whose mean over the processes
+        is that of the whole batch (:func:`flowlab.core.generators.portion_of`); all else is of the whole batch.
+        """
+        return 0
 
     def learned(
         self, density: Density, target: System, drawn: int, *, generator: torch.Generator | None = None
@@ -139,19 +149,24 @@ class ReverseKL(Objective):
     average: Tensor
 
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
-        draw = density.draw(n, generator=generator)
+        portion = portion_of(n)
+        draw = portion.rows(density.draw, n, generator)
         log_weight = target.log_weight(draw.x)
         R = draw.log_q - log_weight
-        value = R.mean()
+        value, whole = R.mean(), portion.whole(R.detach())
         metrics: dict[str, float] = {}
         if draw.score.requires_grad:
             if self.site_baseline is not None:
-                term, metrics = self._learned(density, draw.x.detach(), R.detach())
+                centred = portion.mine(whole - _mean_of_others(whole))
+                term, misfit = self._learned(density, draw.x.detach(), centred)
+                metrics = {"baseline_misfit": float(portion.whole(misfit[None]).mean())}
             else:
-                term = ((R.detach() - self._level(R.detach())) * draw.score).mean()
+                term = (portion.mine(whole - self._level(whole)) * draw.score).mean()
             value = value + term
-        detached = Draw(*(part.detach() for part in draw))
-        return Loss(value, R.detach().mean(), detached, log_weight.detach(), metrics)
+        return Loss(value, whole.mean(), whole_draw(portion, draw), portion.whole(log_weight.detach()), metrics)
+
+    def divisible(self, n: int) -> int:
+        return n
 
     def _level(self, R: Tensor) -> Tensor:
         if self.baseline == "leave_one_out":
@@ -160,18 +175,18 @@ class ReverseKL(Objective):
         self.average.copy_(self.decay * level + (1 - self.decay) * R.mean())
         return level
 
-    def _learned(self, density: Density, x: Tensor, R: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def _learned(self, density: Density, x: Tensor, centred: Tensor) -> tuple[Tensor, Tensor]:
+        """The score term, R less the mean of the others being ``centred``, and how far it is from what is guessed."""
         assert self.site_baseline is not None
         base = density.latent_density
         if not base.autoregressive or base.site_order is None:
             raise TypeError(f"a learned baseline needs an autoregressive base, got {type(base).__name__}")
         with torch.no_grad():
             z = density.latents_of(x)
-        centred = R - _mean_of_others(R)
         guess = self.site_baseline(z.flatten(1).index_select(1, base.site_order))
         fit = (centred[:, None] - guess).square().mean()
         score = ((centred[:, None] - guess.detach()) * base.log_conditionals(z)).sum(-1).mean()
-        return score + fit, {"baseline_misfit": float(fit.detach())}
+        return score + fit, fit.detach()
 
     def parameter_groups(self, density: Density) -> dict[str, list[nn.Parameter]]:
         groups = super().parameter_groups(density)
@@ -192,7 +207,8 @@ class PathGradient(Objective):
     from_neighbours = 0.3, 2.0  # its own gradient has little noise: a few heavy draws would drown it
 
     def loss(self, density: Density, target: System, n: int, *, generator: torch.Generator | None = None) -> Loss:
-        draw = density.draw(n, generator=generator)
+        portion = portion_of(n)
+        draw = portion.rows(density.draw, n, generator)
         if draw.score.requires_grad or not draw.x.requires_grad:
             raise TypeError(
                 f"a path gradient needs real fields x(θ) with a derivative in θ, got {type(density).__name__} "
@@ -201,9 +217,11 @@ class PathGradient(Objective):
         log_weight = target.log_weight(draw.x)
         fixed = {f"density.{name}": parameter.detach() for name, parameter in density.named_parameters()}
         log_q = torch.func.functional_call(_LogProb(density), fixed, (draw.x,))
-        R = (draw.log_q - log_weight).detach()
-        detached = Draw(*(part.detach() for part in draw))
-        return Loss((log_q - log_weight).mean(), R.mean(), detached, log_weight.detach(), {})
+        R, whole = portion.whole((draw.log_q - log_weight).detach()), whole_draw(portion, draw)
+        return Loss((log_q - log_weight).mean(), R.mean(), whole, portion.whole(log_weight.detach()), {})
+
+    def divisible(self, n: int) -> int:
+        return n
 
 
 class _LogProb(nn.Module):
@@ -215,6 +233,11 @@ class _LogProb(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.density.log_prob(x)
+
+
+def whole_draw(portion: Portion, draw: Draw) -> Draw:
+    """The draws of all processes, without gradients."""
+    return Draw(*(portion.whole(part.detach()) for part in draw))
 
 
 def _mean_of_others(R: Tensor) -> Tensor:

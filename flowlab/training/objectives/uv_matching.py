@@ -9,7 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from flowlab.core import Density, Draw, System
+from flowlab.core import Density, System
+from flowlab.core.generators import portion_of
 from flowlab.densities.refined.coarse_chain import CoarseHMC
 from flowlab.densities.refined.coarse_fields import at_learned
 from flowlab.densities.refined.learned_couplings import LearnedCouplings
@@ -23,7 +24,7 @@ from flowlab.training.objectives.ir_matching import (
     with_known_norm,
 )
 from flowlab.training.objectives.learned import Learned, information, slopes
-from flowlab.training.objectives.reverse_kl import Loss, Objective
+from flowlab.training.objectives.reverse_kl import Loss, Objective, whole_draw
 
 Method = Literal["gradient", "scan"]
 SCANNED, POINTS, ROUNDS, STEP = 2048, 201, 4, 1e-3
@@ -104,6 +105,7 @@ class UVMatching(Objective):
         with jittered(density, self.jitter, generator):
             path = draw_path(density, n, generator)
         value, log_weight = along_the_path(path, now)
+        portion = portion_of(n)
         metrics = density.metrics()
         if self.method == "gradient":
             weights, ess = self._weights(now, generator)
@@ -112,8 +114,11 @@ class UVMatching(Objective):
             value = value + (there - here) - (there - here).detach()
             metrics |= {"reweighting_ess": ess, "resampled": float(self.resampled)}
         self.steps_done += 1
-        draw = Draw(*(part.detach() for part in path.draw))
-        return with_known_norm(value, draw, log_weight, density.log_norm, metrics)
+        draw = whole_draw(portion, path.draw)
+        return with_known_norm(value, draw, portion.whole(log_weight), density.log_norm, metrics)
+
+    def divisible(self, n: int) -> int:
+        return n
 
     def _weights(self, now: System, generator: torch.Generator | None) -> tuple[Tensor, float]:
         """Of the kept fields at the present couplings, and their ESS; fields are drawn anew where that is low."""
