@@ -28,6 +28,7 @@ from flowlab.exports import write_ensemble
 from flowlab.extras import installed, told
 from flowlab.runs import Experiment, experiment, studies
 from flowlab.runs.keys import Finite, converted
+from flowlab.runs.process import ProcessEnded
 from flowlab.runs.registry import find, going_on, imported
 from flowlab.runs.sweeps import draw, sweep
 from flowlab.runs.sweeps.workers import SweepError
@@ -38,6 +39,7 @@ from flowlab.studies.papers.figures import FIGURES
 from flowlab.studies.papers.reproduction import reproduce
 
 _STRICT = "exit with 3 where the verdict is that the numbers are not to be trusted"
+_TOGETHER = "that share each batch on this machine, a core each; the numbers are those of one (default 1)"
 _SWEPT = ("state", "steps", "log_z", "log_z_error", "log_z_bound", "log_z_exact", "ess", "gap", "verdict")
 """What ``flowlab sweep`` prints of every run."""
 MOST_VALUES = 100_000
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # who read it has seen enough, e.g. head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13
-    except (ValueError, FloatingPointError, StoreError, SweepError, OSError, ImportError) as error:
+    except (ValueError, FloatingPointError, StoreError, SweepError, ProcessEnded, OSError, ImportError) as error:
         print(f"flowlab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -115,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("keys", nargs="*", metavar="coupling=value", help="of a run over a range: where in it")
     evaluate.add_argument("-n", type=int, default=10_000, metavar="N", help="number of samples (default 10000)")
     evaluate.add_argument("--seed", type=int, metavar="K", help="of the samples (default: the run's own)")
+    evaluate.add_argument("--processes", type=int, default=1, metavar="N", help=_TOGETHER)
     evaluate.add_argument("--json", action="store_true", help="print one flat JSON object")
     evaluate.add_argument("--strict", action="store_true", help=_STRICT)
     evaluate.set_defaults(command=_evaluate)
@@ -255,6 +258,7 @@ def _run_parser(commands: Any) -> argparse.ArgumentParser:
     run.add_argument("--restart", action="store_true", help=restart)
     run.add_argument("--strict", action="store_true", help="exit with 3 where its time limit ends the run unfinished")
     run.add_argument("--seed", type=int, metavar="K", help="seed of every random number (default 0)")
+    run.add_argument("--processes", type=int, default=1, metavar="N", help=_TOGETHER)
     run.add_argument("--quiet", action="store_true", help="no progress bar")
     run.set_defaults(command=_run)
     return run
@@ -288,7 +292,8 @@ def _run(options: argparse.Namespace) -> int:
     run = _started(options) if run is None else run
     try:
         if run.state != "finished":
-            run.run(seconds=math.inf if options.seconds is None else options.seconds, progress=not options.quiet)
+            seconds = math.inf if options.seconds is None else options.seconds
+            run.run(seconds=seconds, progress=not options.quiet, processes=options.processes)
     except (KeyboardInterrupt, SystemExit):
         _say_where(run, options)
         raise
@@ -309,7 +314,10 @@ def _started(options: argparse.Namespace) -> Experiment:
         if not options.quiet:
             print("measuring the time of a step, to choose how many fit", file=sys.stderr)
         keys["steps"] = str(max(1, int(0.95 * options.seconds / trial.seconds_per_step())))
-    return experiment(options.study, seed=seed, out=options.out, **keys)
+    run = experiment(options.study, seed=seed, **keys)
+    run._together(options.processes)  # refuses what cannot, before there is a directory
+    run.attach(options.out)
+    return run
 
 
 def _resumed(options: argparse.Namespace) -> Experiment | None:
@@ -407,12 +415,14 @@ def _several(key: str, text: str) -> list[str]:
 
 def _evaluate(options: argparse.Namespace) -> int:
     run = Experiment.load(options.dir)
+    run._together(options.processes)  # refuses what cannot
+    together: dict[str, Any] = {} if options.processes == 1 else {"processes": options.processes}
     couplings: dict[str, Any] = {name: converted(name, value, Finite) for name, value in _keys(options.keys).items()}
     if couplings and not run.over:
         raise ValueError(f"{options.dir} is at one coupling and not a run over=..., got {' '.join(options.keys)}")
     with warnings.catch_warnings(), shown():
         warnings.simplefilter("ignore", IntegrationWarning)  # told below
-        result = run.evaluate(options.n, seed=options.seed, **couplings)
+        result = run.evaluate(options.n, seed=options.seed, **couplings, **together)
     for note in result.attrs["warnings"].splitlines():
         print(f"flowlab: warning: {note}", file=sys.stderr)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,10 +15,13 @@ from torch import Tensor
 from flowlab.analysis.checks.check import Drawn, drawn_from_density
 from flowlab.core import Density, System, named_generator
 from flowlab.core.made import Made
+from flowlab.core.numbers import whole_number
 from flowlab.hooks import above
 from flowlab.runs.extension import Extension
 from flowlab.storage.store import Store
 
+Together = contextlib.AbstractContextManager[Callable[[], contextlib.AbstractContextManager[object]]]
+"""Yields what each step is to be taken in."""
 Observables = Mapping[str, Callable[[Any], Any]]
 """Name -> function of configurations (n, *shape), see :func:`flowlab.exports.expect`."""
 
@@ -111,6 +115,12 @@ class KindOfRun(Made, ABC):
 
     def _prepare(self) -> None:
         """Called by the thread that streams before its first step."""
+
+    def _together(self, processes: int) -> Together:
+        """Other processes that take the steps of this run with it; ValueError, at once, where they cannot."""
+        if whole_number("processes", processes) != 1:
+            raise ValueError(f"processes must be 1, got {processes}: a {type(self).__name__} is one process's work")
+        return contextlib.nullcontext(contextlib.nullcontext)
 
     def _between_steps(self) -> None:
         """Called after each step by the thread that streams."""

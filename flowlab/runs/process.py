@@ -22,6 +22,10 @@ SAVED_FIRST = ("SIGINT", "SIGTERM", "SIGUSR1")
 """Signals that end a run after the step at hand; SIGUSR1 is what a scheduler sends ahead of a time limit."""
 
 
+class ProcessEnded(RuntimeError):
+    """Another process that took the steps of a run with this one is gone; the message says which, and why."""
+
+
 @contextlib.contextmanager
 def interrupts_call(stop: Callable[[], None]) -> Iterator[list[int]]:
     """Within it, SIGINT (Ctrl-C), SIGTERM and SIGUSR1 call ``stop``, and are listed in what it yields.

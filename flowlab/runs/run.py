@@ -33,6 +33,8 @@ from flowlab.runs.stepping import Loop, RunState, Steps
 from flowlab.storage.directory import Directory
 from flowlab.storage.identity import plain, system_identity
 
+Stream = Iterator[dict[str, float]]
+
 
 class Experiment(KindOfRun):
     """A run that streams records: one seed, one store, at most one thread.
@@ -116,30 +118,32 @@ class Experiment(KindOfRun):
         """What it does before the first step, in words; empty once it steps."""
         return self._loop.audience.activity
 
-    def stream(self, steps: int | None = None, *, seconds: float = math.inf) -> Iterator[dict[str, float]]:
+    def stream(self, steps: int | None = None, *, seconds: float = math.inf, processes: int = 1) -> Stream:
         """Advance, journal and then yield one record after the other, up to the horizon.
 
         Where an error or an interrupt breaks off a step, that step is undone, and the run can go on from there.
 
         Args:
-            steps: end after this many; None for all that are left.
-            seconds: end after this time; schedules are not altered by it.
+            steps, seconds: end after so many, None for all that are left, or so long; schedules are not altered by it.
+            processes: how many take each step together, with portions of a training's batch; no part of the run.
 
         Raises:
             FloatingPointError: where a number became NaN or infinite; names the step and the last good checkpoint.
-            RuntimeError: where this run is streaming already, or a broken step could not be undone.
-            ValueError: for steps or seconds below 0. A finished run warns and does nothing.
+            RuntimeError: where this run is streaming already, a broken step could not be undone, or a process ended.
+            ValueError: for steps or seconds below 0, or processes that cannot. A finished run warns and does nothing.
         """
-        return self._loop.stream(steps, seconds)
+        return self._loop.stream(steps, seconds, processes)
 
-    def run(self, steps: int | None = None, *, seconds: float = math.inf, progress: bool = True) -> xr.Dataset:
+    def run(
+        self, steps: int | None = None, *, seconds: float = math.inf, progress: bool = True, processes: int = 1
+    ) -> xr.Dataset:
         """Drain ``stream`` with a progress bar; returns ``data``.
 
         Raises:
             KeyboardInterrupt: after an interrupt, when the step at hand is done and the run saved.
             SystemExit: likewise after SIGTERM (143) or SIGUSR1 (138) that nobody else handles.
         """
-        records = self.stream(steps, seconds=seconds)
+        records = self.stream(steps, seconds=seconds, processes=processes)
         left = self.steps - self.step if steps is None else min(steps, self.steps - self.step)
         with interrupts_call(self.stop) as told, self._loop.audience.bar(left, progress, self.headline) as update:
             for _ in records:
@@ -148,14 +152,14 @@ class Experiment(KindOfRun):
                     self.stop()
         return self.data
 
-    def start(self) -> None:
-        """Train in a background thread up to the horizon; returns at once.
+    def start(self, *, processes: int = 1) -> None:
+        """Train in a background thread up to the horizon, as ``stream`` does; returns at once.
 
         Raises:
             RuntimeError: as ``stream`` does, and for a run in another precision than torch's default, which would
                 change under the other threads; what goes wrong later is kept in ``error`` and raised by ``wait``.
         """
-        self._loop.start()
+        self._loop.start(processes)
 
     def pause(self) -> None:
         """Hold before the next step; nothing where the run is not going."""
@@ -173,8 +177,7 @@ class Experiment(KindOfRun):
         """Let a finished run go on for so many ``steps`` more, which ``run`` or ``start`` then takes.
 
         Args:
-            steps: how many more.
-            restart: whether the learning rate follows its schedule again; else it stays at the last.
+            steps: how many more; restart: whether the learning rate follows its schedule again, or stays at the last.
 
         Raises:
             ValueError: for fewer than one step, and for ``restart`` of a run that has no schedule.
@@ -301,8 +304,7 @@ class Experiment(KindOfRun):
 
         Args:
             seconds: time for the chains, at most.
-            seed: of the draws and the chains, the run's own where not given.
-            n: draws of the model.
+            seed: of the draws and the chains, the run's own where not given; n: draws of the model.
             watch: called now and then with the table so far, None before there is one; where it returns False the
                 check ends and judges what there is.
 

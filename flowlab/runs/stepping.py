@@ -7,13 +7,13 @@ import math
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import torch
 
 from flowlab.core.numbers import whole_number
-from flowlab.runs.kind import KindOfRun
+from flowlab.runs.kind import KindOfRun, Together
 from flowlab.runs.precision import default_dtype, undisturbed
 from flowlab.runs.process import Audience, Control, torch_threads
 from flowlab.storage.directory import Directory
@@ -161,25 +161,27 @@ class Loop:
         finally:
             self._going.release()
 
-    def stream(self, steps: int | None, seconds: float) -> Iterator[dict[str, float]]:
+    def stream(self, steps: int | None, seconds: float, processes: int = 1) -> Iterator[dict[str, float]]:
         """See :meth:`flowlab.Experiment.stream`."""
         steps = self._run.steps if steps is None else whole_number("steps", steps)
         if steps < 0 or not seconds >= 0:
             raise ValueError(f"steps and seconds must be 0 or more, got {steps} and {seconds}")
+        together = self._run._together(processes)
         self._warn_if_finished()
-        return self._streamed(min(self._run.steps, self._steps.done + steps), seconds)
+        return self._streamed(min(self._run.steps, self._steps.done + steps), seconds, together)
 
-    def start(self) -> None:
+    def start(self, processes: int = 1) -> None:
         """See :meth:`flowlab.Experiment.start`."""
         if (dtype := self._run.dtype) != torch.get_default_dtype():
             raise RuntimeError(
                 f"this run computes in {dtype}, torch's default is {torch.get_default_dtype()}: call "
                 f"torch.set_default_dtype({dtype}) first, or run() it, which does so for its own steps"
             )
+        together = self._run._together(processes)
         self._warn_if_finished()
         self._claim()
         self.state = "running"
-        self._thread = threading.Thread(target=self._drain, name="flowlab-training", daemon=True)
+        self._thread = threading.Thread(target=self._drain, args=(together,), name="flowlab-training", daemon=True)
         self._thread.start()
 
     def wait(self, timeout: float | None) -> None:
@@ -221,9 +223,9 @@ class Loop:
                 stacklevel=4,
             )
 
-    def _streamed(self, last: int, seconds: float) -> Iterator[dict[str, float]]:
+    def _streamed(self, last: int, seconds: float, together: Together) -> Iterator[dict[str, float]]:
         self._claim()
-        yield from self._claimed(last, seconds)
+        yield from self._claimed(last, seconds, together)
 
     def _claim(self) -> None:
         """Take the one right to advance the run; ``_claimed`` gives it back."""
@@ -235,7 +237,7 @@ class Loop:
             raise RuntimeError(f"step {step} broke off and could not be undone: {again} this run again")
         self.error = None
 
-    def _claimed(self, last: int, seconds: float) -> Iterator[dict[str, float]]:
+    def _claimed(self, last: int, seconds: float, together: Together) -> Iterator[dict[str, float]]:
         ending: RunState = "failed"
         try:
             self._streamer = threading.get_ident()
@@ -244,8 +246,9 @@ class Loop:
             with torch_threads(self._run.threads), default_dtype(self._run.dtype), undisturbed(self._run.device.type):
                 self._steps.begin()
                 self._run._prepare()
-            self.audience.report("")
-            yield from self._taken(last, seconds)
+            with together as step:
+                self.audience.report("")
+                yield from self._taken(last, seconds, step)
             ending = "finished" if self._run._ended() else "stopped"
         except (GeneratorExit, KeyboardInterrupt):
             ending = "stopped"
@@ -267,7 +270,7 @@ class Loop:
                 self.state = ending
                 self._going.release()
 
-    def _taken(self, last: int, seconds: float) -> Iterator[dict[str, float]]:
+    def _taken(self, last: int, seconds: float, step: Callable[[], Any]) -> Iterator[dict[str, float]]:
         end = time.monotonic() + seconds
         while (
             self._steps.done < last
@@ -276,7 +279,7 @@ class Loop:
             and time.monotonic() < end
         ):
             with torch_threads(self._run.threads):  # and not while others have the record
-                with default_dtype(self._run.dtype), undisturbed(self._run.device.type), self._steps.taking:
+                with default_dtype(self._run.dtype), undisturbed(self._run.device.type), self._steps.taking, step():
                     record = self._steps.take()
                 self.audience.tell(record)
                 self._directory.save_now_and_then()
@@ -286,7 +289,7 @@ class Loop:
     def _say(self, state: RunState) -> None:
         self.state = state
 
-    def _drain(self) -> None:
+    def _drain(self, together: Together) -> None:
         with contextlib.suppress(BaseException):  # kept in ``error``
-            for _ in self._claimed(self._run.steps, math.inf):
+            for _ in self._claimed(self._run.steps, math.inf, together):
                 pass

@@ -16,7 +16,7 @@ from flowlab.analysis.diagnosis import Part
 from flowlab.analysis.reference import Reference
 from flowlab.core import Density, System
 from flowlab.runs.extension import Extension
-from flowlab.runs.kind import Observables
+from flowlab.runs.kind import Observables, Together
 from flowlab.runs.precision import in_own_dtype
 from flowlab.runs.process import torch_threads
 from flowlab.runs.registry import LITTLE, neighbour, same_couplings
@@ -26,6 +26,7 @@ from flowlab.training.evaluations import Evaluations, Held
 from flowlab.training.glasses import Annealing, Auto, comparison_of, shelved
 from flowlab.training.integration_check import IntegrationCheck
 from flowlab.training.objectives.reverse_kl import Objective
+from flowlab.training.processes import evaluated, together_or_refused
 from flowlab.training.published import Published
 from flowlab.training.stage import Diverged, Stage
 from flowlab.training.staged import Stages, StartFrom, warm_start
@@ -134,6 +135,9 @@ class Training(Experiment):
 
     # training
 
+    def _together(self, processes: int) -> Together:
+        return super()._together(1) if processes == 1 else together_or_refused(self, processes)
+
     def _prepare(self) -> None:
         shelved(self.comparison, self.path)
         self._last.prepare(self.step == 0, self._loop.audience.report)
@@ -214,7 +218,7 @@ class Training(Experiment):
     @in_own_dtype
     def evaluate(
         self, /, n: int = 10_000, *, reference: Any = None, seed: int | None = None,
-        observables: Observables | None = None, **at: float,
+        observables: Observables | None = None, processes: int = 1, **at: float,
     ) -> xr.Dataset:  # fmt: skip
         """Free energy, observables and their errors from n samples; see :func:`flowlab.estimators.evaluation`.
 
@@ -223,8 +227,10 @@ class Training(Experiment):
         then compared with too (:func:`flowlab.analysis.overlaps.model_overlaps`), or those that :meth:`check` left.
         The numbers of a step are the same in every call; another ``seed`` than the run's gives independent ones.
         A density for a range of couplings is evaluated ``at`` any of them, ``beta=0.37`` say, by its ``proposal``.
-        ``observables`` of one's own, name -> function of configurations, come with their errors from :meth:`expect`.
+        ``observables`` of one's own, name -> function, have errors from :meth:`expect`; ``processes`` draw together.
         """
+        if processes != 1:
+            return evaluated(self, processes, n, reference, seed, observables, at)
         asked = self._evaluations.asked("evaluate", seed)
         if at:
             found = ranges.evaluate(
