@@ -51,7 +51,8 @@ def quantities(found: xr.Dataset) -> list[str]:
 def phase_diagram(found: xr.Dataset, quantity: str, along: str | None = None) -> go.Figure:
     """One number of every run of a sweep with its error, against a key; a curve for each value of the other keys.
 
-    The exact values lie beneath as a dashed line, where ln Z is known. ``customdata`` of a point is its ``run``.
+    The exact values lie beneath as a dashed line, where ln Z is known; runs of which the verdict says "not to be trusted"
+    are hollow. ``customdata`` of a point is its ``run``.
 
     Args:
         found: what :func:`flowlab.sweep` returns.
@@ -73,8 +74,7 @@ def phase_diagram(found: xr.Dataset, quantity: str, along: str | None = None) ->
     known = _runs(figure, found, quantity, along, 1)
     figure.update_xaxes(title_text=_axis(found, along))
     figure.update_yaxes(title_text=_long(quantity))
-    note = " · dashed: exact" * known
-    return styled(figure, title=f"{found.attrs.get('study', 'a sweep')}{note}", height=420)
+    return styled(figure, title=_titled(found, quantity, known), height=420)
 
 
 def sweep(found: xr.Dataset, quantities: Sequence[str] | None = None, along: str | None = None) -> go.Figure:
@@ -102,11 +102,24 @@ def sweep(found: xr.Dataset, quantities: Sequence[str] | None = None, along: str
     for column, name in enumerate(names, 1):
         figure.update_yaxes(title_text=_long(name), col=column)
     figure.update_xaxes(title_text=_axis(found, along))
-    note = " · dashed: exact" * any(known)
-    return styled(figure, title=f"{found.attrs.get('study', 'a sweep')}{note}", height=340)
+    return styled(figure, title=_titled(found, names[0], any(known)), height=340)
 
 
 _drawn = quantities  # an argument of sweep is called the same
+
+
+def _notes(known: bool, doubted: bool) -> list[str]:
+    return ["dashed: exact"] * known + ["hollow: not to be trusted"] * doubted
+
+
+def _titled(found: xr.Dataset, name: str, known: bool) -> str:
+    return " · ".join([str(found.attrs.get("study", "a sweep")), *_notes(known, bool(_doubted(found, name).any()))])
+
+
+def _doubted(found: xr.Dataset, name: str) -> xr.DataArray:
+    """Which values of a number have the verdict that they are not to be trusted."""
+    words = found["verdict"] if "verdict" in found else xr.full_like(found[name], "", dtype=str)
+    return words.astype(str).str.startswith("not to be trusted")
 
 
 def _runs(figure: go.Figure, found: xr.Dataset, quantity: str, along: str, column: int) -> bool:
@@ -120,6 +133,7 @@ def _runs(figure: go.Figure, found: xr.Dataset, quantity: str, along: str, colum
         one = found.isel(at).sortby(along)
         name = ", ".join(f"{key} = {_spelled(found[key].values[k])}" for key, k in at.items())
         error = one.get(f"{quantity}_error")
+        symbols = np.where(_doubted(one, quantity), "circle-open", "circle").tolist()
         if exact is not None:
             here = exact.isel({key: k for key, k in at.items() if key in exact.dims})
             figure.add_scatter(
@@ -130,7 +144,7 @@ def _runs(figure: go.Figure, found: xr.Dataset, quantity: str, along: str, colum
         figure.add_scatter(
             x=one[along].values, y=one[quantity].values, mode="lines+markers", name=name, legendgroup=name,
             error_y=None if error is None else dict(array=np.nan_to_num(error.values), width=3, color=color),
-            line=dict(color=color, width=1.2), marker=dict(color=color, size=8), **cell,
+            line=dict(color=color, width=1.2), marker=dict(color=color, size=8, symbol=symbols), **cell,
             customdata=one["run"].values.tolist() if "run" in one else None, showlegend=bool(others) and column == 1,
             hovertemplate=f"{along} = %{{x:g}}<br>%{{y:.6g}}<br>click to open the run<extra>{name}</extra>",
         )  # fmt: skip
@@ -300,8 +314,7 @@ def coupling_curves(
     along = str(found[names[0]].dims[0])
     found = found.sortby(along)
     x = found[along].values
-    words = found["verdict"].values if "verdict" in found else [""] * len(x)
-    hollow = np.array([str(word).startswith("not to be trusted") for word in words])
+    hollow = _doubted(found, names[0]).values
     figure = make_subplots(rows=1, cols=len(names), horizontal_spacing=0.24 / len(names))
     for column, name in enumerate(names, 1):
         color = "ess" if name == "ess" else "model"
@@ -339,11 +352,7 @@ def coupling_curves(
                 showarrow=False, font=dict(size=11, color=QUIET), row=1, col=1,
             )  # fmt: skip
     known = any(_exact_curve(found, name) is not None for name in names)
-    notes = [
-        "one model, every coupling",
-        *["dashed: exact"] * known,
-        *["hollow: not to be trusted"] * bool(hollow.any()),
-    ]
+    notes = ["one model, every coupling", *_notes(known, bool(hollow.any()))]
     return styled(figure, title=" · ".join(notes), height=300, showlegend=False)
 
 
@@ -438,5 +447,5 @@ def _curves_of(found: xr.Dataset) -> list[str]:
 def _exact_curve(found: xr.Dataset, name: str) -> xr.DataArray | None:
     """The exact values of a number of a curve, None where they are not known."""
     if f"{name}_exact" in found:
-        return found[f"{name}_exact"]
+        return found[f"{name}_exact"] if np.isfinite(found[f"{name}_exact"]).any() else None
     return _exact(found, name)

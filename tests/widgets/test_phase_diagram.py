@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import flowlab as fl
-from flowlab.figures import phase_diagram
+from flowlab.figures import phase_diagram, sweep
 from flowlab.runs.sweeps import keep
 from flowlab.widgets import PhaseDiagram
 
@@ -28,6 +28,16 @@ def swept(done: int = 3) -> xr.Dataset:
     return xr.Dataset(variables, {"T": T, "seed": [0, 1]}, {"study": "ising-van"})
 
 
+def test_runs_that_are_not_to_be_trusted_are_hollow_and_what_is_not_known_is_not_promised() -> None:
+    words = [["consistent: it agrees"] * 2, ["not to be trusted: few", "not checked: nothing"], ["not checked"] * 2]
+    found = swept().assign(verdict=(("T", "seed"), words), log_z_exact=(("T", "seed"), np.full((3, 2), np.nan)))
+    for figure in (phase_diagram(found, "log_z"), sweep(found, ["log_z", "ess"])):
+        assert figure.layout.title.text == "ising-van · hollow: not to be trusted"
+        symbols = [trace.marker.symbol for trace in figure.data]
+        assert symbols[:2] == [("circle", "circle-open", "circle"), ("circle",) * 3]
+        assert all(trace.line.dash is None for trace in figure.data)
+
+
 def test_a_curve_for_each_other_key_with_errors_and_exact_lines() -> None:
     figure = phase_diagram(swept(), "free_energy_per_site")
     points = [trace for trace in figure.data if trace.customdata is not None]
@@ -36,6 +46,7 @@ def test_a_curve_for_each_other_key_with_errors_and_exact_lines() -> None:
     assert list(points[0].error_y.array) == [0.01] * 3
     exact = [trace for trace in figure.data if trace.line.dash == "dash"]
     np.testing.assert_allclose(exact[0].y, [-1.01, -2.02, -3.03])
+    assert "dashed: exact" in figure.layout.title.text and "hollow" not in figure.layout.title.text
     assert len(phase_diagram(swept(), "ess", along="seed").data) == 3
     with pytest.raises(ValueError, match="quantity must be one of"):
         phase_diagram(swept(), "nothing")
