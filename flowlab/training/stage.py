@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import inspect
 import math
 import time
 import warnings
@@ -52,6 +53,16 @@ def placed(device: torch.device, *parts: *Parts) -> tuple[*Parts]:
     return copies  # type: ignore[no-any-return]
 
 
+def _refuse_unknown(optimiser: Mapping[str, Any]) -> None:
+    known = list(inspect.signature(Optimisation).parameters)[2:]
+    for name in optimiser:
+        if name not in known:
+            instead = {"out": ": attach(path) of a run keeps it on disk", "lr": ": it is learning_rate here"}.get(
+                name, ""
+            )
+            raise TypeError(f"there is no argument {name!r}{instead}; of the optimiser there are {', '.join(known)}")
+
+
 class Diverged(FloatingPointError):
     """The loss or its gradient became no number."""
 
@@ -94,6 +105,7 @@ class Stage(Made):
         device: torch.device | str = "cpu",
         **optimiser: Any,
     ) -> None:
+        _refuse_unknown(optimiser)
         steps, batch = whole_number("steps", steps), whole_number("batch", batch)
         accumulate, patience = whole_number("accumulate", accumulate), whole_number("patience", patience)
         if steps < 1:

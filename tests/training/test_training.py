@@ -95,3 +95,17 @@ def test_hand_built_runs_on_random_couplings_anneal_and_are_compared_where_nothi
     assert on_samples.annealing is None and on_samples.comparison is not None
     ferromagnet = built(fl.Ising((4, 4), T=2.0), fl.MADE((4, 4)))
     assert ferromagnet.annealing is None and ferromagnet.comparison is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"out": "runs/a"}, r"no argument 'out': attach\(path\) of a run keeps it on disk; of the optimiser .* clip"),
+        ({"learning_rate": 0.1, "lr": 0.1}, "no argument 'lr': it is learning_rate here"),
+        ({"momentum": 0.9}, "no argument 'momentum'; of the optimiser there are schedule, warmup, clip, betas"),
+    ],
+)
+def test_an_argument_that_there_is_not_is_named(wrong, message):
+    keys = {"steps": 3, "batch": 10, "learning_rate": 1e-3} | wrong
+    with pytest.raises(TypeError, match=message):
+        fl.Training(fl.Ising((2, 2), T=3.0), fl.MADE((2, 2)), fl.ReverseKL(), **keys)
