@@ -78,7 +78,8 @@ class Reference(Made):
         if replicas < 3:
             raise ValueError(f"replicas must be at least 3, of which triangles are made, got {replicas}")
         if samples < BLOCKS * replicas:
-            raise ValueError(f"samples must be at least {BLOCKS} for each of the {replicas} replicas, got {samples}")
+            least = f"{BLOCKS * replicas}, {BLOCKS} for each of the {replicas} replicas"
+            raise ValueError(f"samples must be at least {least}, got {samples}")
         if every < 1:
             raise ValueError(f"sweeps between two measurements must be at least 1, got {every}")
         self.system, self.seed, self.clusters = system, seed, clusters

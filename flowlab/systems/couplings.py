@@ -362,7 +362,8 @@ def entries(J: Any) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[
         at = int(np.abs(half).argmax())
         i, j = divmod(int(entry[at]), n)
         one, other = mean[at] + half[at], mean[at] - half[at]
-        raise ValueError(f"J must be symmetric, got J[{i}, {j}] = {one:g} and J[{j}, {i}] = {other:g}")
+        hint = ": of one triangle, give J + J.T" if np.array_equal(np.abs(half), np.abs(mean)) else ""
+        raise ValueError(f"J must be symmetric, got J[{i}, {j}] = {one:g} and J[{j}, {i}] = {other:g}{hint}")
     kept = mean != 0
     return n, entry[kept] // n, entry[kept] % n, mean[kept]
 

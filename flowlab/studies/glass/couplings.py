@@ -114,8 +114,8 @@ class Glass:
         Takes(taken_couplings),
         Meaning(
             '"sk" for Sherrington-Kirkpatrick, "ea" for neighbours of a lattice (Edwards-Anderson), "regular" for a '
-            'random regular graph, "hopfield" for stored patterns, or file:PATH: lines i j J, CSV, .npy or .npz; in '
-            "Python also a matrix or a graph"
+            'random regular graph, "hopfield" for stored patterns, or file:PATH: lines i j J, sites from 0, as text or '
+            "CSV, or a matrix as .npy or .npz; in Python also a matrix or a graph"
         ),
     ] = "ea"
     N: Spins = 64

@@ -335,7 +335,8 @@ def glass_pt(
         threads: of the chains.
     """
     if samples < 4 * replicas:
-        raise ValueError(f"samples must be at least 4 for each of the {replicas} replicas, got {samples}")
+        least = f"{4 * replicas}, 4 for each of the {replicas} replicas"
+        raise ValueError(f"samples must be at least {least}, got {samples}")
     system, wanted = glass.system(), _temperatures(temperatures, glass)
     if ladder == "auto":
         every = spaced(wanted, glass.n_sites, scale=glass.scale)

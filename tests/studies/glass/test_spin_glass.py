@@ -89,7 +89,7 @@ def test_the_papers_recipe_is_a_preset():
         ({"layers": 0}, "layers must be at least 1"),
         ({"T": -1.0}, "T must be positive"),
         ({"epsilon": 0.0}, "epsilon must be positive"),
-        ({"samples": 170}, "samples must be at least 18 for each of the 10 replicas, got 170"),
+        ({"samples": 170}, "samples must be at least 180, 18 for each of the 10 replicas, got 170"),
         ({"N": 1}, "at least"),
     ],
 )
