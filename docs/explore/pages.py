@@ -77,29 +77,31 @@ def film() -> str:
     return page("A flow learns the Ising model", "8 × 8, β = 0.44, recorded", [("Training", parts, "")], after=after)
 
 
-def drawing(name: str, title: str, first: str, after: str, path: Path) -> Path:
+def drawing(name: str, title: str, about: str, first: str, after: str, path: Path) -> Path:
     """A page that draws from recorded weights."""
     study, keys = RUNS[name]
     run = fl.experiment(study, device="cpu", **keys | {"grow": False})
     with safe_open(RECORDED / f"{name}.safetensors", "pt") as stored:
         run.density.load_state_dict({key: stored.get_tensor(key) for key in stored.keys()})  # noqa: SIM118
         steps = (stored.metadata() or {}).get("steps", "")
-    about = f"{title} · {steps} steps of training, drawn in this page"
-    return export_web(run, path, words=[first], after=after, about=about)
+    about += f", {steps} steps of training, drawn in this page"
+    return export_web(run, path, words=[first], after=after, title=title, about=about)
 
 
 def levels(path: Path) -> Path:
     """The levels of a sampler at the critical point, drawn afresh."""
     after = words("levels")
     first = "Every press draws a fresh configuration at the critical point, from 2 × 2 spins to 64 × 64, with its ln q."
-    return drawing("levels", "levels of a sampler at T_c", first, after, path)
+    return drawing(
+        "levels", "The levels of a sampler at the critical point", "Ising 64 × 64, T = 2.269", first, after, path
+    )
 
 
 def dial(path: Path) -> Path:
     """One model from hot to cold, drawn afresh."""
     after = words("dial")
     first = "One model for all β between 0.25 and 0.6: the slider changes β, and the random numbers stay the same."
-    return drawing("dial", "from hot to cold", first, after, path)
+    return drawing("dial", "From hot to cold", "Ising 32 × 32, all β from 0.25 to 0.6", first, after, path)
 
 
 def glass() -> str:
@@ -173,6 +175,31 @@ def refined() -> str:
     )
 
 
+def contents(made: Sequence[Path]) -> str:
+    """The page that all of them lead back to, where there is no site around them."""
+    titles = [path.read_text(encoding="utf-8").partition("<title>")[2].partition("</title>")[0] for path in made]
+    links = [f"<li><a href='{path.name}'>{title}</a></li>" for path, title in zip(made, titles, strict=True)]
+    return CONTENTS.format(links="\n".join(links))
+
+
+CONTENTS = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>flowlab: pages for a class</title>
+<style>body {{ font: 16px/1.8 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto; padding: 0 1rem; }}</style>
+</head>
+<body>
+<h1>flowlab: pages for a class</h1>
+<ul>
+{links}
+</ul>
+</body>
+</html>
+"""
+
 PAGES: dict[str, Callable[[], str]] = {
     "ising-film": film, "glass-valleys": glass, "trivialized-field": field, "coarse-to-fine": refined,
 }  # fmt: skip
@@ -189,6 +216,8 @@ def main(folder: Path, names: Sequence[str] = ()) -> list[Path]:
             made[-1].write_text(PAGES[name](), encoding="utf-8")
         else:
             DRAWN[name](made[-1])
+    if not names and not (index := folder / "index.html").exists():
+        index.write_text(contents(made), encoding="utf-8")
     return made
 
 

@@ -51,8 +51,8 @@ def quantities(found: xr.Dataset) -> list[str]:
 def phase_diagram(found: xr.Dataset, quantity: str, along: str | None = None) -> go.Figure:
     """One number of every run of a sweep with its error, against a key; a curve for each value of the other keys.
 
-    The exact values lie beneath as a dashed line, where ln Z is known; runs of which the verdict says "not to be trusted"
-    are hollow. ``customdata`` of a point is its ``run``.
+    The exact values lie beneath as a dashed line, where ln Z is known; runs of which the verdict says "not to be
+    trusted" are hollow. ``customdata`` of a point is its ``run``.
 
     Args:
         found: what :func:`flowlab.sweep` returns.

@@ -36,6 +36,16 @@ def test_every_page_is_linked(made: dict[str, Path]) -> None:
     assert all(f'"{name}.html"' in listed for name in made)
 
 
+def test_every_page_leads_back_to_the_others_from_disk(made: dict[str, Path], page: Page) -> None:
+    titles = {}
+    for name, path in made.items():
+        page.goto(path.as_uri())
+        titles[name] = page.title()
+        page.get_by_role("link", name="More pages").click()
+        expect(page.get_by_role("listitem")).to_have_count(len(made))
+        expect(page.get_by_role("link", name=titles[path.stem], exact=True)).to_have_count(1)
+
+
 def seconds_until_drawn(page: Page, path: Path) -> float:
     """Of the processor, from opening a page to its first picture."""
     session = page.context.new_cdp_session(page)

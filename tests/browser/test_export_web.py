@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -61,13 +62,17 @@ def test_draws_of_a_page_are_from_q(page: Page, tmp_path: Path) -> None:
     """ln Z from the weights of 2000 draws, against Kaufman's."""
     run = fl.experiment("ising-coloured", L=4, beta=0.44, steps=3, batch=50, hidden=8, device="cpu")
     run.run(progress=False)
-    page.goto(run.export_web(tmp_path / "draw.html").as_uri())
+    page.goto(fl.widgets.export_web(run, tmp_path / "draw.html", title="Four by four").as_uri())
+    assert page.title() == page.get_by_role("heading", level=1).inner_text() == "Four by four"
+    first = page.locator("#together").inner_text()
+    assert "≥" not in first and "±" not in first and "draw more" in first  # of one draw no bound can be said
     log_w = torch.tensor(page.evaluate("() => Array.from({length: 2000}, () => sampler.draw().logW)"))
     w = (log_w - log_w.max()).exp()
     log_z = float(log_w.max() + w.mean().log())
     assert abs(log_z - run.log_z_exact) < 5 * float(w.std() / w.mean()) / 2000**0.5
     page.get_by_role("button", name="draw one").click()
     assert page.locator("#together").inner_text().startswith("2 draws")
+    assert re.search(r"≥ \d\.\d{5} ± \d\.\d{5}, the mean", page.locator("#together").inner_text())
     page.keyboard.press("Enter")
     assert page.locator("#together").inner_text().startswith("3 draws")
 

@@ -20,7 +20,13 @@ DIGITS = 9
 
 
 def export_web(
-    run: Any, path: str | os.PathLike[str], *, words: Sequence[str] = (), after: str = "", about: str | None = None
+    run: Any,
+    path: str | os.PathLike[str],
+    *,
+    words: Sequence[str] = (),
+    after: str = "",
+    title: str | None = None,
+    about: str | None = None,
 ) -> Path:
     """Write a page that draws fresh samples of a trained sampler by itself, with ln q, ln w and ln Z from weights.
 
@@ -32,7 +38,8 @@ def export_web(
         path: where to write.
         words: paragraphs of HTML above the picture.
         after: HTML beneath it.
-        about: the line beside the heading; study and step of the run where not given.
+        title: the heading; the system where not given.
+        about: the line beside it; study and step of the run where not given.
 
     Returns:
         The path.
@@ -52,7 +59,8 @@ def export_web(
     if name not in ("", "beta", "T"):
         raise ValueError(f"a page has a slider for beta or T, and this run is over {name}")
     L, J = target.physical.shape[0], float(target.physical.couplings["J"])
-    title = f"Ising {L} × {L}, one model of a range of {name}" if name else run.system.title
+    if title is None:
+        title = f"Ising {L} × {L}, one model of a range of {name}" if name else run.system.title
     told = f"{getattr(run, 'study', '') or 'run'} · step {run.step} of {run.steps} · drawn in this page"
     model = numbers | {
         "L": L, "J": J, "beta": float(target.physical.bond) / J, "place": _place(L), "neighbours": _neighbours(L),

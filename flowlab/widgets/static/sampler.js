@@ -268,14 +268,17 @@ class SamplerPage {
     this.name.textContent = `after level ${text}`;
     this.canvas.setAttribute('aria-label', `${seen.length} of ${N} spins are drawn, magnetization ${mean(seen).toFixed(2)}; press for a fresh draw`);
     this.said.innerHTML = `${seen.length} of ${N} spins, magnetization of these ${mean(seen).toFixed(3)}<br>whole lattice: ln q = ${logQ.toFixed(3)}, `
-      + `ln w = ${logW.toFixed(3)}, energy per site ${(energy / N).toFixed(3)}, magnetization ${mean(x).toFixed(3)}`;
+      + `ln w = ${logW.toFixed(3)}, energy per site ${(energy / N).toFixed(3)} J, magnetization ${mean(x).toFixed(3)}`;
     if (this.value) this.value.textContent = this.sampler.value.toFixed(4);
     if (this.curve) this.curve.draw();
     const n = this.weights.length, logSums = [1, 2].map((k) => logSum(this.weights.map((a) => k * a)));
     const ess = Math.exp(2 * logSums[0] - logSums[1]) / n, error = Math.sqrt(Math.max(0, (1 / ess - 1) / n)) / N;
-    this.together.innerHTML = `<b>${n} draw${n > 1 ? 's' : ''}</b><br>ln Z / N = ${((logSums[0] - Math.log(n)) / N).toFixed(5)}`
-      + `${n > 1 ? ` ± ${error.toFixed(5)}` : ''} from weights<br>≥ ${(mean(this.weights) / N).toFixed(5)} as a bound<br>`
-      + `exact ${(this.sampler.logZ / N).toFixed(5)}${n > 1 ? `<br>ESS ${ess.toFixed(3)}` : ''}`;
+    const bound = mean(this.weights), spread = Math.sqrt(mean(this.weights.map((a) => (a - bound) ** 2)) / (n - 1));
+    const lines = n === 1 ? ['<b>1 draw</b>', `ln w / N = ${(bound / N).toFixed(5)}`] : [`<b>${n} draws</b>`,
+      `ln Z / N = ${((logSums[0] - Math.log(n)) / N).toFixed(5)} ± ${error.toFixed(5)} from weights`,
+      `ln Z / N ≥ ${(bound / N).toFixed(5)} ± ${(spread / N).toFixed(5)}, the mean of ln w / N`, `ESS ${ess.toFixed(3)}`];
+    lines.push(`exact ln Z / N = ${(this.sampler.logZ / N).toFixed(5)}`, ...(n === 1 ? ['draw more: the mean of ln w is a bound'] : []));
+    this.together.innerHTML = lines.join('<br>');
   }
 }
 
@@ -286,7 +289,7 @@ class Curve {
     const [name, low, high] = sampler.model.over;
     Object.assign(this, { name, low, high, probe: new Sampler(sampler.model) });
     this.svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-    this.svg.setAttribute('viewBox', '0 0 320 170');
+    this.svg.setAttribute('viewBox', '0 -12 320 182');
     this.svg.setAttribute('class', 'curve');
     this.svg.setAttribute('role', 'img');
     this.svg.setAttribute('aria-label', '|m| of this draw against the coupling, from the same random numbers');
@@ -322,7 +325,7 @@ class Curve {
     const word = (px, py, text, more = '') => `<text x="${px}" y="${py}" ${more}>${text}</text>`;
     this.svg.innerHTML = `<path d="M30 10V140H310" class="axis"/>${line(exact, 'stroke:var(--jp-ui-font-color2);stroke-dasharray:4 3')}`
       + `${line(this.points, 'stroke:var(--jp-brand-color1);stroke-width:2')}<path d="M${x} 10V140" style="stroke:#d9822b;stroke-width:2"/>`
-      + word(24, 16, '1', 'text-anchor="end"') + word(24, 144, '0', 'text-anchor="end"') + word(36, 16, '|m| of this draw; dashed: infinite lattice')
+      + word(24, 16, '1', 'text-anchor="end"') + word(24, 144, '0', 'text-anchor="end"') + word(30, 0, '|m| of this draw; dashed: infinite lattice')
       + word(30, 158, low) + word(310, 158, high, 'text-anchor="end"') + word(170, 166, name === 'beta' ? 'β' : name, 'text-anchor="middle"');
   }
 }
