@@ -101,6 +101,14 @@ def test_evaluate_in_words(trained, capsys):
     assert all(f"  {name} " in said for name in SCALARS) and " ± " in said and "_error" not in said
 
 
+def test_evaluate_of_a_run_built_by_hand(tmp_path, capsys):
+    keys = {"steps": 1, "batch": 20, "learning_rate": 1e-3}
+    run = fl.Training(fl.Ising((2, 2), T=3.0), fl.MADE((2, 2)), fl.ReverseKL(), **keys)
+    run.attach(tmp_path / "run")
+    assert main(["evaluate", str(tmp_path / "run"), "-n", "100"]) == 0
+    assert capsys.readouterr().out.startswith("by hand, step 0 of 1, 100 samples\n")
+
+
 def test_evaluate_in_words_where_no_ln_z_is_exact(tmp_path, capsys):
     out = tmp_path / "run"
     fl.experiment("phi4-flow", L=12, beta=0.616, lam=0.5, steps=1, batch=20, device="cpu", out=out)

@@ -434,7 +434,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         own = couplings | {"n": n, "step": run.step, "study": run.study, "seed": result.attrs["seed"]}
         print(json.dumps(values | lists | own | {name: result.attrs[name] for name in ("verdict", "reasons")}))
         return _strict(options, [result.attrs["verdict"]])
-    print(f"{run.study}, step {run.step} of {run.steps}, {n} samples")
+    print(f"{run.study or 'by hand'}, step {run.step} of {run.steps}, {n} samples")
     print(f"  {result.attrs['verdict']}")
     for name in _without_errors(values):
         print(f"  {name:28s} {_text(values[name])}{_spread(values.get(f'{name}_error'))}")
