@@ -113,3 +113,25 @@ def test_code_of_methods_is_right_but_for_the_training(monkeypatch: pytest.Monke
         assert blocks or page.name == "index.md", page.name
         for block in blocks:
             exec(compile(block, str(page), "exec"), {})
+
+
+def test_what_is_taken_elsewhere_on_the_first_pages_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "first-ten-minutes.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "first-ten-minutes.md", "exec"), {"run": fl.experiment("phi4-free", L=4)})
+    assert {path.name for path in tmp_path.iterdir()} == {"first.json.gz", "first.zip", "runs"}
+    assert fl.load("first.zip").study == "phi4-free"
+
+
+def test_formats_of_couplings_on_the_page_of_studies_are_those_that_are_read(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8").split("### Couplings of your own")[1]
+    for end in re.findall(r"`(\.\w+)`", text):
+        with pytest.raises(FileNotFoundError):  # and not: must be a file .txt, ...
+            fl.systems.couplings.read_couplings(tmp_path / f"J{end}")
+    command = re.search(r"flowlab (run .*?) --out", text)
+    assert command is not None
+    (tmp_path / "glass.txt").write_text("i,j,J\n0 1 1 # a comment\n1 2 -1\n0 0.5\n", encoding="utf-8")
+    keys = dict(word.split("=") for word in command[1].split()[2:])
+    keys["couplings"] = f"file:{tmp_path / 'glass.txt'}"
+    assert fl.experiment(command[1].split()[1], **keys).system.n_sites == 3
