@@ -21,7 +21,13 @@ ON_A_CURVE = ("abs_magnetization", "energy_per_site", "action_per_site", "ess")
 MEANS = ("overlap_distribution", "overlap_binder", "overlap_squared", "energy_per_site", "log_z")
 """Means over instances that a page shows."""
 SYMBOLS = {"beta": "β", "kappa": "κ", "lam": "λ"}
-SHORT = {"ess": "ESS", "abs_magnetization": "|m| per site"}
+SHORT = {
+    "ess": "ESS",
+    "abs_magnetization": "|m| per site",
+    "free_energy_bound_per_site": "bound on F per site (J)",
+    "susceptibility_connected": "connected susceptibility",
+    "binder": "Binder cumulant",
+}
 """What is said in place of a long name where there is little room."""
 _OF_LOG_Z = (
     "log_z",

@@ -44,6 +44,11 @@ def test_points_bands_and_exact_lines_go_up_with_the_coupling(found: xr.Dataset)
 def test_quantities_are_chosen_by_name(found: xr.Dataset) -> None:
     figure = coupling_curves(found, ["log_z"])
     np.testing.assert_allclose(figure.data[2].y, [1.1, 1.6, 2.1])
+    names = ["susceptibility_connected", "binder", "free_energy_bound_per_site"]
+    figure = coupling_curves(found.assign(dict.fromkeys(names, found.ess)), names)
+    assert all(
+        len(figure.layout[f"yaxis{k}"].title.text) < 26 for k in ("", 2, 3)
+    )  # 180 pixels are the height of an axis
     with pytest.raises(ValueError, match=r"quantities must be among log_z, ess, energy_per_site, .*got binder"):
         coupling_curves(found, ["binder"])
     assert coupling_curves(xr.Dataset()).layout.annotations[0].text == "no point has been measured yet"
