@@ -44,7 +44,9 @@ function make(parent, tag, properties = {}) {
 }
 
 function binary(text) {
-  return new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  const raw = atob(text), bytes = new Uint8Array(raw.length);
+  for (let k = 0; k < raw.length; k++) bytes[k] = raw.charCodeAt(k); // of two million, Uint8Array.from takes 0.2 s
+  return new DataView(bytes.buffer);
 }
 
 // The text that an element of the page holds as base64 of gzip, which is a third of it.
