@@ -217,7 +217,7 @@ def _isoenergetic(
 
 @_compiled()
 def _is_zero(x: Any) -> bool:
-    for one in x:
+    for one in x:  # noqa: SIM110, a plain loop compiles soonest
         if one != 0.0:
             return False
     return True
