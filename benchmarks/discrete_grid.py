@@ -1,16 +1,18 @@
-"""Multilevel samplers of spins, states and angles, trained for one coupling each: ESS, ln Z and energy.
+"""Multilevel samplers of spins, states, angles and fields, trained for one coupling each: ESS, ln Z and energy.
 
     python benchmarks/discrete_grid.py [--only NAME ...] [--seconds-scale 1] [--samples 20000] [--seed 0]
                                        [--runs DIR] [--out FILE]
 
-Ising 16 x 16 and 24 x 24 at three couplings, a cube at criticality, Potts models of 3 and 4 states and XY models around
-the temperature of Kosterlitz and Thouless at 16 x 16, on one thread; seconds are of processor time, training alone.
+Ising 16 x 16 and 24 x 24 at three couplings, cubes of spins and of phi^4 fields (lambda = 0.9) at criticality, Potts
+models of 3 and 4 states and XY models around the temperature of Kosterlitz and Thouless at 16 x 16, on one thread;
+seconds are of processor time, training alone.
 LEAPS (Holderrieth, Albergo and Jaakkola 2025, arXiv:2502.10843) reports an ESS of .31 for 3 states at 15 x 15 and
 beta = 1.001. ``KL`` is how far the bound lies below ln Z.
 
 ``ln Z off`` is how far ln Z is from Kaufman's exact value in standard errors; ``energy off`` compares the energy per
-site with the exact one or, of Potts states and angles, with the clusters of ``potts-chain`` and ``xy-chain``. The cube
-has neither here. ``helicity`` is the helicity modulus of angles, ``helicity off`` compares it with the same clusters.
+site with the exact one or, of Potts states and angles, with the clusters of ``potts-chain`` and ``xy-chain``; of cubes
+the energy or action with chains of other code, ``tests/data/cubes_mc.py``. ``helicity`` is the helicity modulus of
+angles, ``helicity off`` compares it with the same clusters.
 
 Runs are kept in ``--runs`` and taken up again there. Results are added to those in ``--out`` of other rows.
 """
@@ -39,6 +41,11 @@ GRID: dict[str, tuple[str, float, dict[str, Any]]] = {
         "ising-coloured",
         60,
         {"L": 8, "d": 3, "beta": 0.22165, "batch": 300, "hidden": 64},
+    ),
+    "phi^4 8 x 8 x 8, 0.1923": (
+        "phi4-multilevel",
+        360,
+        {"L": 8, "d": 3, "kappa": 0.1923, "lam": 0.9, "colours": 8, "batch": 150, "lr": 0.005},
     ),
     "Potts 3, 16, 1.001": ("potts-coloured", 180, {"L": 16, "q": 3, "beta": 1.001}),
     "Potts 4, 16, 1.0": ("potts-coloured", 180, {"L": 16, "q": 4, "beta": 1.0}),
@@ -85,10 +92,15 @@ def trained(name: str, scale: float, seed: int, runs: Path) -> tuple[Training, f
 
 CLUSTERS = {"potts-coloured": "potts-chain", "xy-coloured": "xy-chain"}
 COMPARED = ("energy_per_site", "helicity_modulus")
+ENERGIES = ("energy_per_site", "action_per_site")
+CUBES = Path(__file__).parents[1] / "tests" / "data" / "cubes_mc.json"
 
 
 def known(name: str, run: Training, seed: int) -> dict[str, tuple[float, float]]:
-    """Of what is compared, the value and its error: Kaufman's, or that of clusters."""
+    """Of what is compared, the value and its error: Kaufman's, that of clusters, of a cube that of other code."""
+    if run.keys.get("d") == 3:
+        row = next(row for row in json.loads(CUBES.read_text())["rows"] if row["name"] == name)
+        return {one: (row[one], row[f"{one}_err"]) for one in ENERGIES if one in row}
     if exact := moments_per_site(run.system):
         return {"energy_per_site": (exact["energy_per_site"], 0.0)}
     if GRID[name][0] not in CLUSTERS:
@@ -115,7 +127,7 @@ def measured(name: str, run: Training, seconds: float, samples: int, seed: int) 
         "ESS": float(found.ess),
         "KL": float(found.log_z - found.log_z_bound),
         "ln Z off": None if math.isnan(exact) else (float(found.log_z) - exact) / float(found.log_z_error),
-        "energy off": off.get("energy_per_site"),
+        "energy off": next((off[one] for one in ENERGIES if one in off), None),
         "helicity": float(found.helicity_modulus) if "helicity_modulus" in found else None,
         "helicity off": off.get("helicity_modulus"),
         "samples per second": speed,
