@@ -38,6 +38,17 @@ def test_chains_of_a_ring_and_a_cube(moves):
         assert run.sample(3).configuration.sizes["x"] == L
 
 
+@pytest.mark.parametrize("moves", ["wolff", "swendsen_wang"])
+def test_clusters_of_a_critical_cube_agree_with_other_code(moves):
+    case = json.loads((REFERENCE.parent / "cubes_mc.json").read_text())["rows"][0]
+    run = fl.experiment("ising-chain", L=8, d=3, beta=case["beta"], moves=moves, chains=32, steps=40)
+    run.run(progress=False)
+    found = run.evaluate()
+    for name in ("energy_per_site", "abs_magnetization", "susceptibility"):
+        error = (float(found[f"{name}_error"]) ** 2 + case[f"{name}_err"] ** 2) ** 0.5
+        assert abs(float(found[name]) - case[name]) < 4 * error < 0.1 * abs(case[name])
+
+
 def test_cluster_moves_refuse_a_field():
     with pytest.raises(ValueError, match="h"):
         fl.experiment("ising-chain", L=8, h=0.1, moves="wolff")
