@@ -7,11 +7,12 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser.helpers import CHROMIUM_ARGS, HOW_TO_INSTALL, ROOT, Lab, artifact, find_chromium, jupyterlab
 
 HERE = Path(__file__).parent
+expect.set_options(timeout=30_000)  # what must come sooner says so
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
