@@ -13,6 +13,9 @@ from flowlab.widgets import Lab
 from flowlab.widgets.plot import PlotView
 from tests.laws.test_key_laws import RUNS, build, studies
 
+OWN = [name for name in RUNS if not studies()[name].fixed]
+"""Without those that are others with a key fixed, whose labs are the same."""
+
 
 def all_widgets(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
     yield widget
@@ -49,7 +52,7 @@ def settle(lab: Lab, until) -> None:
             assert json.loads(widget.figure)["layout"]["height"] > 0
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", OWN)
 def test_a_lab_opened_before_start_shows_every_tab(name: str, until, tmp_path: Path) -> None:
     run = build(name, **({"steps": 5} if "coarse" in studies()[name].defaults else {}))
     lab = Lab(run)
