@@ -11,15 +11,20 @@ import flowlab as fl
 from tests.browser.helpers import artifact
 
 
-@pytest.fixture
-def saved(page: Page, tmp_path: Path) -> Page:
+@pytest.fixture(scope="module")
+def saved_lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = fl.experiment("ising-xor", L=8, T=2.5, layers=3, start="random", steps=3, batch=50, device="cpu")
     run.run(progress=False)
     lab = run.lab()
-    path = lab.save(tmp_path / "lab.html")
+    path = lab.save(tmp_path_factory.mktemp("saved") / "lab.html")
     lab.close()
     assert path.stat().st_size < 10e6
-    page.goto(path.as_uri())
+    return path
+
+
+@pytest.fixture
+def saved(page: Page, saved_lab: Path) -> Page:
+    page.goto(saved_lab.as_uri())
     return page
 
 
