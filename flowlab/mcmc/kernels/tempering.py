@@ -217,10 +217,10 @@ def _isoenergetic(
 
 @_compiled()
 def _is_zero(x: Any) -> bool:
-    for one in x:  # noqa: SIM110, a plain loop compiles soonest
-        if one != 0.0:
-            return False
-    return True
+    zero = True
+    for one in x:
+        zero = zero and one == 0.0
+    return zero
 
 
 @_compiled()
