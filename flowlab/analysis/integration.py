@@ -11,6 +11,7 @@ import torch
 
 from flowlab.core import Density
 from flowlab.core.flow import integrators
+from flowlab.estimators.weights.evidence import is_shown
 from flowlab.flows.continuous.continuous import refined
 
 ROUND_TRIP, CLOSURE = 1e-6, 5e-5
@@ -65,7 +66,7 @@ def precise(density: Density, generator: torch.Generator) -> Iterator[dict[str, 
             found["integration_steps"] = max(steps)
         if not shortfall(found):
             break
-    if missed := shortfall(found):
+    if (missed := shortfall(found)) and not is_shown():
         warnings.warn(missed, IntegrationWarning, stacklevel=3)
     with refined(density, factor if flows else 1):
         yield found

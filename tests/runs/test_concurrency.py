@@ -43,8 +43,8 @@ def around() -> dict[str, Any]:
         "random numbers of Python": random.getstate(),
         "errors of numpy": np.geterr(),
         "how numpy prints": np.get_printoptions(),
-        # xarray puts one of its own in front whenever it reads a file
-        "warnings": [text for text in map(str, warnings.filters) if "decode_timedelta" not in text],
+        # xarray puts some in front while it computes, each for one text, and of two threads one may leave its own
+        "warnings": [str(each) for each in warnings.filters if each[1] is None],
         "signals": {number: signal.getsignal(number) for number in signal.valid_signals()},
         "environment": dict(os.environ),
         "folder": os.getcwd(),

@@ -151,6 +151,10 @@ class LayersPanel(SampledPanel):
         return delta_free_energy(found, self.at)
 
     def arrived(self, data: xr.Dataset, *, first: bool) -> str:
+        with self.lattice.widget.hold_sync():  # the picture comes when its controls are set
+            return self._shown(data, first)
+
+    def _shown(self, data: xr.Dataset, first: bool) -> str:
         self.lattice.redraw(data, code=self._lattice_code())
         self.sample.max = self.lattice.samples - 1
         self.layer.description = "level" if draws_in_levels(data) else "layer"

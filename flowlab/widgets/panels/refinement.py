@@ -106,9 +106,11 @@ class RefinementPanel(SampledPanel):
             self._steps_shown, self._curves_at = data.sizes["step"], time.monotonic()
         return more
 
+    def layers_of(self, data: xr.Dataset) -> int:
+        return len(moments(data))
+
     def arrived(self, data: xr.Dataset, *, first: bool) -> str:
         self.sample.max = data.sizes["sample"] - 1
-        self._fit_layers(len(moments(data)) - 1)
         return ""
 
 

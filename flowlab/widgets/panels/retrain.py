@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from html import escape
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import ipywidgets
 import numpy as np
 import xarray as xr
 
+from flowlab.estimators.weights.evidence import shown
 from flowlab.figures import Figure, training_overview
 from flowlab.figures.shared.bound import as_float, bound_per_site
 from flowlab.figures.shared.style import number
@@ -293,8 +293,7 @@ class RetrainPanel(Panel):
         return self._evaluated(self.experiment.at(**{self.coupling: key[1]}, steps=FEW))
 
     def _evaluated(self, run: Run) -> xr.Dataset:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the numbers are shown with their errors
+        with shown():
             return run.evaluate(KNOWN_DRAWS)
 
     # a new run

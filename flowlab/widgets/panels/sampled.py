@@ -122,6 +122,10 @@ class SampledPanel(Panel):
     def prepare(self, data: xr.Dataset) -> None:
         """What takes its time with new samples, before they are shown."""
 
+    def layers_of(self, data: xr.Dataset) -> int:
+        """How many layers there are to choose from in new samples."""
+        return data.sizes["layer"]
+
     def arrived(self, data: xr.Dataset, *, first: bool) -> str:
         """New samples are on show: set controls that depend on them; what to add to the message."""
         return ""
@@ -157,10 +161,10 @@ class SampledPanel(Panel):
         self.prepare(data)
         with self.lock:
             first, self.data = self.data is None, data
-            self._fit_layers(data.sizes["layer"] - 1)
-            more = self.arrived(data, first=first)
+            self._fit_layers(self.layers_of(data) - 1)
             if first and not self.layer.disabled:
-                self.layer.value = self.layer.max  # the samples themselves
+                self.layer.value = self.layer.max  # the samples themselves; before a hand finds something to move
+            more = self.arrived(data, first=first)
             self.draw()
         self._took = time.monotonic() - self._drawn_at
         self._drawn = f"{data.sizes['sample']} samples drawn at step {data.attrs.get('step', self._drawn_step)}{more}"
