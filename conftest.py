@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-os.environ.setdefault("FLOWLAB_SCALE", "smoke")  # notebooks run their small version
+os.environ.setdefault("FLOWLAB_SCALE", "tiny")  # whether every cell of a notebook runs; stored outputs are of more
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -32,7 +32,7 @@ for _lab in _open_labs():
         _time.sleep(0.2)
     if _lab.experiment.state == "running":
         _lab.experiment.pause()
-    (_lab.layers or _lab.configurations).refresh()
+    (_lab.layers or _lab.configurations or [*_lab.tabs.values()][0]).refresh()
     _bundle = _lab._repr_mimebundle_()
     _display({{"image/png": _bundle["image/png"], "text/plain": _bundle["{LIVE}"]["model_id"]}}, raw=True)
 """

@@ -18,6 +18,11 @@ def test_every_picture_that_is_stored_is_seen_without_a_kernel(path: Path) -> No
     assert faults(nbformat.read(path, as_version=4), path.stat().st_size) == []
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_what_is_stored_is_of_these_cells(path: Path) -> None:
+    assert not stale(nbformat.read(path, as_version=4)), f"make notebooks, or python -m tests.notebooks {path}"
+
+
 def test_outputs_of_other_cells_or_of_another_release_are_stale() -> None:
     notebook = new_notebook(cells=[new_code_cell("1 + 1")])
     assert stale(notebook)
