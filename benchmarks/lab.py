@@ -2,7 +2,8 @@
 
     python benchmarks/lab.py [--flowlab folder of another checkout] [--name before]
 
-An Ising lab at 8 x 8 is opened in JupyterLab and Chromium while it trains; each tab is opened once. Answers are medians
+An Ising lab at 8 x 8 is opened in JupyterLab and Chromium while it trains; each tab is opened once. Megabytes are those
+of the opening, and of all that training and tabs sent until the end, some minute later. Answers are medians
 over ten presses, measured in the page from the key to the picture's new title; changes a second are counted while keys
 are pressed as fast as the page takes them. Rows of other names in the results are kept.
 """
@@ -51,6 +52,7 @@ WATCH = """
 """
 COLUMNS: list[machine.Column] = [
     ("version", 8, ""),
+    ("opening_mb", 11, ".1f"),
     ("megabytes", 10, ".1f"),
     ("curve_s", 8, ".1f"),
     ("layers_s", 9, ".1f"),
@@ -91,7 +93,7 @@ def measure(flowlab: Path) -> dict[str, Any]:
             began = time.monotonic()
             panel.open(lab, one_cell(lab, "lab", CELL))
             panel.output.locator(".scatterlayer path.js-line").locator("visible=true").first.wait_for()
-            row: dict[str, Any] = {"curve_s": time.monotonic() - began}
+            row: dict[str, Any] = {"curve_s": time.monotonic() - began, "opening_mb": panel.received / 1e6}
             began = time.monotonic()
             panel.tab("Layers")
             panel.output.get_by_text("samples drawn at step").locator("visible=true").wait_for()
@@ -128,7 +130,7 @@ def main() -> None:
     options = parser.parse_args()
     row = {"version": options.name, **measure(options.flowlab.resolve())}
     kept = json.loads(options.out.read_text(encoding="utf-8"))["rows"] if options.out.exists() else []
-    rows = [*(each for each in kept if each["version"] != options.name), row]
+    rows = [*({"opening_mb": None} | each for each in kept if each["version"] != options.name), row]
     print(machine.head(COLUMNS))
     for each in rows:
         print(machine.line(each, COLUMNS))
