@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+import xarray as xr
+
 from flowlab.estimators.weights.evidence import shown
 from flowlab.storage.records import Records
 
@@ -38,9 +40,15 @@ def headline(run: Any, records: Records) -> str:
 
 def judged(run: Any, n: int) -> tuple[str, str]:
     """The verdict on an evaluation of n draws and its reasons, without a warning: whoever asks will show it."""
-    with shown():
-        attrs = run.evaluate(n).attrs
+    attrs = evaluated(run, n).attrs
     return str(attrs["verdict"]), str(attrs["reasons"])
+
+
+def evaluated(run: Any, n: int) -> xr.Dataset:
+    """An evaluation of n draws without a warning, for whoever shows its verdict or its errors."""
+    with shown():
+        found: xr.Dataset = run.evaluate(n)
+    return found
 
 
 def facts(run: Any) -> dict[str, str]:

@@ -103,10 +103,10 @@ def test_configurations_of_any_dims_have_a_picture(dims: tuple[str, ...]) -> Non
     s = layers["configuration"][2, 3].values
     if dims == ("site",):
         np.testing.assert_array_equal(shown, s.reshape(4, 4))
-    else:  # two planes of 2 x 4 side by side, a blank column between
-        np.testing.assert_array_equal(shown[:, :4], s[0])
-        np.testing.assert_array_equal(shown[:, 5:], s[1])
-        assert np.isnan(shown[:, 4]).all()
+    else:  # two planes of 2 x 4 side by side, a blank column between, a row for their names above
+        np.testing.assert_array_equal(shown[:2, :4], s[0])
+        np.testing.assert_array_equal(shown[:2, 5:], s[1])
+        assert np.isnan(shown[:, 4]).all() and np.isnan(shown[2]).all()
         assert heat.text[1, 7] == "x 2, y 1, z 1"
     flipped = (layers["configuration"][2, 3] != layers["configuration"][1, 3]).values
     assert len(dots.x) == flipped.sum() > 0

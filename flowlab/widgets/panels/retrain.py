@@ -11,12 +11,12 @@ import ipywidgets
 import numpy as np
 import xarray as xr
 
-from flowlab.estimators.weights.evidence import shown
 from flowlab.figures import Figure, training_overview
 from flowlab.figures.shared.bound import as_float, bound_per_site
 from flowlab.figures.shared.style import number
 from flowlab.figures.training import family
 from flowlab.runs.process import available_devices
+from flowlab.runs.summary import evaluated
 from flowlab.widgets.background import Background
 from flowlab.widgets.controls import RunControls, numbers_html
 from flowlab.widgets.panel import Panel, has_ended
@@ -170,7 +170,7 @@ class RetrainPanel(Panel):
         self.table, self.family = ipywidgets.HTML(), ipywidgets.HTML()
         self._known: Background[tuple[int, float], xr.Dataset] = Background(self._worth, self.publisher.wake)
         self._added: Background[int, xr.Dataset] = Background(
-            lambda k: self._evaluated(self.retrained[k]), self.publisher.wake
+            lambda k: evaluated(self.retrained[k], KNOWN_DRAWS), self.publisher.wake
         )
         self._shown: object = None
         self._drawn_at = 0.0
@@ -290,11 +290,7 @@ class RetrainPanel(Panel):
         return more
 
     def _worth(self, key: tuple[int, float]) -> xr.Dataset:
-        return self._evaluated(self.experiment.at(**{self.coupling: key[1]}, steps=FEW))
-
-    def _evaluated(self, run: Run) -> xr.Dataset:
-        with shown():
-            return run.evaluate(KNOWN_DRAWS)
+        return evaluated(self.experiment.at(**{self.coupling: key[1]}, steps=FEW), KNOWN_DRAWS)
 
     # a new run
 
