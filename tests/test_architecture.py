@@ -210,6 +210,12 @@ def test_a_circle_and_a_way_up_are_found() -> None:
     assert import_graph.upward(graph) == [("flows.x", "densities.y")]
 
 
+def test_filters_of_warnings_are_not_changed_where_threads_run() -> None:
+    """They are the whole process's: two threads that change them for a while may leave them changed."""
+    where = {path for path in FILES if "catch_warnings" in (PACKAGE / path).read_text(encoding="utf-8")}
+    assert where == {"cli/__init__.py", "studies/papers/reproduction.py", "estimators/series/gamma.py"}
+
+
 def test_no_folder_is_crowded() -> None:
     sizes = import_graph.folders()
     total = sizes.pop(".")[1]

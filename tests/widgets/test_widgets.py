@@ -112,6 +112,19 @@ def test_slider_changes_the_picture(make_run) -> None:
     panel.close()
 
 
+def test_the_first_picture_comes_when_its_controls_are_set(make_run, monkeypatch) -> None:
+    """Else a hand that is quicker than the values of the controls is undone by them."""
+    panel, sent, drawn = LayersPanel(make_run(), n=30), [], []
+    send, redraw = panel.lattice.widget.send_state, panel.live.redraw
+    at = lambda: (panel.layer.value, panel.sample.value)  # noqa: E731
+    monkeypatch.setattr(panel.lattice.widget, "send_state", lambda key=None: (sent.append(at()), send(key)))
+    monkeypatch.setattr(panel.live, "redraw", lambda figure: (drawn.append(at()), redraw(figure)))
+    panel.sample_now()
+    assert sent and set(sent) == {at()} and panel.layer.value == 2 and panel.sample.value != 0
+    assert drawn == [at()], "drawn once"
+    panel.close()
+
+
 def test_new_samples_and_following(make_run, until) -> None:
     run = make_run(steps=100_000)
     panel = LayersPanel(run, n=10, every=0.05)

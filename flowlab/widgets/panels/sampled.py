@@ -127,7 +127,7 @@ class SampledPanel(Panel):
         return data.sizes["layer"]
 
     def arrived(self, data: xr.Dataset, *, first: bool) -> str:
-        """New samples are on show: set controls that depend on them; what to add to the message."""
+        """New samples are about to be shown: set controls that depend on them; what to add to the message."""
         return ""
 
     def update(self) -> bool:
@@ -160,11 +160,12 @@ class SampledPanel(Panel):
         data = self.experiment.layers(self.n, seed=self.seed)
         self.prepare(data)
         with self.lock:
-            first, self.data = self.data is None, data
+            first = self.data is None
             self._fit_layers(self.layers_of(data) - 1)
             if first and not self.layer.disabled:
                 self.layer.value = self.layer.max  # the samples themselves; before a hand finds something to move
             more = self.arrived(data, first=first)
+            self.data = data  # from now on there is something to draw, once
             self.draw()
         self._took = time.monotonic() - self._drawn_at
         self._drawn = f"{data.sizes['sample']} samples drawn at step {data.attrs.get('step', self._drawn_step)}{more}"
